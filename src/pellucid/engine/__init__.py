@@ -1,0 +1,1 @@
+"""Engines: what carries out a training plan. They are interchangeable and agree."""

@@ -1,0 +1,39 @@
+"""How many threads an engine may use."""
+
+from __future__ import annotations
+
+import operator
+import os
+
+import joblib
+
+
+def resolve_n_threads(n_threads: int | None) -> int:
+    """Return the number of threads to use, at least 1.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        A positive number is taken as it is. None means the processors this process may use (its
+        affinity and its control group's quota), and no more than `OMP_NUM_THREADS` if that is set
+        to a positive number.
+    """
+    if n_threads is None:
+        available = int(joblib.cpu_count())
+        return max(1, min(available, _omp_num_threads() or available))
+    message = f"n_threads must be a positive integer or None, got {n_threads!r}"
+    try:
+        value = operator.index(n_threads)
+    except TypeError:
+        raise TypeError(
+            f"n_threads must be a positive integer or None, got {n_threads!r}"
+        ) from None
+    if value < 1:
+        raise ValueError(message)
+    return value
+
+
+def _omp_num_threads() -> int | None:
+    """Return `OMP_NUM_THREADS`, its first level if it is a list, or None if it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None

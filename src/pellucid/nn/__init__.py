@@ -1,0 +1,34 @@
+"""The textbook: every formula of a multi-layer perceptron, forward beside backward."""
+
+from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
+from pellucid.nn.initializers import INITIALIZERS, Initializer
+from pellucid.nn.linear import Linear
+from pellucid.nn.losses import LOSSES, Loss, LossFunction, get_loss
+from pellucid.nn.network import Gradients, Layer, Network, Trace
+from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
+from pellucid.nn.parameters import Entry, Layout, Parameters
+
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALIZERS",
+    "LOSSES",
+    "SGD",
+    "Activation",
+    "ActivationFunction",
+    "Adam",
+    "AdamW",
+    "Entry",
+    "Gradients",
+    "Initializer",
+    "Layer",
+    "Layout",
+    "Linear",
+    "Loss",
+    "LossFunction",
+    "Network",
+    "Optimizer",
+    "OptimizerState",
+    "Parameters",
+    "Trace",
+    "get_loss",
+]

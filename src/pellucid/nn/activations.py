@@ -1,0 +1,284 @@
+"""Activation functions, each beside its derivative, and the layer that applies one.
+
+Every pair reads `f(z) -> a` and `f_backward(da, z, a) -> dz` with dz = da ⊙ f'(z); z, a, da and dz
+have one shape, any shape. Every value and derivative is finite for |z| up to 1e4 in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pellucid.nn.array import Array, namespace
+from pellucid.nn.error_function import erfc
+from pellucid.nn.parameters import Role
+
+SELU_SCALE = 1.0507009873554805
+SELU_ALPHA = 1.6732632423543772
+
+
+def identity(z: Array) -> Array:
+    """Return a = z."""
+    return z
+
+
+def identity_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da."""
+    return da
+
+
+def step(z: Array) -> Array:
+    """Return a = 1 if z > 0, else 0: the unit of the perceptron."""
+    return namespace(z).where(z > 0, namespace(z).ones_like(z), 0.0)
+
+
+def step_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = 0: a step is flat where it has a derivative, so nothing is learned through it."""
+    return namespace(z).zeros_like(da)
+
+
+def logistic(z: Array) -> Array:
+    """Return a = σ(z) = 1/(1 + e^(-z)), computed from e^(-|z|), which cannot overflow."""
+    xp = namespace(z)
+    decay = xp.exp(-xp.abs(z))
+    return xp.where(z >= 0, 1.0, decay) / (1.0 + decay)
+
+
+def logistic_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da ⊙ σ(z)(1 - σ(z))."""
+    return da * a * (1.0 - a)
+
+
+def tanh(z: Array) -> Array:
+    """Return a = tanh(z)."""
+    return namespace(z).tanh(z)
+
+
+def tanh_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da ⊙ (1 - tanh²(z))."""
+    return da * (1.0 - a * a)
+
+
+def relu(z: Array) -> Array:
+    """Return a = max(z, 0)."""
+    return namespace(z).maximum(z, namespace(z).zeros_like(z))
+
+
+def relu_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da where z > 0, else 0; the derivative at 0 is taken as 0."""
+    return namespace(z).where(z > 0, da, 0.0)
+
+
+def leaky_relu(z: Array, slope: float = 0.01) -> Array:
+    """Return a = z if z > 0, else slope·z."""
+    return namespace(z).where(z > 0, z, slope * z)
+
+
+def leaky_relu_backward(da: Array, z: Array, a: Array, slope: float = 0.01) -> Array:
+    """Return dz = da where z > 0, else slope·da; the derivative at 0 is taken as the slope."""
+    return namespace(z).where(z > 0, da, slope * da)
+
+
+def elu(z: Array, alpha: float = 1.0) -> Array:
+    """Return a = z if z > 0, else α(e^z - 1) (Clevert, Unterthiner and Hochreiter, 2016)."""
+    xp = namespace(z)
+    return xp.where(z > 0, z, alpha * xp.expm1(_negative_part(z)))
+
+
+def elu_backward(da: Array, z: Array, a: Array, alpha: float = 1.0) -> Array:
+    """Return dz = da where z > 0, else da ⊙ αe^z; the derivative at 0 is taken as α."""
+    xp = namespace(z)
+    return xp.where(z > 0, da, da * (alpha * xp.exp(_negative_part(z))))
+
+
+def selu(z: Array) -> Array:
+    """Return a = λ·z if z > 0, else λα(e^z - 1), with λ = 1.0507… and α = 1.6732….
+
+    G. Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+    return SELU_SCALE * elu(z, SELU_ALPHA)
+
+
+def selu_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = λ·da where z > 0, else da ⊙ λαe^z; the derivative at 0 is taken as λα."""
+    return SELU_SCALE * elu_backward(da, z, a, SELU_ALPHA)
+
+
+def softplus(z: Array) -> Array:
+    """Return a = log(1 + e^z), computed as max(z, 0) + log1p(e^(-|z|))."""
+    xp = namespace(z)
+    return xp.maximum(z, xp.zeros_like(z)) + xp.log1p(xp.exp(-xp.abs(z)))
+
+
+def softplus_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da ⊙ σ(z)."""
+    return da * logistic(z)
+
+
+def gelu(z: Array) -> Array:
+    """Return a = z·Φ(z), Φ(z) = ½ erfc(-z/√2): the exact form (Hendrycks and Gimpel, 2016)."""
+    return z * _normal_cdf(z)
+
+
+def gelu_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da ⊙ (Φ(z) + z·φ(z)), φ(z) = e^(-z²/2)/√(2π)."""
+    xp = namespace(z)
+    near = xp.clip(z, -40.0, 40.0)  # φ(40) is already 0; z² must not overflow
+    density = xp.exp(-0.5 * near * near) * (1.0 / math.sqrt(2.0 * math.pi))
+    return da * (_normal_cdf(z) + near * density)
+
+
+def silu(z: Array) -> Array:
+    """Return a = z·σ(z) (Elfwing, Uchibe and Doya, 2018)."""
+    return z * logistic(z)
+
+
+def silu_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da ⊙ σ(z)(1 + z(1 - σ(z)))."""
+    return da * (logistic(z) * (1.0 + z * logistic(-z)))
+
+
+def mish(z: Array) -> Array:
+    """Return a = z·tanh(softplus(z)) (Misra, 2019)."""
+    return z * namespace(z).tanh(softplus(z))
+
+
+def mish_backward(da: Array, z: Array, a: Array) -> Array:
+    """Return dz = da ⊙ (t + z(1 - t²)σ(z)), t = tanh(softplus(z))."""
+    t = namespace(z).tanh(softplus(z))
+    return da * (t + z * (1.0 - t * t) * logistic(z))
+
+
+def _negative_part(z: Array) -> Array:
+    """Return min(z, 0), so that the branch that `where` discards cannot overflow."""
+    return namespace(z).minimum(z, namespace(z).zeros_like(z))
+
+
+def _normal_cdf(z: Array) -> Array:
+    return 0.5 * erfc(z * (-1.0 / math.sqrt(2.0)))
+
+
+@dataclass(frozen=True)
+class ActivationFunction:
+    """One row of the table: a function, its derivative and what a reader must know of it."""
+
+    name: str
+    forward: Callable[..., Array]
+    """`forward(z)`, or `forward(z, parameter)` where there is a parameter."""
+    backward: Callable[..., Array]
+    """`backward(da, z, a)`, or `backward(da, z, a, parameter)`."""
+    equation: str
+    parameter: float | None = None
+    """The default of the parameter; None for a function that has none."""
+    kinked: bool = False
+    """Whether the derivative jumps at 0, where a central difference sees neither side."""
+
+
+ACTIVATIONS: dict[str, ActivationFunction] = {
+    function.name: function
+    for function in (
+        ActivationFunction("identity", identity, identity_backward, "z"),
+        ActivationFunction("step", step, step_backward, "1 if z > 0 else 0", kinked=True),
+        ActivationFunction("logistic", logistic, logistic_backward, "1/(1 + e^-z)"),
+        ActivationFunction("tanh", tanh, tanh_backward, "tanh z"),
+        ActivationFunction("relu", relu, relu_backward, "max(z, 0)", kinked=True),
+        ActivationFunction(
+            "leaky_relu",
+            leaky_relu,
+            leaky_relu_backward,
+            "z if z > 0 else p·z",
+            parameter=0.01,
+            kinked=True,
+        ),
+        ActivationFunction(
+            "elu", elu, elu_backward, "z if z > 0 else p(e^z - 1)", parameter=1.0, kinked=True
+        ),
+        ActivationFunction(
+            "selu", selu, selu_backward, "λz if z > 0 else λα(e^z - 1)", kinked=True
+        ),
+        ActivationFunction("softplus", softplus, softplus_backward, "log(1 + e^z)"),
+        ActivationFunction("gelu", gelu, gelu_backward, "z·Φ(z)"),
+        ActivationFunction("silu", silu, silu_backward, "z/(1 + e^-z)"),
+        ActivationFunction("mish", mish, mish_backward, "z·tanh(log(1 + e^z))"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A layer that applies an activation function to every element.
+
+    a = z + blend·(φ(z) - z), which is φ(z) for the default blend of 1 and z for a blend of 0.
+
+    Parameters
+    ----------
+    function : str
+        A name in `ACTIVATIONS`.
+    parameter : float, optional
+        The slope below zero of `leaky_relu`, α of `elu`; the function's default if None.
+    blend : float
+        How far the output goes from z to φ(z).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.nn import Activation
+    >>> Activation("relu", blend=0.5).forward({}, np.array([[-2.0, 3.0]]))
+    array([[-1.,  3.]])
+    """
+
+    function: str
+    parameter: float | None = None
+    blend: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.function not in ACTIVATIONS:
+            names = ", ".join(ACTIVATIONS)
+            raise ValueError(f"function must be one of {names}; got {self.function!r}")
+        if self.parameter is not None:
+            if self.definition.parameter is None:
+                raise ValueError(
+                    f"activation {self.function!r} has no parameter, got {self.parameter!r}"
+                )
+            if not math.isfinite(self.parameter):
+                raise ValueError(f"parameter must be finite, got {self.parameter!r}")
+        if not math.isfinite(self.blend):
+            raise ValueError(f"blend must be finite, got {self.blend!r}")
+
+    @property
+    def definition(self) -> ActivationFunction:
+        """The row of `ACTIVATIONS`."""
+        return ACTIVATIONS[self.function]
+
+    @property
+    def parameter_value(self) -> float | None:
+        """The parameter in use: the one given, else the function's default, else None."""
+        return self.definition.parameter if self.parameter is None else self.parameter
+
+    def output_width(self, fan_in: int) -> int:
+        """Return the width of the output, which is that of the input."""
+        return fan_in
+
+    def parameter_shapes(self, fan_in: int) -> dict[str, tuple[tuple[int, ...], Role]]:
+        """Return the shape and role of each parameter: there are none."""
+        return {}
+
+    def forward(self, parameters: Mapping[str, Array], z: Array) -> Array:
+        """Return a (m, width) for z (m, width)."""
+        a = self.definition.forward(z, *self._arguments())
+        return a if self.blend == 1.0 else z + self.blend * (a - z)
+
+    def backward(
+        self, parameters: Mapping[str, Array], da: Array, z: Array, a: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return dz (m, width) = da ⊙ (1 + blend·(φ'(z) - 1)), and no parameter gradient."""
+        if self.blend == 1.0:
+            return self.definition.backward(da, z, a, *self._arguments()), {}
+        phi = self.definition.forward(z, *self._arguments())
+        dz = self.definition.backward(da, z, phi, *self._arguments())
+        return da + self.blend * (dz - da), {}
+
+    def _arguments(self) -> tuple[float, ...]:
+        value = self.parameter_value
+        return () if value is None else (value,)

@@ -1,0 +1,110 @@
+"""The affine map Z = A W + b, beside its gradients, and the layer that holds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pellucid.nn.array import Array
+from pellucid.nn.initializers import INITIALIZERS, Initializer
+from pellucid.nn.parameters import Role
+
+
+def affine(A: Array, W: Array, b: Array | None) -> Array:
+    """Return Z = A W + b, for A (m, fan_in), W (fan_in, fan_out), b (fan_out,); Z (m, fan_out)."""
+    Z = A @ W
+    return Z if b is None else Z + b
+
+
+def affine_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]:
+    """Return dA = dZ Wᵀ (m, fan_in), dW = Aᵀ dZ (fan_in, fan_out), db = Σ_rows dZ (fan_out,)."""
+    return dZ @ W.T, A.T @ dZ, dZ.sum(axis=0)
+
+
+def affine_columns(A: Array, W: Array, b: Array) -> Array:
+    """Return Z = W A + b, examples as columns: A (fan_in, m), W (fan_out, fan_in), b (fan_out, 1).
+
+    The same numbers as `affine`, transposed: `affine(A.T, W.T, b[:, 0]).T`.
+    """
+    return W @ A + b
+
+
+def affine_columns_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]:
+    """Return dA = Wᵀ dZ (fan_in, m), dW = dZ Aᵀ (fan_out, fan_in), db = Σ_columns dZ (fan_out, 1).
+
+    Forward goes through W and backward through Wᵀ.
+    """
+    return W.T @ dZ, dZ @ A.T, dZ.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A layer of `fan_out` perceptrons before their activation: Z = A W + b.
+
+    Parameters
+    ----------
+    fan_out : int
+        Number of units, at least 1.
+    bias : bool
+        Whether to add b.
+    weights : str or Initializer
+        How W starts: a name in `INITIALIZERS`, or an `Initializer`.
+    biases : "zeros" or float
+        What every element of b starts from.
+
+    Examples
+    --------
+    >>> from pellucid.nn import Linear
+    >>> Linear(3).parameter_shapes(2)
+    {'W': ((2, 3), 'weight'), 'b': ((3,), 'bias')}
+    """
+
+    fan_out: int
+    bias: bool = True
+    weights: str | Initializer = "glorot_uniform"
+    biases: str | float = "zeros"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.fan_out, bool) or int(self.fan_out) != self.fan_out or self.fan_out < 1:
+            raise ValueError(f"fan_out must be a positive integer, got {self.fan_out!r}")
+        if isinstance(self.weights, str) and self.weights not in INITIALIZERS:
+            names = ", ".join(INITIALIZERS)
+            raise ValueError(f"weights must be one of {names}; got {self.weights!r}")
+        if isinstance(self.biases, str):
+            if self.biases != "zeros":
+                raise ValueError(f'biases must be "zeros" or a number, got {self.biases!r}')
+        elif not math.isfinite(self.biases):
+            raise ValueError(f"biases must be finite, got {self.biases!r}")
+
+    @property
+    def initializer(self) -> Initializer:
+        """How W starts."""
+        return INITIALIZERS[self.weights] if isinstance(self.weights, str) else self.weights
+
+    @property
+    def initial_bias(self) -> float:
+        """What every element of b starts from."""
+        return 0.0 if isinstance(self.biases, str) else float(self.biases)
+
+    def output_width(self, fan_in: int) -> int:
+        """Return the width of the output."""
+        return self.fan_out
+
+    def parameter_shapes(self, fan_in: int) -> dict[str, tuple[tuple[int, ...], Role]]:
+        """Return the shape and role of W, and of b if there is one."""
+        shapes: dict[str, tuple[tuple[int, ...], Role]] = {"W": ((fan_in, self.fan_out), "weight")}
+        if self.bias:
+            shapes["b"] = ((self.fan_out,), "bias")
+        return shapes
+
+    def forward(self, parameters: Mapping[str, Array], A: Array) -> Array:
+        """Return Z (m, fan_out) for A (m, fan_in)."""
+        return affine(A, parameters["W"], parameters.get("b"))
+
+    def backward(
+        self, parameters: Mapping[str, Array], dZ: Array, A: Array, Z: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return dA (m, fan_in), and dW and db under their names."""
+        dA, dW, db = affine_backward(dZ, A, parameters["W"])
+        return dA, {"W": dW, "b": db} if self.bias else {"W": dW}

@@ -1,0 +1,341 @@
+"""Losses, each beside its gradient, as functions of the scores a network ends with.
+
+For scores S (m, K) every loss has `values` (m,), the loss of each example summed over its K
+outputs, and `gradient` (m, K), the derivative of those values with respect to S. The mean over
+examples is taken in one place, `mean_loss`. The value reported is the function whose gradient is
+used. `link` turns scores into predictions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pellucid.nn.activations import logistic
+from pellucid.nn.array import Array, namespace
+
+_EXPONENT_CAP = 60.0
+
+
+def softmax(scores: Array) -> Array:
+    """p_c = e^(s_c - max s)/Σ_j e^(s_j - max s), row by row; (m, K) to (m, K)."""
+    xp = namespace(scores)
+    exponentials = xp.exp(scores - xp.max(scores, axis=1, keepdims=True))
+    return exponentials / xp.sum(exponentials, axis=1, keepdims=True)
+
+
+def log_softmax(scores: Array) -> Array:
+    """Return log p_c = (s_c - max s) - log Σ_j e^(s_j - max s), row by row; (m, K) to (m, K)."""
+    xp = namespace(scores)
+    shifted = scores - xp.max(scores, axis=1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+
+
+def softmax_cross_entropy(scores: Array, targets: Array) -> Array:
+    """Return l = -Σ_c y_c log p_c; targets are labels (m,), or rows y (m, K), one-hot or soft."""
+    xp = namespace(scores)
+    log_p = log_softmax(scores)
+    if targets.ndim == 1:
+        return -xp.take_along_axis(log_p, targets[:, None], axis=1)[:, 0]
+    return -xp.sum(targets * log_p, axis=1)
+
+
+def softmax_cross_entropy_gradient(scores: Array, targets: Array) -> Array:
+    """Return ds = (Σ_j y_j) p - y, which is p - y when the targets of a row sum to 1."""
+    xp = namespace(scores)
+    if targets.ndim == 1:
+        one_hot = xp.arange(scores.shape[1])[None, :] == targets[:, None]
+        return softmax(scores) - xp.astype(one_hot, scores.dtype)
+    return xp.sum(targets, axis=1, keepdims=True) * softmax(scores) - targets
+
+
+def logistic_cross_entropy(scores: Array, targets: Array) -> Array:
+    """Return l = -Σ_k y_k log σ(s_k) + (1 - y_k) log(1 - σ(s_k)), from Σ_k softplus(s_k) - y_k s_k.
+
+    One output is binary classification, K outputs are multilabel; targets (m, K) in [0, 1].
+    """
+    xp = namespace(scores)
+    # max(s, 0) - y s is s(1 - y) or -s y: written so, no large terms cancel.
+    linear = xp.where(scores > 0, scores * (1.0 - targets), -scores * targets)
+    return xp.sum(linear + xp.log1p(xp.exp(-xp.abs(scores))), axis=1)
+
+
+def logistic_cross_entropy_gradient(scores: Array, targets: Array) -> Array:
+    """Return ds = σ(s) - y."""
+    return logistic(scores) - targets
+
+
+def half_squared_error(scores: Array, targets: Array) -> Array:
+    """Return l = ½ Σ_k (s_k - y_k)²; its mean over examples is 1/(2m) ‖S - Y‖²_F."""
+    residual = scores - targets
+    return 0.5 * namespace(scores).sum(residual * residual, axis=1)
+
+
+def half_squared_error_gradient(scores: Array, targets: Array) -> Array:
+    """Return ds = s - y."""
+    return scores - targets
+
+
+def squared_error(scores: Array, targets: Array) -> Array:
+    """Return l = Σ_k (s_k - y_k)²."""
+    residual = scores - targets
+    return namespace(scores).sum(residual * residual, axis=1)
+
+
+def squared_error_gradient(scores: Array, targets: Array) -> Array:
+    """Return ds = 2(s - y)."""
+    return 2.0 * (scores - targets)
+
+
+def absolute_error(scores: Array, targets: Array) -> Array:
+    """Return l = Σ_k |s_k - y_k|."""
+    xp = namespace(scores)
+    return xp.sum(xp.abs(scores - targets), axis=1)
+
+
+def absolute_error_gradient(scores: Array, targets: Array) -> Array:
+    """Return ds = sign(s - y), 0 at s = y."""
+    return namespace(scores).sign(scores - targets)
+
+
+def huber(scores: Array, targets: Array, delta: float = 1.0) -> Array:
+    """Return l = Σ_k ½r² if |r| <= δ, else δ(|r| - δ/2), with r = s_k - y_k (P. J. Huber, 1964)."""
+    xp = namespace(scores)
+    size = xp.abs(scores - targets)
+    inside = xp.clip(size, 0.0, delta)
+    return xp.sum(inside * (size - 0.5 * inside), axis=1)
+
+
+def huber_gradient(scores: Array, targets: Array, delta: float = 1.0) -> Array:
+    """Return ds = r clipped to [-δ, δ]."""
+    return namespace(scores).clip(scores - targets, -delta, delta)
+
+
+def quantile(scores: Array, targets: Array, level: float = 0.5) -> Array:
+    """Return l = Σ_k q(y - s) if y > s, else (1 - q)(s - y), for level q: the pinball loss.
+
+    R. Koenker and G. Bassett, "Regression quantiles", 1978.
+    """
+    xp = namespace(scores)
+    residual = scores - targets
+    return xp.sum(xp.where(residual < 0, -level * residual, (1.0 - level) * residual), axis=1)
+
+
+def quantile_gradient(scores: Array, targets: Array, level: float = 0.5) -> Array:
+    """Return ds = -q where y > s, 1 - q where y < s, 0 at s = y."""
+    xp = namespace(scores)
+    residual = scores - targets
+    return xp.where(residual < 0, xp.full_like(residual, -level), (1.0 - level) * (residual > 0))
+
+
+def poisson(scores: Array, targets: Array) -> Array:
+    """Return l = Σ_k e^s - y s + y log y - y: half the Poisson deviance of y from the mean e^s.
+
+    The terms in y alone make the best value 0. Above s = 60 (a mean of 1e26) the exponential is
+    continued by its tangent, so that a score that runs away meets a steep finite slope.
+    """
+    xp = namespace(scores)
+    excess = xp.maximum(scores - _EXPONENT_CAP, xp.zeros_like(scores))
+    mean = capped_exponential(scores)
+    constant = targets * xp.log(xp.where(targets > 0, targets, 1.0)) - targets
+    return xp.sum(mean * (1.0 + excess) - targets * scores + constant, axis=1)
+
+
+def poisson_gradient(scores: Array, targets: Array) -> Array:
+    """Return ds = e^s - y."""
+    return capped_exponential(scores) - targets
+
+
+def capped_exponential(scores: Array) -> Array:
+    """Return e^min(s, 60)."""
+    xp = namespace(scores)
+    return xp.exp(xp.minimum(scores, xp.full_like(scores, _EXPONENT_CAP)))
+
+
+def _identity_link(scores: Array) -> Array:
+    return scores
+
+
+@dataclass(frozen=True)
+class LossFunction:
+    """One row of the table: a loss, its gradient, its link, and what its targets must be."""
+
+    name: str
+    values: Callable[..., Array]
+    """`values(scores, targets)`, or `values(scores, targets, parameter)`; returns (m,)."""
+    gradient: Callable[..., Array]
+    """The same arguments; returns (m, K)."""
+    link: Callable[[Array], Array]
+    equation: str
+    parameter: float | None = None
+    """The default of the parameter; None for a loss that has none."""
+    parameter_limit: float = math.inf
+    """The parameter lies strictly between 0 and this."""
+    target_range: tuple[float, float] = (-math.inf, math.inf)
+    accepts_labels: bool = False
+    kinked: bool = False
+    """Whether the derivative jumps where a score equals its target."""
+
+
+LOSSES: dict[str, LossFunction] = {
+    function.name: function
+    for function in (
+        LossFunction(
+            "softmax_cross_entropy",
+            softmax_cross_entropy,
+            softmax_cross_entropy_gradient,
+            softmax,
+            "-Σ y log softmax(s)",
+            target_range=(0.0, 1.0),
+            accepts_labels=True,
+        ),
+        LossFunction(
+            "logistic_cross_entropy",
+            logistic_cross_entropy,
+            logistic_cross_entropy_gradient,
+            logistic,
+            "Σ softplus(s) - y s",
+            target_range=(0.0, 1.0),
+        ),
+        LossFunction(
+            "half_squared_error",
+            half_squared_error,
+            half_squared_error_gradient,
+            _identity_link,
+            "½ Σ (s - y)²",
+        ),
+        LossFunction(
+            "squared_error", squared_error, squared_error_gradient, _identity_link, "Σ (s - y)²"
+        ),
+        LossFunction(
+            "absolute_error",
+            absolute_error,
+            absolute_error_gradient,
+            _identity_link,
+            "Σ |s - y|",
+            kinked=True,
+        ),
+        LossFunction(
+            "huber",
+            huber,
+            huber_gradient,
+            _identity_link,
+            "Σ ½r² if |r| <= p else p(|r| - p/2), r = s - y",
+            parameter=1.0,
+        ),
+        LossFunction(
+            "quantile",
+            quantile,
+            quantile_gradient,
+            _identity_link,
+            "Σ p(y - s) if y > s else (1 - p)(s - y)",
+            parameter=0.5,
+            parameter_limit=1.0,
+            kinked=True,
+        ),
+        LossFunction(
+            "poisson",
+            poisson,
+            poisson_gradient,
+            capped_exponential,
+            "Σ e^s - y s + y log y - y",
+            target_range=(0.0, math.inf),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss by its name and parameter.
+
+    Parameters
+    ----------
+    name : str
+        A name in `LOSSES`.
+    parameter : float, optional
+        δ of `huber`, the level of `quantile`; the loss's default if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.nn import get_loss
+    >>> loss = get_loss("softmax_cross_entropy")
+    >>> scores = np.log(np.array([[0.2, 0.7, 0.1]]))
+    >>> loss.gradient(scores, np.array([1])).round(6)
+    array([[ 0.2, -0.3,  0.1]])
+    """
+
+    name: str
+    parameter: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}; got {self.name!r}")
+        if self.parameter is None:
+            return
+        limit = self.definition.parameter_limit
+        if self.definition.parameter is None:
+            raise ValueError(f"loss {self.name!r} has no parameter, got {self.parameter!r}")
+        if not (0.0 < self.parameter < limit):
+            raise ValueError(
+                f"the parameter of {self.name!r} must be above 0 and below {limit}, "
+                f"got {self.parameter!r}"
+            )
+
+    @property
+    def definition(self) -> LossFunction:
+        """The row of `LOSSES`."""
+        return LOSSES[self.name]
+
+    @property
+    def parameter_value(self) -> float | None:
+        """The parameter in use: the one given, else the loss's default, else None."""
+        return self.definition.parameter if self.parameter is None else self.parameter
+
+    def values(self, scores: Array, targets: Array) -> Array:
+        """Return the loss of each example, summed over outputs; (m,) for scores (m, K)."""
+        targets = self._check_targets(scores, targets)
+        return self.definition.values(scores, targets, *self._arguments())
+
+    def gradient(self, scores: Array, targets: Array) -> Array:
+        """Return ∂values[i]/∂scores[i, k]; (m, K)."""
+        targets = self._check_targets(scores, targets)
+        return self.definition.gradient(scores, targets, *self._arguments())
+
+    def link(self, scores: Array) -> Array:
+        """Return predictions (m, K): probabilities, means, or the scores themselves."""
+        return self.definition.link(scores)
+
+    def _arguments(self) -> tuple[float, ...]:
+        value = self.parameter_value
+        return () if value is None else (value,)
+
+    def _check_targets(self, scores: Array, targets: Array) -> Array:
+        """Return targets of the precision of the scores, or labels; refuse silent broadcasting."""
+        xp = namespace(scores)
+        targets = xp.asarray(targets)
+        if self.definition.accepts_labels and targets.ndim == 1:
+            if targets.shape == scores.shape[:1] and xp.isdtype(targets.dtype, "integral"):
+                return targets
+        elif targets.shape == scores.shape:
+            return xp.asarray(targets, dtype=scores.dtype)
+        labels = f", or integer labels of shape {scores.shape[:1]}"
+        raise ValueError(
+            f"targets of {self.name} must have the shape of the scores, {scores.shape}"
+            f"{labels if self.definition.accepts_labels else ''}; "
+            f"got shape {targets.shape} and dtype {targets.dtype}"
+        )
+
+
+def get_loss(loss: str | Loss) -> Loss:
+    """Return the loss of that name with its default parameter, or the loss itself."""
+    return loss if isinstance(loss, Loss) else Loss(loss)
+
+
+def mean_loss(values: Array, sample_weight: Array | None = None) -> Array:
+    """Return (1/m) Σ_i w_i l_i, for values l (m,) and weights w (m,); all weights are 1 if None."""
+    if sample_weight is not None:
+        values = values * sample_weight
+    return namespace(values).sum(values) / values.shape[0]

@@ -1,0 +1,229 @@
+"""A network: a chain of layers and a loss, with everything its arithmetic computes left visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from pellucid.nn.array import Array, namespace
+from pellucid.nn.linear import Linear
+from pellucid.nn.losses import Loss, get_loss, mean_loss
+from pellucid.nn.parameters import Entry, Layout, Parameters, Role
+from pellucid.nn.random import Purpose, Stream, check_seed
+
+
+class Layer(Protocol):
+    """What a layer offers: its widths, the parameters it needs, and a forward/backward pair."""
+
+    def output_width(self, fan_in: int) -> int:
+        """Return the width of the output for inputs of width `fan_in`."""
+        ...
+
+    def parameter_shapes(self, fan_in: int) -> dict[str, tuple[tuple[int, ...], Role]]:
+        """Return the shape and role of each parameter, in the order of the flat buffer."""
+        ...
+
+    def forward(self, parameters: Mapping[str, Array], x: Array, /) -> Array:
+        """Return the output (m, output_width) for the input x (m, fan_in)."""
+        ...
+
+    def backward(
+        self, parameters: Mapping[str, Array], dy: Array, x: Array, y: Array, /
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return dx, and the gradient of each parameter by name, for the output's gradient dy."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Every value of one forward pass.
+
+    `values[0]` is X (m, fan_in) and `values[i + 1]` is the output of `layers[i]`.
+    """
+
+    layers: tuple[Layer, ...]
+    values: tuple[Array, ...]
+
+    @property
+    def scores(self) -> Array:
+        """The output of the last layer, (m, K)."""
+        return self.values[-1]
+
+    @property
+    def z(self) -> tuple[Array, ...]:
+        """Z_1 … Z_L: the outputs of the linear layers."""
+        return tuple(self.values[i + 1] for i in _linear_places(self.layers))
+
+    @property
+    def a(self) -> tuple[Array, ...]:
+        """A_0 … A_L: X, then each Z_l after the activations that follow it; A_L is the scores."""
+        return (*(self.values[i] for i in _linear_places(self.layers)), self.scores)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of A_0 … A_L, such as (32, 100), (32, 50), (32, 10)."""
+        return tuple(tuple(a.shape) for a in self.a)
+
+    def __str__(self) -> str:
+        return " → ".join(str(shape) for shape in self.shapes)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Every derivative of one backward pass, each of the shape of what it is the derivative of.
+
+    `deltas[i]` is ∂loss/∂`trace.values[i]`, and `parameters` holds every dW and db by name.
+    """
+
+    layers: tuple[Layer, ...]
+    parameters: Parameters
+    deltas: tuple[Array, ...]
+
+    @property
+    def dz(self) -> tuple[Array, ...]:
+        """dZ_1 … dZ_L."""
+        return tuple(self.deltas[i + 1] for i in _linear_places(self.layers))
+
+    @property
+    def da(self) -> tuple[Array, ...]:
+        """dA_0 … dA_L; dA_0 is the gradient of the input, dA_L that of the scores."""
+        return (*(self.deltas[i] for i in _linear_places(self.layers)), self.deltas[-1])
+
+
+def _linear_places(layers: Sequence[Layer]) -> list[int]:
+    return [i for i, layer in enumerate(layers) if isinstance(layer, Linear)]
+
+
+@dataclass(frozen=True, init=False)
+class Network:
+    """Layers and a loss. It holds no numbers: parameters go in and values come out.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        `Linear` and `Activation`, from the input to the scores. The link from scores to
+        predictions (softmax, logistic, …) belongs to the loss and is no layer.
+    loss : str or Loss
+        A name in `LOSSES`, or a `Loss` with its parameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.nn import Activation, Linear, Network
+    >>> network = Network([Linear(5), Activation("tanh"), Linear(2)], "softmax_cross_entropy")
+    >>> params = network.initialize(fan_in=3, seed=0)
+    >>> trace = network.forward(params, np.ones((4, 3)))
+    >>> print(trace)
+    (4, 3) → (4, 5) → (4, 2)
+    >>> gradients = network.backward(params, trace, np.array([0, 1, 1, 0]))
+    >>> gradients.parameters["2.W"].shape
+    (5, 2)
+    """
+
+    layers: tuple[Layer, ...]
+    loss: Loss
+
+    def __init__(self, layers: Sequence[Layer], loss: str | Loss) -> None:
+        object.__setattr__(self, "layers", tuple(layers))
+        object.__setattr__(self, "loss", get_loss(loss))
+
+    def layout(self, fan_in: int) -> Layout:
+        """Return where each parameter lies in the flat buffer, for inputs of width `fan_in`."""
+        if fan_in < 1:
+            raise ValueError(f"fan_in must be at least 1, got {fan_in!r}")
+        entries, offset, width = [], 0, int(fan_in)
+        for i, layer in enumerate(self.layers):
+            for name, (shape, role) in layer.parameter_shapes(width).items():
+                entries.append(Entry(f"{i}.{name}", shape, offset, role))
+                offset += entries[-1].size
+            width = layer.output_width(width)
+        return Layout(tuple(entries))
+
+    def fan_out(self, fan_in: int) -> int:
+        """Return the number of scores of each example."""
+        for layer in self.layers:
+            fan_in = layer.output_width(fan_in)
+        return fan_in
+
+    def initialize(self, fan_in: int, seed: int, dtype: Any = np.float64) -> Parameters:
+        """Return the parameters that training starts from; equal seeds give equal parameters.
+
+        Parameters
+        ----------
+        fan_in : int
+            Number of columns of X.
+        seed : int
+            At least 0 and below 2**64.
+        dtype : float64 or float32
+            The numbers are drawn in float64 and rounded.
+        """
+        seed = check_seed(seed)
+        parameters = Parameters.zeros(self.layout(fan_in), dtype)
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, Linear):
+                W = parameters[f"{i}.W"]
+                stream = Stream(seed, Purpose.INITIALIZATION, layer=i)
+                W[...] = layer.initializer.draw(stream, *W.shape)
+                if layer.bias:
+                    parameters[f"{i}.b"][...] = layer.initial_bias
+        return parameters
+
+    def forward(self, params: Parameters, X: Array) -> Trace:
+        """Return every value of the network for X (m, fan_in), in the precision of `params`.
+
+        Z_l = A_{l-1} W_l + b_l, A_l = φ_l(Z_l), A_0 = X.
+        """
+        X = namespace(params.flat).asarray(X, dtype=params.flat.dtype)
+        if X.ndim != 2:
+            raise ValueError(f"X must have shape (m, fan_in), got {X.shape}")
+        values = [X]
+        for i, layer in enumerate(self.layers):
+            values.append(layer.forward(self._arrays_of(params, i), values[-1]))
+        return Trace(self.layers, tuple(values))
+
+    def loss_value(
+        self, trace_or_scores: Trace | Array, targets: Array, sample_weight: Array | None = None
+    ) -> float:
+        """Return (1/m) Σ_i w_i l_i, the mean over the m rows of the weighted losses.
+
+        `sample_weight` (m,) is expected to have mean 1 over the whole training set.
+        """
+        is_trace = isinstance(trace_or_scores, Trace)
+        scores = trace_or_scores.scores if is_trace else trace_or_scores
+        return float(mean_loss(self.loss.values(scores, targets), sample_weight))
+
+    def backward(
+        self,
+        params: Parameters,
+        trace: Trace,
+        targets: Array,
+        sample_weight: Array | None = None,
+    ) -> Gradients:
+        """Return the gradient of `loss_value` with respect to every parameter and every value.
+
+        dZ_l = dA_l ⊙ φ_l'(Z_l);  dA_{l-1} = dZ_l W_lᵀ;  dW_l = A_{l-1}ᵀ dZ_l;  db_l = Σ_rows dZ_l.
+        """
+        delta = self.loss.gradient(trace.scores, targets) / trace.scores.shape[0]
+        if sample_weight is not None:
+            weight = namespace(delta).asarray(sample_weight, dtype=delta.dtype)
+            delta = delta * weight[:, None]
+        deltas, by_name = [delta], {}
+        for i in reversed(range(len(self.layers))):
+            x, y = trace.values[i], trace.values[i + 1]
+            delta, gradients = self.layers[i].backward(self._arrays_of(params, i), delta, x, y)
+            deltas.append(delta)
+            by_name.update({f"{i}.{name}": gradient for name, gradient in gradients.items()})
+        packed = Parameters.pack(params.layout, by_name)
+        return Gradients(self.layers, packed, tuple(reversed(deltas)))
+
+    def _arrays_of(self, params: Parameters, i: int) -> dict[str, Array]:
+        """Return the parameters of `layers[i]` under the names the layer knows."""
+        prefix = f"{i}."
+        return {
+            name.removeprefix(prefix): params[name]
+            for name in params.names()
+            if name.startswith(prefix)
+        }

@@ -1,0 +1,143 @@
+"""One flat buffer for all the parameters of a network, seen through named views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from pellucid.nn.array import Array, namespace
+
+ALIGNMENT = 64
+"""Bytes: one cache line, and one vector of the widest instruction set."""
+
+Role = Literal["weight", "bias"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named array inside the flat buffer; `"2.W"` is the weight of `network.layers[2]`."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    role: Role
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def span(self) -> slice:
+        """Where the elements lie in the flat buffer, in row-major order."""
+        return slice(self.offset, self.offset + self.size)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where every array lies in the flat buffer: one after another, without padding.
+
+    Parameters, gradients and the moments of an optimizer share it.
+    """
+
+    entries: tuple[Entry, ...]
+    _by_name: Mapping[str, Entry] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {entry.name: entry for entry in self.entries})
+
+    @property
+    def size(self) -> int:
+        """Length of the flat buffer."""
+        return sum(entry.size for entry in self.entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(self._by_name) or "none"
+            raise KeyError(f"no parameter is named {name!r}; the names are: {known}") from None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names in the order of the buffer."""
+        return tuple(entry.name for entry in self.entries)
+
+    def weight_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return a flat mask, True on weights and False on biases."""
+        mask = np.zeros(self.size, dtype=np.bool_)
+        for entry in self.entries:
+            mask[entry.span] = entry.role == "weight"
+        return mask
+
+
+class Parameters:
+    """All parameters of a network, or all their gradients, in one flat array.
+
+    Parameters
+    ----------
+    flat : array of shape (layout.size,)
+        Kept as it is, not copied. `Parameters.zeros` and `copy` allocate it on a 64-byte boundary.
+    layout : Layout
+        The name, shape and place of each array.
+
+    Examples
+    --------
+    >>> from pellucid.nn import Linear, Network
+    >>> params = Network([Linear(2)], "half_squared_error").initialize(3, seed=0)
+    >>> params.names()
+    ('0.W', '0.b')
+    >>> params["0.W"].shape
+    (3, 2)
+    """
+
+    __slots__ = ("flat", "layout")
+
+    def __init__(self, flat: Array, layout: Layout) -> None:
+        if flat.shape != (layout.size,):
+            raise ValueError(
+                f"flat must have shape ({layout.size},) for this layout, got {flat.shape}"
+            )
+        self.flat = flat
+        self.layout = layout
+
+    @classmethod
+    def zeros(cls, layout: Layout, dtype: Any = np.float64) -> Parameters:
+        """Return parameters that are all zero, on a 64-byte boundary."""
+        return cls(aligned_zeros(layout.size, dtype), layout)
+
+    @classmethod
+    def pack(cls, layout: Layout, arrays: Mapping[str, Array]) -> Parameters:
+        """Return parameters that hold a copy of `arrays`, one for each name of the layout."""
+        pieces = [arrays[entry.name].reshape(-1) for entry in layout.entries]
+        return cls(namespace(pieces[0]).concat(pieces), layout)
+
+    def __getitem__(self, name: str) -> Array:
+        """Return the named array as a view of the flat buffer."""
+        entry = self.layout[name]
+        return self.flat[entry.span].reshape(entry.shape)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names in the order of the buffer."""
+        return self.layout.names()
+
+    def copy(self) -> Parameters:
+        """Return an independent copy, on a 64-byte boundary."""
+        duplicate = Parameters.zeros(self.layout, self.flat.dtype)
+        duplicate.flat[:] = self.flat
+        return duplicate
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{entry.name} {entry.shape}" for entry in self.layout.entries)
+        return f"Parameters({shapes}; {self.flat.dtype})"
+
+
+def aligned_zeros(size: int, dtype: Any) -> np.ndarray[Any, Any]:
+    """Return a zero vector of `size` elements whose first byte is on a 64-byte boundary."""
+    n_bytes = size * np.dtype(dtype).itemsize
+    room = np.zeros(n_bytes + ALIGNMENT, dtype=np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + n_bytes].view(dtype)
