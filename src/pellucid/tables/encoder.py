@@ -1,0 +1,284 @@
+"""DataFrames in, network inputs out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from pellucid.tables.categorical import CategoricalEncoding
+from pellucid.tables.columns import as_table
+from pellucid.tables.numeric import DatetimeEncoding, NumericEncoding
+from pellucid.tables.recognition import (
+    KINDS,
+    Kind,
+    RecognizedColumn,
+    as_numbers,
+    as_seconds,
+    as_text,
+    recognize,
+)
+from pellucid.tables.table import Column, Table, TableError, missing_column_error
+
+Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
+
+_ENCODINGS: dict[Kind, type[Encoding]] = {
+    "numeric": NumericEncoding,
+    "boolean": NumericEncoding,
+    "datetime": DatetimeEncoding,
+    "categorical": CategoricalEncoding,
+}
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turn a raw table into the inputs of a network.
+
+    Each column is recognized by its values: numbers, yes/no, categories, dates, or nothing to
+    learn from (a constant, an id, a row counter, free text, all missing), which is left out
+    with the reason. Then
+
+    - numbers are standardized to mean 0 and standard deviation 1; a missing one becomes 0, and a
+      column beside it says that it was missing;
+    - categories become one 0/1 column each, rare and unseen ones share one, and missing values
+      have their own;
+    - dates become standardized seconds and the sine and cosine of their cycles.
+
+    Parameters
+    ----------
+    columns : dict of str to str, optional
+        Columns that you know better, by name: ``{"zip": "categorical", "comment": "left out"}``.
+        Kinds: numeric, boolean, categorical, datetime, left out.
+    min_count : int, default=5
+        Categories seen fewer times are rare (in tables of fewer than 200 rows: 1 + rows // 50).
+    max_categories : int, default=256
+        At most so many categories of a column, the most frequent ones, get a slot of their own.
+
+    Attributes
+    ----------
+    recognized_ : list of RecognizedColumn
+        Name, kind and reason of every input column.
+    encodings_ : dict of str to encoding
+        What was learned about each column that is used.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only when the table had names.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pellucid.tables import TableEncoder
+    >>> table = pd.DataFrame({"age": [20.0, None, 40.0], "city": ["Rome", "Oslo", "Rome"]})
+    >>> encoder = TableEncoder().fit(table)
+    >>> [str(name) for name in encoder.get_feature_names_out()]
+    ['age', 'age_missing', 'city_Oslo', 'city_Rome']
+    >>> encoder.transform(table)
+    array([[-1.,  0.,  0.,  1.],
+           [ 0.,  1.,  1.,  0.],
+           [ 1.,  0.,  0.,  1.]], dtype=float32)
+    >>> encoder.recognized_[1]
+    RecognizedColumn(name='city', kind='categorical', reason='2 categories')
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, str] | None = None,
+        *,
+        min_count: int = 5,
+        max_categories: int = 256,
+    ) -> None:
+        self.columns = columns
+        self.min_count = min_count
+        self.max_categories = max_categories
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Recognize the columns of X and learn how to encode them.
+
+        Parameters
+        ----------
+        X : DataFrame of any library that narwhals knows, Table, or array-like (n_rows, n_columns)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            When no column is left to learn from, or a parameter is wrong.
+        """
+        self._learn(check_columns(self, X, reset=True))
+        return self
+
+    def transform(self, X: Any) -> npt.NDArray[np.float32]:
+        """Encode a table with the columns that fit saw.
+
+        Parameters
+        ----------
+        X : table like that of :meth:`fit`
+
+        Returns
+        -------
+        ndarray of float32, C order, shape (n_rows, n_inputs)
+        """
+        check_is_fitted(self)
+        return self._encode(check_columns(self, X, reset=False))
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> npt.NDArray[np.float32]:
+        """Do the same as ``fit(X).transform(X)``, reading X once."""
+        table = check_columns(self, X, reset=True)
+        return self._encode(self._learn(table))
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Names of the encoded columns, as in "age", "age_missing", "city_Rome".
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Must be the names seen by fit when given.
+        """
+        check_is_fitted(self)
+        names = [column.name for column in self.recognized_]
+        if input_features is not None and list(input_features) != names:
+            raise ValueError(f"input_features is not equal to feature_names_in_: {names}")
+        out = [n + s for n, encoding in self.encodings_.items() for s in encoding.suffixes]
+        return np.array(out, dtype=object)
+
+    def _learn(self, table: Table) -> Table:
+        """Set the fitted attributes; return the table in the storage that was recognized."""
+        wanted = self._check_parameters(table)
+        recognized, encodings, stored = [], {}, []
+        for column in table:
+            found, column = recognize(column, wanted.get(column.name))
+            recognized.append(found)
+            stored.append(column)
+            if found.kind != "left out":
+                encodings[column.name] = self._fit_column(found.kind, column)
+        if not encodings:
+            reasons = "; ".join(f"{column.name}: {column.reason}" for column in recognized[:10])
+            raise TableError(
+                f"No column of the {len(table)} row(s) is left to learn from ({reasons}). "
+                "Add informative columns or rows, or say columns={'name': 'numeric'}."
+            )
+        self.recognized_ = recognized
+        self.encodings_ = encodings
+        return Table(tuple(stored), table.has_names)
+
+    def _check_parameters(self, table: Table) -> dict[str, Kind]:
+        for name in ("min_count", "max_categories"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+        wanted: dict[str, Kind] = {}
+        for name, kind in (self.columns or {}).items():
+            if name not in table.names:
+                raise missing_column_error(name, table.names)
+            if kind not in KINDS:
+                raise ValueError(f"columns[{name!r}] must be one of {KINDS}, got {kind!r}.")
+            wanted[name] = next(known for known in KINDS if known == kind)
+        return wanted
+
+    def _fit_column(self, kind: Kind, column: Column) -> Encoding:
+        if kind == "categorical":
+            return CategoricalEncoding.fit(column.values, self.min_count, self.max_categories)
+        if kind == "datetime":
+            return DatetimeEncoding.fit(column.as_float())
+        return NumericEncoding.fit(column.as_float())
+
+    def _encode(self, table: Table) -> npt.NDArray[np.float32]:
+        width = sum(len(encoding.suffixes) for encoding in self.encodings_.values())
+        out = np.zeros((len(table), width), dtype=np.float32)
+        start = 0
+        for recognized, column in zip(self.recognized_, table, strict=True):
+            encoding = self.encodings_.get(recognized.name)
+            if encoding is None:
+                continue
+            stop = start + len(encoding.suffixes)
+            if isinstance(encoding, CategoricalEncoding):
+                encoding.write(as_text(column).values, out[:, start:stop])
+            else:
+                convert = as_seconds if recognized.kind == "datetime" else as_numbers
+                encoding.write(convert(column).as_float(), out[:, start:stop])
+            start = stop
+        return out
+
+    def _to_state(self) -> dict[str, Any]:
+        """Everything that fit learned, as JSON can hold it."""
+        columns = [
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "reason": column.reason,
+                "encoding": (
+                    self.encodings_[column.name].to_state() if column.kind != "left out" else None
+                ),
+            }
+            for column in self.recognized_
+        ]
+        return {"columns": columns, "has_names": hasattr(self, "feature_names_in_")}
+
+    def _restore(self, state: dict[str, Any]) -> Self:
+        """Set the fitted attributes from :meth:`_to_state`."""
+        recognized = [
+            RecognizedColumn(str(c["name"]), next(k for k in KINDS if k == c["kind"]), c["reason"])
+            for c in state["columns"]
+        ]
+        self.encodings_ = {
+            column.name: _ENCODINGS[column.kind].from_state(entry["encoding"])
+            for column, entry in zip(recognized, state["columns"], strict=True)
+            if column.kind != "left out"
+        }
+        self.recognized_ = recognized
+        self.n_features_in_ = len(recognized)
+        if state["has_names"]:
+            self.feature_names_in_ = np.array([c.name for c in recognized], dtype=object)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def check_columns(estimator: Any, X: Any, *, reset: bool) -> Table:
+    """Read X and set (reset) or check the estimator's column names and number of columns.
+
+    Parameters
+    ----------
+    estimator : object
+        Gets or has ``n_features_in_`` and, when the table has names, ``feature_names_in_``.
+    X : any table
+    reset : bool
+        True in fit, False afterwards.
+
+    Returns
+    -------
+    Table
+    """
+    table = as_table(X)
+    if not isinstance(X, Table):
+        shaped = X if hasattr(X, "shape") else np.empty((0, table.shape[1]))
+        validate_data(estimator, shaped, reset=reset, skip_check_array=True)
+        return table
+    if reset:
+        estimator.n_features_in_ = table.shape[1]
+        vars(estimator).pop("feature_names_in_", None)
+        if table.has_names:
+            estimator.feature_names_in_ = np.array(table.names, dtype=object)
+        return table
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is not None and table.has_names:
+        return table.select(list(fitted))
+    if table.shape[1] != estimator.n_features_in_:
+        raise TableError(
+            f"X has {table.shape[1]} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    return table

@@ -1,0 +1,167 @@
+"""Numbers and times as standardized network inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+#: Beyond this the square of a value would leave float64's range.
+LARGEST = 1e150
+#: A value this many interquartile ranges away from the median is an accident (a 1e30 typed for
+#: "unknown"): it is pulled to that fence so that it does not flatten all the others.
+FENCE = 1000.0
+
+FloatVector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NumericEncoding:
+    """One column of numbers: z = (x - mean) / scale, and a second column where x was missing.
+
+    Attributes
+    ----------
+    mean, scale : float
+        Mean and standard deviation of the training values.
+    lower, upper : float
+        Values beyond these are pulled to them before z is computed: the training range widened
+        by its own width on both sides. Infinite values end here too.
+    indicator : bool
+        Whether there is a column that is 1 where the value is missing. It exists when values
+        were missing in training. A missing value itself becomes the mean, z = 0.
+    """
+
+    mean: float
+    scale: float
+    lower: float
+    upper: float
+    indicator: bool
+
+    @classmethod
+    def fit(cls, values: FloatVector) -> Self:
+        """Learn from the training values, shape (n,), NaN where missing."""
+        finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
+        indicator = bool(np.isnan(values).any())
+        if len(finite) == 0:
+            return cls(0.0, 1.0, -LARGEST, LARGEST, indicator)
+        low, median, high = np.quantile(finite, [0.25, 0.5, 0.75])
+        if high > low:
+            reach = FENCE * (high - low)
+            finite = np.clip(finite, median - reach, median + reach)
+        smallest, largest = float(finite.min()), float(finite.max())
+        width = largest - smallest
+        mean = float(finite.mean())
+        deviation = float(finite.std())
+        usable = width > 0 and np.isfinite(deviation) and deviation > 0
+        return cls(
+            mean=mean,
+            scale=deviation if usable else 1.0,
+            lower=smallest - width,
+            upper=largest + width,
+            indicator=indicator,
+        )
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the output columns add to the input's name."""
+        return ("", "_missing") if self.indicator else ("",)
+
+    def write(self, values: FloatVector, out: npt.NDArray[np.float32]) -> None:
+        """Encode values, shape (n,), into out, shape (n, len(suffixes))."""
+        z = np.clip(values, self.lower, self.upper)
+        z -= self.mean
+        z /= self.scale
+        missing = np.isnan(z)
+        z[missing] = 0.0
+        out[:, 0] = z
+        if self.indicator:
+            out[:, 1] = missing
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` needs, as JSON can hold it."""
+        return {
+            "mean": self.mean,
+            "scale": self.scale,
+            "lower": self.lower,
+            "upper": self.upper,
+            "indicator": self.indicator,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Rebuild from :meth:`to_state`."""
+        numbers = {name: float(state[name]) for name in ("mean", "scale", "lower", "upper")}
+        return cls(**numbers, indicator=bool(state["indicator"]))
+
+
+_DAY = 86_400.0
+_CYCLES = {"day_of_year": 365.2425 * _DAY, "day_of_week": 7 * _DAY, "time_of_day": _DAY}
+
+
+@dataclass(frozen=True)
+class DatetimeEncoding:
+    """One column of times: seconds since 1970 like a number, and its cycles.
+
+    The day of the year, the day of the week and the time of day are each written as the pair
+    sin 2πt/T, cos 2πt/T (T the length of the cycle), so that 23:59 is close to 00:00. A cycle
+    that does not vary in training is left out, and so is one that is longer than the time that
+    the training values span. Missing times are 0 in every column and 1 in the indicator.
+
+    Attributes
+    ----------
+    seconds : NumericEncoding
+    cycles : tuple of str
+        Which of "day_of_year", "day_of_week", "time_of_day" are written.
+    """
+
+    seconds: NumericEncoding
+    cycles: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, values: FloatVector) -> Self:
+        """Learn from the training values: seconds since 1970, shape (n,), NaN where missing."""
+        finite = values[np.isfinite(values)]
+        span = float(finite.max() - finite.min()) if len(finite) else 0.0
+        cycles = [
+            name
+            for name, length in _CYCLES.items()
+            if span >= 0.5 * length and np.ptp(_phase(name, finite)) > 1e-9
+        ]
+        return cls(NumericEncoding.fit(values), tuple(cycles))
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the output columns add to the input's name."""
+        pairs = [f"_{name}_{part}" for name in self.cycles for part in ("sin", "cos")]
+        return (*self.seconds.suffixes, *pairs)
+
+    def write(self, values: FloatVector, out: npt.NDArray[np.float32]) -> None:
+        """Encode seconds, shape (n,), into out, shape (n, len(suffixes))."""
+        first = len(self.seconds.suffixes)
+        self.seconds.write(values, out[:, :first])
+        missing = ~np.isfinite(values)
+        for i, name in enumerate(self.cycles):
+            angle = 2 * np.pi * _phase(name, np.where(missing, 0.0, values))
+            out[:, first + 2 * i] = np.where(missing, 0.0, np.sin(angle))
+            out[:, first + 2 * i + 1] = np.where(missing, 0.0, np.cos(angle))
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` needs, as JSON can hold it."""
+        return {"seconds": self.seconds.to_state(), "cycles": list(self.cycles)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Rebuild from :meth:`to_state`."""
+        cycles = tuple(str(name) for name in state["cycles"])
+        if unknown := set(cycles) - set(_CYCLES):
+            raise ValueError(f"unknown cycles {sorted(unknown)}")
+        return cls(NumericEncoding.from_state(state["seconds"]), cycles)
+
+
+def _phase(cycle: str, seconds: FloatVector) -> FloatVector:
+    """Return how far into its cycle each time is, in [0, 1); days count as whole days."""
+    length = _CYCLES[cycle]
+    shown = seconds if cycle == "time_of_day" else np.floor(seconds / _DAY) * _DAY
+    return np.asarray(np.mod(shown, length) / length, dtype=np.float64)

@@ -1,0 +1,226 @@
+"""Tables from files: CSV and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from pellucid.tables.columns import as_table
+from pellucid.tables.table import Column, Table, TableError
+from pellucid.tables.text import clean_text, numbers_from_text
+
+_TEXT_SUFFIXES = {"", ".csv", ".tsv", ".txt", ".data", ".test"}
+_DELIMITERS = ",;\t|"
+_ROWS_PER_CHUNK = 50_000
+
+
+def read_table(path: str | Path, *, header: bool | None = None) -> Table:
+    r"""Read a table from a CSV file (also gzipped) or a Parquet file.
+
+    CSV needs nothing beyond Pellucid itself. The delimiter is the one of comma, semicolon, tab
+    and vertical bar that the first line has most of. Cells that are empty or say ``?``, ``NA``,
+    ``NaN``, ``null`` and the like are missing. Parquet needs pyarrow or polars.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.csv``, ``.tsv``, ``.txt``, ``.data``, any of these with ``.gz``, or ``.parquet``.
+    header : bool, optional
+        Whether the first line holds the column names. Without one the columns are called
+        ``column_1``, ``column_2``, … By default the first line must hold names; a first line
+        that looks like data is an error that asks.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    TableError
+        Naming the file, the line where it is known, and the way out.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from pellucid.tables import read_table
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "people.csv"
+    >>> _ = path.write_text("age,city\n31,Rome\n?,Oslo\n")
+    >>> table = read_table(path)
+    >>> table["age"].values
+    array([31., nan])
+    """
+    path = Path(path)
+    _check_is_file(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    gzipped = bool(suffixes) and suffixes[-1] == ".gz"
+    suffix = (suffixes[:-1] if gzipped else suffixes)[-1:] or [""]
+    if suffix[0] in {".parquet", ".pq"} and not gzipped:
+        return _read_parquet(path)
+    if suffix[0] in _TEXT_SUFFIXES or not suffix[0][1:].isalpha():
+        return _read_csv(path, gzipped, header)
+    raise TableError(
+        f"{path}: cannot read {suffix[0]} files. Save the table as .csv, .csv.gz or .parquet."
+    )
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise TableError(f"{path} is a directory. Give the CSV or Parquet file inside it.")
+    if not path.exists():
+        beside = path.parent
+        where = "" if beside.is_dir() else f" (the folder {beside} does not exist either)"
+        raise TableError(f"{path}: there is no such file{where}. Check the path.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise TableError(f"{path} is empty (0 bytes). Export the table again.")
+
+
+def _read_parquet(path: Path) -> Table:
+    try:
+        frame = _parquet_frame(path)
+    except (ImportError, TableError):
+        raise
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read: {error}.") from error
+    except Exception as error:  # Each library raises its own kind for a broken file.
+        raise TableError(f"{path} is not a Parquet file or is damaged: {error}") from error
+    try:
+        return as_table(frame)
+    except (TableError, TypeError) as error:
+        raise TableError(f"{path}: {error}") from error
+
+
+def _parquet_frame(path: Path) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        pass
+    else:
+        with path.open("rb") as file:
+            return pyarrow.parquet.read_table(file)
+    try:
+        import polars
+    except ImportError:
+        raise TableError(
+            f"{path}: reading Parquet needs pyarrow or polars. "
+            "Install one with: pip install 'pellucid[tables]'"
+        ) from None
+    return polars.read_parquet(path)
+
+
+def _read_csv(path: Path, gzipped: bool, header: bool | None) -> Table:
+    opener = gzip.open if gzipped else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            return _parse_csv(file, path, header)
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x}). "
+            "Save it as CSV in UTF-8."
+        ) from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise TableError(f"{path} is not a complete gzip file: {error}") from error
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _parse_csv(file: TextIO, path: Path, header: bool | None) -> Table:
+    first_line = file.readline()
+    while first_line and not first_line.strip():
+        first_line = file.readline()
+    if not first_line:
+        raise TableError(f"{path} holds nothing but blank lines. Export the table again.")
+    delimiter = max(_DELIMITERS, key=first_line.count)
+    reader = csv.reader(
+        chain([first_line], file), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
+    rows = _checked_rows(reader, path)
+    first = next(rows)
+    names = _column_names(first, path, header)
+    if header is False:
+        rows = chain([first], rows)
+    cells: list[list[Any]] = [[] for _ in names]
+    while chunk := list(islice(rows, _ROWS_PER_CHUNK)):
+        for column, part in zip(cells, zip(*chunk, strict=True), strict=True):
+            column.extend(part)
+    if not cells[0]:
+        raise TableError(f"{path} has a header ({len(names)} columns) but no rows.")
+    return Table(tuple(_typed(n, cells.pop(0)) for n in names))
+
+
+def _checked_rows(reader: Any, path: Path) -> Iterator[list[str]]:
+    """Yield rows that all have as many cells as the first; blank lines are passed over."""
+    width = None
+    line = 1
+    try:
+        for row in reader:
+            if row:
+                width = len(row) if width is None else width
+                if len(row) != width:
+                    raise TableError(
+                        f"{path}, line {line}: {len(row)} cells where the first line has {width}. "
+                        "Correct this line (a stray or missing delimiter, or a quote?)."
+                    )
+                yield row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise TableError(
+            f"{path}, line {line}: broken CSV ({error}). "
+            "Is a quotation mark never closed, or in the middle of a cell?"
+        ) from error
+
+
+def _column_names(first: list[str], path: Path, header: bool | None) -> list[str]:
+    if header is False:
+        return [f"column_{i + 1}" for i in range(len(first))]
+    names = [cell.strip() for cell in first]
+    n_numbers = sum(_is_number(name) for name in names)
+    if header is None and 3 * n_numbers >= len(names):
+        shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+        raise TableError(
+            f"{path}: the first line looks like data, not like column names ({shown}). "
+            "Say --no-header (header=False) if it is data, --header (header=True) if not."
+        )
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TableError(
+            f"{path}, line 1: more than one column is named {repeated[0]!r}. "
+            "Give every column a name of its own (or say --no-header if line 1 is data)."
+        )
+    return names
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _typed(name: str, cells: list[str]) -> Column:
+    """Numbers where every cell that is not missing is one, else text."""
+    numbers = _all_numbers(cells)
+    if numbers is not None:
+        return Column(name, "number", numbers)
+    text = clean_text(cells)
+    read = numbers_from_text(text)
+    if read is not None and not read.stray:
+        return Column(name, "number", read.values)
+    return Column(name, "text", text)
+
+
+def _all_numbers(cells: list[str]) -> Any:
+    """Take the quick way for fractions without missing values; None means the careful way."""
+    try:
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:
+        return None
+    whole = np.isfinite(values).all() and bool(np.all(values == np.floor(values)))
+    return None if whole or not np.isfinite(values).all() else values

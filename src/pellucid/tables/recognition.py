@@ -1,0 +1,207 @@
+"""What each column is: a quantity, a yes/no, a category, a time, or nothing to learn from."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from pellucid.tables.table import Column
+from pellucid.tables.text import numbers_from_text, seconds_from_text, text_of_number
+
+Kind = Literal["numeric", "boolean", "categorical", "datetime", "left out"]
+
+KINDS: tuple[Kind, ...] = ("numeric", "boolean", "categorical", "datetime", "left out")
+
+#: Fewer rows than this say too little to call a column of different values an id or free text.
+FEWEST_ROWS_TO_JUDGE = 20
+#: Whole numbers, all different, that fill this share of their range are a row counter …
+COUNTER_DENSITY = 0.5
+#: … in tables of at least this many rows, whatever the column's name.
+FEWEST_ROWS_OF_COUNTER = 100
+#: Text of which more than this share of the cells is different is free text.
+FREE_TEXT_SHARE = 0.5
+
+_ID_NAME = re.compile(
+    r"^$|^unnamed: ?\d+$|^(id|index|idx|key|uuid|guid|row|rownum|instant|no|nr|number)$"
+    r"|[_ .-](id|index|idx|key|uuid|guid|row|no|nr|number)$",
+    re.IGNORECASE,
+)
+_ID_SUFFIX = re.compile(r"[a-z0-9](Id|ID|Key|UUID|Index)$")
+
+
+@dataclass(frozen=True)
+class RecognizedColumn:
+    """What a column was recognized as, and why.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"numeric", "boolean", "categorical", "datetime", "left out"}
+    reason : str
+        A few words for a person.
+    """
+
+    name: str
+    kind: Kind
+    reason: str
+
+
+def recognize(column: Column, kind: Kind | None = None) -> tuple[RecognizedColumn, Column]:
+    """Recognize one column; return what it is and its values in the storage that this needs.
+
+    Parameters
+    ----------
+    column : Column
+    kind : str, optional
+        Take the column as this kind instead of judging by its values.
+
+    Returns
+    -------
+    recognized : RecognizedColumn
+    column : Column
+        Text that reads as numbers or times comes back as such.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.tables import Column
+    >>> from pellucid.tables.recognition import recognize
+    >>> cells = np.array(["1.5", None, "2.5"], dtype=object)
+    >>> recognize(Column("charge", "text", cells))[0]
+    RecognizedColumn(name='charge', kind='numeric', reason='text that reads as numbers, 1 missing')
+    """
+    if kind is not None:
+        return RecognizedColumn(column.name, kind, "as you asked"), _stored_as(column, kind)
+    missing = column.missing()
+    if missing.all():
+        return RecognizedColumn(column.name, "left out", "every value is missing"), column
+    if column.storage == "text":
+        recognized, column = _recognize_text(column)
+    elif column.storage == "number":
+        recognized = _recognize_number(column)
+    elif column.storage == "boolean":
+        recognized = RecognizedColumn(column.name, "boolean", "true or false")
+    else:
+        recognized = RecognizedColumn(column.name, "datetime", "dates or times")
+    constant = _constant_value(column)
+    if constant is not None:
+        return RecognizedColumn(column.name, "left out", f"constant: always {constant}"), column
+    n_missing = int(column.missing().sum())
+    if n_missing and recognized.kind != "left out":
+        recognized = replace(recognized, reason=f"{recognized.reason}, {n_missing:,} missing")
+    return recognized, column
+
+
+def _recognize_number(column: Column) -> RecognizedColumn:
+    values = column.as_float()
+    finite = values[np.isfinite(values)]
+    whole = len(finite) == len(values) and bool(np.all(finite == np.floor(finite)))
+    if whole and _is_counter(column.name, finite):
+        return RecognizedColumn(column.name, "left out", "an id: counts the rows or names each")
+    return RecognizedColumn(column.name, "numeric", "whole numbers" if whole else "numbers")
+
+
+def _is_counter(name: str, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+    n = len(values)
+    if n < FEWEST_ROWS_TO_JUDGE:
+        return False
+    span = float(values.max() - values.min()) + 1
+    named = bool(_ID_NAME.search(name) or _ID_SUFFIX.search(name))
+    dense = n >= FEWEST_ROWS_OF_COUNTER and n >= COUNTER_DENSITY * span
+    in_order = span == n and bool(np.all(np.abs(np.diff(values)) == 1))
+    return (named or dense or in_order) and len(np.unique(values)) == n
+
+
+def _recognize_text(column: Column) -> tuple[RecognizedColumn, Column]:
+    name = column.name
+    numbers = numbers_from_text(column.values)
+    if numbers is not None:
+        number = Column(name, "number", numbers.values)
+        recognized = _recognize_number(number)
+        if recognized.kind == "numeric":
+            strays = ", ".join(repr(text) for text in numbers.stray)
+            told = f" ({strays} taken as missing)" if strays else ""
+            recognized = replace(recognized, reason=f"text that reads as numbers{told}")
+        return recognized, number
+    seconds = seconds_from_text(column.values)
+    if seconds is not None:
+        recognized = RecognizedColumn(name, "datetime", "text that reads as dates or times")
+        return recognized, Column(name, "datetime", seconds)
+    counts = Counter(column.values.tolist())
+    counts.pop(None, None)
+    n, n_different = counts.total(), len(counts)
+    if n >= FEWEST_ROWS_TO_JUDGE and n_different == n:
+        return RecognizedColumn(name, "left out", "an id: every text is different"), column
+    if n >= FEWEST_ROWS_TO_JUDGE and n_different > FREE_TEXT_SHARE * n:
+        reason = f"free text: {n_different:,} different texts in {n:,} rows"
+        return RecognizedColumn(name, "left out", reason), column
+    return RecognizedColumn(name, "categorical", f"{n_different:,} categories"), column
+
+
+def _constant_value(column: Column) -> str | None:
+    """Text of the only value of a column that has no missing ones, or None when it varies."""
+    if column.storage == "text":
+        first = column.values[0]
+        same = first is not None and all(cell == first for cell in column.values)
+        return repr(first) if same else None
+    values = column.as_float()
+    same = bool(np.all(values == values[0]))
+    return text_of_number(values[0]) if same else None
+
+
+def _stored_as(column: Column, kind: Kind) -> Column:
+    if kind == "categorical":
+        return as_text(column)
+    if kind == "left out":
+        return column
+    return as_seconds(column) if kind == "datetime" else as_numbers(column)
+
+
+def as_text(column: Column) -> Column:
+    """Return the column as text, so that 3, 3.0 and "3" are one category."""
+    if column.storage == "text":
+        return column
+    values = column.as_float()
+    distinct, codes = np.unique(values, return_inverse=True)
+    boolean = column.storage == "boolean"
+    texts = np.empty(len(distinct), dtype=object)
+    texts[:] = [
+        None if np.isnan(v) else str(bool(v)) if boolean else text_of_number(v) for v in distinct
+    ]
+    return Column(column.name, "text", texts[codes])
+
+
+def as_numbers(column: Column) -> Column:
+    """Return the column as numbers; text that is none becomes missing."""
+    if column.storage != "text":
+        return column
+    texts = set(column.values.tolist())
+    numbers: dict[str | None, float] = {text: _float_or_nan(text) for text in texts}
+    values = np.fromiter(map(numbers.__getitem__, column.values), np.float64, len(column.values))
+    return Column(column.name, "number", values)
+
+
+def as_seconds(column: Column) -> Column:
+    """Return the column as seconds since 1970; text that is no time becomes missing."""
+    if column.storage != "text":
+        return column
+    seconds = seconds_from_text(column.values)
+    if seconds is None:
+        parts = [seconds_from_text(column.values[i : i + 1]) for i in range(len(column.values))]
+        seconds = np.array([np.nan if part is None else part[0] for part in parts])
+    return Column(column.name, "datetime", seconds)
+
+
+def _float_or_nan(text: str | None) -> float:
+    if text is None:
+        return np.nan
+    if text in ("True", "False"):
+        return float(text == "True")
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
