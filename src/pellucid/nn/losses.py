@@ -126,7 +126,8 @@ def quantile_gradient(scores: Array, targets: Array, level: float = 0.5) -> Arra
     """Return ds = -q where y > s, 1 - q where y < s, 0 at s = y."""
     xp = namespace(scores)
     residual = scores - targets
-    return xp.where(residual < 0, xp.full_like(residual, -level), (1.0 - level) * (residual > 0))
+    above = xp.where(residual > 0, xp.full_like(residual, 1.0 - level), 0.0)
+    return xp.where(residual < 0, -level, above)
 
 
 def poisson(scores: Array, targets: Array) -> Array:

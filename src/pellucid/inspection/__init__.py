@@ -1,0 +1,1 @@
+"""Looking inside a network: arrays and reports come out, nothing is drawn."""

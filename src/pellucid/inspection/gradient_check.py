@@ -1,0 +1,244 @@
+"""Is the gradient right? Central differences, parameter by parameter, kinks reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.nn.activations import Activation
+from pellucid.nn.network import Network, Trace
+from pellucid.nn.parameters import Parameters
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+"""Balances the error of the difference, h²f‴/6, against that of rounding, ε|f|/h."""
+
+
+@dataclass(frozen=True)
+class ParameterCheck:
+    """The gradient of one parameter array, computed twice.
+
+    Attributes
+    ----------
+    name : str
+        Such as "2.W"; "all" for the whole network.
+    gradient, estimate : array of the parameter's shape
+        By backpropagation, and by central differences.
+    kinks : array of bool of the parameter's shape
+        Where the step of the difference crosses a kink of an activation or of the loss, so that
+        the two need not agree. These elements are left out of `relative_error`.
+    rounding : float
+        The size of difference that rounding alone explains, over the elements compared.
+    tolerance : float
+        The relative error asked for.
+    """
+
+    name: str
+    gradient: Floats
+    estimate: Floats
+    kinks: Flags
+    rounding: float
+    tolerance: float
+
+    @property
+    def n_kinks(self) -> int:
+        """Number of elements at a kink."""
+        return int(self.kinks.sum())
+
+    @property
+    def relative_error(self) -> float:
+        """‖g - ĝ‖/(‖g‖ + ‖ĝ‖) over the elements that are not at a kink; 0 if both are 0."""
+        return _relative_error(self.gradient[~self.kinks], self.estimate[~self.kinks])
+
+    @property
+    def relative_error_with_kinks(self) -> float:
+        """‖g - ĝ‖/(‖g‖ + ‖ĝ‖) over all elements."""
+        return _relative_error(self.gradient.ravel(), self.estimate.ravel())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the relative error is below the tolerance, or rounding alone explains it."""
+        difference = (self.gradient - self.estimate)[~self.kinks]
+        explained = float(np.linalg.norm(difference)) <= self.rounding
+        return self.relative_error < self.tolerance or explained
+
+    def __str__(self) -> str:
+        kinks = f", {self.n_kinks} of {self.kinks.size} at a kink" if self.n_kinks else ""
+        verdict = "ok" if self.passed else "WRONG"
+        return f"{self.name:>8}  relative error {self.relative_error:.1e}  {verdict}{kinks}"
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The check of every parameter of a network; `print` it to read it."""
+
+    parameters: tuple[ParameterCheck, ...]
+    """One for each name of the layout, in its order."""
+
+    @property
+    def layers(self) -> dict[int, ParameterCheck]:
+        """The same by layer: W and b of `network.layers[i]` together under i."""
+        indices = dict.fromkeys(int(check.name.split(".")[0]) for check in self.parameters)
+        return {i: _joined(f"layer {i}", self._of_layer(i)) for i in indices}
+
+    @property
+    def whole(self) -> ParameterCheck:
+        """The same for all parameters together."""
+        return _joined("all", self.parameters)
+
+    @property
+    def relative_error(self) -> float:
+        """The relative error over all parameters that are not at a kink."""
+        return self.whole.relative_error
+
+    @property
+    def n_kinks(self) -> int:
+        """Number of elements at a kink."""
+        return self.whole.n_kinks
+
+    @property
+    def passed(self) -> bool:
+        """Whether every parameter passed."""
+        return all(check.passed for check in self.parameters)
+
+    def _of_layer(self, index: int) -> tuple[ParameterCheck, ...]:
+        prefix = f"{index}."
+        return tuple(check for check in self.parameters if check.name.startswith(prefix))
+
+    def __str__(self) -> str:
+        return "\n".join(str(check) for check in (*self.parameters, self.whole))
+
+
+def check_gradient(
+    network: Network,
+    parameters: Parameters,
+    X: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    tolerance: float = 1e-5,
+) -> GradientCheck:
+    """Compare the gradient that training uses with central differences, in float64.
+
+    ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3)·max(1, |θ_j|). It costs two forward
+    passes for each parameter, so use a small batch.
+
+    Parameters
+    ----------
+    network : Network
+    parameters : Parameters
+        Of any precision; the check is carried out in float64.
+    X : array of shape (m, fan_in)
+    targets : array
+        As the loss of the network takes them.
+    sample_weight : array of shape (m,), optional
+    tolerance : float
+        The relative error below which a parameter passes.
+
+    Returns
+    -------
+    GradientCheck
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.inspection.gradient_check import check_gradient
+    >>> from pellucid.nn import Activation, Linear, Network
+    >>> network = Network([Linear(4), Activation("tanh"), Linear(1)], "half_squared_error")
+    >>> params = network.initialize(fan_in=3, seed=0)
+    >>> check = check_gradient(network, params, np.eye(3), np.ones((3, 1)))
+    >>> check.passed, check.relative_error < 1e-7
+    (True, True)
+    """
+    X = np.asarray(X, dtype=np.float64)
+    targets = np.asarray(targets)
+    theta = Parameters(parameters.flat.astype(np.float64), parameters.layout)
+    trace = network.forward(theta, X)
+    gradient = network.backward(theta, trace, targets, sample_weight).parameters
+    weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+    estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
+    for j, h, above, below in _neighbours(network, theta, X):
+        change = _values(network, above, targets) - _values(network, below, targets)
+        estimate[j] = float(np.mean(weight * change)) / (2.0 * h)
+        kinks[j] = _differ(_sides(network, above, targets), _sides(network, below, targets))
+    rounding = _rounding_of_estimate(weight * _values(network, trace, targets))
+    return GradientCheck(
+        tuple(
+            ParameterCheck(
+                entry.name,
+                gradient[entry.name],
+                estimate[entry.span].reshape(entry.shape),
+                kinks[entry.span].reshape(entry.shape),
+                rounding * entry.size**0.5,
+                tolerance,
+            )
+            for entry in theta.layout.entries
+        )
+    )
+
+
+def _neighbours(
+    network: Network, theta: Parameters, X: Floats
+) -> Iterator[tuple[int, float, Trace, Trace]]:
+    """Yield, for each parameter j, its step h and the traces at θ_j + h and θ_j - h."""
+    moved = theta.copy()
+    for j, value in enumerate(theta.flat.tolist()):
+        h = _STEP * max(1.0, abs(value))
+        moved.flat[j] = value + h
+        above = network.forward(moved, X)
+        moved.flat[j] = value - h
+        below = network.forward(moved, X)
+        moved.flat[j] = value
+        yield j, h, above, below
+
+
+def _values(network: Network, trace: Trace, targets: Any) -> Floats:
+    values: Floats = network.loss.values(trace.scores, targets)
+    return values
+
+
+def _sides(network: Network, trace: Trace, targets: Any) -> list[Floats]:
+    """Return on which side of its kink every kinked function is evaluated."""
+    sides = [
+        np.sign(trace.values[i])
+        for i, layer in enumerate(network.layers)
+        if isinstance(layer, Activation) and layer.definition.kinked
+    ]
+    if network.loss.definition.kinked:
+        sides.append(np.sign(trace.scores - targets))
+    return sides
+
+
+def _differ(left: list[Floats], right: list[Floats]) -> bool:
+    return any((a != b).any() for a, b in zip(left, right, strict=True))
+
+
+def _rounding_of_estimate(weighted_values: Floats) -> float:
+    """Return what rounding a few operations of each loss can do to one element of the estimate."""
+    size = max(1.0, float(np.abs(weighted_values).mean()))
+    return 8.0 * float(np.finfo(np.float64).eps) * size / _STEP
+
+
+def _relative_error(g: Floats, estimate: Floats) -> float:
+    scale = float(np.linalg.norm(g)) + float(np.linalg.norm(estimate))
+    return float(np.linalg.norm(g - estimate)) / scale if scale > 0.0 else 0.0
+
+
+def _joined(name: str, checks: tuple[ParameterCheck, ...]) -> ParameterCheck:
+    """Return several checks as one, their elements in one row."""
+
+    def flat(arrays: Iterator[Any]) -> Any:
+        return np.concatenate([array.ravel() for array in arrays]) if checks else np.empty(0)
+
+    return ParameterCheck(
+        name,
+        flat(check.gradient for check in checks),
+        flat(check.estimate for check in checks),
+        flat(check.kinks for check in checks).astype(np.bool_),
+        float(np.linalg.norm([check.rounding for check in checks])),
+        checks[0].tolerance if checks else 0.0,
+    )
