@@ -1,0 +1,127 @@
+"""Tables, targets and weights as the engine takes them, without copying the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+CHUNK_ROWS = 4096
+ENGINE_KINDS = "biuf"
+"""Boolean, signed and unsigned integer and floating dtypes: the engine converts row by row."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Sample weights whose mean over the rows trained on is one.
+
+    Parameters
+    ----------
+    values : ndarray of float64 of shape (n_rows,), or None
+        None where all weights are one.
+    scale : float
+        The mean before normalization: the objective divides the penalty by the sum of the weights
+        that the user gave, so that weight k means k repetitions of the row.
+    """
+
+    values: NDArray[np.float64] | None = None
+    scale: float = 1.0
+
+    def of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Return the weights of some rows, None where all are one."""
+        return None if self.values is None else self.values[rows]
+
+
+def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
+    """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
+    X = validate_data(estimator, X, reset=reset, **_table_options(X))
+    return _as_engine_takes_it(estimator, X)
+
+
+def checked_table_and_targets(
+    estimator: BaseEstimator, X: Any, y: Any, *, reset: bool, y_numeric: bool
+) -> tuple[Any, Any]:
+    """Return `X` and `y` for training; `X` is an ndarray or CSR matrix of its own dtype.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinity, text where numbers belong, lengths that differ, too few rows, or another
+        number of columns than before.
+    """
+    X, y = validate_data(
+        estimator, X, y, reset=reset, multi_output=True, y_numeric=y_numeric, **_table_options(X)
+    )
+    return _as_engine_takes_it(estimator, X), y
+
+
+def compute_dtype(X: Any) -> Any:
+    """Return float32 for a float32 table, float64 for all others."""
+    return np.float32 if X.dtype == np.float32 else np.float64
+
+
+def checked_weights(sample_weight: Any, X: Any, rows: NDArray[np.int64] | None) -> Weights:
+    """Return the weights divided by their mean over `rows` (None: all rows).
+
+    Raises
+    ------
+    ValueError
+        A weight is negative or not finite, or all the weights of the rows trained on are zero.
+    """
+    if sample_weight is None:
+        return Weights()
+    values = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    mean = float(values.mean() if rows is None else values[rows].mean())
+    if mean == 0.0:
+        raise ValueError(
+            "sample_weight must contain at least one non-zero number among the rows that are "
+            "trained on; early_stopping=True holds out the others"
+        )
+    return Weights(values / mean, mean)
+
+
+def checked_hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
+    """Return `hidden_layer_sizes`, an integer or a sequence of them, as a tuple."""
+    given = hidden_layer_sizes
+    sizes = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes must be positive integers, got {hidden_layer_sizes!r}; for no "
+            "hidden layer pass ()"
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _table_options(X: Any) -> dict[str, Any]:
+    # scikit-learn adds up the values to look for NaN, and a sum in float16 soon overflows.
+    half = getattr(X, "dtype", None) == np.float16
+    return {"accept_sparse": "csr", "dtype": "numeric", "ensure_all_finite": not half}
+
+
+def _as_engine_takes_it(estimator: BaseEstimator, X: Any) -> Any:
+    name = type(estimator).__name__
+    if X.dtype.kind not in ENGINE_KINDS:
+        raise ValueError(
+            f"{name} needs a table of numbers, got dtype {X.dtype}; turn dates, durations and text "
+            "into numbers first"
+        )
+    if X.dtype == np.float16:
+        _check_half_precision(X, name)
+    if X.dtype.itemsize > np.dtype(np.float64).itemsize:
+        X = X.astype(np.float64)
+    return X
+
+
+def _check_half_precision(X: Any, estimator_name: str) -> None:
+    values = X.data.reshape(-1, 1) if scipy.sparse.issparse(X) else X
+    for start in range(0, values.shape[0], CHUNK_ROWS):
+        chunk = values[start : start + CHUNK_ROWS].astype(np.float32)
+        assert_all_finite(chunk, estimator_name=estimator_name, input_name="X")

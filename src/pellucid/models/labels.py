@@ -1,0 +1,125 @@
+"""Class labels as the engine takes them: codes, one column of zeros and ones, or an indicator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+from pellucid.nn.losses import log_softmax
+
+
+def as_labels(y: Any) -> Any:
+    """Return `y` with a single column made one-dimensional.
+
+    Raises
+    ------
+    ValueError
+        `y` holds continuous values, or several columns that are not zeros and ones.
+    """
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    if type_of_target(y) == "multiclass-multioutput":
+        raise ValueError(
+            f"y must hold one label a row, or zeros and ones for several labels a row; got shape "
+            f"{y.shape} with other values. Multioutput target data is not supported: fit one "
+            "classifier for each column, for example with sklearn.multioutput.MultiOutputClassifier"
+        )
+    return y
+
+
+def out_activation_of(binarizer: LabelBinarizer) -> str:
+    """Return 'softmax' for three classes or more, else 'logistic'."""
+    return "softmax" if binarizer.y_type_ == "multiclass" else "logistic"
+
+
+def n_outputs_of(binarizer: LabelBinarizer) -> int:
+    """Return the number of scores: one for two classes, else one for each class."""
+    return 1 if binarizer.y_type_ == "binary" else len(binarizer.classes_)
+
+
+def encode(binarizer: LabelBinarizer, y: Any, dtype: Any) -> NDArray[Any]:
+    """Return the targets that the loss of the engine takes.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Fitted; it knows the classes and the type of target.
+    y : ndarray or sparse indicator matrix
+        Labels, all of them known to `binarizer`.
+    dtype : dtype
+        Of the arithmetic.
+
+    Returns
+    -------
+    ndarray
+        int64 codes of shape (n_rows,) for three classes or more; else numbers of `dtype` and shape
+        (n_rows, n_outputs).
+    """
+    if binarizer.y_type_.startswith("multilabel"):
+        return np.ascontiguousarray(y.toarray() if hasattr(y, "toarray") else y, dtype=dtype)
+    if binarizer.y_type_ == "multiclass":
+        return np.searchsorted(binarizer.classes_, y).astype(np.int64, copy=False)
+    if len(binarizer.classes_) == 1:
+        return np.zeros((len(y), 1), dtype=dtype)
+    return (y == binarizer.classes_[1]).reshape(-1, 1).astype(dtype)
+
+
+def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
+    """Raise ValueError where `y` does not fit the classes of an earlier call.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Fitted on the classes of the earlier call.
+    y : ndarray or sparse indicator matrix
+        Labels of this call.
+    all_needed : bool
+        Whether `y` must have all the classes (`warm_start`), not only known ones (`partial_fit`).
+    """
+    is_multilabel = type_of_target(y).startswith("multilabel")
+    if is_multilabel != binarizer.y_type_.startswith("multilabel"):
+        raise ValueError(
+            f"y has shape {y.shape}, but the model was fitted on "
+            f"{'one label a row' if is_multilabel else 'several labels a row'}; make a new model "
+            "for another kind of target"
+        )
+    classes = unique_labels(y)
+    if all_needed and set(classes) != set(binarizer.classes_):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous call to "
+            f"fit. Previously got {binarizer.classes_}, `y` has {classes}. Set warm_start=False to "
+            "start afresh."
+        )
+    unknown = np.setdiff1d(classes, binarizer.classes_)
+    if len(unknown):
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`: {unknown}. `self.classes_` has "
+            f"{binarizer.classes_}. Name all classes in the first call to partial_fit, or fit again."
+        )
+
+
+def hits(binarizer: LabelBinarizer, predictions: NDArray[Any], targets: NDArray[Any]) -> Any:
+    """Return for each row whether the predicted probabilities lead to the right label or labels."""
+    if binarizer.y_type_ == "multiclass":
+        return predictions.argmax(axis=1) == targets
+    if len(binarizer.classes_) == 1:
+        return np.ones(len(targets), dtype=bool)
+    return ((predictions > 0.5) == (targets > 0.5)).all(axis=1)
+
+
+def log_probabilities(binarizer: LabelBinarizer, scores: NDArray[Any]) -> NDArray[Any]:
+    """Return the logarithms of the class probabilities, (n_rows, n_classes), from the scores."""
+    if binarizer.y_type_ == "multiclass":
+        logs: NDArray[Any] = log_softmax(scores)
+        return logs
+    if len(binarizer.classes_) == 1:
+        return np.zeros_like(scores)
+    if binarizer.y_type_ == "binary":
+        return np.hstack([-np.logaddexp(0, scores), -np.logaddexp(0, -scores)])
+    return -np.logaddexp(0, -scores)

@@ -1,0 +1,383 @@
+"""The multi-layer perceptron for classes."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._tags import Tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.labels import (
+    as_labels,
+    check_known,
+    encode,
+    hits,
+    log_probabilities,
+    n_outputs_of,
+    out_activation_of,
+)
+from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
+
+
+class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc]
+    """Multi-layer perceptron that predicts classes, with cross-entropy as its loss.
+
+    Parameters, attributes and their meaning are those of scikit-learn's `MLPClassifier`; for the
+    same integer `random_state` and a float64 table, so are the weights.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer. `()` means no hidden layer: logistic regression.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Of the hidden layers.
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        'adam' and 'sgd' go through the table in mini-batches; 'lbfgs' (SciPy's) uses the whole
+        table at each step and suits small tables.
+    alpha : float, default=0.0001
+        L2 penalty: alpha/2 · Σ‖W‖² divided by the rows of the mini-batch (times the mean sample
+        weight) is added to the loss. Biases are not penalized.
+    batch_size : int or 'auto', default='auto'
+        Rows of a mini-batch; 'auto' means min(200, n_samples). Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of 'sgd'. 'invscaling': learning_rate_init / (t + 1)**power_t after t rows;
+        'adaptive': divided by 5 at each plateau.
+    learning_rate_init : float, default=0.001
+        First learning rate of 'sgd' and 'adam'.
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    max_iter : int, default=200
+        Most epochs of 'sgd' and 'adam'; most iterations of 'lbfgs'.
+    shuffle : bool, default=True
+        Whether 'sgd' and 'adam' take the rows in a new order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        For the first weights, the rows held out and the row orders.
+    tol : float, default=1e-4
+        An epoch that improves on the best loss or score by less counts as no improvement. For
+        'lbfgs', the largest element of the gradient at which it stops.
+    verbose : bool or int, default=False
+        Whether to print each epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call.
+    momentum : float, default=0.9
+        Of 'sgd', between 0 and 1.
+    nesterovs_momentum : bool, default=True
+        Whether the momentum of 'sgd' is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when their score stops improving and keep the weights that
+        scored best. For 'sgd' and 'adam'.
+    validation_fraction : float, default=0.1
+        Share of the rows held out by early stopping.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of 'adam', in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the denominator of 'adam'.
+    n_iter_no_change : int, default=10
+        'sgd' and 'adam' stop after more epochs than this in a row without improvement.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels; column numbers where each row has several labels.
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weights of each layer: views of one flat buffer that training updates in place. An array
+        put into the list is used by later predictions and training.
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Biases of each layer.
+    loss_ : float
+        Objective in the last epoch, penalty included.
+    loss_curve_ : list of float
+        Objective in each epoch. Only after 'sgd' and 'adam', like the next three.
+    best_loss_ : float or None
+        Lowest objective; None with early stopping.
+    validation_scores_ : list of float or None
+        Accuracy on the held-out rows after each epoch; None without early stopping.
+    best_validation_score_ : float or None
+        Highest of them.
+    n_iter_ : int
+        Epochs or iterations of the last call.
+    t_ : int
+        Rows trained on so far, each counted once for each epoch.
+    n_layers_ : int
+        Layers of units, input and output included.
+    n_outputs_ : int
+        Outputs of the network.
+    out_activation_ : str
+        'softmax' for three classes or more, 'logistic' for two and for several labels a row.
+    n_features_in_ : int
+        Columns of the table.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Names of the columns, where the table has them.
+
+    See Also
+    --------
+    MLPRegressor : The same for numbers.
+
+    Notes
+    -----
+    The loss is the mean over the rows of -log p(label), and for several labels a row the sum over
+    the labels of their binary cross-entropies. Sample weights are divided once by their mean over
+    all rows, so that a row of weight k counts as k rows in every mini-batch.
+
+    The table is read in place: an array of any numeric dtype and memory order, a memory map or a
+    CSR matrix is not copied or converted. The arithmetic is in float32 for a float32 table, in
+    float64 for all others; 'lbfgs' always computes in float64.
+
+    Examples
+    --------
+    >>> from pellucid import MLPClassifier
+    >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["no", "yes", "yes", "no"]
+    >>> model = MLPClassifier((8,), "tanh", solver="lbfgs", random_state=0).fit(X, y)
+    >>> model.predict(X).tolist()
+    ['no', 'yes', 'yes', 'no']
+    >>> model.predict_proba(X).shape
+    (4, 2)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    classes_: NDArray[Any]
+    _label_binarizer: LabelBinarizer
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            A label for each row, or zeros and ones for several labels a row.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each row, at least 0.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            A parameter or an input is wrong; the estimator is then as it was before.
+        NonFiniteError
+            A `ValueError`: the loss became non-finite. The last good weights are kept, unless it
+            happened in the first epoch.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    @available_if(has_epochs)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> Self:
+        """Go on training for one epoch on these rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Some rows of the table.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each row; weights are relative to the mean of this call.
+        classes : array-like of shape (n_classes,), optional
+            All labels that any call will have; needed in the first call.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            `classes` is missing in the first call or differs later, or `y` has other labels.
+
+        Notes
+        -----
+        With an integer `random_state` each call draws the same row order, as in scikit-learn; pass
+        a `RandomState` instance for new orders.
+        """
+        before = vars(self).copy()
+        try:
+            self._register_classes(y, classes)
+            return self._fit(X, y, sample_weight, incremental=True)
+        except BaseException:
+            if "coefs_" not in vars(self):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Labels, or zeros and ones for several labels a row.
+        """
+        predictions = self._predictions(X)
+        if self.n_outputs_ == 1:
+            predictions = predictions.ravel()
+        labels: NDArray[Any] = self._label_binarizer.inverse_transform(predictions)
+        return labels
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`. Rows sum to 1, except with several labels a row,
+            where each column is the probability of its own label.
+        """
+        probabilities = self._predictions(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(probabilities)
+        if self.n_outputs_ == 1:
+            return np.hstack([1 - probabilities, probabilities])
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Predict the logarithm of the probability of each class.
+
+        It is computed from the scores, so it stays finite where a probability rounds to 0.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        _, scores = self._scores(X)
+        return log_probabilities(self._label_binarizer, scores)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _register_classes(self, y: Any, classes: Any) -> None:
+        """Learn all the labels in the first call of `partial_fit`; check them in the others."""
+        known = getattr(self, "classes_", None)
+        if classes is None:
+            if known is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit: all labels that any "
+                    "call will have, for example np.unique(y_of_the_whole_table)"
+                )
+            return
+        classes = unique_labels(classes)
+        if known is not None:
+            if not np.array_equal(known, classes):
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                    f"{known!r}; leave it out, or make a new model"
+                )
+            return
+        is_multilabel = type_of_target(y).startswith("multilabel")
+        self._label_binarizer = LabelBinarizer().fit(y if is_multilabel else classes)
+        self.classes_ = self._label_binarizer.classes_
+
+    def _checked_input(
+        self, X: Any, y: Any, *, incremental: bool, fresh: bool
+    ) -> tuple[Any, NDArray[Any]]:
+        X, y = checked_table_and_targets(self, X, y, reset=fresh, y_numeric=False)
+        y = as_labels(y)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            check_known(self._label_binarizer, y, all_needed=not incremental)
+        return X, y
+
+    def _outputs(self, y: NDArray[Any]) -> tuple[int, str]:
+        return n_outputs_of(self._label_binarizer), out_activation_of(self._label_binarizer)
+
+    def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        return encode(self._label_binarizer, y, dtype)
+
+    def _stratify(self, targets: NDArray[Any]) -> NDArray[Any] | None:
+        return targets.ravel().astype(bool) if self.n_outputs_ == 1 else None
+
+    def _validation_score(
+        self,
+        predictions: NDArray[Any],
+        targets: NDArray[Any],
+        sample_weight: NDArray[np.float64] | None,
+    ) -> float:
+        right = hits(self._label_binarizer, predictions, targets)
+        return float(np.average(right, weights=sample_weight))

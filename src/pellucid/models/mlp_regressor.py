@@ -1,0 +1,315 @@
+"""The multi-layer perceptron for numbers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._tags import Tags
+from sklearn.utils.metaestimators import available_if
+
+from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
+
+OUTPUT_OF_LOSS = {"squared_error": "identity", "poisson": "exp"}
+
+
+class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
+    """Multi-layer perceptron that predicts numbers.
+
+    Parameters, attributes and their meaning are those of scikit-learn's `MLPRegressor`; for the
+    same integer `random_state`, a float64 table and a single target, so are the weights.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson'}, default='squared_error'
+        Half the squared error, or half the Poisson deviance of exp(score), for y >= 0.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer. `()` means no hidden layer: linear regression.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Of the hidden layers.
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        'adam' and 'sgd' go through the table in mini-batches; 'lbfgs' (SciPy's) uses the whole
+        table at each step and suits small tables.
+    alpha : float, default=0.0001
+        L2 penalty: alpha/2 · Σ‖W‖² divided by the rows of the mini-batch (times the mean sample
+        weight) is added to the loss. Biases are not penalized.
+    batch_size : int or 'auto', default='auto'
+        Rows of a mini-batch; 'auto' means min(200, n_samples). Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of 'sgd'. 'invscaling': learning_rate_init / (t + 1)**power_t after t rows;
+        'adaptive': divided by 5 at each plateau.
+    learning_rate_init : float, default=0.001
+        First learning rate of 'sgd' and 'adam'.
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    max_iter : int, default=200
+        Most epochs of 'sgd' and 'adam'; most iterations of 'lbfgs'.
+    shuffle : bool, default=True
+        Whether 'sgd' and 'adam' take the rows in a new order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        For the first weights, the rows held out and the row orders.
+    tol : float, default=1e-4
+        An epoch that improves on the best loss or score by less counts as no improvement. For
+        'lbfgs', the largest element of the gradient at which it stops.
+    verbose : bool or int, default=False
+        Whether to print each epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call.
+    momentum : float, default=0.9
+        Of 'sgd', between 0 and 1.
+    nesterovs_momentum : bool, default=True
+        Whether the momentum of 'sgd' is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when their score stops improving and keep the weights that
+        scored best. For 'sgd' and 'adam'.
+    validation_fraction : float, default=0.1
+        Share of the rows held out by early stopping.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of 'adam', in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the denominator of 'adam'.
+    n_iter_no_change : int, default=10
+        'sgd' and 'adam' stop after more epochs than this in a row without improvement.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weights of each layer: views of one flat buffer that training updates in place. An array
+        put into the list is used by later predictions and training.
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Biases of each layer.
+    loss_ : float
+        Objective in the last epoch, penalty included.
+    loss_curve_ : list of float
+        Objective in each epoch. Only after 'sgd' and 'adam', like the next three.
+    best_loss_ : float or None
+        Lowest objective; None with early stopping.
+    validation_scores_ : list of float or None
+        R² on the held-out rows after each epoch; None without early stopping.
+    best_validation_score_ : float or None
+        Highest of them.
+    n_iter_ : int
+        Epochs or iterations of the last call.
+    t_ : int
+        Rows trained on so far, each counted once for each epoch.
+    n_layers_ : int
+        Layers of units, input and output included.
+    n_outputs_ : int
+        Outputs of the network.
+    out_activation_ : str
+        'identity', or 'exp' for the Poisson loss.
+    n_features_in_ : int
+        Columns of the table.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Names of the columns, where the table has them.
+
+    See Also
+    --------
+    MLPClassifier : The same for classes.
+
+    Notes
+    -----
+    The loss is the mean over the rows of ½ Σ_k (ŷ_k - y_k)², the sum over the targets, and the
+    gradient is that of this function. For a single target this is scikit-learn's. For K targets
+    scikit-learn reports the mean over the targets, 1/K of ours, but uses the gradient of the sum
+    (its issue 8349): 'sgd' and 'adam' take the same steps here as there and report a loss K times
+    as large; 'lbfgs', whose line search needs both to agree, finds its way here and may not there.
+
+    Sample weights are divided once by their mean over all rows, so that a row of weight k counts
+    as k rows in every mini-batch. The table is read in place: an array of any numeric dtype and
+    memory order, a memory map or a CSR matrix is not copied or converted. The arithmetic is in
+    float32 for a float32 table, in float64 for all others; 'lbfgs' always computes in float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid import MLPRegressor
+    >>> X = np.linspace(-1.0, 1.0, 50).reshape(-1, 1)
+    >>> y = X[:, 0] ** 2
+    >>> model = MLPRegressor(hidden_layer_sizes=(20,), activation="tanh", solver="lbfgs",
+    ...                      alpha=0.0, max_iter=500, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.99)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **MultilayerPerceptron._parameter_constraints,
+        "loss": [StrOptions(set(OUTPUT_OF_LOSS))],
+    }
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            A number, or several, for each row.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each row, at least 0.
+
+        Returns
+        -------
+        self : MLPRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            A parameter or an input is wrong; the estimator is then as it was before.
+        NonFiniteError
+            A `ValueError`: the loss became non-finite. The last good weights are kept, unless it
+            happened in the first epoch.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    @available_if(has_epochs)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Go on training for one epoch on these rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Some rows of the table.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each row; weights are relative to the mean of this call.
+
+        Returns
+        -------
+        self : MLPRegressor
+            The estimator.
+
+        Notes
+        -----
+        With an integer `random_state` each call draws the same row order, as in scikit-learn; pass
+        a `RandomState` instance for new orders.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the target, or targets, of each row.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Predictions, of the dtype of the weights.
+        """
+        predictions = self._predictions(X)
+        return predictions.ravel() if predictions.shape[1] == 1 else predictions
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _checked_input(
+        self, X: Any, y: Any, *, incremental: bool, fresh: bool
+    ) -> tuple[Any, NDArray[Any]]:
+        X, y = checked_table_and_targets(self, X, y, reset=fresh, y_numeric=True)
+        if y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"MLPRegressor needs numbers as y, got dtype {y.dtype}; for classes use "
+                "MLPClassifier"
+            )
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(
+                f"loss='poisson' needs y >= 0, got {y.min()}; use loss='squared_error' for "
+                "targets that may be negative"
+            )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _outputs(self, y: NDArray[Any]) -> tuple[int, str]:
+        return (1 if y.ndim == 1 else y.shape[1]), OUTPUT_OF_LOSS[self.loss]
+
+    def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+        if targets.dtype == np.float32 and not np.isfinite(targets).all():
+            raise ValueError(
+                "y has values too large for float32, the dtype of X; scale y, or pass X as float64"
+            )
+        return targets
+
+    def _stratify(self, targets: NDArray[Any]) -> NDArray[Any] | None:
+        return None
+
+    def _validation_score(
+        self,
+        predictions: NDArray[Any],
+        targets: NDArray[Any],
+        sample_weight: NDArray[np.float64] | None,
+    ) -> float:
+        return float(r2_score(targets, predictions, sample_weight=sample_weight))

@@ -1,0 +1,169 @@
+"""The epoch loop: train, validate, adapt the learning rate, stop, keep the best weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.engine.errors import NonFiniteError
+from pellucid.engine.plan import EpochResult
+from pellucid.training.history import EpochReport, History
+from pellucid.training.schedules import Schedule
+from pellucid.training.stopping import BestWeights, NoImprovement
+
+
+class Trainer(Protocol):
+    """What the loop needs of an engine."""
+
+    def run_epoch(
+        self, order: NDArray[np.int64] | None = None, learning_rate: float | None = None
+    ) -> EpochResult:
+        """Train on the rows in this order."""
+
+
+class Outcome(Enum):
+    """How a run ended."""
+
+    CONVERGED = "no more improvement"
+    MAX_EPOCHS = "the last epoch allowed was reached"
+    INTERRUPTED = "interrupted by the user"
+    DIVERGED = "the loss became non-finite; the best weights are kept"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How to score the weights in training, and where to keep the best.
+
+    Parameters
+    ----------
+    score : callable
+        `() -> float`, higher being better.
+    best_weights : BestWeights
+        Put back when the run ends, however it ends.
+    """
+
+    score: Callable[[], float]
+    best_weights: BestWeights
+
+
+@dataclass
+class EpochLoop:
+    """Trains epoch after epoch, by scikit-learn's rules.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of any engine.
+    next_order : callable
+        `() -> row indices of the next epoch`.
+    schedule : Schedule
+        How the learning rate changes.
+    learning_rate : float
+        The rate of the next epoch.
+    stopping : NoImprovement
+        Follows the validation score where there is one, else the training loss.
+    history : History
+        Grows by one entry an epoch.
+    validation : Validation, optional
+        Turns on early stopping by the score of held-out rows.
+    on_epoch : callable, optional
+        `(EpochReport) -> None`, called after each epoch.
+    say : callable, optional
+        `(str) -> None`; gets the lines that scikit-learn prints with `verbose=True`.
+    """
+
+    trainer: Trainer
+    next_order: Callable[[], NDArray[np.int64]]
+    schedule: Schedule
+    learning_rate: float
+    stopping: NoImprovement
+    history: History
+    validation: Validation | None = None
+    on_epoch: Callable[[EpochReport], None] | None = None
+    say: Callable[[str], None] | None = None
+    n_epochs: int = 0
+    """Epochs of this run so far."""
+
+    def run(self, max_epochs: int) -> Outcome:
+        """Train until there is no more improvement, but at most `max_epochs` epochs.
+
+        Raises
+        ------
+        NonFiniteError
+            The loss became non-finite and no held-out rows say which weights to go back to; the
+            weights are those of the last good epoch.
+        """
+        try:
+            for _ in range(max_epochs):
+                self._run_epoch()
+                if self.stopping.exhausted and not self._go_on_after_plateau():
+                    return Outcome.CONVERGED
+        except KeyboardInterrupt:
+            return Outcome.INTERRUPTED
+        except NonFiniteError:
+            if not self._has_scored_weights():
+                raise
+            self._record(math.nan, math.nan)
+            return Outcome.DIVERGED
+        finally:
+            if self.validation is not None:
+                self.validation.best_weights.restore()
+        return Outcome.MAX_EPOCHS
+
+    def _run_epoch(self) -> None:
+        rate = self.learning_rate
+        result = self.trainer.run_epoch(order=self.next_order(), learning_rate=rate)
+        self.history.examples_seen += result.n_examples
+        score = None if self.validation is None else self.validation.score()
+        self._record(result.loss, score)
+        self._judge(result.loss, score)
+        self.learning_rate = self.schedule.after_epoch(rate, self.history.examples_seen)
+        if self.on_epoch is not None:
+            self.on_epoch(
+                EpochReport(
+                    self.n_epochs, result.loss, score, rate, result.n_examples, result.seconds
+                )
+            )
+
+    def _record(self, loss: float, score: float | None) -> None:
+        self.n_epochs += 1
+        self.history.losses.append(loss)
+        self._say(f"Iteration {self.n_epochs}, loss = {loss:.8f}")
+        if score is not None:
+            self.history.validation_scores.append(score)
+            self._say(f"Validation score: {score:f}")
+
+    def _judge(self, loss: float, score: float | None) -> None:
+        is_best = self.stopping.update(loss if score is None else score)
+        if is_best and self.validation is not None:
+            self.validation.best_weights.keep()
+
+    def _go_on_after_plateau(self) -> bool:
+        """Lower the learning rate where the schedule knows a lower one; return whether it does."""
+        subject = "Training loss" if self.validation is None else "Validation score"
+        plateau = (
+            f"{subject} did not improve more than tol={self.stopping.tol:f}"
+            f" for {self.stopping.patience:.0f} consecutive epochs."
+        )
+        lower = self.schedule.after_plateau(self.learning_rate)
+        if lower is None:
+            why = " Learning rate too small." if self.schedule.lowers_at_plateau else ""
+            self._say(f"{plateau}{why} Stopping.")
+            return False
+        self.learning_rate = lower
+        self.stopping.count = 0
+        self._say(f"{plateau} Setting learning rate to {lower:f}")
+        return True
+
+    def _has_scored_weights(self) -> bool:
+        return self.validation is not None and math.isfinite(self.stopping.best)
+
+    def _say(self, line: str) -> None:
+        if self.say is not None:
+            self.say(line)

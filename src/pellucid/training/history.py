@@ -1,0 +1,52 @@
+"""What happened in each epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did, for progress lines and callbacks.
+
+    Parameters
+    ----------
+    epoch : int
+        Number of the epoch in this run, counted from 1.
+    loss : float
+        Mean over the examples of the objective, penalty included, as the epoch went along.
+    validation_score : float or None
+        Score on the held-out rows after the epoch; None where no rows are held out.
+    learning_rate : float
+        The rate this epoch used.
+    n_examples : int
+        Rows trained on.
+    seconds : float
+        Time in the engine, validation not included.
+    """
+
+    epoch: int
+    loss: float
+    validation_score: float | None
+    learning_rate: float
+    n_examples: int
+    seconds: float
+
+
+@dataclass
+class History:
+    """Losses and scores epoch by epoch, over every run of the same model.
+
+    Parameters
+    ----------
+    losses : list of float
+        One a finished epoch.
+    validation_scores : list of float
+        One a finished epoch where rows are held out; else empty.
+    examples_seen : int
+        Rows trained on so far, each counted once for each epoch.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    examples_seen: int = 0
