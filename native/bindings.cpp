@@ -1,0 +1,373 @@
+// What Python sees of the engine. All sizes are checked here, once.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+
+#include <chrono>
+#include <optional>
+
+#include "random.hpp"
+#include "trainer.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace pellucid::inline PELLUCID_ISA {
+namespace {
+
+[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
+
+// An array's memory, through Python's buffer protocol, held for as long as this lives.
+class Array {
+ public:
+  explicit Array(nb::handle source, bool writable = false) {
+    const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(source.ptr(), &view_, flags) != 0) throw nb::python_error();
+  }
+  Array(Array&& other) noexcept : view_(other.view_) { other.view_.obj = nullptr; }
+  Array(const Array&) = delete;
+  Array& operator=(const Array&) = delete;
+  ~Array() {
+    if (view_.obj != nullptr) PyBuffer_Release(&view_);
+  }
+
+  int dimensions() const { return view_.ndim; }
+  Index size(int axis) const { return view_.shape[axis]; }
+  Index stride(int axis) const { return view_.strides[axis]; }
+  const std::byte* bytes() const { return static_cast<const std::byte*>(view_.buf); }
+
+  // NumPy's kind and item size, such as "f4"; empty where it is no plain native number.
+  std::string type() const {
+    const std::string format = view_.format == nullptr ? "B" : view_.format;
+    const std::string letter = format.size() == 2 && format[0] == '=' ? format.substr(1) : format;
+    if (letter.size() != 1) return "";
+    const std::string size = std::to_string(view_.itemsize);
+    if (std::string("efd").find(letter) != std::string::npos) return "f" + size;
+    if (std::string("bhilqn").find(letter) != std::string::npos) return "i" + size;
+    if (std::string("BHILQN").find(letter) != std::string::npos) return "u" + size;
+    return letter == "?" ? "b1" : "";
+  }
+
+  // The elements of a contiguous vector of `count` Ts.
+  template <class T>
+  T* vector(Index count, const char* name, const char* expected) const {
+    if (dimensions() != 1 || type() != expected || size(0) != count ||
+        (count > 1 && stride(0) != static_cast<Index>(sizeof(T))))
+      fail(std::string(name) + " must be a contiguous vector of " + std::to_string(count) +
+           " numbers of type " + expected);
+    return static_cast<T*>(view_.buf);
+  }
+
+ private:
+  Py_buffer view_{};
+};
+
+template <class T>
+constexpr const char* kType = sizeof(T) == 4 ? "f4" : "f8";
+
+// A table, its memory held.
+template <class T>
+struct HeldTable {
+  std::vector<Array> arrays;
+  TableView view;
+  GatherFunction<T> gather = nullptr;
+};
+
+template <class T>
+HeldTable<T> hold_dense(nb::handle source, Index columns, const char* name) {
+  HeldTable<T> table;
+  const Array& array = table.arrays.emplace_back(source);
+  if (array.dimensions() != 2 || array.size(1) != columns)
+    fail(std::string(name) + " must have two dimensions and " + std::to_string(columns) +
+         " columns");
+  table.view = {array.bytes(), array.size(0), columns, array.stride(0), array.stride(1)};
+  table.gather = find_gather<T>(array.type(), false, false);
+  return table;
+}
+
+// `source` is a tuple (values, column indices, row offsets) of a CSR matrix.
+template <class T>
+HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
+  if (source.size() != 3) fail("a sparse table is a tuple (data, indices, indptr)");
+  HeldTable<T> table;
+  for (nb::handle part : source) table.arrays.emplace_back(part);
+  const Array &values = table.arrays[0], &indices = table.arrays[1], &offsets = table.arrays[2];
+  const std::string index_type = offsets.type();
+  if (index_type != "i4" && index_type != "i8") fail("indptr must hold signed integers");
+  const bool wide = index_type == "i8";
+  const Index n_rows = offsets.size(0) - 1;
+  const auto check = [&]<class Offset>() {
+    const auto* columns_of = indices.vector<Offset>(indices.size(0), "indices", index_type.c_str());
+    const auto* starts = offsets.vector<Offset>(n_rows + 1, "indptr", index_type.c_str());
+    bool ordered = n_rows >= 0 && starts[0] == 0;
+    for (Index i = 0; i < n_rows; ++i) ordered &= starts[i] <= starts[i + 1];
+    if (!ordered || static_cast<Index>(starts[n_rows]) > indices.size(0) ||
+        indices.size(0) != values.size(0))
+      fail("indptr does not describe the rows of data and indices");
+    for (Index i = 0; i < static_cast<Index>(starts[n_rows]); ++i)
+      if (columns_of[i] < 0 || static_cast<Index>(columns_of[i]) >= columns)
+        fail("a column index lies outside the matrix");
+  };
+  if (wide)
+    check.template operator()<std::int64_t>();
+  else
+    check.template operator()<std::int32_t>();
+  table.view = {values.bytes(), n_rows, columns, 0, 0, true, indices.bytes(), offsets.bytes()};
+  table.gather = find_gather<T>(values.type(), true, wide);
+  return table;
+}
+
+template <class T>
+HeldTable<T> hold_table(nb::handle source, Index columns) {
+  if (nb::isinstance<nb::tuple>(source)) return hold_sparse<T>(nb::cast<nb::tuple>(source), columns);
+  return hold_dense<T>(source, columns, "X");
+}
+
+// Everything a pass reads, its memory held.
+template <class T>
+struct HeldExamples {
+  HeldTable<T> table;
+  HeldTable<T> targets;
+  std::vector<Array> arrays;
+  Examples<T> examples;
+  Index rows() const { return table.view.rows; }
+};
+
+template <class T>
+HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handle targets,
+                              nb::handle weights) {
+  HeldExamples<T> held;
+  held.table = hold_table<T>(X, program.fan_in);
+  held.examples.table = held.table.view;
+  held.examples.gather = held.table.gather;
+  const Index n = held.rows();
+  Array array(targets);
+  if (array.dimensions() == 1) {
+    if (!program.loss_takes_labels) fail("this loss needs targets of shape (n, outputs)");
+    const auto* labels = array.vector<const std::int64_t>(n, "labels", "i8");
+    for (Index i = 0; i < n; ++i)
+      if (labels[i] < 0 || labels[i] >= program.fan_out())
+        fail("labels must be at least 0 and below " + std::to_string(program.fan_out()) +
+             ", got " + std::to_string(labels[i]));
+    held.examples.labels = labels;
+    held.arrays.push_back(std::move(array));
+  } else {
+    held.targets = hold_dense<T>(targets, program.fan_out(), "targets");
+    if (held.targets.view.rows != n) fail("X and targets must have as many rows");
+    held.examples.targets = held.targets.view;
+    held.examples.gather_targets = held.targets.gather;
+  }
+  if (!weights.is_none()) {
+    held.arrays.emplace_back(weights);
+    held.examples.weights =
+        held.arrays.back().template vector<const double>(n, "sample_weight", "f8");
+  }
+  return held;
+}
+
+// Asks Python a few times a second whether a signal such as Ctrl-C has come.
+class SignalPoll {
+ public:
+  bool operator()() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return false;
+    last_ = now;
+    const nb::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;  // the exception stays set until the caller has the GIL
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+Rule find_rule(const std::string& name) {
+  if (name == "sgd") return Rule::kSgd;
+  if (name == "momentum") return Rule::kMomentum;
+  if (name == "nesterov") return Rule::kNesterov;
+  if (name == "adaptive") return Rule::kAdaptive;
+  fail("unknown rule " + name);
+}
+
+template <class T>
+class Engine {
+ public:
+  Engine(const Program<T>& program, Index batch_size, int n_threads)
+      : program_(check(program)), trainer_(program, batch_size, n_threads),
+        batch_size_(batch_size) {}
+
+  void load_parameters(nb::handle flat) {
+    const Array array(flat);
+    trainer_.load_parameters(vector_of(array, "parameters"));
+  }
+  void store_parameters(nb::handle flat) const {
+    const Array array(flat, true);
+    trainer_.store_parameters(vector_of(array, "parameters"));
+  }
+  bool store_if_finite(nb::handle flat) const {
+    const Array array(flat, true);
+    T* destination = vector_of(array, "parameters");
+    if (!trainer_.parameters_finite()) return false;
+    trainer_.store_parameters(destination);
+    return true;
+  }
+  void load_moments(nb::handle first, nb::handle second) {
+    const Array one(first), two(second);
+    trainer_.load_moments(vector_of(one, "first"), optional_of(two, "second"));
+  }
+  void store_moments(nb::handle first, nb::handle second) const {
+    const Array one(first, true), two(second, true);
+    trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
+  }
+
+  // Returns (objective summed over rows, rows, steps, non_finite); raises what a signal handler
+  // raised, KeyboardInterrupt for one.
+  nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
+                const Optimizer& optimizer, double l2_penalty, Index steps_done) {
+    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const Array order_array(order);
+    const Index n = order_array.dimensions() == 1 ? order_array.size(0) : -1;
+    const auto* rows = order_array.vector<const std::int64_t>(n, "order", "i8");
+    for (Index i = 0; i < n; ++i)
+      if (rows[i] < 0 || rows[i] >= held.rows()) fail("order names a row that X does not have");
+    Report report;
+    {
+      const nb::gil_scoped_release released;
+      SignalPoll poll;
+      report = trainer_.run(held.examples, rows, n, batch_size_, optimizer, l2_penalty, steps_done,
+                            [&poll] { return poll(); });
+    }
+    nb::object error = nb::none();
+    if (report.interrupted) error = take_error();
+    return nb::make_tuple(report.objective, report.rows, report.steps, report.non_finite, error);
+  }
+
+  // Returns the mean loss and writes its gradient.
+  double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat) {
+    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const Array array(flat, true);
+    T* destination = vector_of(array, "gradient");
+    double loss = 0;
+    bool interrupted = false;
+    {
+      const nb::gil_scoped_release released;
+      SignalPoll poll;
+      loss = trainer_.gradient(held.examples, held.rows(), destination, [&poll] { return poll(); },
+                               interrupted);
+    }
+    if (interrupted) throw nb::python_error();
+    return loss;
+  }
+
+ private:
+  static const Program<T>& check(const Program<T>& program) {
+    if (program.layers.empty()) fail("a network to train needs at least one layer");
+    if (program.loss == nullptr) fail("a network to train needs a loss");
+    return program;
+  }
+  static nb::object take_error() {
+    nb::python_error error;  // takes over what is set
+    return nb::borrow(error.value());
+  }
+  T* vector_of(const Array& array, const char* name) const {
+    return array.vector<T>(program_.n_parameters, name, kType<T>);
+  }
+  T* optional_of(const Array& array, const char* name) const {
+    return array.dimensions() == 1 && array.size(0) == 0 ? nullptr : vector_of(array, name);
+  }
+
+  Program<T> program_;
+  Trainer<T> trainer_;
+  Index batch_size_;
+};
+
+template <class T>
+void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::handle scores,
+                  int n_threads) {
+  const Array parameters(flat);
+  const T* values = parameters.vector<const T>(program.n_parameters, "parameters", kType<T>);
+  const HeldTable<T> table = hold_table<T>(X, program.fan_in);
+  const Array output(scores, true);
+  const Index n = table.view.rows;
+  if (output.dimensions() != 2 || output.size(0) != n || output.size(1) != program.fan_out() ||
+      output.type() != kType<T> || output.stride(1) != static_cast<Index>(sizeof(T)) ||
+      output.stride(0) != program.fan_out() * static_cast<Index>(sizeof(T)))
+    fail("scores must be a contiguous array of shape (rows of X, outputs)");
+  auto* destination =
+      reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
+  const nb::gil_scoped_release released;
+  predict(program, values, table.view, table.gather, n, destination, n_threads);
+}
+
+template <class T>
+void bind_type(nb::module_& module, const std::string& suffix) {
+  using ProgramT = Program<T>;
+  nb::class_<ProgramT>(module, ("Program" + suffix).c_str())
+      .def("__init__",
+           [](ProgramT* self, Index fan_in, Index n_parameters) {
+             if (fan_in < 1) fail("fan_in must be at least 1");
+             new (self) ProgramT;
+             self->fan_in = fan_in;
+             self->n_parameters = n_parameters;
+           },
+           "fan_in"_a, "n_parameters"_a)
+      .def("add_linear", &ProgramT::add_linear, "fan_out"_a, "weight_offset"_a, "bias_offset"_a)
+      .def("add_activation", &ProgramT::add_activation, "name"_a, "parameter"_a, "blend"_a)
+      .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
+  using EngineT = Engine<T>;
+  nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())
+      .def("__init__",
+           [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads) {
+             if (batch_size < 1 || n_threads < 1)
+               fail("batch_size and n_threads must be at least 1");
+             new (self) EngineT(program, batch_size, n_threads);
+           },
+           "program"_a, "batch_size"_a, "n_threads"_a)
+      .def("load_parameters", &EngineT::load_parameters, "flat"_a)
+      .def("store_parameters", &EngineT::store_parameters, "flat"_a)
+      .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)
+      .def("load_moments", &EngineT::load_moments, "first"_a, "second"_a)
+      .def("store_moments", &EngineT::store_moments, "first"_a, "second"_a)
+      .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a,
+           "optimizer"_a, "l2_penalty"_a, "steps_done"_a)
+      .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
+           "gradient"_a);
+  module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
+             "scores"_a, "n_threads"_a);
+}
+
+// The row order of nn.random.permutation, for `order` of n rows.
+void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order) {
+  const Array array(order, true);
+  const Index n = array.dimensions() == 1 ? array.size(0) : -1;
+  auto* rows = array.vector<std::int64_t>(n, "order", "i8");
+  const nb::gil_scoped_release released;
+  fill_permutation(seed, epoch, rows, n);
+}
+
+}  // namespace
+
+void bind(nb::module_& module) {
+  nb::class_<Optimizer>(module, "Optimizer")
+      .def("__init__",
+           [](Optimizer* self, const std::string& rule, double learning_rate, double first_decay,
+              double first_gain, double second_decay, double second_gain, double epsilon,
+              bool bias_correction, bool epsilon_corrected, bool epsilon_inside,
+              double weight_decay) {
+             new (self) Optimizer{find_rule(rule), learning_rate,   first_decay,
+                                  first_gain,      second_decay,    second_gain,
+                                  epsilon,         bias_correction, epsilon_corrected,
+                                  epsilon_inside,  weight_decay};
+           },
+           nb::kw_only(), "rule"_a, "learning_rate"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
+           "second_decay"_a = 0.0, "second_gain"_a = 1.0, "epsilon"_a = 0.0,
+           "bias_correction"_a = false, "epsilon_corrected"_a = false, "epsilon_inside"_a = false,
+           "weight_decay"_a = 0.0);
+  bind_type<float>(module, "32");
+  bind_type<double>(module, "64");
+  module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a);
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA
+
+NB_MODULE(PELLUCID_MODULE, module) { pellucid::bind(module); }

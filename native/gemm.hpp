@@ -1,0 +1,149 @@
+// The products of a training step, on panels.
+//
+// One kernel serves all three: it computes a tile of MR rows x NV vectors held in registers,
+//     C[i, :] = start[i, :] + sum over k of A[i, k] B[k, :],
+// with A read one number at a time and broadcast, B read a vector at a time. Each element is
+// summed in the order of k with one fused multiply-add a term, whatever the tile's shape, so the
+// result does not depend on how rows were shared out.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "panels.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// A run of k for which A[i, k] = a[i * row_stride + k * k_stride].
+template <class T>
+struct Segment {
+  const T* a;
+  Index row_stride;
+  Index k_stride;
+  Index length;
+};
+
+// Rows of the register block for a panel of NV vectors.
+constexpr int kTileRows(int vectors) {
+  if constexpr (PELLUCID_VECTOR_REGISTERS >= 32) {
+    constexpr int rows[] = {0, 14, 12, 8, 6};
+    return rows[vectors];
+  }
+  constexpr int rows[] = {0, 8, 4, 0, 0};
+  return rows[vectors];
+}
+inline constexpr int kMaxTileVectors = PELLUCID_VECTOR_REGISTERS >= 32 ? 4 : 2;
+
+template <class T>
+using TileKernel = void (*)(const Segment<T>* segments, Index n_segments, Index first_row,
+                            const T* b, const T* start, Index start_stride, T* c);
+
+template <class T, int MR, int NV>
+void product_tile(const Segment<T>* segments, Index n_segments, Index first_row, const T* b,
+                  const T* start, Index start_stride, T* c) {
+  constexpr int width = NV * kLanes<T>;
+  Vector<T> sum[MR][NV];
+  for (int i = 0; i < MR; ++i)
+    for (int j = 0; j < NV; ++j) sum[i][j] = load(start + i * start_stride + j * kLanes<T>);
+  for (Index s = 0; s < n_segments; ++s) {
+    const Index row_stride = segments[s].row_stride;
+    const Index k_stride = segments[s].k_stride;
+    const T* a = segments[s].a + first_row * row_stride;
+    for (Index k = segments[s].length; k > 0; --k) {
+      Vector<T> right[NV];
+      for (int j = 0; j < NV; ++j) right[j] = load(b + j * kLanes<T>);
+      for (int i = 0; i < MR; ++i) {
+        const T left = a[i * row_stride];
+        for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
+      }
+      a += k_stride;
+      b += width;
+    }
+  }
+  for (int i = 0; i < MR; ++i)
+    for (int j = 0; j < NV; ++j) store<T>(c + i * width + j * kLanes<T>, sum[i][j]);
+}
+
+template <class T, int NV, int... Rows>
+constexpr auto tile_kernels(std::integer_sequence<int, Rows...>) {
+  return std::array<TileKernel<T>, sizeof...(Rows)>{product_tile<T, Rows + 1, NV>...};
+}
+
+// The kernel for `rows` rows of a panel `vectors` wide; rows is at most kTileRows(vectors).
+template <class T>
+TileKernel<T> tile_kernel(int vectors, Index rows) {
+  static constexpr auto one = tile_kernels<T, 1>(std::make_integer_sequence<int, kTileRows(1)>{});
+  static constexpr auto two = tile_kernels<T, 2>(std::make_integer_sequence<int, kTileRows(2)>{});
+  const auto index = static_cast<std::size_t>(rows - 1);
+  if (vectors == 1) return one[index];
+  if (vectors == 2) return two[index];
+  if constexpr (kMaxTileVectors >= 4) {
+    static constexpr auto three =
+        tile_kernels<T, 3>(std::make_integer_sequence<int, kTileRows(3)>{});
+    static constexpr auto four =
+        tile_kernels<T, 4>(std::make_integer_sequence<int, kTileRows(4)>{});
+    return vectors == 3 ? three[index] : four[index];
+  }
+  return nullptr;
+}
+
+// Cuts `rows` into blocks of nearly equal size, none above the panel's register block, and calls
+// visit(first row, number of rows, kernel) for each.
+template <class T, class Visit>
+PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
+  if (rows <= 0) return;
+  const int vectors = static_cast<int>(width / kLanes<T>);
+  const Index most = kTileRows(vectors);
+  const Index blocks = (rows + most - 1) / most;
+  const Index small = rows / blocks;
+  const Index n_large = rows - small * blocks;  // blocks of small + 1 rows come first
+  const TileKernel<T> large_kernel = n_large > 0 ? tile_kernel<T>(vectors, small + 1) : nullptr;
+  const TileKernel<T> small_kernel = tile_kernel<T>(vectors, small);
+  Index row = 0;
+  for (Index block = 0; block < blocks; ++block) {
+    const bool large = block < n_large;
+    visit(row, small + large, large ? large_kernel : small_kernel);
+    row += small + large;
+  }
+}
+
+// Segments of a product are grouped so that about this many terms of the sum are done at a time: a
+// panel of B that long (under 100 KB) and the rows of A stay in the second-level cache.
+inline constexpr Index kTermsPerBlock = 512;
+
+// C[rows first_row .. last_row) = start + A B, where A (stored_rows x n_terms) and C (stored_rows
+// x right.columns()) are in panels and B (b_rows x right.columns()) too. `bias` (right.width()
+// numbers) is what sums start from. `finish(panel, c, count)` is called on each finished range.
+template <class T, class Finish>
+void multiply(const T* a, const Panels<T>& left, Index stored_rows, Index first_row, Index last_row,
+              const T* b, Index b_rows, const Panels<T>& right, const T* bias, T* c,
+              std::vector<Segment<T>>& segments, Finish finish) {
+  segments.clear();
+  for (const Panel& panel : left)
+    segments.push_back({a + stored_rows * panel.first + first_row * panel.width, panel.width, 1,
+                        std::min(panel.width, left.columns() - panel.first)});
+  const Index n_segments = static_cast<Index>(segments.size());
+  Index terms = 0;
+  for (Index s = 0; s < n_segments;) {
+    Index next = s, length = 0;
+    while (next < n_segments && length < kTermsPerBlock)
+      length += segments[static_cast<std::size_t>(next++)].length;
+    for (const Panel& panel : right) {
+      T* block = c + stored_rows * panel.first + first_row * panel.width;
+      const T* panel_b = b + b_rows * panel.first + terms * panel.width;
+      for_each_tile<T>(last_row - first_row, panel.width,
+                       [&](Index row, Index, TileKernel<T> kernel) {
+                         T* tile = block + row * panel.width;
+                         const T* start = s == 0 ? bias + panel.first : tile;
+                         kernel(segments.data() + s, next - s, row, panel_b, start,
+                                s == 0 ? 0 : panel.width, tile);
+                       });
+      if (next == n_segments) finish(panel, block, (last_row - first_row) * panel.width);
+    }
+    s = next;
+    terms += length;
+  }
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA

@@ -1,0 +1,173 @@
+// Losses and their gradients for one example (one row of scores), weighted.
+// The plain reference of each is in src/pellucid/nn/losses.py.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "vector_math.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// Scores, targets and deltas of one example, contiguous and padded to whole vectors. Where labels
+// are given in place of targets, `targets` is null.
+template <class T>
+struct LossRow {
+  const T* scores;
+  const T* targets;
+  Index label;
+  T* deltas;
+  Index columns;
+  T scale;  // what the gradient is multiplied by: weight / rows in the batch
+  T parameter;
+};
+
+// Element-wise losses give the value and the derivative with respect to the score.
+struct LogisticCrossEntropy {
+  template <class T>
+  static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
+    // y log(1 + exp(-s)) + (1 - y) log(1 + exp(s)) = max(s, 0) - y s + log(1 + exp(-|s|))
+    const Vector<T> decayed = exponential<T>(-absolute<T>(s));
+    const Vector<T> scale = T(1) / (decayed + T(1));
+    value = maximum<T>(s, Vector<T>{}) - y * s + log1p_unit<T>(decayed);
+    slope = (s < 0 ? decayed * scale : scale) - y;
+  }
+};
+
+struct HalfSquaredError {
+  template <class T>
+  static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
+    slope = s - y;
+    value = T(0.5) * slope * slope;
+  }
+};
+
+struct SquaredError {
+  template <class T>
+  static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
+    const Vector<T> error = s - y;
+    value = error * error;
+    slope = T(2) * error;
+  }
+};
+
+struct AbsoluteError {
+  template <class T>
+  static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
+    const Vector<T> error = s - y;
+    value = absolute<T>(error);
+    slope = error > 0 ? broadcast<T>(T(1)) : (error < 0 ? broadcast<T>(T(-1)) : Vector<T>{});
+  }
+};
+
+struct Huber {
+  template <class T>
+  static void evaluate(Vector<T> s, Vector<T> y, T delta, Vector<T>& value, Vector<T>& slope) {
+    const Vector<T> error = s - y;
+    const Vector<T> size = absolute<T>(error);
+    const Vector<T> limit = broadcast<T>(delta);
+    value = size <= limit ? T(0.5) * error * error : delta * (size - T(0.5) * delta);
+    slope = minimum<T>(maximum<T>(error, -limit), limit);
+  }
+};
+
+struct Quantile {
+  template <class T>
+  static void evaluate(Vector<T> s, Vector<T> y, T level, Vector<T>& value, Vector<T>& slope) {
+    const Vector<T> error = y - s;
+    value = maximum<T>(level * error, (level - T(1)) * error);
+    slope = error > 0 ? broadcast<T>(-level)
+                      : (error < 0 ? broadcast<T>(T(1) - level) : Vector<T>{});
+  }
+};
+
+struct Poisson {
+  template <class T>
+  static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
+    // Half the deviance: exp(s) - y s + (y log y - y), which is 0 where exp(s) = y.
+    const Vector<T> mean = exponential<T>(s);
+    Vector<T> constant;
+    for (int i = 0; i < kLanes<T>; ++i)
+      constant[i] = y[i] > T(0) ? y[i] * std::log(y[i]) - y[i] : T(0);
+    value = mean - y * s + constant;
+    slope = mean - y;
+  }
+};
+
+template <class Elementwise, class T>
+double evaluate_elementwise(const LossRow<T>& row) {
+  Vector<T> total{};
+  for (Index c = 0; c < row.columns; c += kLanes<T>) {
+    const auto inside = first_lanes<T>(row.columns - c);
+    Vector<T> value, slope;
+    Elementwise::template evaluate<T>(load(row.scores + c), load(row.targets + c), row.parameter,
+                                      value, slope);
+    total += inside ? value : Vector<T>{};
+    store<T>(row.deltas + c, inside ? slope * row.scale : Vector<T>{});
+  }
+  return static_cast<double>(horizontal_sum<T>(total));
+}
+
+// -sum_c y_c log softmax(s)_c; its gradient is (sum of y) softmax(s) - y.
+template <class T>
+double evaluate_softmax(const LossRow<T>& row) {
+  constexpr T lowest = -std::numeric_limits<T>::infinity();
+  Vector<T> largest = broadcast<T>(std::numeric_limits<T>::lowest());
+  for (Index c = 0; c < row.columns; c += kLanes<T>) {
+    const auto inside = first_lanes<T>(row.columns - c);
+    largest = maximum<T>(largest, inside ? load(row.scores + c) : largest);
+  }
+  const T top = horizontal_maximum<T>(largest);
+  Vector<T> sums{}, masses{}, products{};
+  for (Index c = 0; c < row.columns; c += kLanes<T>) {
+    const auto inside = first_lanes<T>(row.columns - c);
+    const Vector<T> shifted = inside ? load(row.scores + c) - top : broadcast<T>(lowest);
+    const Vector<T> e = exponential<T>(shifted);
+    sums += e;
+    store<T>(row.deltas + c, e);
+    if (row.targets != nullptr) {
+      const Vector<T> y = load(row.targets + c);
+      masses += y;
+      products += inside ? y * shifted : Vector<T>{};
+    }
+  }
+  const T sum = horizontal_sum<T>(sums);
+  const T log_sum = std::log(sum);
+  if (row.targets == nullptr) {
+    const T factor = row.scale / sum;
+    for (Index c = 0; c < row.columns; c += kLanes<T>)
+      store<T>(row.deltas + c, load(row.deltas + c) * factor);
+    row.deltas[row.label] -= row.scale;
+    return static_cast<double>(log_sum - (row.scores[row.label] - top));
+  }
+  const T mass = horizontal_sum<T>(masses);
+  const T factor = row.scale * mass / sum;
+  for (Index c = 0; c < row.columns; c += kLanes<T>)
+    store<T>(row.deltas + c, load(row.deltas + c) * factor - load(row.targets + c) * row.scale);
+  return static_cast<double>(mass * log_sum - horizontal_sum<T>(products));
+}
+
+template <class T>
+using LossFunction = double (*)(const LossRow<T>&);
+
+template <class T>
+struct NamedLoss {
+  std::string_view name;
+  LossFunction<T> evaluate;  // returns the unweighted value, writes the scaled deltas
+  bool takes_labels;
+};
+
+template <class T>
+inline constexpr std::array<NamedLoss<T>, 8> kLosses{{
+    {"softmax_cross_entropy", evaluate_softmax<T>, true},
+    {"logistic_cross_entropy", evaluate_elementwise<LogisticCrossEntropy, T>, false},
+    {"half_squared_error", evaluate_elementwise<HalfSquaredError, T>, false},
+    {"squared_error", evaluate_elementwise<SquaredError, T>, false},
+    {"absolute_error", evaluate_elementwise<AbsoluteError, T>, false},
+    {"huber", evaluate_elementwise<Huber, T>, false},
+    {"quantile", evaluate_elementwise<Quantile, T>, false},
+    {"poisson", evaluate_elementwise<Poisson, T>, false},
+}};
+
+}  // namespace pellucid::inline PELLUCID_ISA

@@ -1,0 +1,91 @@
+// Parameter updates on contiguous ranges. The plain reference is src/pellucid/nn/optimizers.py.
+#pragma once
+
+#include "simd.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// Numbers of one step, computed once for all parameters.
+template <class T>
+struct StepCoefficients {
+  T learning_rate;       // eta, after bias correction for the adaptive rules
+  T first_decay;         // momentum mu, or beta 1
+  T first_gain;          // what a new gradient enters the first moment with
+  T second_decay;        // beta 2
+  T second_gain;
+  T epsilon_inside;      // under the root
+  T epsilon_outside;     // beside the root
+  T weight_factor;       // decoupled decay: weights are multiplied by this first
+  T penalty;             // L2 penalty: penalty * w is added to the gradient of weights
+};
+
+// A range of parameters with what belongs to it. `moments` that a rule does not use are null.
+template <class T>
+struct ParameterRange {
+  T* values;
+  T* first;
+  T* second;
+  const T* gradient;
+  Index count;
+};
+
+// Which rule trains: `kMomentum` and `kNesterov` keep a velocity, `kAdaptive` is Adam in all its
+// forms, `kAccumulate` leaves the parameters and adds the gradient up in `first`.
+enum class Rule { kSgd, kMomentum, kNesterov, kAdaptive, kAccumulate };
+
+template <class T, Rule kRule>
+void update_range(const ParameterRange<T>& range, const StepCoefficients<T>& c) {
+  for (Index i = 0; i < range.count; i += kLanes<T>) {
+    const Vector<T> value = load(range.values + i);
+    const Vector<T> gradient = load(range.gradient + i) + c.penalty * value;
+    if constexpr (kRule == Rule::kAccumulate) {
+      store<T>(range.first + i, load(range.first + i) + gradient);
+      continue;
+    }
+    const Vector<T> kept = value * c.weight_factor;
+    if constexpr (kRule == Rule::kSgd) {
+      store<T>(range.values + i, kept - c.learning_rate * gradient);
+    } else if constexpr (kRule == Rule::kMomentum || kRule == Rule::kNesterov) {
+      const Vector<T> push = c.learning_rate * gradient;
+      const Vector<T> velocity = c.first_decay * load(range.first + i) - push;
+      store<T>(range.first + i, velocity);
+      const Vector<T> move = kRule == Rule::kNesterov ? c.first_decay * velocity - push : velocity;
+      store<T>(range.values + i, kept + move);
+    } else {
+      const Vector<T> first = c.first_decay * load(range.first + i) + c.first_gain * gradient;
+      const Vector<T> second =
+          c.second_decay * load(range.second + i) + c.second_gain * (gradient * gradient);
+      store<T>(range.first + i, first);
+      store<T>(range.second + i, second);
+      const Vector<T> root = square_root(second + c.epsilon_inside) + c.epsilon_outside;
+      store<T>(range.values + i, kept - c.learning_rate * first / root);
+    }
+  }
+}
+
+template <class T>
+using UpdateFunction = void (*)(const ParameterRange<T>&, const StepCoefficients<T>&);
+
+template <class T>
+UpdateFunction<T> update_function(Rule rule) {
+  switch (rule) {
+    case Rule::kSgd: return update_range<T, Rule::kSgd>;
+    case Rule::kMomentum: return update_range<T, Rule::kMomentum>;
+    case Rule::kNesterov: return update_range<T, Rule::kNesterov>;
+    case Rule::kAdaptive: return update_range<T, Rule::kAdaptive>;
+    case Rule::kAccumulate: return update_range<T, Rule::kAccumulate>;
+  }
+  return nullptr;
+}
+
+template <class T>
+T sum_of_squares(const T* values, Index count) {
+  Vector<T> sum{};
+  for (Index i = 0; i < count; i += kLanes<T>) {
+    const Vector<T> v = load(values + i);
+    sum += v * v;
+  }
+  return horizontal_sum<T>(sum);
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA

@@ -1,0 +1,110 @@
+// The layout that every matrix has inside the engine.
+//
+// A matrix of `rows` x `columns` is cut into panels of a few vectors' width; each panel stores its
+// rows one after the other, contiguous and padded with zeros to whole vectors. So a product walks
+// its right-hand operand in the order of memory, and an operation on a range of a panel's rows is an
+// operation on one contiguous range. Weights (rows = fan_in, columns = fan_out), their transposes,
+// activations and deltas (rows = examples) all have this layout; nothing is ever packed on the way.
+#pragma once
+
+#include <vector>
+
+#include "simd.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+struct Panel {
+  Index first;  // its first column, and so rows * first is where it starts
+  Index width;  // in numbers, a multiple of the vector's lanes
+};
+
+template <class T>
+class Panels {
+ public:
+  Panels() = default;
+  explicit Panels(Index columns) : columns_(columns) {
+    Index left = round_up(columns, kLanes<T>) / kLanes<T>;
+    Index first = 0;
+    while (left > 0) {
+      const Index vectors = next_vectors(left);
+      panels_.push_back({first, vectors * kLanes<T>});
+      first += vectors * kLanes<T>;
+      left -= vectors;
+    }
+    width_ = first;
+  }
+
+  Index columns() const { return columns_; }
+  Index width() const { return width_; }  // with padding
+  Index count() const { return static_cast<Index>(panels_.size()); }
+  const Panel& operator[](Index i) const { return panels_[static_cast<std::size_t>(i)]; }
+  auto begin() const { return panels_.begin(); }
+  auto end() const { return panels_.end(); }
+
+ private:
+  // With 32 registers panels are 3 or 4 vectors wide, else 2: widths whose register blocks
+  // (gemm.hpp) do enough arithmetic per load.
+  static Index next_vectors(Index left) {
+    if constexpr (PELLUCID_VECTOR_REGISTERS < 32) return left >= 2 ? 2 : left;
+    if (left <= 4) return left;
+    return left % 3 == 0 || left == 5 ? 3 : 4;
+  }
+
+  Index columns_ = 0;
+  Index width_ = 0;
+  std::vector<Panel> panels_;
+};
+
+// Copies a row-major matrix (rows x columns, no gaps) into panels of `stored_rows` rows.
+template <class T>
+void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panels, T* packed) {
+  for (const Panel& panel : panels) {
+    const Index count = std::min(panel.width, panels.columns() - panel.first);
+    T* destination = packed + stored_rows * panel.first;
+    const T* source = matrix + panel.first;
+    for (Index row = 0; row < rows; ++row)
+      std::copy_n(source + row * panels.columns(), count, destination + row * panel.width);
+  }
+}
+
+template <class T>
+void unpack(const T* packed, Index rows, Index stored_rows, const Panels<T>& panels, T* matrix) {
+  for (const Panel& panel : panels) {
+    const Index count = std::min(panel.width, panels.columns() - panel.first);
+    const T* source = packed + stored_rows * panel.first;
+    T* destination = matrix + panel.first;
+    for (Index row = 0; row < rows; ++row)
+      std::copy_n(source + row * panel.width, count, destination + row * panels.columns());
+  }
+}
+
+// Transposes a square of kLanes x kLanes numbers in log2(lanes) rounds of pairwise exchanges.
+template <class T>
+PELLUCID_INLINE void transpose_square(const T* source, Index source_stride, T* destination,
+                                      Index destination_stride) {
+  constexpr int lanes = kLanes<T>;
+  Vector<T> rows[lanes];
+  for (int i = 0; i < lanes; ++i) rows[i] = load(source + i * source_stride);
+  // A round with distance d exchanges the off-diagonal d x d blocks of every 2d x 2d block.
+  auto exchange = [&rows]<int distance>() {
+    IntegerVector<T> low, high;
+    for (int lane = 0; lane < lanes; ++lane) {
+      const bool second = (lane & distance) != 0;
+      low[lane] = second ? lane - distance + lanes : lane;
+      high[lane] = second ? lane + lanes : lane + distance;
+    }
+    for (int i = 0; i < lanes; ++i) {
+      if ((i & distance) != 0) continue;
+      const Vector<T> upper = rows[i], lower = rows[i + distance];
+      rows[i] = __builtin_shuffle(upper, lower, low);
+      rows[i + distance] = __builtin_shuffle(upper, lower, high);
+    }
+  };
+  if constexpr (lanes >= 16) exchange.template operator()<8>();
+  if constexpr (lanes >= 8) exchange.template operator()<4>();
+  if constexpr (lanes >= 4) exchange.template operator()<2>();
+  if constexpr (lanes >= 2) exchange.template operator()<1>();
+  for (int i = 0; i < lanes; ++i) store<T>(destination + i * destination_stride, rows[i]);
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA

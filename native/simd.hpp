@@ -1,0 +1,128 @@
+// Vectors of the width this file is compiled for, through compiler vector extensions.
+//
+// The same source is compiled once per instruction set; PELLUCID_ISA names the inner namespace, so
+// that two of the resulting modules can live in one process, and PELLUCID_VECTOR_BYTES gives the
+// register width.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#ifndef PELLUCID_ISA
+#define PELLUCID_ISA baseline
+#endif
+#ifndef PELLUCID_VECTOR_BYTES
+#define PELLUCID_VECTOR_BYTES 16
+#endif
+// How many vector registers there are to block a product over.
+#ifndef PELLUCID_VECTOR_REGISTERS
+#define PELLUCID_VECTOR_REGISTERS 16
+#endif
+
+#define PELLUCID_INLINE inline __attribute__((always_inline))
+
+namespace pellucid::inline PELLUCID_ISA {
+
+using Index = std::int64_t;
+
+template <class T>
+struct VectorTypes;
+
+template <>
+struct VectorTypes<float> {
+  typedef float Real __attribute__((vector_size(PELLUCID_VECTOR_BYTES), aligned(4), may_alias));
+  typedef std::int32_t Integer
+      __attribute__((vector_size(PELLUCID_VECTOR_BYTES), aligned(4), may_alias));
+  static constexpr int kMantissaBits = 23;
+  static constexpr int kExponentBias = 127;
+};
+
+template <>
+struct VectorTypes<double> {
+  typedef double Real __attribute__((vector_size(PELLUCID_VECTOR_BYTES), aligned(8), may_alias));
+  typedef std::int64_t Integer
+      __attribute__((vector_size(PELLUCID_VECTOR_BYTES), aligned(8), may_alias));
+  static constexpr int kMantissaBits = 52;
+  static constexpr int kExponentBias = 1023;
+};
+
+template <class T>
+using Vector = typename VectorTypes<T>::Real;
+template <class T>
+using IntegerVector = typename VectorTypes<T>::Integer;
+
+template <class T>
+inline constexpr int kLanes = PELLUCID_VECTOR_BYTES / static_cast<int>(sizeof(T));
+
+template <class T>
+PELLUCID_INLINE Vector<T> load(const T* source) {
+  return *reinterpret_cast<const Vector<T>*>(source);
+}
+
+template <class T>
+PELLUCID_INLINE void store(T* destination, Vector<T> value) {
+  *reinterpret_cast<Vector<T>*>(destination) = value;
+}
+
+template <class T>
+PELLUCID_INLINE Vector<T> broadcast(T value) {
+  return value - Vector<T>{};
+}
+
+template <class T>
+PELLUCID_INLINE Vector<T> maximum(Vector<T> a, Vector<T> b) {
+  return a > b ? a : b;
+}
+
+template <class T>
+PELLUCID_INLINE Vector<T> minimum(Vector<T> a, Vector<T> b) {
+  return a < b ? a : b;
+}
+
+template <class T>
+PELLUCID_INLINE Vector<T> absolute(Vector<T> a) {
+  return a < 0 ? -a : a;
+}
+
+// Lane i is all ones where i < count, else zero.
+template <class T>
+PELLUCID_INLINE IntegerVector<T> first_lanes(Index count) {
+  IntegerVector<T> lane;
+  for (int i = 0; i < kLanes<T>; ++i) lane[i] = i;
+  return lane < (static_cast<decltype(lane[0] + 0)>(count) - IntegerVector<T>{});
+}
+
+template <class T>
+PELLUCID_INLINE T horizontal_sum(Vector<T> a) {
+  T lanes[kLanes<T>];
+  store<T>(lanes, a);
+  for (int half = kLanes<T> / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+template <class T>
+PELLUCID_INLINE T horizontal_maximum(Vector<T> a) {
+  T lanes[kLanes<T>];
+  store<T>(lanes, a);
+  for (int half = kLanes<T> / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+  return lanes[0];
+}
+
+// Square roots lane by lane; compilers turn the loop into one instruction.
+PELLUCID_INLINE Vector<float> square_root(Vector<float> a) {
+  Vector<float> result;
+  for (int i = 0; i < kLanes<float>; ++i) result[i] = __builtin_sqrtf(a[i]);
+  return result;
+}
+PELLUCID_INLINE Vector<double> square_root(Vector<double> a) {
+  Vector<double> result;
+  for (int i = 0; i < kLanes<double>; ++i) result[i] = __builtin_sqrt(a[i]);
+  return result;
+}
+
+constexpr Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+}  // namespace pellucid::inline PELLUCID_ISA

@@ -1,0 +1,126 @@
+// A view of the user's array or sparse matrix, and the gathering of its rows.
+//
+// Rows are read in place, whatever the element type, order or strides, and converted on the way
+// into the batch; the table is never copied whole.
+#pragma once
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "panels.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// IEEE half precision as stored; converted by hand, since not every compiler has the type.
+struct Half {
+  std::uint16_t bits;
+  explicit operator double() const {
+    const int exponent = bits >> 10 & 31;
+    const int fraction = bits & 1023;
+    double magnitude;
+    if (exponent == 31)
+      magnitude = fraction != 0 ? std::numeric_limits<double>::quiet_NaN()
+                                : std::numeric_limits<double>::infinity();
+    else if (exponent == 0)
+      magnitude = fraction * 0x1p-24;
+    else
+      magnitude = (1024 + fraction) * static_cast<double>(1 << exponent) * 0x1p-25;
+    return (bits & 0x8000) != 0 ? -magnitude : magnitude;
+  }
+  explicit operator float() const { return static_cast<float>(static_cast<double>(*this)); }
+};
+
+// Where the numbers are. Strides are in bytes and may be negative or zero.
+struct TableView {
+  const std::byte* data = nullptr;
+  Index rows = 0;
+  Index columns = 0;
+  Index row_stride = 0;
+  Index column_stride = 0;
+  // Compressed sparse rows: the values are in `data`, their columns in `indices`, and row i's are
+  // those from offsets[i] to offsets[i + 1].
+  bool sparse = false;
+  const std::byte* indices = nullptr;
+  const std::byte* offsets = nullptr;
+};
+
+template <class T>
+using GatherFunction = void (*)(const TableView& table, Index row, const Panels<T>& panels,
+                                Index stored_rows, Index row_in_batch, T* batch);
+
+template <class T, class Source>
+void gather_dense(const TableView& table, Index row, const Panels<T>& panels, Index stored_rows,
+                  Index row_in_batch, T* batch) {
+  const std::byte* source = table.data + row * table.row_stride;
+  const Index stride = table.column_stride;
+  const bool contiguous = stride == static_cast<Index>(sizeof(Source));
+  for (const Panel& panel : panels) {
+    const Index count = std::min(panel.width, panels.columns() - panel.first);
+    T* destination = batch + stored_rows * panel.first + row_in_batch * panel.width;
+    if (contiguous) {
+      const std::byte* values = source + panel.first * stride;
+      if constexpr (std::is_same_v<T, Source>) {
+        std::memcpy(destination, values, static_cast<std::size_t>(count) * sizeof(T));
+      } else {
+        for (Index c = 0; c < count; ++c) {
+          Source value;
+          std::memcpy(&value, values + c * static_cast<Index>(sizeof(Source)), sizeof(Source));
+          destination[c] = static_cast<T>(value);
+        }
+      }
+    } else {
+      for (Index c = 0; c < count; ++c) {
+        Source value;
+        std::memcpy(&value, source + (panel.first + c) * stride, sizeof(Source));
+        destination[c] = static_cast<T>(value);
+      }
+    }
+  }
+}
+
+template <class T, class Source, class Offset>
+void gather_sparse(const TableView& table, Index row, const Panels<T>& panels, Index stored_rows,
+                   Index row_in_batch, T* batch) {
+  const auto* offsets = reinterpret_cast<const Offset*>(table.offsets);
+  const auto* indices = reinterpret_cast<const Offset*>(table.indices);
+  const auto* values = reinterpret_cast<const Source*>(table.data);
+  for (const Panel& panel : panels)
+    std::fill_n(batch + stored_rows * panel.first + row_in_batch * panel.width, panel.width, T(0));
+  Index p = 0;
+  for (Index i = static_cast<Index>(offsets[row]); i < static_cast<Index>(offsets[row + 1]); ++i) {
+    const Index column = static_cast<Index>(indices[i]);
+    // Indices are usually sorted, so the panel is nearly always this one or a later one.
+    if (column < panels[p].first) p = 0;
+    while (column >= panels[p].first + panels[p].width) ++p;
+    const Panel& panel = panels[p];
+    batch[stored_rows * panel.first + row_in_batch * panel.width + column - panel.first] +=
+        static_cast<T>(values[i]);
+  }
+}
+
+template <class T, class Source>
+GatherFunction<T> gather_function(bool sparse, bool wide_offsets) {
+  if (!sparse) return gather_dense<T, Source>;
+  return wide_offsets ? gather_sparse<T, Source, std::int64_t>
+                      : gather_sparse<T, Source, std::int32_t>;
+}
+
+// `type` is NumPy's kind and item size: "f4", "i8", "b1", ...
+template <class T>
+GatherFunction<T> find_gather(const std::string& type, bool sparse, bool wide_offsets) {
+  if (type == "f4") return gather_function<T, float>(sparse, wide_offsets);
+  if (type == "f8") return gather_function<T, double>(sparse, wide_offsets);
+  if (type == "f2") return gather_function<T, Half>(sparse, wide_offsets);
+  if (type == "i1") return gather_function<T, std::int8_t>(sparse, wide_offsets);
+  if (type == "i2") return gather_function<T, std::int16_t>(sparse, wide_offsets);
+  if (type == "i4") return gather_function<T, std::int32_t>(sparse, wide_offsets);
+  if (type == "i8") return gather_function<T, std::int64_t>(sparse, wide_offsets);
+  if (type == "u1" || type == "b1") return gather_function<T, std::uint8_t>(sparse, wide_offsets);
+  if (type == "u2") return gather_function<T, std::uint16_t>(sparse, wide_offsets);
+  if (type == "u4") return gather_function<T, std::uint32_t>(sparse, wide_offsets);
+  if (type == "u8") return gather_function<T, std::uint64_t>(sparse, wide_offsets);
+  throw std::invalid_argument("cannot gather rows of element type " + type);
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA

@@ -1,0 +1,120 @@
+// exp, expm1, log1p and tanh on vectors, accurate to a few units in the last place.
+//
+// Argument reduction: x = n ln 2 + r with |r| <= ln 2 / 2, then a Taylor polynomial in r, whose
+// remainder is below rounding error at the degrees used. The polynomials are written out as series
+// so that a reader can check them; the compiler evaluates them with fused multiply-adds.
+#pragma once
+
+#include "simd.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+template <class T>
+struct ExponentialConstants;
+
+template <>
+struct ExponentialConstants<float> {
+  static constexpr float kLog2E = 1.44269504088896341f;
+  static constexpr float kLn2High = 0.693359375f;
+  static constexpr float kLn2Low = -2.12194440e-4f;
+  static constexpr float kRoundingMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to integer
+  static constexpr float kLowest = -105.0f;             // exp underflows to 0 below
+  static constexpr float kHighest = 89.0f;              // and overflows to infinity above
+  static constexpr int kDegree = 7;
+  static constexpr int kLogTerms = 5;
+};
+
+template <>
+struct ExponentialConstants<double> {
+  static constexpr double kLog2E = 1.4426950408889634074;
+  static constexpr double kLn2High = 6.93147180369123816490e-01;
+  static constexpr double kLn2Low = 1.90821492927058770002e-10;
+  static constexpr double kRoundingMagic = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double kLowest = -750.0;
+  static constexpr double kHighest = 710.0;
+  static constexpr int kDegree = 13;
+  static constexpr int kLogTerms = 12;
+};
+
+template <class T>
+PELLUCID_INLINE Vector<T> power_of_two(IntegerVector<T> n) {
+  return reinterpret_cast<Vector<T>>((n + VectorTypes<T>::kExponentBias)
+                                     << VectorTypes<T>::kMantissaBits);
+}
+
+// Writes x = n ln 2 + r; returns exp(r) - 1.
+template <class T>
+PELLUCID_INLINE Vector<T> reduced_expm1(Vector<T> x, IntegerVector<T>& n) {
+  using C = ExponentialConstants<T>;
+  const Vector<T> magic = broadcast<T>(C::kRoundingMagic);
+  const Vector<T> shifted = x * C::kLog2E + magic;
+  n = reinterpret_cast<IntegerVector<T>>(shifted) - reinterpret_cast<IntegerVector<T>>(magic);
+  const Vector<T> whole = shifted - magic;
+  const Vector<T> r = (x - whole * C::kLn2High) - whole * C::kLn2Low;
+  // exp(r) - 1 = r (1 + r/2 (1 + r/3 (1 + ...)))
+  Vector<T> series = broadcast<T>(T(1));
+  for (int k = C::kDegree; k > 1; --k) series = series * (r * (T(1) / T(k))) + T(1);
+  return series * r;
+}
+
+template <class T>
+PELLUCID_INLINE Vector<T> exponential(Vector<T> x) {
+  using C = ExponentialConstants<T>;
+  const Vector<T> clamped =
+      minimum<T>(maximum<T>(x, broadcast<T>(C::kLowest)), broadcast<T>(C::kHighest));
+  IntegerVector<T> n;
+  const Vector<T> fraction = reduced_expm1<T>(clamped, n);
+  // Two factors, since 2^n itself may leave the range where the product does not.
+  const IntegerVector<T> half = n >> 1;
+  const Vector<T> value = (fraction + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
+  return x == x ? value : x;  // NaN stays NaN
+}
+
+// exp(x) - 1 for x <= 0.
+template <class T>
+PELLUCID_INLINE Vector<T> expm1_nonpositive(Vector<T> x) {
+  // Below -50 the result is -1 in either precision.
+  const Vector<T> clamped = maximum<T>(x, broadcast<T>(T(-50)));
+  IntegerVector<T> n;
+  const Vector<T> fraction = reduced_expm1<T>(clamped, n);
+  const Vector<T> scale = power_of_two<T>(n);
+  const Vector<T> value = fraction * scale + (scale - T(1));
+  return x == x ? value : x;
+}
+
+// log(1 + t) for 0 <= t <= 1, through log((1 + s) / (1 - s)) = 2 (s + s^3/3 + s^5/5 + ...).
+template <class T>
+PELLUCID_INLINE Vector<T> log1p_unit(Vector<T> t) {
+  // Above sqrt(2) - 1 take log 2 out, which keeps |s| below 0.172.
+  const auto upper = t > T(0.41421356237309515);
+  const Vector<T> s = upper ? (t - T(1)) / (t + T(3)) : t / (t + T(2));
+  const Vector<T> square = s * s;
+  constexpr int terms = ExponentialConstants<T>::kLogTerms;
+  Vector<T> series = broadcast<T>(T(1) / T(2 * terms + 1));
+  for (int k = terms - 1; k >= 0; --k) series = series * square + T(1) / T(2 * k + 1);
+  const Vector<T> value = T(2) * s * series;
+  return upper ? value + T(0.69314718055994530942) : value;
+}
+
+template <class T>
+PELLUCID_INLINE Vector<T> hyperbolic_tangent(Vector<T> x) {
+  const Vector<T> decayed = expm1_nonpositive<T>(T(-2) * absolute<T>(x));
+  const Vector<T> magnitude = -decayed / (decayed + T(2));
+  return x < 0 ? -magnitude : magnitude;
+}
+
+template <class T>
+PELLUCID_INLINE Vector<T> logistic_sigmoid(Vector<T> x) {
+  const Vector<T> decayed = exponential<T>(-absolute<T>(x));
+  const Vector<T> scale = T(1) / (decayed + T(1));
+  return x < 0 ? decayed * scale : scale;
+}
+
+// log(1 + exp(x)) without overflow.
+template <class T>
+PELLUCID_INLINE Vector<T> softplus_value(Vector<T> x) {
+  const Vector<T> tail = log1p_unit<T>(exponential<T>(-absolute<T>(x)));
+  return maximum<T>(x, Vector<T>{}) + tail;
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA

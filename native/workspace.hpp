@@ -1,0 +1,269 @@
+// Activations, deltas and kept pre-activations of one batch, and the passes over a slice of its rows.
+#pragma once
+
+#include "buffer.hpp"
+#include "gemm.hpp"
+#include "program.hpp"
+#include "table.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// A layer's parameters as the engine holds them, in panels over the outputs.
+template <class T>
+struct PackedLayer {
+  Index stored_rows = 0;  // fan_in, rounded up to whole vectors
+  Panels<T> panels;       // over fan_out
+  Panels<T> input_panels; // over fan_in
+  Buffer<T> weights;      // stored_rows x panels.width()
+  Buffer<T> bias;         // panels.width(), zero where the layer has none
+  Buffer<T> transpose;    // panels.width() x input_panels.width(); empty for the first weights
+};
+
+template <class T>
+struct PackedNetwork {
+  std::vector<PackedLayer<T>> layers;
+
+  PackedNetwork(const Program<T>& program, bool for_training) {
+    bool seen_weights = false;
+    for (const Layer<T>& layer : program.layers) {
+      PackedLayer<T> packed;
+      packed.panels = Panels<T>(layer.fan_out);
+      packed.input_panels = Panels<T>(layer.fan_in);
+      if (layer.has_weights) {
+        packed.stored_rows = round_up(layer.fan_in, kLanes<T>);
+        packed.weights = Buffer<T>(packed.stored_rows * packed.panels.width());
+        packed.bias = Buffer<T>(packed.panels.width());
+        if (for_training && seen_weights)
+          packed.transpose = Buffer<T>(packed.panels.width() * packed.input_panels.width());
+        seen_weights = true;
+      }
+      layers.push_back(std::move(packed));
+    }
+  }
+
+  void load_from(const Program<T>& program, const T* flat) {
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const Layer<T>& layer = program.layers[l];
+      PackedLayer<T>& packed = layers[l];
+      if (!layer.has_weights) continue;
+      pack(flat + layer.weight_offset, layer.fan_in, packed.stored_rows, packed.panels,
+           packed.weights.data());
+      if (layer.bias_offset >= 0)
+        std::copy_n(flat + layer.bias_offset, layer.fan_out, packed.bias.data());
+      if (packed.transpose.size() > 0)
+        for (const Panel& panel : packed.panels)
+          for (Index row = 0; row < packed.stored_rows; row += kLanes<T>)
+            transpose_rows(packed, panel, row);
+    }
+  }
+
+  // Brings the transpose up to date with kLanes rows of one panel of the weights.
+  static void transpose_rows(PackedLayer<T>& packed, const Panel& panel, Index row) {
+    // `row` falls in one panel of the transpose: panels start at multiples of the lanes.
+    Index q = 0;
+    while (row >= packed.input_panels[q].first + packed.input_panels[q].width) ++q;
+    const Panel& across = packed.input_panels[q];
+    const T* source =
+        packed.weights.data() + packed.stored_rows * panel.first + row * panel.width;
+    T* destination = packed.transpose.data() + packed.panels.width() * across.first +
+                     panel.first * across.width + (row - across.first);
+    for (Index c = 0; c < panel.width; c += kLanes<T>)
+      transpose_square(source + c, panel.width, destination + c * across.width, across.width);
+  }
+};
+
+// What a pass reads: rows of a table with their targets and weights.
+template <class T>
+struct Examples {
+  TableView table;
+  GatherFunction<T> gather = nullptr;
+  TableView targets;  // real targets, or
+  GatherFunction<T> gather_targets = nullptr;
+  const std::int64_t* labels = nullptr;  // class labels
+  const double* weights = nullptr;       // null: all ones
+};
+
+template <class T>
+class Workspace {
+ public:
+  Workspace(const Program<T>& program, Index rows, bool for_training)
+      : program_(program), rows_(rows), input_panels_(program.fan_in), score_panels_(program.fan_out()) {
+    input_ = Buffer<T>(rows * input_panels_.width());
+    for (std::size_t l = 0; l < program.layers.size(); ++l) {
+      const Layer<T>& layer = program.layers[l];
+      const Index size = rows * Panels<T>(layer.fan_out).width();
+      outputs_.emplace_back(size);
+      deltas_.emplace_back(for_training ? size : 0);
+      // A layer without weights finds its z in the outputs of the layer before.
+      const bool keep_z = for_training && layer.has_weights && layer.activation.needs_z;
+      kept_z_.emplace_back(keep_z ? size : 0);
+    }
+    if (for_training) {
+      targets_ = Buffer<T>(rows * score_panels_.width());
+      row_losses_ = Buffer<double>(rows);
+    }
+    Index widest = input_panels_.width();
+    for (const Layer<T>& layer : program.layers)
+      widest = std::max(widest, Panels<T>(layer.fan_out).width());
+    zeros_ = Buffer<T>(widest);
+  }
+
+  Index rows() const { return rows_; }
+  const T* input_of(std::size_t layer) const {
+    return layer == 0 ? input_.data() : outputs_[layer - 1].data();
+  }
+  const T* output() const { return outputs_.empty() ? input_.data() : outputs_.back().data(); }
+  const T* deltas(std::size_t layer) const { return deltas_[layer].data(); }
+  double row_loss(Index row) const { return row_losses_[row]; }
+
+  // Rows `first` to `last` of the batch; order[i] is where row i stands in the table.
+  void gather(const Examples<T>& examples, const std::int64_t* order, Index first, Index last) {
+    for (Index row = first; row < last; ++row)
+      examples.gather(examples.table, order[row], input_panels_, rows_, row, input_.data());
+  }
+
+  void forward(const PackedNetwork<T>& network, Index first, Index last,
+               std::vector<Segment<T>>& segments) {
+    for (std::size_t l = 0; l < program_.layers.size(); ++l) {
+      const PackedLayer<T>& packed = network.layers[l];
+      const Activation<T>& activation = program_.layers[l].activation;
+      T* output = outputs_[l].data();
+      T* kept = kept_z_[l].size() > 0 ? kept_z_[l].data() : nullptr;
+      const auto activate = [&](const Panel&, T* block, Index count) {
+        if (activation.is_identity()) return;
+        if (kept != nullptr) std::copy_n(block, count, kept + (block - output));
+        activation.forward(block, count, activation.parameter, activation.blend);
+      };
+      if (program_.layers[l].has_weights) {
+        multiply(input_of(l), packed.input_panels, rows_, first, last, packed.weights.data(),
+                 packed.stored_rows, packed.panels, packed.bias.data(), output, segments,
+                 activate);
+      } else {
+        for (const Panel& panel : packed.panels) {
+          const Index offset = rows_ * panel.first + first * panel.width;
+          const Index count = (last - first) * panel.width;
+          std::copy_n(input_of(l) + offset, count, output + offset);
+          activate(panel, output + offset, count);
+        }
+      }
+    }
+  }
+
+  // Losses and deltas of the scores; `scale` is 1 / the number of rows that are averaged over.
+  // Returns the sum of the rows' losses, to be looked at for finiteness.
+  double score(const Examples<T>& examples, const std::int64_t* order, Index first, Index last,
+               double scale, std::vector<T>& scratch) {
+    double total = 0;
+    for (Index row = first; row < last; ++row) {
+      const double weight = examples.weights != nullptr ? examples.weights[order[row]] : 1.0;
+      const double value =
+          weight * score_row(examples, order[row], row, T(weight * scale), scratch);
+      row_losses_[row] = value;
+      total += value;
+    }
+    return total;
+  }
+
+  // From the deltas of the scores to those of every layer that has weights at or before it.
+  void backward(const PackedNetwork<T>& network, Index first, Index last,
+                std::vector<Segment<T>>& segments) {
+    for (std::size_t l = program_.layers.size(); l-- > 0;) {
+      const Layer<T>& layer = program_.layers[l];
+      const PackedLayer<T>& packed = network.layers[l];
+      if (!layer.has_weights && l == 0) return;
+      if (!layer.activation.is_identity()) differentiate(packed.panels, l, first, last);
+      if (!layer.has_weights) {
+        for (const Panel& panel : packed.panels) {
+          const Index offset = rows_ * panel.first + first * panel.width;
+          std::copy_n(deltas_[l].data() + offset, (last - first) * panel.width,
+                      deltas_[l - 1].data() + offset);
+        }
+      } else if (packed.transpose.size() > 0) {
+        multiply(deltas_[l].data(), packed.panels, rows_, first, last, packed.transpose.data(),
+                 packed.panels.width(), packed.input_panels, zeros_.data(),
+                 deltas_[l - 1].data(), segments, [](const Panel&, T*, Index) {});
+      } else {
+        return;  // nothing before has weights
+      }
+    }
+  }
+
+  // The sum of the losses of rows 0 to `count`, in one fixed order.
+  double sum_losses(Index count) const {
+    constexpr Index kWays = 8;
+    double sums[kWays] = {};
+    Index row = 0;
+    for (; row + kWays <= count; row += kWays)
+      for (Index i = 0; i < kWays; ++i) sums[i] += row_losses_[row + i];
+    for (Index i = 0; row + i < count; ++i) sums[i] += row_losses_[row + i];
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    return total;
+  }
+
+ private:
+  // dz = da * phi'(z), in place.
+  void differentiate(const Panels<T>& panels, std::size_t l, Index first, Index last) {
+    const Activation<T>& activation = program_.layers[l].activation;
+    const T* z = program_.layers[l].has_weights ? kept_z_[l].data() : input_of(l);
+    for (const Panel& panel : panels) {
+      const Index offset = rows_ * panel.first + first * panel.width;
+      activation.backward(deltas_[l].data() + offset, activation.needs_z ? z + offset : nullptr,
+                          outputs_[l].data() + offset, (last - first) * panel.width,
+                          activation.parameter, activation.blend);
+    }
+  }
+
+  double score_row(const Examples<T>& examples, std::int64_t source, Index row, T scale,
+                   std::vector<T>& scratch) {
+    const Panels<T>& panels = score_panels_;
+    LossRow<T> loss{nullptr, nullptr, 0, nullptr, program_.fan_out(), scale,
+                    program_.loss_parameter};
+    if (examples.labels != nullptr)
+      loss.label = examples.labels[source];
+    else
+      examples.gather_targets(examples.targets, source, panels, rows_, row, targets_.data());
+    const T* scores = output();
+    T* deltas = deltas_.back().data();
+    if (panels.count() == 1) {  // the row is contiguous as it lies
+      const Index offset = row * panels.width();
+      loss.scores = scores + offset;
+      loss.targets = examples.labels != nullptr ? nullptr : targets_.data() + offset;
+      loss.deltas = deltas + offset;
+      return program_.loss(loss);
+    }
+    const Index width = panels.width();
+    scratch.resize(static_cast<std::size_t>(3 * width));
+    T* row_scores = scratch.data();
+    T* row_targets = row_scores + width;
+    T* row_deltas = row_targets + width;
+    for (const Panel& panel : panels) {
+      const Index offset = rows_ * panel.first + row * panel.width;
+      std::copy_n(scores + offset, panel.width, row_scores + panel.first);
+      if (examples.labels == nullptr)
+        std::copy_n(targets_.data() + offset, panel.width, row_targets + panel.first);
+    }
+    loss.scores = row_scores;
+    loss.targets = examples.labels != nullptr ? nullptr : row_targets;
+    loss.deltas = row_deltas;
+    const double value = program_.loss(loss);
+    for (const Panel& panel : panels)
+      std::copy_n(row_deltas + panel.first, panel.width,
+                  deltas + rows_ * panel.first + row * panel.width);
+    return value;
+  }
+
+  const Program<T>& program_;
+  Index rows_;
+  Panels<T> input_panels_;
+  Panels<T> score_panels_;
+  Buffer<T> input_;
+  std::vector<Buffer<T>> outputs_;
+  std::vector<Buffer<T>> deltas_;
+  std::vector<Buffer<T>> kept_z_;
+  Buffer<T> targets_;
+  Buffer<double> row_losses_;
+  Buffer<T> zeros_;
+};
+
+}  // namespace pellucid::inline PELLUCID_ISA

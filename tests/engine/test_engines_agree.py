@@ -1,0 +1,271 @@
+"""The native engine computes what the reference computes (DESIGN.md, section 3)."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from pellucid.engine import native, reference
+from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.nn import ACTIVATIONS, SGD, Activation, Adam, AdamW, Linear, Network
+from pellucid.nn.losses import LOSSES, Loss
+
+N_EXAMPLES, FAN_IN = 60, 5
+RELATIVE = {np.float64: 1e-10, np.float32: 1e-4}
+
+OPTIMIZERS = {
+    "sgd": SGD(0.05),
+    "momentum": SGD(0.02, momentum=0.9),
+    "nesterov": SGD(0.02, momentum=0.9, nesterov=True),
+    "adam": Adam(0.01),
+    "adam-scikit-learn": Adam(0.01, form="scikit-learn"),
+    "adam-accumulator": Adam(0.001, form="accumulator"),
+    "adamw": AdamW(0.01, weight_decay=0.1),
+}
+
+
+def make_targets(loss, fan_out, rng, n=N_EXAMPLES):
+    if loss in ("softmax_cross_entropy", "labels"):
+        if loss == "labels":
+            return rng.integers(0, fan_out, n)
+        weights = rng.random((n, fan_out))
+        return weights / weights.sum(axis=1, keepdims=True)
+    if loss == "logistic_cross_entropy":
+        return rng.integers(0, 2, (n, fan_out)).astype(float)
+    if loss == "poisson":
+        return rng.poisson(2.0, (n, fan_out)).astype(float)
+    return rng.standard_normal((n, fan_out))
+
+
+def make_problem(layers, loss, dtype, n=N_EXAMPLES, fan_in=FAN_IN, weights=True, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = loss == "labels"
+    network = Network(layers, Loss("softmax_cross_entropy") if labels else loss)
+    parameters = network.initialize(fan_in, seed=seed, dtype=dtype)
+    X = rng.standard_normal((n, fan_in))
+    name = "labels" if labels else network.loss.name
+    targets = make_targets(name, network.fan_out(fan_in), rng, n)
+    sample_weight = None
+    if weights:
+        sample_weight = rng.random(n) + 0.5
+        sample_weight /= sample_weight.mean()
+    return network, parameters, TrainingData(X, targets, sample_weight, weight_scale=1.5)
+
+
+def train(engine_trainer, network, parameters, data, plan, epochs):
+    parameters = parameters.copy()
+    trainer = engine_trainer(network, parameters, data, plan)
+    losses = [trainer.run_epoch().loss for _ in range(epochs)]
+    return parameters, losses, trainer
+
+
+def assert_engines_agree(network, parameters, data, plan, epochs=4):
+    """Compare after `epochs` epochs, 20 steps for 60 rows in batches of 13."""
+    expected, expected_losses, slow = train(
+        reference.ReferenceTrainer, network, parameters, data, plan, epochs
+    )
+    actual, losses, fast = train(native.NativeTrainer, network, parameters, data, plan, epochs)
+    tolerance = RELATIVE[parameters.flat.dtype.type]
+    for name in expected.names():
+        scale = np.abs(expected[name]).max()
+        np.testing.assert_allclose(
+            actual[name], expected[name], rtol=tolerance, atol=tolerance * scale, err_msg=name
+        )
+    np.testing.assert_allclose(losses, expected_losses, rtol=tolerance)
+    assert fast.step == slow.step
+    return fast, slow
+
+
+PLAN = TrainingPlan(Adam(0.01), batch_size=13, l2_penalty=0.1, seed=3)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("activation", "loss"), list(itertools.product(ACTIVATIONS, [*LOSSES, "labels"]))
+)
+def test_every_activation_and_loss(activation, loss, dtype):
+    layers = [Linear(9), Activation(activation), Linear(6), Activation(activation), Linear(3)]
+    assert_engines_agree(*make_problem(layers, loss, dtype), PLAN)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+def test_every_optimizer(optimizer, penalty, dtype):
+    layers = [Linear(9), Activation("tanh"), Linear(3)]
+    plan = TrainingPlan(OPTIMIZERS[optimizer], batch_size=13, l2_penalty=penalty, seed=3)
+    fast, slow = assert_engines_agree(*make_problem(layers, "labels", dtype), plan)
+    tolerance = RELATIVE[dtype]
+    for mine, theirs in zip(fast.optimizer_state, slow.optimizer_state, strict=True):
+        if optimizer == "sgd":
+            continue  # without momentum the velocity is not used, and the engine keeps none
+        scale = np.abs(theirs).max(initial=0.0)
+        np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("blend", [0.0, 0.3, 1.7])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_blended_activations(activation, blend, dtype):
+    layers = [Linear(9), Activation(activation, blend=blend), Linear(3)]
+    assert_engines_agree(*make_problem(layers, "huber", dtype), PLAN)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [Linear(3)],
+        [Linear(3, bias=False)],
+        [Activation("tanh"), Linear(3)],
+        [Activation("gelu"), Activation("tanh"), Linear(3)],
+        [Linear(4), Activation("tanh"), Activation("silu"), Linear(3), Activation("softplus")],
+        [Linear(4, bias=False), Linear(7), Activation("leaky_relu", parameter=0.3), Linear(3)],
+        [Linear(1), Activation("elu", parameter=0.5), Linear(1)],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("loss", [Loss("huber", 0.7), Loss("quantile", 0.9), "labels"], ids=str)
+def test_shapes_of_chains(layers, loss):
+    if loss == "labels" and layers[-1] == Linear(1):
+        pytest.skip("softmax over one class has no gradient to compare")
+    assert_engines_agree(*make_problem(layers, loss, np.float64), PLAN)
+
+
+# Widths around the panels and register blocks of every instruction set.
+WIDTHS = [1, 2, 7, 15, 16, 17, 31, 33, 48, 49, 63, 64, 65, 79, 81, 100, 113, 130]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_widths_with_remainders(width, dtype):
+    layers = [Linear(width), Activation("tanh"), Linear(width + 3), Activation("tanh"), Linear(4)]
+    problem = make_problem(layers, "labels", dtype, fan_in=width)
+    assert_engines_agree(*problem, PLAN)
+
+
+@pytest.mark.parametrize("width", [200, 700])
+def test_wide_outputs_and_long_sums(width):
+    layers = [Linear(width), Activation("relu"), Linear(width)]
+    assert_engines_agree(*make_problem(layers, "labels", np.float64, fan_in=700), PLAN, epochs=1)
+    assert_engines_agree(
+        *make_problem(layers, "logistic_cross_entropy", np.float64, fan_in=700), PLAN, epochs=1
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 59, 60, 61, 1000])
+def test_batch_sizes(batch_size):
+    layers = [Linear(9), Activation("tanh"), Linear(3)]
+    plan = TrainingPlan(Adam(0.01), batch_size=batch_size, l2_penalty=0.1, seed=3)
+    assert_engines_agree(*make_problem(layers, "labels", np.float64), plan)
+
+
+def network_and_data():
+    return make_problem([Linear(9), Activation("tanh"), Linear(3)], "labels", np.float64)
+
+
+CONTAINERS = {
+    "F-ordered": np.asfortranarray,
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+    "reversed": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
+    "read-only": lambda X: np.frombuffer(X.tobytes()).reshape(X.shape),
+    "big-endian": lambda X: X.astype(">f8"),
+    "unaligned": lambda X: np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(X.dtype).reshape(
+        X.shape
+    ),
+    "csr": scipy.sparse.csr_matrix,
+    "csr with wide indices": lambda X: _wide(scipy.sparse.csr_matrix(X)),
+}
+
+
+def _wide(X):
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_rows_are_read_in_place_from_any_memory(container):
+    network, parameters, data = network_and_data()
+    X = np.where(data.X > 1.0, 0.0, data.X)
+    plain = TrainingData(X, data.targets, data.sample_weight)
+    expected, _, _ = train(native.NativeTrainer, network, parameters, plain, PLAN, 2)
+    held = TrainingData(CONTAINERS[container](X), data.targets, data.sample_weight)
+    actual, _, _ = train(native.NativeTrainer, network, parameters, held, PLAN, 2)
+    np.testing.assert_array_equal(actual.flat, expected.flat)
+    np.testing.assert_array_equal(
+        native.predict_scores(network, actual, held.X), native.predict_scores(network, actual, X)
+    )
+
+
+@pytest.mark.parametrize("compute", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "g"]
+)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_rows_of_every_number_type(dtype, compute, sparse):
+    if sparse and dtype in ("f2",):
+        pytest.skip("scipy has no sparse matrices of half precision")
+    network, parameters, data = make_problem([Linear(3)], "labels", compute)
+    X = np.abs(np.round(3 * data.X)).astype(dtype)
+    if np.dtype(dtype).kind in "if":
+        X = -X
+    plain = TrainingData(X.astype(np.float64), data.targets)
+    expected, _, _ = train(native.NativeTrainer, network, parameters, plain, PLAN, 1)
+    held = TrainingData(scipy.sparse.csr_matrix(X) if sparse else X, data.targets)
+    actual, _, _ = train(native.NativeTrainer, network, parameters, held, PLAN, 1)
+    np.testing.assert_array_equal(actual.flat, expected.flat)
+
+
+def test_half_precision_is_read_exactly():
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)].reshape(-1, 1)
+    network = Network([Linear(1, bias=False, weights="zeros")], "squared_error")
+    parameters = network.initialize(1, seed=0)
+    parameters["0.W"][...] = 1.0
+    scores = native.predict_scores(network, parameters, halves)
+    np.testing.assert_array_equal(scores, halves.astype(np.float64))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("batch_size", [1, 13, 200])
+def test_same_bits_for_any_number_of_threads(batch_size, dtype):
+    layers = [Linear(100), Activation("silu"), Linear(37), Activation("relu"), Linear(70)]
+    network, parameters, data = make_problem(layers, "labels", dtype, n=203, fan_in=50)
+    results = []
+    for n_threads in (1, 2, 3, 7):
+        plan = TrainingPlan(Adam(0.01), batch_size, l2_penalty=0.1, seed=3, n_threads=n_threads)
+        trained, losses, _ = train(native.NativeTrainer, network, parameters, data, plan, 2)
+        objective, gradient = native.loss_and_gradient(network, trained, data, 0.1, n_threads)
+        scores = native.predict_scores(network, trained, data.X, n_threads)
+        results.append([trained.flat, losses, objective, gradient.flat, scores])
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [1, 60, 1025, 2500])
+def test_full_gradient_and_scores(n, dtype):
+    layers = [Linear(9), Activation("tanh"), Linear(3)]
+    network, parameters, data = make_problem(layers, "labels", dtype, n=n)
+    tolerance = RELATIVE[dtype]
+    expected, expected_gradient = reference.loss_and_gradient(network, parameters, data, 0.1)
+    actual, gradient = native.loss_and_gradient(network, parameters, data, 0.1)
+    assert actual == pytest.approx(expected, rel=tolerance)
+    np.testing.assert_allclose(gradient.flat, expected_gradient.flat, rtol=tolerance, atol=1e-6)
+    np.testing.assert_allclose(
+        native.predict_scores(network, parameters, data.X),
+        reference.predict_scores(network, parameters, data.X),
+        rtol=tolerance,
+        atol=tolerance,
+    )
+
+
+def test_native_row_order_is_that_of_nn():
+    from pellucid.engine.instruction_set import core
+    from pellucid.nn.random import permutation
+
+    for seed, epoch, n in [(0, 0, 0), (0, 0, 1), (7, 3, 1000), (2**64 - 1, 2**31, 1001)]:
+        order = np.empty(n, dtype=np.int64)
+        core.permute(seed, epoch, order)
+        np.testing.assert_array_equal(order, permutation(seed, epoch, n))
