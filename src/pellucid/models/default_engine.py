@@ -1,10 +1,6 @@
 """The engine that the estimators train and predict with, chosen here and nowhere else."""
 
-try:
-    from pellucid.engine.native import NativeTrainer as EngineTrainer
-    from pellucid.engine.native import loss_and_gradient, predict_scores
-except ImportError:
-    from pellucid.engine.reference import ReferenceTrainer as EngineTrainer
-    from pellucid.engine.reference import loss_and_gradient, predict_scores
+from pellucid.engine.native import NativeTrainer as EngineTrainer
+from pellucid.engine.native import loss_and_gradient, predict_scores
 
 __all__ = ["EngineTrainer", "loss_and_gradient", "predict_scores"]

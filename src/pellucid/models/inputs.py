@@ -8,7 +8,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
@@ -92,7 +91,7 @@ def checked_hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
     """Return `hidden_layer_sizes`, an integer or a sequence of them, as a tuple."""
     given = hidden_layer_sizes
     sizes = list(given) if isinstance(given, Iterable) else [given]
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(
             f"hidden_layer_sizes must be positive integers, got {hidden_layer_sizes!r}; for no "
             "hidden layer pass ()"
@@ -121,7 +120,7 @@ def _as_engine_takes_it(estimator: BaseEstimator, X: Any) -> Any:
 
 
 def _check_half_precision(X: Any, estimator_name: str) -> None:
-    values = X.data.reshape(-1, 1) if scipy.sparse.issparse(X) else X
+    values = X if isinstance(X, np.ndarray) else X.data.reshape(-1, 1)
     for start in range(0, values.shape[0], CHUNK_ROWS):
         chunk = values[start : start + CHUNK_ROWS].astype(np.float32)
         assert_all_finite(chunk, estimator_name=estimator_name, input_name="X")

@@ -64,10 +64,12 @@ def encode(binarizer: LabelBinarizer, y: Any, dtype: Any) -> NDArray[Any]:
     if binarizer.y_type_.startswith("multilabel"):
         return np.ascontiguousarray(y.toarray() if hasattr(y, "toarray") else y, dtype=dtype)
     if binarizer.y_type_ == "multiclass":
-        return np.searchsorted(binarizer.classes_, y).astype(np.int64, copy=False)
+        codes: NDArray[np.int64] = np.searchsorted(binarizer.classes_, y)
+        return codes.astype(np.int64, copy=False)
     if len(binarizer.classes_) == 1:
         return np.zeros((len(y), 1), dtype=dtype)
-    return (y == binarizer.classes_[1]).reshape(-1, 1).astype(dtype)
+    is_second: NDArray[np.bool_] = y == binarizer.classes_[1]
+    return is_second.reshape(-1, 1).astype(dtype)
 
 
 def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
@@ -100,7 +102,7 @@ def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
     if len(unknown):
         raise ValueError(
             f"`y` has classes not in `self.classes_`: {unknown}. `self.classes_` has "
-            f"{binarizer.classes_}. Name all classes in the first call to partial_fit, or fit again."
+            f"{binarizer.classes_}. Name all classes in the first call to partial_fit."
         )
 
 
@@ -113,13 +115,47 @@ def hits(binarizer: LabelBinarizer, predictions: NDArray[Any], targets: NDArray[
     return ((predictions > 0.5) == (targets > 0.5)).all(axis=1)
 
 
-def log_probabilities(binarizer: LabelBinarizer, scores: NDArray[Any]) -> NDArray[Any]:
-    """Return the logarithms of the class probabilities, (n_rows, n_classes), from the scores."""
+def log_probabilities(
+    binarizer: LabelBinarizer, scores: NDArray[Any], probabilities: NDArray[Any]
+) -> NDArray[Any]:
+    """Return the logarithms of the probabilities, finite where a probability rounds to 0.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Fitted.
+    scores : ndarray of shape (n_rows, n_outputs)
+        Scores before the link.
+    probabilities : ndarray of shape (n_rows, n_classes)
+        What `predict_proba` makes of them.
+    """
+    small = probabilities < np.finfo(probabilities.dtype).tiny
+    logs: NDArray[Any] = np.log(np.where(small, 1, probabilities))
+    if small.any():
+        logs[small] = _logs_of_scores(binarizer, scores)[small]
+    return logs
+
+
+def check_two_members(binarizer: LabelBinarizer, is_second: NDArray[np.bool_]) -> None:
+    """Raise ValueError where one of two classes has a single row, which no split can share out."""
+    n_second = int(np.count_nonzero(is_second))
+    alone = [
+        str(name) for name, n in ((False, len(is_second) - n_second), (True, n_second)) if n == 1
+    ]
+    if alone:
+        labels = [binarizer.classes_[int(name == "True")] for name in alone]
+        raise ValueError(
+            "The least populated classes in y have only 1 member, which is too few to be both "
+            f"trained on and held out by early_stopping=True. Classes with too few members are: "
+            f"{alone}, that is {labels}. Add rows of it, or set early_stopping=False."
+        )
+
+
+def _logs_of_scores(binarizer: LabelBinarizer, scores: NDArray[Any]) -> NDArray[Any]:
     if binarizer.y_type_ == "multiclass":
         logs: NDArray[Any] = log_softmax(scores)
         return logs
-    if len(binarizer.classes_) == 1:
-        return np.zeros_like(scores)
+    positive: NDArray[Any] = -np.logaddexp(0, -scores)
     if binarizer.y_type_ == "binary":
-        return np.hstack([-np.logaddexp(0, scores), -np.logaddexp(0, -scores)])
-    return -np.logaddexp(0, -scores)
+        return np.hstack([-np.logaddexp(0, scores), positive])
+    return positive

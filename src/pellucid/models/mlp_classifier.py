@@ -16,6 +16,7 @@ from pellucid.models.inputs import checked_table_and_targets
 from pellucid.models.labels import (
     as_labels,
     check_known,
+    check_two_members,
     encode,
     hits,
     log_probabilities,
@@ -23,8 +24,10 @@ from pellucid.models.labels import (
     out_activation_of,
 )
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
+from pellucid.models.saving import saveable
 
 
+@saveable
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc]
     """Multi-layer perceptron that predicts classes, with cross-entropy as its loss.
 
@@ -226,9 +229,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
-    ) -> Self:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Go on training for one epoch on these rows.
 
         Parameters
@@ -263,8 +264,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             return self._fit(X, y, sample_weight, incremental=True)
         except BaseException:
             if "coefs_" not in vars(self):
-                vars(self).clear()
-                vars(self).update(before)
+                self._go_back_to(before)
             raise
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -300,17 +300,12 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             Columns in the order of `classes_`. Rows sum to 1, except with several labels a row,
             where each column is the probability of its own label.
         """
-        probabilities = self._predictions(X)
-        if len(self.classes_) == 1:
-            return np.ones_like(probabilities)
-        if self.n_outputs_ == 1:
-            return np.hstack([1 - probabilities, probabilities])
-        return probabilities
+        return self._as_probabilities(self._predictions(X))
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Predict the logarithm of the probability of each class.
 
-        It is computed from the scores, so it stays finite where a probability rounds to 0.
+        Where a probability rounds to 0 it is computed from the scores, so it is finite.
 
         Parameters
         ----------
@@ -322,13 +317,21 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        _, scores = self._scores(X)
-        return log_probabilities(self._label_binarizer, scores)
+        network, scores = self._scores(X)
+        probabilities = self._as_probabilities(network.loss.link(scores))
+        return log_probabilities(self._label_binarizer, scores, probabilities)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+    def _as_probabilities(self, predictions: NDArray[Any]) -> NDArray[Any]:
+        if len(self.classes_) == 1:
+            return np.ones_like(predictions)
+        if self.n_outputs_ == 1:
+            return np.hstack([1 - predictions, predictions])
+        return predictions
 
     def _register_classes(self, y: Any, classes: Any) -> None:
         """Learn all the labels in the first call of `partial_fit`; check them in the others."""
@@ -371,7 +374,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         return encode(self._label_binarizer, y, dtype)
 
     def _stratify(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        return targets.ravel().astype(bool) if self.n_outputs_ == 1 else None
+        if self.n_outputs_ > 1:
+            return None
+        is_second = targets.ravel() > 0.5
+        check_two_members(self._label_binarizer, is_second)
+        return is_second
 
     def _validation_score(
         self,

@@ -15,10 +15,12 @@ from sklearn.utils.metaestimators import available_if
 
 from pellucid.models.inputs import checked_table_and_targets
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
+from pellucid.models.saving import saveable
 
 OUTPUT_OF_LOSS = {"squared_error": "identity", "poisson": "exp"}
 
 
+@saveable
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     """Multi-layer perceptron that predicts numbers.
 

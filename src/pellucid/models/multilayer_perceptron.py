@@ -6,6 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,6 +29,8 @@ from pellucid.models.coefficients import (
 from pellucid.models.default_engine import predict_scores
 from pellucid.models.inputs import checked_hidden_sizes, checked_table, compute_dtype
 from pellucid.models.lbfgs_solver import LbfgsRun
+from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
+from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Task
 from pellucid.nn.network import Network
@@ -95,6 +98,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     n_outputs_: int
     out_activation_: str
     n_iter_: int
+    loss_: float
 
     _on_epoch: Callable[[EpochReport], None] | None = None
     """Called after each epoch, for progress lines; it is not kept in copies."""
@@ -147,10 +151,13 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 self._fit_stochastic(task, incremental)
         except BaseException:
             if self.n_iter_ == 0:
-                vars(self).clear()
-                vars(self).update(before)
+                self._go_back_to(before)
             raise
         return self
+
+    def _go_back_to(self, attributes: dict[str, Any]) -> None:
+        self.__dict__.clear()
+        self.__dict__.update(attributes)
 
     def _make_task(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Task:
         if incremental and self.early_stopping:
@@ -213,13 +220,16 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self.loss_ = run.loss
 
     def _fit_stochastic(self, task: Task, incremental: bool) -> None:
-        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
+        known = vars(self)
+        if "loss_curve_" not in known:
+            self._start_history()
+        best = known.get("best_validation_score_" if self.early_stopping else "best_loss_")
         run = StochasticRun(
             task=task,
-            history=History(self.loss_curve_, self.validation_scores_ or [], self.t_),
+            history=History(self.loss_curve_, known.get("validation_scores_") or [], self.t_),
             best=np.nan if best is None else best,
             n_without_improvement=self._no_improvement_count,
-            state=self._optimizer if incremental else None,
+            state=known.get("_optimizer") if incremental else None,
             on_epoch=self._on_epoch,
         )
         try:
@@ -232,12 +242,12 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         self.t_ = 0
         self._optimizer: SolverState | None = None
         for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if self.solver in STOCHASTIC_SOLVERS:
             self._start_history()
 
     def _start_history(self) -> None:
-        self.loss_: float = np.nan
+        self.loss_ = np.nan
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
         self.best_loss_: float | None = None if self.early_stopping else np.inf
@@ -323,3 +333,26 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         super().__setstate__(dict(state))
         if hasattr(self, "coefs_") and hasattr(self, "out_activation_"):
             self._attach(pack(self._fitted_network(), self.coefs_, self.intercepts_))
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one file, which `pellucid.load` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced atomically if it exists.
+
+        Raises
+        ------
+        ModelFileError
+            The file cannot be written; an earlier file stays as it was.
+        """
+        save(self, path)
+
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        return mlp_to_state(self)
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
+        estimator: Self = mlp_from_state(cls, state, arrays)
+        return estimator

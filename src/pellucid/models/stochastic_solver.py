@@ -114,11 +114,14 @@ class StochasticRun:
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
-        return self.loop.run(max_epochs)
+        self._outcome = Outcome.DIVERGED
+        self._outcome = self.loop.run(max_epochs)
+        return self._outcome
 
     def final_state(self) -> SolverState:
-        """Return what a later `partial_fit` needs."""
-        return SolverState(self.loop.learning_rate, self._trainer.state)
+        """Return what a later `partial_fit` needs; moments that are not finite are not kept."""
+        diverged = self._outcome is Outcome.DIVERGED
+        return SolverState(self.loop.learning_rate, None if diverged else self._trainer.state)
 
     def _split(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
         task, options = self.task, self.task.options
