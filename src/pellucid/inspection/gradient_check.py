@@ -15,7 +15,8 @@ from pellucid.nn.parameters import Parameters
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
-_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+_EPSILON = 2.0**-52
+_STEP: float = _EPSILON ** (1 / 3)
 """Balances the error of the difference, h²f‴/6, against that of rounding, ε|f|/h."""
 
 
@@ -220,7 +221,7 @@ def _differ(left: list[Floats], right: list[Floats]) -> bool:
 def _rounding_of_estimate(weighted_values: Floats) -> float:
     """Return what rounding a few operations of each loss can do to one element of the estimate."""
     size = max(1.0, float(np.abs(weighted_values).mean()))
-    return 8.0 * float(np.finfo(np.float64).eps) * size / _STEP
+    return 8.0 * _EPSILON * size / _STEP
 
 
 def _relative_error(g: Floats, estimate: Floats) -> float:

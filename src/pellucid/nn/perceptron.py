@@ -99,7 +99,7 @@ def train_perceptron(X: Any, y: Any, max_epochs: int = 1000) -> Perceptron:
     >>> from pellucid.nn.perceptron import train_perceptron
     >>> corners = [[0, 0], [0, 1], [1, 0], [1, 1]]
     >>> print(train_perceptron(corners, [0, 0, 0, 1]))
-    converged after 6 epochs and 9 updates: the rows are linearly separable
+    converged after 6 epochs and 10 updates: the rows are linearly separable
     >>> train_perceptron(corners, [0, 1, 1, 0]).cycled
     True
     """

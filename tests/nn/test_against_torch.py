@@ -1,0 +1,109 @@
+"""PyTorch's autograd derives every gradient on its own; ours agree with it."""
+
+import numpy as np
+import pytest
+
+from pellucid.nn import ACTIVATIONS, SGD, Activation, Adam, AdamW, Linear, Loss, Network
+
+torch = pytest.importorskip("torch", reason="PyTorch is the peer here: pip install torch==2.13.0")
+
+F = torch.nn.functional
+
+TORCH_ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "selu": F.selu,
+    "softplus": F.softplus,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
+}
+
+rng = np.random.default_rng(0)
+M, FAN_IN, FAN_OUT = 9, 4, 3
+X = rng.normal(size=(M, FAN_IN))
+REAL = rng.normal(size=(M, FAN_OUT))
+SOFT = rng.dirichlet(np.ones(FAN_OUT), size=M)
+LABELS = rng.integers(FAN_OUT, size=M)
+COUNTS = rng.poisson(2.0, size=(M, FAN_OUT)).astype(float)
+
+
+def summed(function, **options):
+    return lambda s, y: function(s, y, reduction="sum", **options) / M
+
+
+TORCH_LOSSES = [
+    (Loss("softmax_cross_entropy"), LABELS, summed(F.cross_entropy)),
+    (Loss("softmax_cross_entropy"), SOFT, summed(F.cross_entropy)),
+    (Loss("logistic_cross_entropy"), SOFT, summed(F.binary_cross_entropy_with_logits)),
+    (Loss("half_squared_error"), REAL, lambda s, y: 0.5 * summed(F.mse_loss)(s, y)),
+    (Loss("squared_error"), REAL, summed(F.mse_loss)),
+    (Loss("absolute_error"), REAL, summed(F.l1_loss)),
+    (Loss("huber", 0.5), REAL, summed(F.huber_loss, delta=0.5)),
+    (
+        Loss("quantile", 0.8),
+        REAL,
+        lambda s, y: torch.maximum(0.8 * (y - s), -0.2 * (y - s)).sum() / M,
+    ),
+    (
+        Loss("poisson"),
+        COUNTS,
+        lambda s, y: summed(F.poisson_nll_loss)(s, y) + (torch.xlogy(y, y) - y).sum() / M,
+    ),
+]
+
+
+def torch_loss_and_gradient(params, activation, loss, targets):
+    leaves = {
+        name: torch.tensor(np.array(params[name]), requires_grad=True) for name in params.names()
+    }
+    z = torch.tensor(X) @ leaves["0.W"] + leaves["0.b"]
+    scores = activation(z) @ leaves["2.W"] + leaves["2.b"]
+    value = loss(scores, torch.tensor(targets))
+    value.backward()
+    return value.item(), np.concatenate([leaf.grad.numpy().ravel() for leaf in leaves.values()])
+
+
+def test_every_activation_is_compared():
+    assert set(TORCH_ACTIVATIONS) | {"step"} == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize(("loss", "targets", "theirs"), TORCH_LOSSES, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize("name", list(TORCH_ACTIVATIONS))
+def test_m15_loss_and_gradient_agree_with_autograd(name, loss, targets, theirs):
+    network = Network([Linear(5, biases=0.1), Activation(name), Linear(FAN_OUT)], loss)
+    params = network.initialize(FAN_IN, seed=3)
+    trace = network.forward(params, X)
+    value, gradient = torch_loss_and_gradient(params, TORCH_ACTIVATIONS[name], theirs, targets)
+    assert network.loss_value(trace, targets) == pytest.approx(value, rel=1e-12)
+    ours = network.backward(params, trace, targets).parameters.flat
+    np.testing.assert_allclose(ours, gradient, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (SGD(0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
+        (SGD(0.1, 0.9), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
+        (SGD(0.1, 0.9, True), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True)),
+        (Adam(0.1, epsilon=1e-3), lambda p: torch.optim.Adam(p, lr=0.1, eps=1e-3)),
+        (
+            AdamW(0.1, weight_decay=0.2, epsilon=1e-3),
+            lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.2, eps=1e-3),
+        ),
+    ],
+    ids=lambda v: repr(v)[:30],
+)
+def test_m18_optimizers_agree_with_torch(ours, theirs):
+    theta, gradients = rng.normal(size=6), rng.normal(size=(25, 6))
+    tensor = torch.nn.Parameter(torch.tensor(theta.copy()))
+    optimizer, state = theirs([tensor]), ours.init(theta)
+    for step, gradient in enumerate(gradients, start=1):
+        tensor.grad = torch.tensor(gradient)
+        optimizer.step()
+        theta, state = ours.update(gradient, state, theta, step)
+    np.testing.assert_allclose(theta, tensor.detach().numpy(), rtol=1e-11)

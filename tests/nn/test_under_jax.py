@@ -1,0 +1,82 @@
+"""The formulas take their array namespace from their input: the same text runs under `jax.jit`."""
+
+import numpy as np
+import pytest
+
+from pellucid.nn import ACTIVATIONS, LOSSES, SGD, Activation, Adam, AdamW, Linear, Network
+from pellucid.nn.losses import mean_loss
+from pellucid.nn.parameters import Parameters
+
+jax = pytest.importorskip("jax", reason="JAX runs the same formulas here: pip install jax")
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(6, 3))
+
+
+@pytest.fixture(autouse=True)
+def _double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def train_step(network, layout, optimizer, mask):
+    def run(flat, X, targets, state, step):
+        params = Parameters(flat, layout)
+        trace = network.forward(params, X)
+        value = mean_loss(network.loss.values(trace.scores, targets))
+        gradient = network.backward(params, trace, targets).parameters.flat
+        flat, state = optimizer.update(gradient, state, flat, step, weight_mask=mask)
+        return value, gradient, flat, state
+
+    return run
+
+
+def compare(network, targets, optimizer=SGD(0.1)):  # noqa: B008
+    params = network.initialize(3, seed=0)
+    run = train_step(network, params.layout, optimizer, params.layout.weight_mask())
+    jitted = jax.jit(run, static_argnums=4)
+    state = optimizer.init(params.flat)
+    plain = run(params.flat, X, targets, state, 1)
+    traced = jitted(params.flat, X, targets, state, 1)
+    for ours, theirs in zip(plain[:3], traced[:3], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(plain[3].first, traced[3].first, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
+def test_m14_activations_run_under_jit(name):
+    layers = [Linear(4, biases=0.1), Activation(name), Linear(2)]
+    compare(Network(layers, "half_squared_error"), rng.normal(size=(6, 2)))
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_m11_losses_run_under_jit(name):
+    targets = rng.uniform(size=(6, 2))
+    compare(Network([Linear(4), Activation("tanh"), Linear(2)], name), targets)
+
+
+def test_m09_labels_run_under_jit():
+    network = Network(
+        [Linear(4), Activation("tanh", blend=0.5), Linear(2)], "softmax_cross_entropy"
+    )
+    compare(network, np.array([0, 1, 1, 0, 1, 0]))
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9, True), Adam(0.1), AdamW(0.1)], ids=repr)
+def test_m18_optimizers_run_under_jit(optimizer):
+    network = Network([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
+    compare(network, rng.normal(size=(6, 2)), optimizer)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "softmax_cross_entropy"])
+def test_m15_gradients_agree_with_jax_grad(name):
+    network = Network([Linear(4), Activation("gelu"), Linear(2)], name)
+    params, targets = network.initialize(3, seed=0), rng.uniform(size=(6, 2))
+
+    def objective(flat):
+        trace = network.forward(Parameters(flat, params.layout), jax.numpy.asarray(X))
+        return mean_loss(network.loss.values(trace.scores, targets))
+
+    ours = network.backward(params, network.forward(params, X), targets).parameters.flat
+    theirs = jax.grad(objective)(jax.numpy.asarray(params.flat))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-13)
