@@ -15,39 +15,57 @@ namespace pellucid::inline PELLUCID_ISA {
 struct Identity {
   static constexpr bool kNeedsZ = false;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return z; }
+  static Vector<T> forward(Vector<T> z, T) {
+    return z;
+  }
   template <class T>
-  static Vector<T> derivative(Vector<T>, Vector<T>, T) { return broadcast<T>(T(1)); }
+  static Vector<T> derivative(Vector<T>, Vector<T>, T) {
+    return broadcast<T>(T(1));
+  }
 };
 
 struct Step {
   static constexpr bool kNeedsZ = false;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return z > 0 ? broadcast<T>(T(1)) : Vector<T>{}; }
+  static Vector<T> forward(Vector<T> z, T) {
+    return z > 0 ? broadcast<T>(T(1)) : Vector<T>{};
+  }
   template <class T>
-  static Vector<T> derivative(Vector<T>, Vector<T>, T) { return Vector<T>{}; }
+  static Vector<T> derivative(Vector<T>, Vector<T>, T) {
+    return Vector<T>{};
+  }
 };
 
 struct Logistic {
   static constexpr bool kNeedsZ = false;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return logistic_sigmoid<T>(z); }
+  static Vector<T> forward(Vector<T> z, T) {
+    return logistic_sigmoid<T>(z);
+  }
   template <class T>
-  static Vector<T> derivative(Vector<T>, Vector<T> a, T) { return a * (T(1) - a); }
+  static Vector<T> derivative(Vector<T>, Vector<T> a, T) {
+    return a * (T(1) - a);
+  }
 };
 
 struct Tanh {
   static constexpr bool kNeedsZ = false;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return hyperbolic_tangent<T>(z); }
+  static Vector<T> forward(Vector<T> z, T) {
+    return hyperbolic_tangent<T>(z);
+  }
   template <class T>
-  static Vector<T> derivative(Vector<T>, Vector<T> a, T) { return T(1) - a * a; }
+  static Vector<T> derivative(Vector<T>, Vector<T> a, T) {
+    return T(1) - a * a;
+  }
 };
 
 struct Relu {
   static constexpr bool kNeedsZ = false;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return z < 0 ? Vector<T>{} : z; }
+  static Vector<T> forward(Vector<T> z, T) {
+    return z < 0 ? Vector<T>{} : z;
+  }
   template <class T>
   static Vector<T> derivative(Vector<T>, Vector<T> a, T) {
     return a > 0 ? broadcast<T>(T(1)) : Vector<T>{};
@@ -57,7 +75,9 @@ struct Relu {
 struct LeakyRelu {
   static constexpr bool kNeedsZ = true;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T slope) { return z > 0 ? z : slope * z; }
+  static Vector<T> forward(Vector<T> z, T slope) {
+    return z > 0 ? z : slope * z;
+  }
   template <class T>
   static Vector<T> derivative(Vector<T> z, Vector<T>, T slope) {
     return z > 0 ? broadcast<T>(T(1)) : broadcast<T>(slope);
@@ -81,7 +101,9 @@ struct Selu {
   static constexpr double kScale = 1.0507009873554804934193349852946;
   static constexpr double kAlpha = 1.6732632423543772848170429916717;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return T(kScale) * Elu::forward<T>(z, T(kAlpha)); }
+  static Vector<T> forward(Vector<T> z, T) {
+    return T(kScale) * Elu::forward<T>(z, T(kAlpha));
+  }
   template <class T>
   static Vector<T> derivative(Vector<T> z, Vector<T> a, T) {
     return T(kScale) * Elu::derivative<T>(z, a, T(kAlpha));
@@ -91,9 +113,13 @@ struct Selu {
 struct Softplus {
   static constexpr bool kNeedsZ = true;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return softplus_value<T>(z); }
+  static Vector<T> forward(Vector<T> z, T) {
+    return softplus_value<T>(z);
+  }
   template <class T>
-  static Vector<T> derivative(Vector<T> z, Vector<T>, T) { return logistic_sigmoid<T>(z); }
+  static Vector<T> derivative(Vector<T> z, Vector<T>, T) {
+    return logistic_sigmoid<T>(z);
+  }
 };
 
 // z Phi(z) with the normal distribution function Phi(z) = erfc(-z / sqrt 2) / 2.
@@ -107,7 +133,9 @@ struct Gelu {
     return result;
   }
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return z * normal_cdf<T>(z); }
+  static Vector<T> forward(Vector<T> z, T) {
+    return z * normal_cdf<T>(z);
+  }
   template <class T>
   static Vector<T> derivative(Vector<T> z, Vector<T>, T) {
     // Beyond 40 the density is zero in either precision; the clamp keeps z * z finite.
@@ -120,7 +148,9 @@ struct Gelu {
 struct Silu {
   static constexpr bool kNeedsZ = true;
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return z * logistic_sigmoid<T>(z); }
+  static Vector<T> forward(Vector<T> z, T) {
+    return z * logistic_sigmoid<T>(z);
+  }
   template <class T>
   static Vector<T> derivative(Vector<T> z, Vector<T>, T) {
     const Vector<T> sigma = logistic_sigmoid<T>(z);
@@ -132,9 +162,13 @@ struct Silu {
 struct Mish {
   static constexpr bool kNeedsZ = true;
   template <class T>
-  static Vector<T> gate(Vector<T> z) { return hyperbolic_tangent<T>(softplus_value<T>(z)); }
+  static Vector<T> gate(Vector<T> z) {
+    return hyperbolic_tangent<T>(softplus_value<T>(z));
+  }
   template <class T>
-  static Vector<T> forward(Vector<T> z, T) { return z * gate<T>(z); }
+  static Vector<T> forward(Vector<T> z, T) {
+    return z * gate<T>(z);
+  }
   template <class T>
   static Vector<T> derivative(Vector<T> z, Vector<T>, T) {
     const Vector<T> gated = gate<T>(z);

@@ -120,7 +120,8 @@ HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
 
 template <class T>
 HeldTable<T> hold_table(nb::handle source, Index columns) {
-  if (nb::isinstance<nb::tuple>(source)) return hold_sparse<T>(nb::cast<nb::tuple>(source), columns);
+  if (nb::isinstance<nb::tuple>(source))
+    return hold_sparse<T>(nb::cast<nb::tuple>(source), columns);
   return hold_dense<T>(source, columns, "X");
 }
 
@@ -148,8 +149,8 @@ HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handl
     const auto* labels = array.vector<const std::int64_t>(n, "labels", "i8");
     for (Index i = 0; i < n; ++i)
       if (labels[i] < 0 || labels[i] >= program.fan_out())
-        fail("labels must be at least 0 and below " + std::to_string(program.fan_out()) +
-             ", got " + std::to_string(labels[i]));
+        fail("labels must be at least 0 and below " + std::to_string(program.fan_out()) + ", got " +
+             std::to_string(labels[i]));
     held.examples.labels = labels;
     held.arrays.push_back(std::move(array));
   } else {
@@ -193,7 +194,8 @@ template <class T>
 class Engine {
  public:
   Engine(const Program<T>& program, Index batch_size, int n_threads)
-      : program_(check(program)), trainer_(program, batch_size, n_threads),
+      : program_(check(program)),
+        trainer_(program, batch_size, n_threads),
         batch_size_(batch_size) {}
 
   void load_parameters(nb::handle flat) {
@@ -252,8 +254,8 @@ class Engine {
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      loss = trainer_.gradient(held.examples, held.rows(), destination, [&poll] { return poll(); },
-                               interrupted);
+      loss = trainer_.gradient(
+          held.examples, held.rows(), destination, [&poll] { return poll(); }, interrupted);
     }
     if (interrupted) throw nb::python_error();
     return loss;
@@ -293,8 +295,7 @@ void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::
       output.type() != kType<T> || output.stride(1) != static_cast<Index>(sizeof(T)) ||
       output.stride(0) != program.fan_out() * static_cast<Index>(sizeof(T)))
     fail("scores must be a contiguous array of shape (rows of X, outputs)");
-  auto* destination =
-      reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
+  auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
   const nb::gil_scoped_release released;
   predict(program, values, table.view, table.gather, n, destination, n_threads);
 }
@@ -303,26 +304,28 @@ template <class T>
 void bind_type(nb::module_& module, const std::string& suffix) {
   using ProgramT = Program<T>;
   nb::class_<ProgramT>(module, ("Program" + suffix).c_str())
-      .def("__init__",
-           [](ProgramT* self, Index fan_in, Index n_parameters) {
-             if (fan_in < 1) fail("fan_in must be at least 1");
-             new (self) ProgramT;
-             self->fan_in = fan_in;
-             self->n_parameters = n_parameters;
-           },
-           "fan_in"_a, "n_parameters"_a)
+      .def(
+          "__init__",
+          [](ProgramT* self, Index fan_in, Index n_parameters) {
+            if (fan_in < 1) fail("fan_in must be at least 1");
+            new (self) ProgramT;
+            self->fan_in = fan_in;
+            self->n_parameters = n_parameters;
+          },
+          "fan_in"_a, "n_parameters"_a)
       .def("add_linear", &ProgramT::add_linear, "fan_out"_a, "weight_offset"_a, "bias_offset"_a)
       .def("add_activation", &ProgramT::add_activation, "name"_a, "parameter"_a, "blend"_a)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
   nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())
-      .def("__init__",
-           [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads) {
-             if (batch_size < 1 || n_threads < 1)
-               fail("batch_size and n_threads must be at least 1");
-             new (self) EngineT(program, batch_size, n_threads);
-           },
-           "program"_a, "batch_size"_a, "n_threads"_a)
+      .def(
+          "__init__",
+          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads) {
+            if (batch_size < 1 || n_threads < 1)
+              fail("batch_size and n_threads must be at least 1");
+            new (self) EngineT(program, batch_size, n_threads);
+          },
+          "program"_a, "batch_size"_a, "n_threads"_a)
       .def("load_parameters", &EngineT::load_parameters, "flat"_a)
       .def("store_parameters", &EngineT::store_parameters, "flat"_a)
       .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)
@@ -349,20 +352,20 @@ void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order) {
 
 void bind(nb::module_& module) {
   nb::class_<Optimizer>(module, "Optimizer")
-      .def("__init__",
-           [](Optimizer* self, const std::string& rule, double learning_rate, double first_decay,
-              double first_gain, double second_decay, double second_gain, double epsilon,
-              bool bias_correction, bool epsilon_corrected, bool epsilon_inside,
-              double weight_decay) {
-             new (self) Optimizer{find_rule(rule), learning_rate,   first_decay,
-                                  first_gain,      second_decay,    second_gain,
-                                  epsilon,         bias_correction, epsilon_corrected,
-                                  epsilon_inside,  weight_decay};
-           },
-           nb::kw_only(), "rule"_a, "learning_rate"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
-           "second_decay"_a = 0.0, "second_gain"_a = 1.0, "epsilon"_a = 0.0,
-           "bias_correction"_a = false, "epsilon_corrected"_a = false, "epsilon_inside"_a = false,
-           "weight_decay"_a = 0.0);
+      .def(
+          "__init__",
+          [](Optimizer* self, const std::string& rule, double learning_rate, double first_decay,
+             double first_gain, double second_decay, double second_gain, double epsilon,
+             bool bias_correction, bool epsilon_corrected, bool epsilon_inside,
+             double weight_decay) {
+            new (self) Optimizer{find_rule(rule),   learning_rate,  first_decay, first_gain,
+                                 second_decay,      second_gain,    epsilon,     bias_correction,
+                                 epsilon_corrected, epsilon_inside, weight_decay};
+          },
+          nb::kw_only(), "rule"_a, "learning_rate"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
+          "second_decay"_a = 0.0, "second_gain"_a = 1.0, "epsilon"_a = 0.0,
+          "bias_correction"_a = false, "epsilon_corrected"_a = false, "epsilon_inside"_a = false,
+          "weight_decay"_a = 0.0);
   bind_type<float>(module, "32");
   bind_type<double>(module, "64");
   module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a);

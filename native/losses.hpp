@@ -77,8 +77,8 @@ struct Quantile {
   static void evaluate(Vector<T> s, Vector<T> y, T level, Vector<T>& value, Vector<T>& slope) {
     const Vector<T> error = y - s;
     value = maximum<T>(level * error, (level - T(1)) * error);
-    slope = error > 0 ? broadcast<T>(-level)
-                      : (error < 0 ? broadcast<T>(T(1) - level) : Vector<T>{});
+    slope =
+        error > 0 ? broadcast<T>(-level) : (error < 0 ? broadcast<T>(T(1) - level) : Vector<T>{});
   }
 };
 

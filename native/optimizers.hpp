@@ -8,15 +8,15 @@ namespace pellucid::inline PELLUCID_ISA {
 // Numbers of one step, computed once for all parameters.
 template <class T>
 struct StepCoefficients {
-  T learning_rate;       // eta, after bias correction for the adaptive rules
-  T first_decay;         // momentum mu, or beta 1
-  T first_gain;          // what a new gradient enters the first moment with
-  T second_decay;        // beta 2
+  T learning_rate;  // eta, after bias correction for the adaptive rules
+  T first_decay;    // momentum mu, or beta 1
+  T first_gain;     // what a new gradient enters the first moment with
+  T second_decay;   // beta 2
   T second_gain;
-  T epsilon_inside;      // under the root
-  T epsilon_outside;     // beside the root
-  T weight_factor;       // decoupled decay: weights are multiplied by this first
-  T penalty;             // L2 penalty: penalty * w is added to the gradient of weights
+  T epsilon_inside;   // under the root
+  T epsilon_outside;  // beside the root
+  T weight_factor;    // decoupled decay: weights are multiplied by this first
+  T penalty;          // L2 penalty: penalty * w is added to the gradient of weights
 };
 
 // A range of parameters with what belongs to it. `moments` that a rule does not use are null.
@@ -69,11 +69,16 @@ using UpdateFunction = void (*)(const ParameterRange<T>&, const StepCoefficients
 template <class T>
 UpdateFunction<T> update_function(Rule rule) {
   switch (rule) {
-    case Rule::kSgd: return update_range<T, Rule::kSgd>;
-    case Rule::kMomentum: return update_range<T, Rule::kMomentum>;
-    case Rule::kNesterov: return update_range<T, Rule::kNesterov>;
-    case Rule::kAdaptive: return update_range<T, Rule::kAdaptive>;
-    case Rule::kAccumulate: return update_range<T, Rule::kAccumulate>;
+    case Rule::kSgd:
+      return update_range<T, Rule::kSgd>;
+    case Rule::kMomentum:
+      return update_range<T, Rule::kMomentum>;
+    case Rule::kNesterov:
+      return update_range<T, Rule::kNesterov>;
+    case Rule::kAdaptive:
+      return update_range<T, Rule::kAdaptive>;
+    case Rule::kAccumulate:
+      return update_range<T, Rule::kAccumulate>;
   }
   return nullptr;
 }

@@ -2,9 +2,10 @@
 //
 // A matrix of `rows` x `columns` is cut into panels of a few vectors' width; each panel stores its
 // rows one after the other, contiguous and padded with zeros to whole vectors. So a product walks
-// its right-hand operand in the order of memory, and an operation on a range of a panel's rows is an
-// operation on one contiguous range. Weights (rows = fan_in, columns = fan_out), their transposes,
-// activations and deltas (rows = examples) all have this layout; nothing is ever packed on the way.
+// its right-hand operand in the order of memory, and an operation on a range of a panel's rows is
+// an operation on one contiguous range. Weights (rows = fan_in, columns = fan_out), their
+// transposes, activations and deltas (rows = examples) all have this layout; nothing is ever packed
+// on the way.
 #pragma once
 
 #include <vector>

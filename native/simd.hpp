@@ -107,7 +107,8 @@ PELLUCID_INLINE T horizontal_maximum(Vector<T> a) {
   T lanes[kLanes<T>];
   store<T>(lanes, a);
   for (int half = kLanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+    for (int i = 0; i < half; ++i)
+      lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
   return lanes[0];
 }
 
@@ -123,6 +124,8 @@ PELLUCID_INLINE Vector<double> square_root(Vector<double> a) {
   return result;
 }
 
-constexpr Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr Index round_up(Index n, Index multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 }  // namespace pellucid::inline PELLUCID_ISA

@@ -163,8 +163,7 @@ void Trainer<T>::load_moments(const T* first, const T* second) {
       if (flat == nullptr) return;
       pack(flat + layer.weight_offset, layer.fan_in, packed.stored_rows, packed.panels,
            weights.data());
-      if (layer.bias_offset >= 0)
-        std::copy_n(flat + layer.bias_offset, layer.fan_out, bias.data());
+      if (layer.bias_offset >= 0) std::copy_n(flat + layer.bias_offset, layer.fan_out, bias.data());
     };
     take(first, moments_[l].first_weights, moments_[l].first_bias);
     take(second, moments_[l].second_weights, moments_[l].second_bias);
@@ -181,8 +180,7 @@ void Trainer<T>::store_moments(T* first, T* second) const {
       if (flat == nullptr) return;
       unpack(weights.data(), layer.fan_in, packed.stored_rows, packed.panels,
              flat + layer.weight_offset);
-      if (layer.bias_offset >= 0)
-        std::copy_n(bias.data(), layer.fan_out, flat + layer.bias_offset);
+      if (layer.bias_offset >= 0) std::copy_n(bias.data(), layer.fan_out, flat + layer.bias_offset);
     };
     give(moments_[l].first_weights, moments_[l].first_bias, first);
     give(moments_[l].second_weights, moments_[l].second_bias, second);
@@ -196,10 +194,9 @@ void Trainer<T>::sum_all_squares() {
     if (unit.first_row < 0) continue;
     const PackedLayer<T>& packed = network_.layers[unit.layer];
     const Panel& panel = packed.panels[unit.panel];
-    squares_[u] = static_cast<double>(
-        sum_of_squares(packed.weights.data() + packed.stored_rows * panel.first +
-                           unit.first_row * panel.width,
-                       unit.rows * panel.width));
+    squares_[u] = static_cast<double>(sum_of_squares(
+        packed.weights.data() + packed.stored_rows * panel.first + unit.first_row * panel.width,
+        unit.rows * panel.width));
   }
 }
 
@@ -217,9 +214,9 @@ void Trainer<T>::update_unit(std::size_t index, const Step& step, ThreadScratch&
   const Panel& panel = packed.panels[unit.panel];
   const Panel& across = packed.input_panels[unit.input_panel];
   const Index stored = workspace_.rows();
-  const Segment<T> segment{workspace_.input_of(unit.layer) + stored * across.first +
-                               (unit.first_row - across.first),
-                           1, across.width, step.rows};
+  const Segment<T> segment{
+      workspace_.input_of(unit.layer) + stored * across.first + (unit.first_row - across.first), 1,
+      across.width, step.rows};
   const T* deltas = workspace_.deltas(unit.layer) + stored * panel.first;
   const Index offset = packed.stored_rows * panel.first + unit.first_row * panel.width;
   const Index count = unit.rows * panel.width;
@@ -239,8 +236,7 @@ void Trainer<T>::update_unit(std::size_t index, const Step& step, ThreadScratch&
               step.weights);
   if (!step.refresh) return;
   if (step.weights.penalty != 0)
-    squares_[index] =
-        static_cast<double>(sum_of_squares(packed.weights.data() + offset, count));
+    squares_[index] = static_cast<double>(sum_of_squares(packed.weights.data() + offset, count));
   if (packed.transpose.size() > 0)
     for (Index row = 0; row < unit.rows; row += kLanes<T>)
       PackedNetwork<T>::transpose_rows(packed, panel, unit.first_row + row);
@@ -297,17 +293,19 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
       first_power *= optimizer.first_decay;
       second_power *= optimizer.second_decay;
       Step step{update_function<T>(optimizer.rule),
-                coefficients<T>(optimizer, first_power, second_power, penalty), {}, rows, true};
+                coefficients<T>(optimizer, first_power, second_power, penalty),
+                {},
+                rows,
+                true};
       step.bias = without_decay(step.weights);
       const double squares = thread == 0 && penalty != 0 ? penalty_sum() : 0.0;
       if (!first_phase(thread, examples, order + start, rows, scale)) non_finite = true;
       barrier.wait();
       if (non_finite) return;
-      for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
-        update_unit(u, step, scratch);
+      for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u) update_unit(u, step, scratch);
       if (thread == 0) {
-        report.objective += workspace_.sum_losses(rows) +
-                            0.5 * penalty * squares * static_cast<double>(rows);
+        report.objective +=
+            workspace_.sum_losses(rows) + 0.5 * penalty * squares * static_cast<double>(rows);
         report.rows += rows;
         ++report.steps;
         if (poll()) stop = true;

@@ -1,10 +1,10 @@
 // Training: epochs of steps, each of two phases with a barrier after each.
 //
 // Phase 1. Every thread takes a slice of the batch's rows: gathers them, runs forward, the loss and
-// the deltas backward. Phase 2. Every thread takes its share of the weight matrices' rows, sums their
-// gradient over the whole batch and updates them at once; the gradient never leaves the first-level
-// cache. Each number is computed by one thread in one order, so results do not depend on the number
-// of threads.
+// the deltas backward. Phase 2. Every thread takes its share of the weight matrices' rows, sums
+// their gradient over the whole batch and updates them at once; the gradient never leaves the
+// first-level cache. Each number is computed by one thread in one order, so results do not depend
+// on the number of threads.
 #pragma once
 
 #include <functional>
@@ -24,10 +24,10 @@ struct Optimizer {
   double second_decay = 0;
   double second_gain = 1;
   double epsilon = 0;
-  bool bias_correction = false;  // of both moments
+  bool bias_correction = false;    // of both moments
   bool epsilon_corrected = false;  // epsilon stands beside the corrected root
-  bool epsilon_inside = false;   // epsilon stands under the root
-  double weight_decay = 0;       // decoupled
+  bool epsilon_inside = false;     // epsilon stands under the root
+  double weight_decay = 0;         // decoupled
 };
 
 struct Report {
@@ -41,10 +41,10 @@ struct Report {
 // Which of a layer's parameters one thread updates at a time.
 struct Unit {
   std::size_t layer;
-  Index panel;         // of the outputs
-  Index first_row;     // of the weights; -1 for the panel's bias
+  Index panel;      // of the outputs
+  Index first_row;  // of the weights; -1 for the panel's bias
   Index rows;
-  Index input_panel;   // where first_row falls
+  Index input_panel;  // where first_row falls
 };
 
 template <class T>
@@ -78,14 +78,14 @@ class Trainer {
   };
   struct ThreadScratch {
     std::vector<Segment<T>> segments;
-    std::vector<T> rows;   // for losses
-    Buffer<T> gradient;    // a tile of it
+    std::vector<T> rows;  // for losses
+    Buffer<T> gradient;   // a tile of it
   };
   struct Step {
     UpdateFunction<T> update;
     StepCoefficients<T> weights, bias;
     Index rows;
-    bool refresh;          // transposes and sums of squares follow the update
+    bool refresh;  // transposes and sums of squares follow the update
   };
 
   void make_units();

@@ -1,4 +1,5 @@
-// Activations, deltas and kept pre-activations of one batch, and the passes over a slice of its rows.
+// Activations, deltas and kept pre-activations of one batch, and the passes over a slice of its
+// rows.
 #pragma once
 
 #include "buffer.hpp"
@@ -11,12 +12,12 @@ namespace pellucid::inline PELLUCID_ISA {
 // A layer's parameters as the engine holds them, in panels over the outputs.
 template <class T>
 struct PackedLayer {
-  Index stored_rows = 0;  // fan_in, rounded up to whole vectors
-  Panels<T> panels;       // over fan_out
-  Panels<T> input_panels; // over fan_in
-  Buffer<T> weights;      // stored_rows x panels.width()
-  Buffer<T> bias;         // panels.width(), zero where the layer has none
-  Buffer<T> transpose;    // panels.width() x input_panels.width(); empty for the first weights
+  Index stored_rows = 0;   // fan_in, rounded up to whole vectors
+  Panels<T> panels;        // over fan_out
+  Panels<T> input_panels;  // over fan_in
+  Buffer<T> weights;       // stored_rows x panels.width()
+  Buffer<T> bias;          // panels.width(), zero where the layer has none
+  Buffer<T> transpose;     // panels.width() x input_panels.width(); empty for the first weights
 };
 
 template <class T>
@@ -63,8 +64,7 @@ struct PackedNetwork {
     Index q = 0;
     while (row >= packed.input_panels[q].first + packed.input_panels[q].width) ++q;
     const Panel& across = packed.input_panels[q];
-    const T* source =
-        packed.weights.data() + packed.stored_rows * panel.first + row * panel.width;
+    const T* source = packed.weights.data() + packed.stored_rows * panel.first + row * panel.width;
     T* destination = packed.transpose.data() + packed.panels.width() * across.first +
                      panel.first * across.width + (row - across.first);
     for (Index c = 0; c < panel.width; c += kLanes<T>)
@@ -87,7 +87,10 @@ template <class T>
 class Workspace {
  public:
   Workspace(const Program<T>& program, Index rows, bool for_training)
-      : program_(program), rows_(rows), input_panels_(program.fan_in), score_panels_(program.fan_out()) {
+      : program_(program),
+        rows_(rows),
+        input_panels_(program.fan_in),
+        score_panels_(program.fan_out()) {
     input_ = Buffer<T>(rows * input_panels_.width());
     for (std::size_t l = 0; l < program.layers.size(); ++l) {
       const Layer<T>& layer = program.layers[l];
@@ -136,8 +139,7 @@ class Workspace {
       };
       if (program_.layers[l].has_weights) {
         multiply(input_of(l), packed.input_panels, rows_, first, last, packed.weights.data(),
-                 packed.stored_rows, packed.panels, packed.bias.data(), output, segments,
-                 activate);
+                 packed.stored_rows, packed.panels, packed.bias.data(), output, segments, activate);
       } else {
         for (const Panel& panel : packed.panels) {
           const Index offset = rows_ * panel.first + first * panel.width;
@@ -180,8 +182,8 @@ class Workspace {
         }
       } else if (packed.transpose.size() > 0) {
         multiply(deltas_[l].data(), packed.panels, rows_, first, last, packed.transpose.data(),
-                 packed.panels.width(), packed.input_panels, zeros_.data(),
-                 deltas_[l - 1].data(), segments, [](const Panel&, T*, Index) {});
+                 packed.panels.width(), packed.input_panels, zeros_.data(), deltas_[l - 1].data(),
+                 segments, [](const Panel&, T*, Index) {});
       } else {
         return;  // nothing before has weights
       }
@@ -217,8 +219,8 @@ class Workspace {
   double score_row(const Examples<T>& examples, std::int64_t source, Index row, T scale,
                    std::vector<T>& scratch) {
     const Panels<T>& panels = score_panels_;
-    LossRow<T> loss{nullptr, nullptr, 0, nullptr, program_.fan_out(), scale,
-                    program_.loss_parameter};
+    LossRow<T> loss{
+        nullptr, nullptr, 0, nullptr, program_.fan_out(), scale, program_.loss_parameter};
     if (examples.labels != nullptr)
       loss.label = examples.labels[source];
     else

@@ -29,4 +29,4 @@ INSTRUCTION_SET: str = _choose()
 """Name of the instruction set in use: "avx512", "avx2" or "baseline"."""
 
 core: Any = importlib.import_module(f"pellucid.engine._native_{INSTRUCTION_SET}")
-"""The compiled module, whose interface is in `_native.pyi`."""
+"""The compiled module; native/bindings.cpp defines what it offers."""
