@@ -10,8 +10,6 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from pellucid.nn.losses import log_softmax
-
 
 def as_labels(y: Any) -> Any:
     """Return `y` with a single column made one-dimensional.
@@ -115,27 +113,6 @@ def hits(binarizer: LabelBinarizer, predictions: NDArray[Any], targets: NDArray[
     return ((predictions > 0.5) == (targets > 0.5)).all(axis=1)
 
 
-def log_probabilities(
-    binarizer: LabelBinarizer, scores: NDArray[Any], probabilities: NDArray[Any]
-) -> NDArray[Any]:
-    """Return the logarithms of the probabilities, finite where a probability rounds to 0.
-
-    Parameters
-    ----------
-    binarizer : LabelBinarizer
-        Fitted.
-    scores : ndarray of shape (n_rows, n_outputs)
-        Scores before the link.
-    probabilities : ndarray of shape (n_rows, n_classes)
-        What `predict_proba` makes of them.
-    """
-    small = probabilities < np.finfo(probabilities.dtype).tiny
-    logs: NDArray[Any] = np.log(np.where(small, 1, probabilities))
-    if small.any():
-        logs[small] = _logs_of_scores(binarizer, scores)[small]
-    return logs
-
-
 def check_two_members(binarizer: LabelBinarizer, is_second: NDArray[np.bool_]) -> None:
     """Raise ValueError where one of two classes has a single row, which no split can share out."""
     n_second = int(np.count_nonzero(is_second))
@@ -149,13 +126,3 @@ def check_two_members(binarizer: LabelBinarizer, is_second: NDArray[np.bool_]) -
             f"trained on and held out by early_stopping=True. Classes with too few members are: "
             f"{alone}, that is {labels}. Add rows of it, or set early_stopping=False."
         )
-
-
-def _logs_of_scores(binarizer: LabelBinarizer, scores: NDArray[Any]) -> NDArray[Any]:
-    if binarizer.y_type_ == "multiclass":
-        logs: NDArray[Any] = log_softmax(scores)
-        return logs
-    positive: NDArray[Any] = -np.logaddexp(0, -scores)
-    if binarizer.y_type_ == "binary":
-        return np.hstack([-np.logaddexp(0, scores), positive])
-    return positive

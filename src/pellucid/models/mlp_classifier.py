@@ -19,7 +19,6 @@ from pellucid.models.labels import (
     check_two_members,
     encode,
     hits,
-    log_probabilities,
     n_outputs_of,
     out_activation_of,
 )
@@ -300,12 +299,17 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             Columns in the order of `classes_`. Rows sum to 1, except with several labels a row,
             where each column is the probability of its own label.
         """
-        return self._as_probabilities(self._predictions(X))
+        predictions = self._predictions(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(predictions)
+        if self.n_outputs_ == 1:
+            return np.hstack([1 - predictions, predictions])
+        return predictions
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Predict the logarithm of the probability of each class.
 
-        Where a probability rounds to 0 it is computed from the scores, so it is finite.
+        It is -inf where the probability rounds to 0.
 
         Parameters
         ----------
@@ -317,21 +321,14 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        network, scores = self._scores(X)
-        probabilities = self._as_probabilities(network.loss.link(scores))
-        return log_probabilities(self._label_binarizer, scores, probabilities)
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities, out=probabilities)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-    def _as_probabilities(self, predictions: NDArray[Any]) -> NDArray[Any]:
-        if len(self.classes_) == 1:
-            return np.ones_like(predictions)
-        if self.n_outputs_ == 1:
-            return np.hstack([1 - predictions, predictions])
-        return predictions
 
     def _register_classes(self, y: Any, classes: Any) -> None:
         """Learn all the labels in the first call of `partial_fit`; check them in the others."""

@@ -309,16 +309,12 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self.out_activation_,
         )
 
-    def _scores(self, X: Any) -> tuple[Network, NDArray[Any]]:
-        """Return the network and the scores of shape (n_rows, n_outputs) before its link."""
+    def _predictions(self, X: Any) -> NDArray[Any]:
+        """Return the output of the network, of shape (n_rows, n_outputs)."""
         check_is_fitted(self)
         X = checked_table(self, X, reset=False)
         network = self._fitted_network()
-        return network, predict_scores(network, self._current_parameters(network), X)
-
-    def _predictions(self, X: Any) -> NDArray[Any]:
-        """Return the output of the network, of shape (n_rows, n_outputs)."""
-        network, scores = self._scores(X)
+        scores = predict_scores(network, self._current_parameters(network), X)
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = network.loss.link(scores)
         return predictions

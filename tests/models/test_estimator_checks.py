@@ -1,0 +1,96 @@
+"""scikit-learn's checks of every estimator: all of them, none expected to fail."""
+
+import os
+import subprocess
+import sys
+from unittest import SkipTest
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pellucid.models import MLPClassifier, MLPRegressor
+
+NOT_THERE_TO_CHECK = {
+    "check_decision_proba_consistency": "there is no decision_function, as in scikit-learn",
+    "check_classifiers_multilabel_output_format_decision_function": "likewise",
+    "check_array_api_input": "needs SCIPY_ARRAY_API=1 before SciPy is imported: run below",
+}
+WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore:The number of unique classes is greater than 50%:UserWarning",
+    "ignore:A column-vector y was passed:sklearn.exceptions.DataConversionWarning",
+    "ignore:Got `batch_size`:UserWarning",
+)
+
+
+def _name(check):
+    return getattr(check, "func", check).__name__
+
+
+@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
+def test_check(estimator, check):
+    if _name(check) == WEIGHT_CHECK:
+        # As scikit-learn does for its own: weight k equals k rows only where a step sees all rows.
+        estimator = clone(estimator).set_params(**_where_weights_equal_repetitions(estimator))
+    try:
+        check(estimator)
+    except SkipTest:
+        assert _name(check) in NOT_THERE_TO_CHECK
+
+
+def _where_weights_equal_repetitions(estimator):
+    if isinstance(estimator, MLPClassifier):
+        return {"solver": "lbfgs"}
+    return {"solver": "sgd", "tol": 1e-2, "random_state": 42}
+
+
+@pytest.mark.parametrize("data", ["dense", "sparse"])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MLPClassifier(solver="lbfgs", max_iter=20),
+        MLPRegressor(solver="lbfgs", max_iter=20, activation="tanh"),
+        MLPRegressor(solver="sgd", max_iter=300),
+    ],
+)
+def test_weight_k_is_k_rows(estimator, data):
+    check = getattr(estimator_checks, f"check_sample_weight_equivalence_on_{data}_data")
+    check(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier(max_iter=5), MLPRegressor(max_iter=5)])
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_param_validation,
+        estimator_checks.check_dataframe_column_names_consistency,
+        estimator_checks.check_n_features_in_after_fitting,
+    ],
+    ids=_name,
+)
+def test_check_not_in_the_list(estimator, check):
+    check(type(estimator).__name__, estimator)
+
+
+_ARRAY_API_CHECKS = """
+import warnings
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from pellucid.models import MLPClassifier, MLPRegressor
+warnings.simplefilter("ignore")
+n = 0
+for estimator in (MLPClassifier(max_iter=20), MLPRegressor(max_iter=20)):
+    for estimator, check in estimator_checks_generator(estimator, mark=None):
+        if "array_api" in getattr(check, "func", check).__name__:
+            check(estimator)
+            n += 1
+assert n >= 2
+"""
+
+
+def test_array_api_dispatch_changes_nothing():
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    subprocess.run([sys.executable, "-c", _ARRAY_API_CHECKS], env=environment, check=True)
