@@ -38,9 +38,9 @@ def test_layer_without_bias_has_no_b():
     assert set(gradients) == {"W"}
 
 
-@pytest.mark.parametrize("fan_out", [0, -1, 2.5, True])
+@pytest.mark.parametrize("fan_out", [0, -1, 2.5, True, "3"])
 def test_fan_out_must_be_a_positive_integer(fan_out):
-    with pytest.raises(ValueError, match=f"fan_out must be a positive integer, got {fan_out}"):
+    with pytest.raises(ValueError, match=f"fan_out must be a positive integer, got {fan_out!r}"):
         Linear(fan_out)
 
 

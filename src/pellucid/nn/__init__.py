@@ -1,12 +1,14 @@
 """The textbook: every formula of a multi-layer perceptron, forward beside backward."""
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
+from pellucid.nn.hyperplane import Hyperplane, hyperplanes
 from pellucid.nn.initializers import INITIALIZERS, Initializer
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import LOSSES, Loss, LossFunction, get_loss
 from pellucid.nn.network import Gradients, Layer, Network, Trace
 from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
 from pellucid.nn.parameters import Entry, Layout, Parameters
+from pellucid.nn.perceptron import Perceptron, train_perceptron
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,6 +21,7 @@ __all__ = [
     "AdamW",
     "Entry",
     "Gradients",
+    "Hyperplane",
     "Initializer",
     "Layer",
     "Layout",
@@ -29,6 +32,9 @@ __all__ = [
     "Optimizer",
     "OptimizerState",
     "Parameters",
+    "Perceptron",
     "Trace",
     "get_loss",
+    "hyperplanes",
+    "train_perceptron",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 from pellucid.nn.array import Array
 from pellucid.nn.initializers import INITIALIZERS, Initializer
@@ -66,7 +67,8 @@ class Linear:
     biases: str | float = "zeros"
 
     def __post_init__(self) -> None:
-        if isinstance(self.fan_out, bool) or int(self.fan_out) != self.fan_out or self.fan_out < 1:
+        is_integer = isinstance(self.fan_out, Integral) and not isinstance(self.fan_out, bool)
+        if not is_integer or self.fan_out < 1:
             raise ValueError(f"fan_out must be a positive integer, got {self.fan_out!r}")
         if isinstance(self.weights, str) and self.weights not in INITIALIZERS:
             names = ", ".join(INITIALIZERS)

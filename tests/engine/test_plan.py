@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import scipy.sparse
+
+from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.nn import SGD
+
+X, LABELS = np.ones((3, 2)), np.zeros(3, dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be a positive integer, got 0"),
+        ({"batch_size": 2.5}, r"batch_size must be a positive integer, got 2\.5"),
+        ({"batch_size": 5, "l2_penalty": -1.0}, r"l2_penalty must be at least 0, got -1\.0"),
+        ({"batch_size": 5, "l2_penalty": np.nan}, "l2_penalty must be at least 0, got nan"),
+        ({"batch_size": 5, "seed": -1}, r"seed must be at least 0 and below 2\*\*64, got -1"),
+    ],
+)
+def test_a_plan_says_what_is_wrong_with_it(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingPlan(SGD(), **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((X[0], LABELS), r"X must have shape \(n, fan_in\), got \(2,\)"),
+        ((X, LABELS[:2]), r"targets must have 3 rows like X, got shape \(2,\)"),
+        ((X, LABELS, np.ones(4)), r"sample_weight must have shape \(3,\), got \(4,\)"),
+        ((X, LABELS, None, 0.0), r"weight_scale must be above 0, got 0\.0"),
+    ],
+)
+def test_data_says_what_is_wrong_with_it(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingData(*arguments)
+
+
+def test_sparse_data_must_be_csr():
+    assert TrainingData(scipy.sparse.csr_array(X), LABELS).n_examples == 3
+    with pytest.raises(TypeError, match=r"of format 'csc'; call X\.tocsr\(\) first"):
+        TrainingData(scipy.sparse.csc_array(X), LABELS)
+
+
+def test_data_is_not_copied():
+    assert TrainingData(X, LABELS).X is X

@@ -1,0 +1,33 @@
+import joblib
+import pytest
+
+from pellucid.engine.threads import resolve_n_threads
+
+
+def test_a_number_is_taken_as_it_is(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert resolve_n_threads(7) == 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("1", 1), ("3,2", 3), ("100", 8), ("", 8), ("0", 8), ("many", 8), (None, 8)],
+)
+def test_none_is_the_processors_and_no_more_than_omp_num_threads(monkeypatch, setting, expected):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    if setting is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", setting)
+    assert resolve_n_threads(None) == expected
+
+
+@pytest.mark.parametrize("n_threads", [0, -1])
+def test_no_threads_is_refused(n_threads):
+    with pytest.raises(ValueError, match=f"positive integer or None, got {n_threads}"):
+        resolve_n_threads(n_threads)
+
+
+def test_a_fraction_of_a_thread_is_refused():
+    with pytest.raises(TypeError, match=r"positive integer or None, got 1\.5"):
+        resolve_n_threads(1.5)
