@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ class TrainingPlan:
     n_threads: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.batch_size, Integral) or self.batch_size < 1:
+        if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
             raise ValueError(f"batch_size must be a positive integer, got {self.batch_size!r}")
         if not (self.l2_penalty >= 0.0 and math.isfinite(self.l2_penalty)):
             raise ValueError(f"l2_penalty must be at least 0, got {self.l2_penalty!r}")

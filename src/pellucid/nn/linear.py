@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
+
+import numpy as np
 
 from pellucid.nn.array import Array
 from pellucid.nn.initializers import INITIALIZERS, Initializer
@@ -67,7 +68,9 @@ class Linear:
     biases: str | float = "zeros"
 
     def __post_init__(self) -> None:
-        is_integer = isinstance(self.fan_out, Integral) and not isinstance(self.fan_out, bool)
+        is_integer = isinstance(self.fan_out, int | np.integer) and not isinstance(
+            self.fan_out, bool
+        )
         if not is_integer or self.fan_out < 1:
             raise ValueError(f"fan_out must be a positive integer, got {self.fan_out!r}")
         if isinstance(self.weights, str) and self.weights not in INITIALIZERS:
