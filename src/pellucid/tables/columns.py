@@ -185,9 +185,8 @@ def _moment(cell: Any) -> float:
     """Seconds since 1970 of a date or time; one without a time zone is taken as UTC."""
     if isinstance(cell, np.datetime64):
         return float((cell - _EPOCH) / np.timedelta64(1, "s"))
-    if not isinstance(cell, datetime):
-        cell = datetime(cell.year, cell.month, cell.day)
-    return (cell if cell.tzinfo is not None else cell.replace(tzinfo=UTC)).timestamp()
+    moment = cell if isinstance(cell, datetime) else datetime(cell.year, cell.month, cell.day)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _storage_of(types: set[type]) -> Storage:

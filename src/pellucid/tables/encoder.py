@@ -56,6 +56,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Categories seen fewer times are rare (in tables of fewer than 200 rows: 1 + rows // 50).
     max_categories : int, default=256
         At most so many categories of a column, the most frequent ones, get a slot of their own.
+    n_pieces : int, default=0
+        Beside its standardized value, divide each number's range into up to twice so many pieces
+        and say how far into each the value is. Networks learn jumps and plateaus from these;
+        :class:`pellucid.models.TabularClassifier` uses 16.
 
     Attributes
     ----------
@@ -89,10 +93,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         min_count: int = 5,
         max_categories: int = 256,
+        n_pieces: int = 0,
     ) -> None:
         self.columns = columns
         self.min_count = min_count
         self.max_categories = max_categories
+        self.n_pieces = n_pieces
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Recognize the columns of X and learn how to encode them.
@@ -169,10 +175,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return Table(tuple(stored), table.has_names)
 
     def _check_parameters(self, table: Table) -> dict[str, Kind]:
-        for name in ("min_count", "max_categories"):
+        for name, least in (("min_count", 1), ("max_categories", 1), ("n_pieces", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
         wanted: dict[str, Kind] = {}
         for name, kind in (self.columns or {}).items():
             if name not in table.names:
@@ -187,7 +193,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return CategoricalEncoding.fit(column.values, self.min_count, self.max_categories)
         if kind == "datetime":
             return DatetimeEncoding.fit(column.as_float())
-        return NumericEncoding.fit(column.as_float())
+        pieces = self.n_pieces if kind == "numeric" else 0
+        return NumericEncoding.fit(column.as_float(), pieces)
 
     def _encode(self, table: Table) -> npt.NDArray[np.float32]:
         width = sum(len(encoding.suffixes) for encoding in self.encodings_.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +20,16 @@ FloatVector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NumericEncoding:
-    """One column of numbers: z = (x - mean) / scale, and a second column where x was missing.
+    """One column of numbers: z = (x - mean) / scale, where x was missing, and pieces of the range.
+
+    A network bends a smooth curve; what jumps at a value of x is easier to learn from a
+    piecewise linear encoding (Gorishniy et al. 2022, "On embeddings for numerical features in
+    tabular deep learning", section 3.2): piece j between the edges e_j and e_j+1 is
+
+        min(1, max(0, (x - e_j) / (e_j+1 - e_j))).
+
+    The edges are quantiles of the training values and of their different values, so that both
+    the crowded and the long sparse parts of the range are divided.
 
     Attributes
     ----------
@@ -31,6 +41,8 @@ class NumericEncoding:
     indicator : bool
         Whether there is a column that is 1 where the value is missing. It exists when values
         were missing in training. A missing value itself becomes the mean, z = 0.
+    edges : tuple of float
+        One more than there are pieces, increasing; empty for no pieces.
     """
 
     mean: float
@@ -38,10 +50,18 @@ class NumericEncoding:
     lower: float
     upper: float
     indicator: bool
+    edges: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, values: FloatVector) -> Self:
-        """Learn from the training values, shape (n,), NaN where missing."""
+    def fit(cls, values: FloatVector, n_pieces: int = 0) -> Self:
+        """Learn from the training values, shape (n,), NaN where missing.
+
+        Parameters
+        ----------
+        values : ndarray of float64
+        n_pieces : int
+            About half as many as the most pieces there will be; 0 for none.
+        """
         finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
         indicator = bool(np.isnan(values).any())
         if len(finite) == 0:
@@ -61,23 +81,28 @@ class NumericEncoding:
             lower=smallest - width,
             upper=largest + width,
             indicator=indicator,
+            edges=_edges(finite, n_pieces) if usable else (),
         )
 
     @property
     def suffixes(self) -> tuple[str, ...]:
         """What the output columns add to the input's name."""
-        return ("", "_missing") if self.indicator else ("",)
+        pieces = [f"_piece_{j + 1}" for j in range(len(self.edges) - 1)]
+        return ("", "_missing", *pieces) if self.indicator else ("", *pieces)
 
     def write(self, values: FloatVector, out: npt.NDArray[np.float32]) -> None:
         """Encode values, shape (n,), into out, shape (n, len(suffixes))."""
-        z = np.clip(values, self.lower, self.upper)
-        z -= self.mean
-        z /= self.scale
-        missing = np.isnan(z)
-        z[missing] = 0.0
-        out[:, 0] = z
+        x = np.clip(values, self.lower, self.upper)
+        missing = np.isnan(x)
+        x[missing] = self.mean
         if self.indicator:
             out[:, 1] = missing
+        first = 2 if self.indicator else 1
+        for j, (low, high) in enumerate(pairwise(self.edges)):
+            out[:, first + j] = np.clip((x - low) / (high - low), 0.0, 1.0)
+        x -= self.mean
+        x /= self.scale
+        out[:, 0] = x
 
     def to_state(self) -> dict[str, Any]:
         """Return what :meth:`from_state` needs, as JSON can hold it."""
@@ -87,13 +112,30 @@ class NumericEncoding:
             "lower": self.lower,
             "upper": self.upper,
             "indicator": self.indicator,
+            "edges": list(self.edges),
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Rebuild from :meth:`to_state`."""
         numbers = {name: float(state[name]) for name in ("mean", "scale", "lower", "upper")}
-        return cls(**numbers, indicator=bool(state["indicator"]))
+        edges = tuple(float(edge) for edge in state["edges"])
+        if any(not low < high for low, high in pairwise(edges)):
+            raise ValueError("the edges of pieces must increase")
+        return cls(**numbers, indicator=bool(state["indicator"]), edges=edges)
+
+
+def _edges(values: FloatVector, n_pieces: int) -> tuple[float, ...]:
+    """Edges at quantiles of the values and of the different values; none for fewer than 3 edges."""
+    if n_pieces == 0:
+        return ()
+    levels = np.linspace(0.0, 1.0, n_pieces + 1)
+    edges = np.unique(
+        np.concatenate([np.quantile(values, levels), np.quantile(np.unique(values), levels)])
+    )
+    smallest_gap = 1e-9 * (edges[-1] - edges[0])
+    kept = edges[np.concatenate([[True], np.diff(edges) > smallest_gap])]
+    return tuple(kept.tolist()) if len(kept) > 2 else ()
 
 
 _DAY = 86_400.0

@@ -1,0 +1,224 @@
+"""Estimators to model files and back: `save`, `load`, and what both need of an estimator."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.persistence import ModelFileError, read_model_file, write_model_file
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class SaveableEstimator(Protocol):
+    """What an estimator offers so that it can be saved."""
+
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Everything that fit learned: what JSON can hold, and arrays by name."""
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
+        """Build a fitted estimator from what `_to_state` returned."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor parameters by name."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor parameters."""
+
+
+Estimator = TypeVar("Estimator", bound=type)
+
+_SAVEABLE: dict[str, type] = {}
+
+
+def saveable(estimator: Estimator) -> Estimator:
+    """Class decorator: enter an estimator in the registry that :func:`load` looks names up in."""
+    _SAVEABLE[estimator.__name__] = estimator
+    return estimator
+
+
+def save(estimator: SaveableEstimator, path: str | Path) -> None:
+    """Write a fitted estimator to one `.pellucid` file.
+
+    What :func:`load` returns predicts the same to the bit, in any process and on any machine
+    with the same instruction set.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+        Fitted. A random_state that is a generator object cannot be kept; it becomes None.
+    path : str or Path
+        Replaced atomically if it exists.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+    TypeError
+        When the estimator, or one of its parameters, cannot be saved.
+    ModelFileError
+        When the file cannot be written; an earlier file stays as it was.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    import pellucid
+
+    name = type(estimator).__name__
+    if _SAVEABLE.get(name) is not type(estimator):
+        raise TypeError(f"{name} cannot be saved; these can: {', '.join(sorted(_SAVEABLE))}.")
+    check_is_fitted(estimator)
+    state, arrays = estimator._to_state()
+    header = {
+        "pellucid_version": str(getattr(pellucid, "__version__", "unknown")),
+        "estimator": name,
+        "params": params_to_json(estimator.get_params(deep=False)),
+        "state": state,
+    }
+    write_model_file(path, header, arrays)
+
+
+def load(path: str | Path) -> Any:
+    """Read an estimator that :func:`save` wrote. Nothing in the file is ever executed.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+
+    Raises
+    ------
+    ModelFileError
+        When there is no such file, or it is truncated, damaged, no model, or from a newer
+        version; the message says which.
+    """
+    header, arrays = read_model_file(path)
+    name = header.get("estimator")
+    estimator_class = _SAVEABLE.get(name) if isinstance(name, str) else None
+    if estimator_class is None:
+        raise ModelFileError(
+            f"{path} holds {name!r:.80}, which this version of Pellucid does not know. "
+            "Upgrade with: pip install --upgrade pellucid"
+        )
+    try:
+        return restore(estimator_class, header["params"], header["state"], arrays)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RecursionError,
+        RuntimeError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ModelFileError(
+            f"{path} is damaged: its contents do not make a {name} "
+            f"({type(error).__name__}: {error})."
+        ) from error
+
+
+def restore(
+    estimator_class: Any, params: dict[str, Any], state: dict[str, Any], arrays: Arrays
+) -> Any:
+    """Build a fitted estimator from its parameters, state and arrays."""
+    return estimator_class._from_state(state, arrays).set_params(**params_from_json(params))
+
+
+def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor parameters as JSON can hold them; tuples and mappings stay what they are.
+
+    Examples
+    --------
+    >>> from pellucid.models.saving import params_from_json, params_to_json
+    >>> params_to_json({"hidden_layer_sizes": (64, 32), "alpha": 1e-4})
+    {'hidden_layer_sizes': {'tuple': [64, 32]}, 'alpha': 0.0001}
+    >>> params_from_json({"hidden_layer_sizes": {"tuple": [64, 32]}})
+    {'hidden_layer_sizes': (64, 32)}
+    """
+    return {name: _to_json(name, value) for name, value in params.items()}
+
+
+def params_from_json(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo :func:`params_to_json`."""
+    return {name: _from_json(value) for name, value in params.items()}
+
+
+def _to_json(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value if not isinstance(value, np.generic) else value.item()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple):
+        return {"tuple": [_to_json(name, item) for item in value]}
+    if isinstance(value, list):
+        return [_to_json(name, item) for item in value]
+    if isinstance(value, np.ndarray):
+        return [_to_json(name, item) for item in value.tolist()]
+    if isinstance(value, Mapping):
+        return {"mapping": {str(key): _to_json(name, item) for key, item in value.items()}}
+    if isinstance(value, np.random.RandomState | np.random.Generator):
+        warnings.warn(
+            f"{name} is a generator object, which a model file cannot hold: it is saved as None.",
+            stacklevel=2,
+        )
+        return None
+    raise TypeError(
+        f"The parameter {name} is {value!r}, which a model file cannot hold: it takes numbers, "
+        "text, lists and dicts of them."
+    )
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    if isinstance(value, dict):
+        if set(value) == {"tuple"}:
+            return tuple(_from_json(item) for item in value["tuple"])
+        return {key: _from_json(item) for key, item in value["mapping"].items()}
+    return value
+
+
+def labels_to_state(labels: npt.NDArray[Any]) -> dict[str, Any]:
+    """Class labels of any dtype as JSON can hold them: bool, numbers, text, or objects of these.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_classes,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.models.saving import labels_from_state, labels_to_state
+    >>> state = labels_to_state(np.array(["cat", "dog"]))
+    >>> labels_from_state(state)
+    array(['cat', 'dog'], dtype='<U3')
+    """
+    values = labels.tolist()
+    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+        raise TypeError(f"class labels must be finite, got {values}.")
+    if not all(isinstance(value, bool | int | float | str) for value in values):
+        raise TypeError(f"class labels must be text, numbers or booleans, got {values[:5]}.")
+    return {"dtype": "str" if labels.dtype.kind == "U" else labels.dtype.name, "values": values}
+
+
+def labels_from_state(state: dict[str, Any]) -> npt.NDArray[Any]:
+    """Undo :func:`labels_to_state`."""
+    values, name = state["values"], state["dtype"]
+    if not isinstance(values, list) or not all(
+        isinstance(v, bool | int | float | str) for v in values
+    ):
+        raise ValueError("class labels must be a list of text, numbers or booleans")
+    dtype = np.dtype(name)
+    if dtype.kind not in "biufUO" or (dtype.kind == "U" and dtype.itemsize):
+        raise ValueError(f"class labels cannot have the dtype {name!r}")
+    return np.array(values, dtype=dtype)

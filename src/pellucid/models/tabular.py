@@ -1,0 +1,153 @@
+"""What TabularClassifier and TabularRegressor share: a table encoder in front of a perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from pellucid.models.saving import Arrays, params_to_json, restore, save
+from pellucid.tables import TableEncoder
+from pellucid.tables.encoder import check_columns
+
+#: Fewer rows than this are all trained on: too few to spare some for validation.
+FEWEST_ROWS_TO_HOLD_OUT = 100
+#: Of the encoder. On adult, 8 to 32 pieces lower the validation error from 14.5 % to 13.9 %.
+N_PIECES = 16
+
+
+class TabularEstimator(BaseEstimator):  # type: ignore[misc]
+    """A :class:`TableEncoder` and the multi-layer perceptron behind it.
+
+    The constructor's parameters are those of its two subclasses, where they are explained.
+    """
+
+    _on_epoch: Any = None
+    """Called after each epoch with an `EpochReport`; for progress lines."""
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (128, 64),
+        *,
+        learning_rate_init: float = 1e-3,
+        alpha: float = 1e-4,
+        batch_size: int = 256,
+        max_iter: int = 100,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 8,
+        columns: Mapping[str, str] | None = None,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.columns = columns
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one file; see :func:`pellucid.models.saving.save`."""
+        save(self, path)
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Training loss of each epoch."""
+        return list(self.mlp_.loss_curve_)
+
+    @property
+    def validation_scores_(self) -> list[float]:
+        """Score on the held-out rows after each epoch; empty when nothing was held out."""
+        return list(getattr(self.mlp_, "validation_scores_", None) or [])
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs trained."""
+        return int(self.mlp_.n_iter_)
+
+    def _encode_to_fit(self, X: Any) -> tuple[TableEncoder, npt.NDArray[np.float32]]:
+        table = check_columns(self, X, reset=True)
+        encoder = TableEncoder(columns=self.columns, n_pieces=N_PIECES)
+        return encoder, encoder.fit_transform(table)
+
+    def _encode(self, X: Any) -> npt.NDArray[np.float32]:
+        check_is_fitted(self)
+        encoded: npt.NDArray[np.float32] = self.encoder_.transform(
+            check_columns(self, X, reset=False)
+        )
+        return encoded
+
+    def _make_mlp(self, mlp_class: Any, n_rows: int, hold_out: bool) -> Any:
+        mlp = mlp_class(
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            learning_rate_init=self.learning_rate_init,
+            alpha=self.alpha,
+            batch_size=self._batch_size(n_rows, hold_out),
+            max_iter=self.max_iter,
+            early_stopping=hold_out,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+            random_state=self.random_state,
+            verbose=self.verbose,
+        )
+        mlp._on_epoch = self._on_epoch
+        return mlp
+
+    def _batch_size(self, n_rows: int, hold_out: bool) -> int:
+        """At most the rows that are trained on, so that a small table is one batch."""
+        size = self.batch_size
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"batch_size must be a positive integer, got {size!r}.")
+        n_train = int(n_rows * (1 - self.validation_fraction)) if hold_out else n_rows
+        return max(1, min(int(size), n_train))
+
+    def _n_held_out(self, n_rows: int) -> int:
+        fraction = self.validation_fraction
+        if not 0 < fraction < 1:
+            raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
+        return int(n_rows * fraction) if n_rows >= FEWEST_ROWS_TO_HOLD_OUT else 0
+
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        mlp_state, arrays = self.mlp_._to_state()
+        mlp_params = self.mlp_.get_params(deep=False)
+        mlp_params["random_state"] = None
+        state = {
+            "encoder": self.encoder_._to_state(),
+            "mlp_params": params_to_json(mlp_params),
+            "mlp": mlp_state,
+        }
+        return state, arrays
+
+    @classmethod
+    def _restore(cls, state: dict[str, Any], arrays: Arrays, mlp_class: Any) -> Self:
+        estimator = cls()
+        estimator.encoder_ = TableEncoder()._restore(state["encoder"])
+        estimator.mlp_ = restore(mlp_class, state["mlp_params"], state["mlp"], arrays)
+        width = len(estimator.encoder_.get_feature_names_out())
+        if estimator.mlp_.n_features_in_ != width:
+            raise ValueError(
+                f"the encoder makes {width} inputs, the network takes "
+                f"{estimator.mlp_.n_features_in_}"
+            )
+        estimator.n_features_in_ = estimator.encoder_.n_features_in_
+        if hasattr(estimator.encoder_, "feature_names_in_"):
+            estimator.feature_names_in_ = estimator.encoder_.feature_names_in_
+        return estimator
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+

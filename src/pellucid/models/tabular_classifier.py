@@ -1,0 +1,144 @@
+"""Classes of the rows of a raw table."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from pellucid.models.mlp_classifier import MLPClassifier
+from pellucid.models.saving import Arrays, saveable
+from pellucid.models.tabular import TabularEstimator
+from pellucid.tables import TableError
+from pellucid.tables.text import is_missing
+
+
+@saveable
+class TabularClassifier(ClassifierMixin, TabularEstimator):
+    """Multi-layer perceptron that takes a raw DataFrame and tells classes.
+
+    Missing values, text, categories, dates and numbers on any scale go in as they are:
+    :class:`pellucid.tables.TableEncoder` makes network inputs of them. Training stops when the
+    accuracy on held-out rows no longer rises, and the weights that scored best are kept. Where a
+    class has a single row, or the table has fewer than 100, all rows are trained on instead,
+    until the training loss no longer falls. The arithmetic is float32.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(128, 64)
+    learning_rate_init : float, default=0.001
+        Of Adam.
+    alpha : float, default=0.0001
+        L2 penalty on the weights.
+    batch_size : int, default=256
+    max_iter : int, default=100
+        Largest number of epochs.
+    validation_fraction : float, default=0.1
+        Share of the rows held out to tell when to stop.
+    n_iter_no_change : int, default=8
+        Epochs without a better validation score before training stops.
+    columns : dict of str to str, optional
+        Kinds of columns that you know better: ``{"zip": "categorical", "note": "left out"}``.
+    random_state : int, RandomState or None, default=None
+        An integer makes the result repeatable.
+    verbose : bool, default=False
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    encoder_ : TableEncoder
+        Says what each column was recognized as.
+    mlp_ : MLPClassifier
+        The network behind the encoder.
+    loss_curve_, validation_scores_ : list of float
+        One entry an epoch.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pellucid.models import TabularClassifier
+    >>> table = pd.DataFrame({"size": [1.0, 1.2, None, 3.1] * 10, "shape": ["a", "a", "b", "b"] * 10})
+    >>> kind = ["nut", "nut", "bolt", "bolt"] * 10
+    >>> model = TabularClassifier(random_state=0, max_iter=20).fit(table, kind)
+    >>> model.predict(table[:4])
+    array(['nut', 'nut', 'bolt', 'bolt'], dtype='<U4')
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : DataFrame of any library that narwhals knows, or array-like, (n_rows, n_columns)
+        y : array-like or series of shape (n_rows,)
+            Class labels: text, numbers or booleans.
+        sample_weight : array-like of shape (n_rows,), optional
+
+        Returns
+        -------
+        self
+        """
+        encoder, inputs = self._encode_to_fit(X)
+        if y is None:
+            raise ValueError("TabularClassifier requires y to be passed, but y is None.")
+        labels = checked_labels(y)
+        check_consistent_length(inputs, labels)
+        mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
+        mlp.fit(inputs, labels, sample_weight=sample_weight)
+        self.encoder_, self.mlp_, self.classes_ = encoder, mlp, mlp.classes_
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the most probable class of each row, shape (n_rows,)."""
+        inputs = self._encode(X)
+        predictions: npt.NDArray[Any] = self.mlp_.predict(inputs)
+        return predictions
+
+    def predict_proba(self, X: Any) -> npt.NDArray[Any]:
+        """Return the probability of each class, in the order of `classes_`, (n_rows, n_classes)."""
+        inputs = self._encode(X)
+        probabilities: npt.NDArray[Any] = self.mlp_.predict_proba(inputs)
+        return probabilities
+
+    def _can_hold_out(self, labels: npt.NDArray[Any]) -> bool:
+        _, counts = np.unique(labels, return_counts=True)
+        return bool(counts.min() >= 2 and self._n_held_out(len(labels)) >= len(counts))
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
+        estimator = cls._restore(state, arrays, MLPClassifier)
+        estimator.classes_ = estimator.mlp_.classes_
+        return estimator
+
+
+def checked_labels(y: Any) -> npt.NDArray[Any]:
+    """Return class labels as they are, as a 1-D array that sorts.
+
+    Raises
+    ------
+    ValueError
+        When labels are missing, continuous, or of types that cannot be sorted together.
+    """
+    labels: npt.NDArray[Any] = column_or_1d(y, warn=True)
+    if labels.dtype.kind == "O":
+        missing = np.fromiter(map(is_missing, labels), np.bool_, len(labels))
+        if missing.any():
+            raise TableError(
+                f"The target is missing in {int(missing.sum()):,} of {len(labels):,} rows (the "
+                f"first is row {int(missing.argmax()) + 1}). Fill in or remove these rows first."
+            )
+        types = {type(label) for label in labels.tolist()}
+        if types <= {str}:
+            labels = labels.astype(np.str_)
+        elif len(types) > 1 and str in types:
+            names = ", ".join(sorted(t.__name__ for t in types))
+            raise TableError(f"Class labels must be of one type, got a mix of {names}.")
+    check_classification_targets(labels)
+    return labels
