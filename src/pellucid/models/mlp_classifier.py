@@ -323,7 +323,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
-            return np.log(probabilities, out=probabilities)
+            np.log(probabilities, out=probabilities)
+        return probabilities
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -370,10 +371,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
         return encode(self._label_binarizer, y, dtype)
 
-    def _stratify(self, targets: NDArray[Any]) -> NDArray[Any] | None:
+    def _stratify(self, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
         if self.n_outputs_ > 1:
             return None
-        is_second = targets.ravel() > 0.5
+        is_second: NDArray[np.bool_] = targets.ravel() > 0.5
         check_two_members(self._label_binarizer, is_second)
         return is_second
 

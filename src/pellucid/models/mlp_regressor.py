@@ -305,7 +305,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
             )
         return targets
 
-    def _stratify(self, targets: NDArray[Any]) -> NDArray[Any] | None:
+    def _stratify(self, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
         return None
 
     def _validation_score(

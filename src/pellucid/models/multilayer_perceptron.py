@@ -119,8 +119,8 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         """Return the targets as the loss takes them."""
 
     @abstractmethod
-    def _stratify(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        """Return the groups whose shares a split keeps, None for no such groups."""
+    def _stratify(self, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Return which rows are of the one of two groups whose shares a split keeps, or None."""
 
     @abstractmethod
     def _validation_score(

@@ -33,8 +33,8 @@ class Task:
         For the split and the row orders.
     options : mapping
         The constructor parameters of the estimator.
-    stratify : ndarray of shape (n_rows,), or None
-        Shares to keep where rows are held out.
+    stratify : ndarray of bool of shape (n_rows,), or None
+        Keep its share of True where rows are held out.
     score : callable
         `(predictions, targets, sample_weight) -> float` on held-out rows, higher being better.
     """
@@ -46,7 +46,7 @@ class Task:
     sample_weight: Any
     random_state: np.random.RandomState
     options: Mapping[str, Any]
-    stratify: NDArray[Any] | None
+    stratify: NDArray[np.bool_] | None
     score: Callable[[NDArray[Any], NDArray[Any], NDArray[np.float64] | None], float]
 
     @property

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
+from sklearn.utils.extmath import _approximate_mode
+
+Rows: TypeAlias = NDArray[np.int64]
 
 SMALLEST_VALIDATION_SET = 2
 CHUNK_BYTES = 4 * 2**20
@@ -18,12 +21,12 @@ def hold_out(
     n_rows: int,
     fraction: float,
     random_state: np.random.RandomState,
-    stratify: NDArray[Any] | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    stratify: NDArray[np.bool_] | None = None,
+) -> tuple[Rows, Rows]:
     """Return the row numbers to train on and those held out.
 
-    The draw is that of scikit-learn's `train_test_split` on the table itself; only the row numbers
-    are split, so the table is not copied.
+    The draws, and so the rows, are those of scikit-learn's `train_test_split`; but neither the
+    table nor Python lists of its rows are made, so that a million rows need little memory.
 
     Parameters
     ----------
@@ -32,25 +35,48 @@ def hold_out(
     fraction : float
         Share of the rows to hold out.
     random_state : numpy.random.RandomState
-        Where the draw comes from.
-    stratify : ndarray of shape (n_rows,), optional
-        Keep the shares of its values equal in both parts.
+        Where the draws come from.
+    stratify : ndarray of bool of shape (n_rows,), optional
+        Keep the shares of True and False equal in both parts.
 
     Raises
     ------
     ValueError
-        Fewer than two rows would be held out, or a stratum is too small to be in both parts.
+        Too few rows would be held out or left to train on.
     """
-    train, held_out = train_test_split(
-        np.arange(n_rows), test_size=fraction, random_state=random_state, stratify=stratify
-    )
-    if len(held_out) < SMALLEST_VALIDATION_SET:
+    n_held_out = math.ceil(fraction * n_rows)
+    n_train = n_rows - n_held_out
+    n_groups = 1 if stratify is None else len(np.unique(stratify))
+    if n_held_out < SMALLEST_VALIDATION_SET or n_train < n_groups:
+        what = "validation" if n_held_out < SMALLEST_VALIDATION_SET else "training"
+        change = "Increase" if what == "validation" else "Decrease"
         raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your "
-            f"dataset: validation_fraction={fraction} of {n_rows} rows holds out {len(held_out)}, "
-            f"and at least {SMALLEST_VALIDATION_SET} are needed."
+            f"The {what} set is too small. {change} 'validation_fraction' or increase the size of "
+            f"your dataset: validation_fraction={fraction} of {n_rows} rows holds out "
+            f"{n_held_out} and leaves {n_train} to train on."
         )
-    return train, held_out
+    if stratify is not None:
+        return _stratified(stratify, n_train, n_held_out, random_state)
+    rows = random_state.permutation(n_rows)
+    return rows[n_held_out:], rows[:n_held_out]
+
+
+def _stratified(
+    groups: NDArray[np.bool_], n_train: int, n_held_out: int, random_state: np.random.RandomState
+) -> tuple[Rows, Rows]:
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    sizes = np.array([len(rows) for rows in members])
+    train_sizes = _approximate_mode(sizes, n_train, random_state)
+    held_out_sizes = _approximate_mode(sizes - train_sizes, n_held_out, random_state)
+    train, held_out = [], []
+    for rows, n, m in zip(members, train_sizes, held_out_sizes, strict=True):
+        rows = rows[random_state.permutation(len(rows))]
+        train.append(rows[:n])
+        held_out.append(rows[n : n + m])
+    return (
+        random_state.permutation(np.concatenate(train)),
+        random_state.permutation(np.concatenate(held_out)),
+    )
 
 
 @dataclass(frozen=True)
@@ -70,7 +96,7 @@ class HeldOut:
     """
 
     X: Any
-    rows: NDArray[np.int64]
+    rows: Rows
     predict: Callable[[Any], NDArray[Any]]
     score: Callable[[NDArray[Any]], float]
 
@@ -81,6 +107,6 @@ class HeldOut:
             return float("nan")
         return float(self.score(predictions))
 
-    def _chunks(self) -> list[NDArray[np.int64]]:
+    def _chunks(self) -> list[Rows]:
         n_chunk = max(1, CHUNK_BYTES // (self.X.dtype.itemsize * self.X.shape[1]))
         return [self.rows[i : i + n_chunk] for i in range(0, len(self.rows), n_chunk)]
