@@ -145,7 +145,7 @@ HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handl
   const Index n = held.rows();
   Array array(targets);
   if (array.dimensions() == 1) {
-    if (!program.loss_takes_labels) fail("this loss needs targets of shape (n, outputs)");
+    if (!program.loss.takes_labels) fail("this loss needs targets of shape (n, outputs)");
     const auto* labels = array.vector<const std::int64_t>(n, "labels", "i8");
     for (Index i = 0; i < n; ++i)
       if (labels[i] < 0 || labels[i] >= program.fan_out())
@@ -264,7 +264,7 @@ class Engine {
  private:
   static const Program<T>& check(const Program<T>& program) {
     if (program.layers.empty()) fail("a network to train needs at least one layer");
-    if (program.loss == nullptr) fail("a network to train needs a loss");
+    if (program.loss.row == nullptr) fail("a network to train needs a loss");
     return program;
   }
   static nb::object take_error() {

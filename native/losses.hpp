@@ -1,4 +1,4 @@
-// Losses and their gradients for one example (one row of scores), weighted.
+// Losses and their gradients, weighted, for one row of scores or for a block of short rows.
 // The plain reference of each is in src/pellucid/nn/losses.py.
 #pragma once
 
@@ -129,7 +129,7 @@ double evaluate_softmax(const LossRow<T>& row) {
     if (row.targets != nullptr) {
       const Vector<T> y = load(row.targets + c);
       masses += y;
-      products += inside ? y * shifted : Vector<T>{};
+      products += y != 0 ? y * shifted : Vector<T>{};
     }
   }
   const T sum = horizontal_sum<T>(sums);
@@ -148,26 +148,89 @@ double evaluate_softmax(const LossRow<T>& row) {
   return static_cast<double>(mass * log_sum - horizontal_sum<T>(products));
 }
 
+// As many examples as a vector has lanes, transposed: vector c has column c of each. It serves
+// outputs of no more columns than lanes, where a row would leave most of a vector empty.
 template <class T>
-using LossFunction = double (*)(const LossRow<T>&);
+struct LossBlock {
+  Vector<T> scores[kLanes<T>];   // replaced by the deltas
+  Vector<T> targets[kLanes<T>];  // unset where there are labels
+  IntegerVector<T> labels;
+  bool has_labels;
+  Index columns;
+  Vector<T> scale;
+  T parameter;
+  Vector<T> values;  // what comes out, unweighted
+};
+
+template <class Elementwise, class T>
+void evaluate_elementwise_block(LossBlock<T>& block) {
+  block.values = Vector<T>{};
+  for (Index c = 0; c < block.columns; ++c) {
+    Vector<T> value, slope;
+    Elementwise::template evaluate<T>(block.scores[c], block.targets[c], block.parameter, value,
+                                      slope);
+    block.values += value;
+    block.scores[c] = slope * block.scale;
+  }
+}
+
+template <class T>
+void evaluate_softmax_block(LossBlock<T>& block) {
+  Vector<T> top = block.scores[0];
+  for (Index c = 1; c < block.columns; ++c) top = maximum<T>(top, block.scores[c]);
+  Vector<T> sum{}, mass{}, product{};
+  for (Index c = 0; c < block.columns; ++c) {
+    const Vector<T> shifted = block.scores[c] - top;
+    const Vector<T> y =
+        block.has_labels ? (block.labels == static_cast<decltype(block.labels[0] + 0)>(c)
+                                ? broadcast<T>(T(1))
+                                : Vector<T>{})
+                         : block.targets[c];
+    const Vector<T> e = exponential<T>(shifted);
+    sum += e;
+    mass += y;
+    product += y != 0 ? y * shifted : Vector<T>{};
+    block.targets[c] = y;
+    block.scores[c] = e;
+  }
+  block.values = mass * logarithm<T>(sum) - product;
+  const Vector<T> factor = block.scale * mass / sum;
+  for (Index c = 0; c < block.columns; ++c)
+    block.scores[c] = block.scores[c] * factor - block.targets[c] * block.scale;
+}
+
+template <class T>
+using RowLoss = double (*)(const LossRow<T>&);
+template <class T>
+using BlockLoss = void (*)(LossBlock<T>&);
+
+template <class T>
+struct LossFunction {
+  RowLoss<T> row = nullptr;  // returns the unweighted value, writes the scaled deltas
+  BlockLoss<T> block = nullptr;
+  bool takes_labels = false;
+};
+
+template <class T, class Elementwise>
+inline constexpr LossFunction<T> kElementwise{evaluate_elementwise<Elementwise, T>,
+                                              evaluate_elementwise_block<Elementwise, T>, false};
 
 template <class T>
 struct NamedLoss {
   std::string_view name;
-  LossFunction<T> evaluate;  // returns the unweighted value, writes the scaled deltas
-  bool takes_labels;
+  LossFunction<T> function;
 };
 
 template <class T>
 inline constexpr std::array<NamedLoss<T>, 8> kLosses{{
-    {"softmax_cross_entropy", evaluate_softmax<T>, true},
-    {"logistic_cross_entropy", evaluate_elementwise<LogisticCrossEntropy, T>, false},
-    {"half_squared_error", evaluate_elementwise<HalfSquaredError, T>, false},
-    {"squared_error", evaluate_elementwise<SquaredError, T>, false},
-    {"absolute_error", evaluate_elementwise<AbsoluteError, T>, false},
-    {"huber", evaluate_elementwise<Huber, T>, false},
-    {"quantile", evaluate_elementwise<Quantile, T>, false},
-    {"poisson", evaluate_elementwise<Poisson, T>, false},
+    {"softmax_cross_entropy", {evaluate_softmax<T>, evaluate_softmax_block<T>, true}},
+    {"logistic_cross_entropy", kElementwise<T, LogisticCrossEntropy>},
+    {"half_squared_error", kElementwise<T, HalfSquaredError>},
+    {"squared_error", kElementwise<T, SquaredError>},
+    {"absolute_error", kElementwise<T, AbsoluteError>},
+    {"huber", kElementwise<T, Huber>},
+    {"quantile", kElementwise<T, Quantile>},
+    {"poisson", kElementwise<T, Poisson>},
 }};
 
 }  // namespace pellucid::inline PELLUCID_ISA

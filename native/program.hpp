@@ -27,8 +27,7 @@ struct Program {
   Index fan_in = 0;
   Index n_parameters = 0;
   std::vector<Layer<T>> layers;
-  LossFunction<T> loss = nullptr;
-  bool loss_takes_labels = false;
+  LossFunction<T> loss;
   T loss_parameter = 0;
 
   Index fan_out() const { return layers.empty() ? fan_in : layers.back().fan_out; }
@@ -60,8 +59,7 @@ struct Program {
   void set_loss(const std::string& name, T parameter) {
     for (const auto& known : kLosses<T>) {
       if (known.name != name) continue;
-      loss = known.evaluate;
-      loss_takes_labels = known.takes_labels;
+      loss = known.function;
       loss_parameter = parameter;
       return;
     }

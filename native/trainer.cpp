@@ -364,7 +364,9 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
     Workspace<T>& workspace = workspaces[static_cast<std::size_t>(thread)];
     std::vector<Segment<T>> segments;
     std::int64_t order[kChunk];
-    const Examples<T> examples{table, gather};
+    Examples<T> examples;
+    examples.table = table;
+    examples.gather = gather;
     for (Index c = chunks * thread / team; c < chunks * (thread + 1) / team; ++c) {
       const Index first = c * kChunk;
       const Index rows = std::min(kChunk, n - first);

@@ -96,6 +96,29 @@ PELLUCID_INLINE Vector<T> log1p_unit(Vector<T> t) {
   return upper ? value + T(0.69314718055994530942) : value;
 }
 
+// log(x) for normal, positive x: x = 2^n m with m in [sqrt(1/2), sqrt 2), and the series above in
+// s = (m - 1) / (m + 1).
+template <class T>
+PELLUCID_INLINE Vector<T> logarithm(Vector<T> x) {
+  using Types = VectorTypes<T>;
+  const Vector<T> root_half = broadcast<T>(T(0.70710678118654752440));
+  const auto offset = reinterpret_cast<IntegerVector<T>>(root_half);
+  const auto bits = reinterpret_cast<IntegerVector<T>>(x) - offset;
+  const IntegerVector<T> n = bits >> Types::kMantissaBits;
+  const auto m = reinterpret_cast<Vector<T>>(reinterpret_cast<IntegerVector<T>>(x) -
+                                             (n << Types::kMantissaBits));
+  const Vector<T> s = (m - T(1)) / (m + T(1));
+  const Vector<T> square = s * s;
+  constexpr int terms = ExponentialConstants<T>::kLogTerms;
+  Vector<T> series = broadcast<T>(T(1) / T(2 * terms + 1));
+  for (int k = terms - 1; k >= 0; --k) series = series * square + T(1) / T(2 * k + 1);
+  const Vector<T> whole = __builtin_convertvector(n, Vector<T>);
+  const Vector<T> value =
+      whole * ExponentialConstants<T>::kLn2High +
+      (whole * ExponentialConstants<T>::kLn2Low + T(2) * s * series);
+  return x == x ? value : x;
+}
+
 template <class T>
 PELLUCID_INLINE Vector<T> hyperbolic_tangent(Vector<T> x) {
   const Vector<T> decayed = expm1_nonpositive<T>(T(-2) * absolute<T>(x));

@@ -121,8 +121,10 @@ class Workspace {
 
   // Rows `first` to `last` of the batch; order[i] is where row i stands in the table.
   void gather(const Examples<T>& examples, const std::int64_t* order, Index first, Index last) {
-    for (Index row = first; row < last; ++row)
+    for (Index row = first; row < last; ++row) {
+      if (row + kRowsAhead < last) prefetch(examples, order[row + kRowsAhead]);
       examples.gather(examples.table, order[row], input_panels_, rows_, row, input_.data());
+    }
   }
 
   void forward(const PackedNetwork<T>& network, Index first, Index last,
@@ -155,13 +157,25 @@ class Workspace {
   // Returns the sum of the rows' losses, to be looked at for finiteness.
   double score(const Examples<T>& examples, const std::int64_t* order, Index first, Index last,
                double scale, std::vector<T>& scratch) {
+    if (examples.labels == nullptr)
+      for (Index row = first; row < last; ++row)
+        examples.gather_targets(examples.targets, order[row], score_panels_, rows_, row,
+                                targets_.data());
+    const auto weight_of = [&](Index row) {
+      return examples.weights != nullptr ? examples.weights[order[row]] : 1.0;
+    };
     double total = 0;
-    for (Index row = first; row < last; ++row) {
-      const double weight = examples.weights != nullptr ? examples.weights[order[row]] : 1.0;
-      const double value =
-          weight * score_row(examples, order[row], row, T(weight * scale), scratch);
-      row_losses_[row] = value;
-      total += value;
+    if (score_panels_.width() == kLanes<T>) {
+      for (Index row = first; row < last; row += kLanes<T>)
+        total += score_block(examples, order, row, std::min<Index>(kLanes<T>, last - row), scale,
+                             weight_of);
+    } else {
+      for (Index row = first; row < last; ++row) {
+        const Index label = examples.labels != nullptr ? examples.labels[order[row]] : -1;
+        const double weight = weight_of(row);
+        row_losses_[row] = weight * score_row(row, label, T(weight * scale), scratch);
+        total += row_losses_[row];
+      }
     }
     return total;
   }
@@ -204,6 +218,20 @@ class Workspace {
   }
 
  private:
+  // Rows come in random order, which no processor foresees.
+  static constexpr Index kRowsAhead = 8;
+
+  static void prefetch(const Examples<T>& examples, std::int64_t row) {
+    if (!examples.table.sparse) {
+      const std::byte* start = examples.table.data + row * examples.table.row_stride;
+      for (Index line = 0; line < 4; ++line) __builtin_prefetch(start + 64 * line);
+    }
+    if (examples.labels != nullptr) __builtin_prefetch(examples.labels + row);
+    if (examples.weights != nullptr) __builtin_prefetch(examples.weights + row);
+    if (examples.targets.data != nullptr)
+      __builtin_prefetch(examples.targets.data + row * examples.targets.row_stride);
+  }
+
   // dz = da * phi'(z), in place.
   void differentiate(const Panels<T>& panels, std::size_t l, Index first, Index last) {
     const Activation<T>& activation = program_.layers[l].activation;
@@ -216,42 +244,67 @@ class Workspace {
     }
   }
 
-  double score_row(const Examples<T>& examples, std::int64_t source, Index row, T scale,
-                   std::vector<T>& scratch) {
-    const Panels<T>& panels = score_panels_;
-    LossRow<T> loss{
-        nullptr, nullptr, 0, nullptr, program_.fan_out(), scale, program_.loss_parameter};
-    if (examples.labels != nullptr)
-      loss.label = examples.labels[source];
-    else
-      examples.gather_targets(examples.targets, source, panels, rows_, row, targets_.data());
-    const T* scores = output();
+  // Rows `first` to `first + count`, at most as many as there are lanes. Lanes beyond them repeat
+  // the last row, and what they give is dropped.
+  template <class WeightOf>
+  double score_block(const Examples<T>& examples, const std::int64_t* order, Index first,
+                     Index count, double scale, WeightOf weight_of) {
+    constexpr Index lanes = kLanes<T>;
+    alignas(64) T rows[lanes * lanes];
+    LossBlock<T> block;
+    block.columns = program_.fan_out();
+    block.parameter = program_.loss_parameter;
+    block.has_labels = examples.labels != nullptr;
+    const auto transpose_in = [&](const T* source, Vector<T>* columns) {
+      for (Index i = 0; i < lanes; ++i)
+        store<T>(rows + i * lanes, load(source + (first + std::min(i, count - 1)) * lanes));
+      transpose_square(rows, lanes, reinterpret_cast<T*>(columns), lanes);
+    };
+    transpose_in(output(), block.scores);
+    if (!block.has_labels) transpose_in(targets_.data(), block.targets);
+    double weights[lanes];
+    for (Index i = 0; i < lanes; ++i) {
+      const Index row = first + std::min(i, count - 1);
+      weights[i] = weight_of(row);
+      block.scale[i] = T(weights[i] * scale);
+      block.labels[i] = block.has_labels
+                            ? static_cast<decltype(block.labels[0] + 0)>(examples.labels[order[row]])
+                            : 0;
+    }
+    program_.loss.block(block);
+    for (Index c = block.columns; c < lanes; ++c) block.scores[c] = Vector<T>{};
+    transpose_square(reinterpret_cast<const T*>(block.scores), lanes, rows, lanes);
     T* deltas = deltas_.back().data();
-    if (panels.count() == 1) {  // the row is contiguous as it lies
-      const Index offset = row * panels.width();
-      loss.scores = scores + offset;
-      loss.targets = examples.labels != nullptr ? nullptr : targets_.data() + offset;
-      loss.deltas = deltas + offset;
-      return program_.loss(loss);
+    double total = 0;
+    for (Index i = 0; i < count; ++i) {
+      store<T>(deltas + (first + i) * lanes, load(rows + i * lanes));
+      row_losses_[first + i] = weights[i] * static_cast<double>(block.values[i]);
+      total += row_losses_[first + i];
     }
-    const Index width = panels.width();
+    return total;
+  }
+
+  // One row of more columns than a vector has lanes; `label` is negative where there are targets.
+  double score_row(Index row, Index label, T scale, std::vector<T>& scratch) {
+    const Index width = score_panels_.width();
     scratch.resize(static_cast<std::size_t>(3 * width));
-    T* row_scores = scratch.data();
-    T* row_targets = row_scores + width;
-    T* row_deltas = row_targets + width;
-    for (const Panel& panel : panels) {
-      const Index offset = rows_ * panel.first + row * panel.width;
-      std::copy_n(scores + offset, panel.width, row_scores + panel.first);
-      if (examples.labels == nullptr)
-        std::copy_n(targets_.data() + offset, panel.width, row_targets + panel.first);
-    }
-    loss.scores = row_scores;
-    loss.targets = examples.labels != nullptr ? nullptr : row_targets;
-    loss.deltas = row_deltas;
-    const double value = program_.loss(loss);
-    for (const Panel& panel : panels)
-      std::copy_n(row_deltas + panel.first, panel.width,
-                  deltas + rows_ * panel.first + row * panel.width);
+    T* scores = scratch.data();
+    T* targets = scores + width;
+    T* deltas = targets + width;
+    const auto copy = [&](const auto& visit) {
+      for (const Panel& panel : score_panels_)
+        visit(panel, rows_ * panel.first + row * panel.width);
+    };
+    copy([&](const Panel& panel, Index offset) {
+      std::copy_n(output() + offset, panel.width, scores + panel.first);
+      if (label < 0) std::copy_n(targets_.data() + offset, panel.width, targets + panel.first);
+    });
+    const double value =
+        program_.loss.row({scores, label < 0 ? targets : nullptr, label, deltas,
+                           program_.fan_out(), scale, program_.loss_parameter});
+    copy([&](const Panel& panel, Index offset) {
+      std::copy_n(deltas + panel.first, panel.width, deltas_.back().data() + offset);
+    });
     return value;
   }
 

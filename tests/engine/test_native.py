@@ -1,0 +1,309 @@
+"""What the native engine promises beyond agreeing with the reference."""
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from pellucid.engine import native
+from pellucid.engine.errors import NonFiniteError
+from pellucid.engine.instruction_set import core
+from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.nn import SGD, Activation, Adam, Linear, Network
+
+NETWORK = Network([Linear(20), Activation("relu"), Linear(3)], "softmax_cross_entropy")
+
+
+def make_data(n=500, fan_in=6, seed=0):
+    rng = np.random.default_rng(seed)
+    return TrainingData(rng.standard_normal((n, fan_in)), rng.integers(0, 3, n))
+
+
+def make_trainer(data=None, **plan):
+    data = data or make_data()
+    parameters = NETWORK.initialize(data.X.shape[1], seed=1)
+    plan = TrainingPlan(**{"optimizer": Adam(0.01), "batch_size": 50, **plan})
+    return native.NativeTrainer(NETWORK, parameters, data, plan)
+
+
+def test_a_new_trainer_goes_on_from_a_state_to_the_bit():
+    whole = make_trainer()
+    for _ in range(4):
+        whole.run_epoch()
+    first = make_trainer()
+    for _ in range(2):
+        first.run_epoch()
+    second = native.NativeTrainer(NETWORK, first.parameters, first.data, first.plan, first.state)
+    for _ in range(2):
+        second.run_epoch()
+    np.testing.assert_array_equal(second.parameters.flat, whole.parameters.flat)
+    assert second.step == whole.step == 40
+
+
+def test_non_finite_loss_names_the_place_and_keeps_the_last_good_weights():
+    data = make_data()
+    trainer = make_trainer(data, optimizer=SGD(0.1))
+    trainer.run_epoch()
+    good = trainer.parameters.flat.copy()
+    with pytest.raises(NonFiniteError, match=r"epoch 1.*learning rate") as caught:
+        trainer.run_epoch(learning_rate=1e300)
+    np.testing.assert_array_equal(trainer.parameters.flat, good)
+    assert caught.value.layer is not None
+    with pytest.raises(RuntimeError, match="make a new one"):
+        trainer.run_epoch()
+
+
+def test_weights_that_overflow_in_the_last_step_are_not_kept():
+    data = TrainingData(np.array([[1e200]]), np.array([[1e200]]))
+    network = Network([Linear(1, weights="zeros")], "half_squared_error")
+    parameters = network.initialize(1, seed=0)
+    plan = TrainingPlan(SGD(1.0), batch_size=1)
+    # The loss, 1e400 / 2, is already infinite.
+    with pytest.raises(NonFiniteError):
+        native.NativeTrainer(network, parameters, data, plan).run_epoch()
+    # Here the loss is finite and the update is not.
+    small = TrainingData(np.array([[1e150]]), np.array([[1e150]]))
+    with pytest.raises(NonFiniteError):
+        native.NativeTrainer(network, parameters, small, TrainingPlan(SGD(1e10), 1)).run_epoch()
+    np.testing.assert_array_equal(parameters.flat, 0.0)
+
+
+def test_an_epoch_without_rows_changes_nothing():
+    trainer = make_trainer()
+    before = trainer.parameters.flat.copy()
+    result = trainer.run_epoch(order=np.empty(0, dtype=np.int64))
+    assert (result.n_steps, result.n_examples) == (0, 0)
+    np.testing.assert_array_equal(trainer.parameters.flat, before)
+
+
+def test_scores_of_no_rows():
+    parameters = NETWORK.initialize(6, seed=0)
+    assert native.predict_scores(NETWORK, parameters, np.empty((0, 6))).shape == (0, 3)
+
+
+def test_an_epsilon_of_zero_leaves_parameters_without_gradient_alone():
+    data = make_data()
+    data.X[:, 2] = 0.0
+    trainer = make_trainer(data, optimizer=Adam(0.01, epsilon=0.0))
+    before = trainer.parameters["0.W"][2].copy()
+    trainer.run_epoch()
+    np.testing.assert_array_equal(trainer.parameters["0.W"][2], before)
+
+
+BAD_INPUT = {
+    "a row that is not there": (dict(order=np.array([500])), "names a row"),
+    "a negative row": (dict(order=np.array([-1])), "names a row"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_orders_are_refused(case):
+    arguments, message = BAD_INPUT[case]
+    trainer = make_trainer()
+    with pytest.raises(ValueError, match=message):
+        trainer.run_epoch(**arguments)
+
+
+def bad_data():
+    X, y = np.zeros((4, 6)), np.zeros(4, dtype=np.int64)
+    broken = scipy.sparse.csr_matrix(np.ones((4, 6)))
+    broken.indices = broken.indices + 1
+    short = scipy.sparse.csr_matrix(np.ones((4, 6)))
+    short.indptr = short.indptr + 1
+    return {
+        "label too large": (TrainingData(X, y + 3), "below 3, got 3"),
+        "label negative": (TrainingData(X, y - 1), "at least 0"),
+        "targets too narrow": (TrainingData(X, np.zeros((4, 2))), "3 columns"),
+        "objects": (TrainingData(X.astype(object), y), "real numbers"),
+        "complex": (TrainingData(X.astype(complex), y), "real numbers"),
+        "column index too large": (TrainingData(broken, y), "outside the matrix"),
+        "row offsets broken": (TrainingData(short, y), "indptr"),
+    }
+
+
+@pytest.mark.parametrize("case", bad_data())
+def test_bad_data_is_refused_before_anything_is_read(case):
+    data, message = bad_data()[case]
+    with pytest.raises((ValueError, TypeError), match=message):
+        make_trainer(data).run_epoch()
+
+
+def test_parameters_of_another_network_are_refused():
+    other = Network([Linear(3)], "softmax_cross_entropy").initialize(6, seed=0)
+    with pytest.raises(ValueError, match="does not fit"):
+        native.NativeTrainer(NETWORK, other, make_data(), TrainingPlan(SGD(), 10))
+    with pytest.raises(ValueError, match="does not fit"):
+        native.predict_scores(NETWORK, other, np.zeros((2, 6)))
+
+
+def test_other_precisions_are_refused():
+    parameters = NETWORK.initialize(6, seed=0, dtype=np.float16)
+    with pytest.raises(TypeError, match="float32 or float64"):
+        native.predict_scores(NETWORK, parameters, np.zeros((2, 6)))
+
+
+def test_the_compiled_module_checks_offsets_itself():
+    program = core.Program64(3, 10)
+    with pytest.raises(ValueError, match="outside the flat buffer"):
+        program.add_linear(4, 0, -1)
+    with pytest.raises(ValueError, match="unknown activation"):
+        program.add_activation("sine", 0.0, 1.0)
+    with pytest.raises(ValueError, match="unknown loss"):
+        program.set_loss("hinge", 0.0)
+    with pytest.raises(ValueError, match="at least one layer"):
+        core.Trainer64(core.Program64(3, 0), 1, 1)
+
+
+def test_fits_on_several_python_threads_do_not_disturb_each_other():
+    def fit(seed):
+        trainer = make_trainer(make_data(seed=seed), n_threads=2)
+        for _ in range(20):
+            trainer.run_epoch()
+        return trainer.parameters.flat
+
+    alone = [fit(seed) for seed in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(fit, range(4)))
+    for mine, theirs in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_python_threads_run_while_the_engine_trains():
+    trainer = make_trainer(make_data(100_000))
+    counted, stop = [0], threading.Event()
+
+    def count():
+        while not stop.is_set():
+            counted[0] += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    for _ in range(3):
+        trainer.run_epoch()
+    stop.set()
+    thread.join()
+    assert counted[0] > 3
+
+
+def run_python(code, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, **kwargs
+    )
+
+
+SETUP = """
+import numpy as np, os, signal, sys, threading, time
+from pellucid.engine.native import NativeTrainer
+from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.nn import Activation, Adam, Linear, Network
+rng = np.random.default_rng(0)
+network = Network([Linear(64), Activation("relu"), Linear(3)], "softmax_cross_entropy")
+
+def make(n, seed=0):
+    data = TrainingData(rng.standard_normal((n, 20)), rng.integers(0, 3, n))
+    params = network.initialize(20, seed=seed)
+    return NativeTrainer(network, params, data, TrainingPlan(Adam(), 50, n_threads=2))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_trains_with_threads_of_its_own():
+    code = SETUP + textwrap.dedent("""
+        make(1000).run_epoch()          # the team exists before the fork
+        child = os.fork()
+        trainer = make(1000)
+        for _ in range(3):
+            trainer.run_epoch()
+        if child == 0:
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        sys.exit(os.waitstatus_to_exitcode(status))
+    """)
+    finished = run_python(code, timeout=60)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_ctrl_c_stops_within_a_step_and_keeps_the_weights_so_far():
+    code = SETUP + textwrap.dedent("""
+        trainer = make(3_000_000)       # seconds an epoch
+        before = trainer.parameters.flat.copy()
+        def interrupt():
+            time.sleep(0.3)
+            interrupt.sent = time.perf_counter()
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            trainer.run_epoch()
+        except KeyboardInterrupt:
+            waited = time.perf_counter() - interrupt.sent
+            kept = np.isfinite(trainer.parameters.flat).all()
+            changed = (trainer.parameters.flat != before).any()
+            print(kept and changed and 0 < trainer.step < 60_000, waited)
+        trainer.run_epoch(order=np.arange(100))     # and it can go on
+        print("went on")
+    """)
+    finished = run_python(code, timeout=120)
+    verdict, went_on = finished.stdout.splitlines()
+    assert verdict.startswith("True"), finished.stdout + finished.stderr
+    assert float(verdict.split()[1]) < 1.0
+    assert went_on == "went on"
+
+
+@pytest.mark.parametrize("asked", ["", "nonsense"])
+def test_the_instruction_set_can_be_chosen(asked):
+    code = "from pellucid.engine.native import instruction_set; print(instruction_set())"
+    finished = run_python(code, env={**os.environ, "PELLUCID_ISA": asked})
+    if asked:
+        assert finished.returncode != 0
+        assert "PELLUCID_ISA must be one of" in finished.stderr
+    else:
+        from pellucid.engine import _cpu
+
+        assert finished.stdout.strip() == _cpu.supported()[0]
+
+
+def other_instruction_sets():
+    from pellucid.engine import _cpu
+
+    return [name for name in _cpu.supported() if name != native.instruction_set()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", other_instruction_sets())
+def test_engines_agree_on_every_instruction_set_of_this_machine(name, pytestconfig):
+    tests = pytestconfig.rootpath / "tests" / "engine" / "test_engines_agree.py"
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)],
+        env={**os.environ, "PELLUCID_ISA": name},
+        cwd=pytestconfig.rootpath,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stdout[-3000:]
+
+
+def test_ctrl_c_leaves_a_signal_handler_of_the_users_own_in_charge():
+    code = SETUP + textwrap.dedent("""
+        class Stop(Exception):
+            pass
+        def handler(number, frame):
+            raise Stop("by my handler")
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            make(3_000_000).run_epoch()
+        except Stop as stop:
+            print(stop)
+    """)
+    if not hasattr(signal, "SIGALRM"):
+        code = "print('by my handler')"
+    assert run_python(code, timeout=120).stdout.strip() == "by my handler"
