@@ -174,6 +174,20 @@ def test_m11_squared_error_is_twice_the_half_and_sums_over_outputs():
     assert mean_loss(loss.values(SCORES, REAL)) == pytest.approx(3 * mean_over_outputs, rel=1e-14)
 
 
+def test_m11_multi_output_gradient_is_that_of_the_loss_reported():
+    from sklearn.neural_network._base import squared_loss
+
+    loss, m, n_outputs, h = get_loss("half_squared_error"), *SCORES.shape, 1e-5
+    E = np.zeros_like(SCORES)
+    E[2, 1] = h
+    above, below = (mean_loss(loss.values(SCORES + sign * E, REAL)) for sign in (1, -1))
+    ours = loss.gradient(SCORES, REAL)[2, 1] / m
+    assert (above - below) / (2 * h) == pytest.approx(ours, rel=1e-8)
+    # scikit-learn's loss averages over outputs too, and its gradient is ours: its issue 8349.
+    theirs = squared_loss(REAL, SCORES + E) - squared_loss(REAL, SCORES - E)
+    assert theirs / (2 * h) == pytest.approx(ours / n_outputs, rel=1e-8)
+
+
 def test_m11_absolute_error():
     loss = get_loss("absolute_error")
     expected = 3 * mean_absolute_error(REAL, SCORES)

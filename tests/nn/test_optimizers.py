@@ -130,11 +130,17 @@ def test_m19_accumulator_equals_uncorrected_adam_with_another_learning_rate(beta
 
 
 @pytest.mark.parametrize("step", [1, 2, 1000, 10**6])
-def test_m19_standard_form_equals_accumulator_with_a_rate_for_the_step(step):
-    # Bias correction is a learning rate: both are one m/√v, scaled.
-    optimizer = Adam(0.01, epsilon=0.0)
-    c = optimizer.coefficients(step)
-    assert c.s == pytest.approx(0.01 * math.sqrt(1 - 0.999**step) / (1 - 0.9**step), rel=1e-15)
+def test_m19_bias_correction_is_a_learning_rate_of_the_step(step):
+    # The same sums v and G give the standard step at η the length of the accumulator's at η_t.
+    eta = 0.01
+    standard = Adam(eta, epsilon=0.0).coefficients(step)
+    uncorrected = eta * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+    eta_t = uncorrected * (1 - 0.9) / math.sqrt(1 - 0.999)
+    sums = Adam(eta_t, epsilon=0.0, form="accumulator").coefficients(step)
+    v, G = 0.7, 0.3
+    m, s = standard.c1 * v, standard.c2 * G
+    standard_move = standard.s * m / math.sqrt(s)
+    assert standard_move == pytest.approx(sums.s * v / math.sqrt(G), rel=1e-14)
 
 
 @pytest.mark.parametrize(
