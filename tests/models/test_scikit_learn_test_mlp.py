@@ -14,7 +14,7 @@ DOES_NOT_APPLY = {
     "test_gradients.py checks our gradient by central differences",
 }
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("default", "ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def _installed_tests():

@@ -80,7 +80,8 @@ def are_views(parameters: Parameters, coefs: Arrays, intercepts: Arrays) -> bool
 
     False once somebody has put another array into one of the lists.
     """
-    expected = [*views(parameters)[0], *views(parameters)[1]]
+    weights, biases = views(parameters)
+    expected = [*weights, *biases]
     given = [*coefs, *intercepts]
     return len(expected) == len(given) and all(
         isinstance(array, np.ndarray) and _same_memory(array, view)

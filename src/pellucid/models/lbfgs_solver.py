@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData
-from pellucid.models.default_engine import loss_and_gradient
+from pellucid.models.default_engine import EngineObjective
 from pellucid.models.inputs import checked_weights
 from pellucid.models.task import Task
 from pellucid.nn.parameters import Parameters
@@ -41,9 +41,10 @@ class LbfgsRun:
     def __post_init__(self) -> None:
         task = self.task
         weights = checked_weights(task.sample_weight, task.X, None)
-        self._data = TrainingData(task.X, task.targets, weights.values, weights.scale)
-        self._point = Parameters.zeros(task.parameters.layout, np.float64)
+        data = TrainingData(task.X, task.targets, weights.values, weights.scale)
         self._last_good = task.parameters.flat.astype(np.float64)
+        start = Parameters(self._last_good, task.parameters.layout)
+        self._evaluate = EngineObjective(task.network, start, data, float(task.options["alpha"]))
 
     def run(self) -> None:
         """Minimize until the largest element of the gradient is at most `tol`.
@@ -74,10 +75,7 @@ class LbfgsRun:
         self._finish(result)
 
     def _objective(self, flat: NDArray[np.float64]) -> tuple[float, NDArray[Any]]:
-        self._point.flat[:] = flat
-        loss, gradient = loss_and_gradient(
-            self.task.network, self._point, self._data, l2_penalty=float(self.task.options["alpha"])
-        )
+        loss, gradient = self._evaluate(flat)
         return loss, gradient.flat
 
     def _take(self, intermediate_result: scipy.optimize.OptimizeResult) -> None:
