@@ -160,7 +160,7 @@ def _identity_link(scores: Array) -> Array:
 
 @dataclass(frozen=True)
 class LossFunction:
-    """One row of the table: a loss, its gradient, its link, and what its targets must be."""
+    """One row of the table: a loss, its gradient, its link, and what a reader must know of it."""
 
     name: str
     values: Callable[..., Array]
@@ -173,7 +173,6 @@ class LossFunction:
     """The default of the parameter; None for a loss that has none."""
     parameter_limit: float = math.inf
     """The parameter lies strictly between 0 and this."""
-    target_range: tuple[float, float] = (-math.inf, math.inf)
     accepts_labels: bool = False
     kinked: bool = False
     """Whether the derivative jumps where a score equals its target."""
@@ -188,7 +187,6 @@ LOSSES: dict[str, LossFunction] = {
             softmax_cross_entropy_gradient,
             softmax,
             "-Σ y log softmax(s)",
-            target_range=(0.0, 1.0),
             accepts_labels=True,
         ),
         LossFunction(
@@ -197,7 +195,6 @@ LOSSES: dict[str, LossFunction] = {
             logistic_cross_entropy_gradient,
             logistic,
             "Σ softplus(s) - y s",
-            target_range=(0.0, 1.0),
         ),
         LossFunction(
             "half_squared_error",
@@ -241,7 +238,6 @@ LOSSES: dict[str, LossFunction] = {
             poisson_gradient,
             capped_exponential,
             "Σ e^s - y s + y log y - y",
-            target_range=(0.0, math.inf),
         ),
     )
 }
