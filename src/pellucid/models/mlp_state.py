@@ -18,10 +18,10 @@ _TARGET_TYPES = ("binary", "multiclass", "multilabel-indicator")
 
 
 def mlp_to_state(estimator: Any) -> tuple[dict[str, Any], Arrays]:
-    """Take a fitted estimator apart: what JSON can hold, and weights named "0.W", "0.b", "1.W", …
+    """Take a fitted estimator apart: what JSON can hold, and the weights.
 
-    The optimizer's moments are not kept: after loading, `partial_fit` and `warm_start` go on from
-    the weights with fresh moments.
+    The weights are named "0.W", "0.b", "1.W" and so on. The optimizer's moments are not kept:
+    after loading, `partial_fit` and `warm_start` go on from the weights with fresh moments.
     """
     known = vars(estimator)
     arrays: Arrays = {}
@@ -116,7 +116,7 @@ def _checked_layers(state: dict[str, Any], arrays: Arrays) -> tuple[list[Any], l
 
 
 def _as_number(value: Any) -> Any:
-    """An int or float, of Python's own types; None stays None."""
+    """Return an int or float of Python's own types; None stays None."""
     if value is None or type(value) is int:
         return value
     return int(value) if isinstance(value, np.integer) else float(value)

@@ -20,14 +20,14 @@ class SaveableEstimator(Protocol):
     """What an estimator offers so that it can be saved."""
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
-        """Everything that fit learned: what JSON can hold, and arrays by name."""
+        """Return everything that fit learned: what JSON can hold, and arrays by name."""
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
         """Build a fitted estimator from what `_to_state` returned."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor parameters by name."""
+        """Return the constructor parameters by name."""
 
     def set_params(self, **params: Any) -> Self:
         """Set constructor parameters."""
@@ -135,7 +135,7 @@ def restore(
 
 
 def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Constructor parameters as JSON can hold them; tuples and mappings stay what they are.
+    """Write constructor parameters so that JSON can hold them and tuples come back as tuples.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.models.saving import Arrays, params_to_json, restore, save
-from pellucid.tables import TableEncoder
+from pellucid.tables import RecognizedColumn, TableEncoder
 from pellucid.tables.encoder import check_columns
 
 #: Fewer rows than this are all trained on: too few to spare some for validation.
@@ -29,6 +29,8 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
 
     _on_epoch: Any = None
     """Called after each epoch with an `EpochReport`; for progress lines."""
+    target_name_: str | None = None
+    """Name of the target, where y had one; kept in model files."""
 
     def __init__(
         self,
@@ -39,7 +41,7 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         batch_size: int = 256,
         max_iter: int = 100,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 8,
+        n_iter_no_change: int = 10,
         columns: Mapping[str, str] | None = None,
         random_state: Any = None,
         verbose: bool = False,
@@ -58,6 +60,20 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file; see :func:`pellucid.models.saving.save`."""
         save(self, path)
+
+    def recognize_columns(self, X: Any) -> list[RecognizedColumn]:
+        """Tell what each column of a table would be taken as, and why, without training.
+
+        Parameters
+        ----------
+        X : table like that of `fit`
+
+        Returns
+        -------
+        list of RecognizedColumn
+            With `name`, `kind` and `reason`.
+        """
+        return TableEncoder(columns=self.columns).recognize(X)
 
     @property
     def loss_curve_(self) -> list[float]:
@@ -78,6 +94,10 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         table = check_columns(self, X, reset=True)
         encoder = TableEncoder(columns=self.columns, n_pieces=N_PIECES)
         return encoder, encoder.fit_transform(table)
+
+    def _remember_target_name(self, y: Any) -> None:
+        name = getattr(y, "name", None)
+        self.target_name_ = name if isinstance(name, str) else None
 
     def _encode(self, X: Any) -> npt.NDArray[np.float32]:
         check_is_fitted(self)
@@ -121,6 +141,7 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         mlp_params = self.mlp_.get_params(deep=False)
         mlp_params["random_state"] = None
         state = {
+            "target_name": self.target_name_,
             "encoder": self.encoder_._to_state(),
             "mlp_params": params_to_json(mlp_params),
             "mlp": mlp_state,
@@ -130,6 +151,8 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def _restore(cls, state: dict[str, Any], arrays: Arrays, mlp_class: Any) -> Self:
         estimator = cls()
+        name = state["target_name"]
+        estimator.target_name_ = None if name is None else str(name)
         estimator.encoder_ = TableEncoder()._restore(state["encoder"])
         estimator.mlp_ = restore(mlp_class, state["mlp_params"], state["mlp"], arrays)
         width = len(estimator.encoder_.get_feature_names_out())
@@ -149,5 +172,3 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-

@@ -18,7 +18,7 @@ from pellucid.tables.text import is_missing
 
 
 @saveable
-class TabularClassifier(ClassifierMixin, TabularEstimator):
+class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc]
     """Multi-layer perceptron that takes a raw DataFrame and tells classes.
 
     Missing values, text, categories, dates and numbers on any scale go in as they are:
@@ -39,7 +39,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         Largest number of epochs.
     validation_fraction : float, default=0.1
         Share of the rows held out to tell when to stop.
-    n_iter_no_change : int, default=8
+    n_iter_no_change : int, default=10
         Epochs without a better validation score before training stops.
     columns : dict of str to str, optional
         Kinds of columns that you know better: ``{"zip": "categorical", "note": "left out"}``.
@@ -50,6 +50,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+    class_shares_ : ndarray of shape (n_classes,)
+        Share of the training rows in each class: what a guess without a model would go by.
+    target_name_ : str or None
+        Name of y, when it is a series that has one.
     encoder_ : TableEncoder
         Says what each column was recognized as.
     mlp_ : MLPClassifier
@@ -64,7 +68,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     --------
     >>> import pandas as pd
     >>> from pellucid.models import TabularClassifier
-    >>> table = pd.DataFrame({"size": [1.0, 1.2, None, 3.1] * 10, "shape": ["a", "a", "b", "b"] * 10})
+    >>> size, shape = [1.0, 1.2, None, 3.1], ["a", "a", "b", "b"]
+    >>> table = pd.DataFrame({"size": size * 10, "shape": shape * 10})
     >>> kind = ["nut", "nut", "bolt", "bolt"] * 10
     >>> model = TabularClassifier(random_state=0, max_iter=20).fit(table, kind)
     >>> model.predict(table[:4])
@@ -93,6 +98,9 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
         mlp.fit(inputs, labels, sample_weight=sample_weight)
         self.encoder_, self.mlp_, self.classes_ = encoder, mlp, mlp.classes_
+        _, counts = np.unique(labels, return_counts=True)
+        self.class_shares_ = counts / counts.sum()
+        self._remember_target_name(y)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -111,10 +119,18 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         _, counts = np.unique(labels, return_counts=True)
         return bool(counts.min() >= 2 and self._n_held_out(len(labels)) >= len(counts))
 
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        state, arrays = super()._to_state()
+        state["class_shares"] = self.class_shares_.tolist()
+        return state, arrays
+
     @classmethod
     def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
         estimator = cls._restore(state, arrays, MLPClassifier)
         estimator.classes_ = estimator.mlp_.classes_
+        estimator.class_shares_ = np.array(state["class_shares"], dtype=np.float64)
+        if estimator.class_shares_.shape != estimator.classes_.shape:
+            raise ValueError("the shares do not fit the classes")
         return estimator
 
 

@@ -16,7 +16,7 @@ from pellucid.models.tabular import TabularEstimator
 
 
 @saveable
-class TabularRegressor(RegressorMixin, TabularEstimator):
+class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     """Multi-layer perceptron that takes a raw DataFrame and tells quantities.
 
     Missing values, text, categories, dates and numbers on any scale go in as they are:
@@ -37,7 +37,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Largest number of epochs.
     validation_fraction : float, default=0.1
         Share of the rows held out to tell when to stop.
-    n_iter_no_change : int, default=8
+    n_iter_no_change : int, default=10
         Epochs without a better validation score before training stops.
     columns : dict of str to str, optional
         Kinds of columns that you know better: ``{"zip": "categorical", "note": "left out"}``.
@@ -47,6 +47,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
 
     Attributes
     ----------
+    target_name_ : str or None
+        Name of y, when it is a series that has one.
     encoder_ : TableEncoder
         Says what each column was recognized as.
     mlp_ : MLPRegressor
@@ -64,7 +66,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     >>> import pandas as pd
     >>> from pellucid.models import TabularRegressor
     >>> rows = range(200)
-    >>> table = pd.DataFrame({"area": [20.0 + i % 50 for i in rows], "city": ["Rome", "Oslo"] * 100})
+    >>> area = [20.0 + i % 50 for i in rows]
+    >>> table = pd.DataFrame({"area": area, "city": ["Rome", "Oslo"] * 100})
     >>> price = [1000 * area + 9000 * (city == "Oslo") for area, city in table.values]
     >>> model = TabularRegressor(random_state=0).fit(table, price)
     >>> bool(model.score(table, price) > 0.9)
@@ -95,6 +98,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)
         mlp.fit(inputs, (targets - mean) / scale, sample_weight=sample_weight)
         self.encoder_, self.mlp_, self.target_mean_, self.target_scale_ = encoder, mlp, mean, scale
+        self._remember_target_name(y)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:

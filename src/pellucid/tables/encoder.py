@@ -120,6 +120,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._learn(check_columns(self, X, reset=True))
         return self
 
+    def recognize(self, X: Any) -> list[RecognizedColumn]:
+        """Tell what each column of a table would be taken as, without fitting.
+
+        Parameters
+        ----------
+        X : table like that of :meth:`fit`
+
+        Returns
+        -------
+        list of RecognizedColumn
+        """
+        table = as_table(X)
+        wanted = self._check_parameters(table)
+        return [recognize(column, wanted.get(column.name))[0] for column in table]
+
     def transform(self, X: Any) -> npt.NDArray[np.float32]:
         """Encode a table with the columns that fit saw.
 

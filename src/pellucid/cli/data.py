@@ -1,0 +1,177 @@
+"""Tables and targets of the commands: which rows train, which test, which labels they have."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
+from pellucid.tables.recognition import as_text
+
+TaskChoice = Literal["auto", "classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and targets of the same rows.
+
+    Attributes
+    ----------
+    X : Table
+    y : ndarray of shape (n_rows,)
+        Labels or numbers, as the task needs.
+    """
+
+    X: Table
+    y: npt.NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Examples:
+        """Return these rows only."""
+        return Examples(self.X.take(rows), self.y[rows])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the person who trains asks for.
+
+    Attributes
+    ----------
+    path : Path
+        Table to train on.
+    target : str
+        Name of the column to predict.
+    task : {"auto", "classification", "regression"}
+    test_share : float
+        Share of the rows to test on, when there is no `test_path`; may be 0.
+    test_path : Path or None
+        Table to test on.
+    header : bool or None
+        See :func:`pellucid.tables.read_table`.
+    seed : int
+        Draws the rows to test on.
+    """
+
+    path: Path
+    target: str
+    task: TaskChoice
+    test_share: float
+    test_path: Path | None
+    header: bool | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a request comes to: the target, the task and why, rows to train and to test on."""
+
+    target: str
+    task: str
+    reason: str
+    training: Examples
+    testing: Examples | None
+
+
+def read_material(request: Request) -> Material:
+    """Read the table or tables, recognize the task, and split."""
+    table = read_table(request.path, header=request.header)
+    truth = target_in(table, request.target)
+    task, reason = task_of(truth, request.task)
+    examples = Examples(table.without(truth.name), target_values(truth, task))
+    testing = None
+    if request.test_path is not None:
+        other = read_table(request.test_path, header=request.header)
+        labels = target_values(target_in(other, truth.name), task)
+        testing = Examples(other.select(examples.X.names), labels)
+    elif request.test_share > 0:
+        train_rows, test_rows = split_rows(examples.y, request.test_share, task, request.seed)
+        examples, testing = examples.take(train_rows), examples.take(test_rows)
+    return Material(truth.name, task, reason, examples, testing)
+
+
+def target_in(table: Table, name: str) -> Column:
+    """Find the target by name, or by its number (from 1) in a table without names."""
+    headerless = all(re.fullmatch(r"column_\d+", n) for n in table.names)
+    if headerless and name.isdecimal() and f"column_{int(name)}" in table.names:
+        name = f"column_{int(name)}"
+    return read_target(table[name])
+
+
+def task_of(target: Column, choice: TaskChoice) -> tuple[str, str]:
+    """Return the task and why it is that."""
+    if choice != "auto":
+        return choice, "as you asked"
+    recognized = recognize_task(target)
+    return recognized.task, recognized.reason
+
+
+def target_values(target: Column, task: str) -> npt.NDArray[Any]:
+    """Return labels for classification, float64 for regression."""
+    if task == "regression":
+        if target.storage == "text":
+            raise TableError(
+                f"The target {target.name!r} is text, such as {target.values[0]!r}: not a "
+                "quantity. Use --task classification."
+            )
+        return target.as_float()
+    if target.storage == "text":
+        return target.values.astype(np.str_)
+    if target.storage == "number" and target.values.dtype.kind == "f":
+        values = target.as_float()
+        if np.all(values == np.floor(values)) and np.abs(values).max() < 2**53:
+            return values.astype(np.int64)
+        return as_text(target).values.astype(np.str_)
+    return target.values if target.storage != "datetime" else as_text(target).values.astype(np.str_)
+
+
+def split_rows(
+    y: npt.NDArray[Any], fraction: float, task: str, seed: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Draw the rows to train on and those to test on; every label to test on is trained on."""
+    n_rows = len(y)
+    n_test = round(fraction * n_rows)
+    order = np.random.default_rng(seed).permutation(n_rows)
+    test, train = order[:n_test], order[n_test:]
+    if task == "classification":
+        known = np.isin(y[test], y[train])
+        test, train = test[known], np.concatenate([train, test[~known]])
+    if n_test < 1 or len(train) < 2 or len(test) < 1:
+        raise TableError(
+            f"The table has {n_rows:,} rows: too few to train on some and test on {fraction:g} of "
+            "them. Use --test 0, or --test-table with other rows."
+        )
+    return np.sort(train), np.sort(test)
+
+
+def read_model_table(path: Path, model: Any, header: bool | None) -> Table:
+    """Read a table for a model; one whose columns had no names needs no --no-header."""
+    names = getattr(model, "feature_names_in_", None)
+    if header is None and names is not None:
+        headerless = all(re.fullmatch(r"column_\d+", name) for name in names)
+        header = False if headerless and path.suffix not in {".parquet", ".pq"} else None
+    return read_table(path, header=header)
+
+
+def inputs_for(model: Any, table: Table, target: str | None) -> Any:
+    """Return what the model's predict takes of a table: its columns, found by name."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None:
+        table = table.select([str(name) for name in names])
+    elif target is not None:
+        table = table.without(target)
+    if hasattr(model, "encoder_"):
+        return table
+    for column in table:
+        if column.storage == "text":
+            raise TableError(
+                f"Column {column.name!r} is text, but the model is a {type(model).__name__}, which "
+                "takes numbers only. Train a TabularClassifier or TabularRegressor instead."
+            )
+    return np.column_stack([column.as_float() for column in table])

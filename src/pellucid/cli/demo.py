@@ -1,0 +1,53 @@
+"""A network learns to read digits, on data that scikit-learn brings along."""
+
+from __future__ import annotations
+
+import numpy as np
+import typer
+from rich.console import Console
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from pellucid.cli.describe import network_table
+from pellucid.cli.metrics import metrics_table
+from pellucid.cli.screen import INTERRUPTED
+from pellucid.cli.training import measure, train
+from pellucid.models.mlp_classifier import MLPClassifier
+
+
+def run_demo(console: Console, seed: int) -> None:
+    """Train on 1,347 handwritten digits of 8 × 8 pixels, test on 450 others."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16.0).astype(np.float32)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=seed)
+    console.print(
+        f"{len(X):,} handwritten digits of 8 × 8 pixels; {len(X_train):,} to train on, "
+        f"{len(X_test):,} to test on.",
+        soft_wrap=True,
+    )
+    console.print(_drawing(X_test[0]), f"\nThis one is a {y_test[0]}.\n", soft_wrap=True)
+    model = MLPClassifier(
+        (128, 64),
+        batch_size=32,
+        max_iter=60,
+        early_stopping=True,
+        n_iter_no_change=15,
+        random_state=seed,
+    )
+    training = train(model, X_train, y_train, console)
+    console.print()
+    console.print(network_table(model))
+    console.print()
+    found, baseline, _ = measure(model, X_test, y_test)
+    title = f"{len(y_test):,} test digits; training took {training.seconds:.2f} s"
+    console.print(metrics_table(found, title, baseline))
+    told = model.predict(X_test[:1])[0]
+    console.print(f"\nThe digit above: the network says {told}.")
+    if training.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _drawing(pixels: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
+    shades = " ░▒▓█"
+    rows = pixels.reshape(8, 8)
+    return "\n".join("".join(shades[int(v * 4.999)] * 2 for v in row) for row in rows)

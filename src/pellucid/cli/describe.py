@@ -1,0 +1,104 @@
+"""A model in tables: its layers, its columns, how its training went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as ScreenTable
+
+from pellucid.models.saving import load
+from pellucid.tables import RecognizedColumn
+
+_OUTPUT = {
+    "softmax": "softmax: one probability for each class",
+    "logistic": "logistic: a probability",
+    "identity": "identity: a number",
+}
+
+
+def describe_file(path: Path, console: Console) -> None:
+    """Print everything about a saved model."""
+    model = load(path)
+    console.print(f"{path}: {type(model).__name__}", style="bold")
+    console.print(_about_target(model), soft_wrap=True)
+    console.print()
+    console.print(network_table(getattr(model, "mlp_", model)))
+    if hasattr(model, "encoder_"):
+        encoder = model.encoder_
+        widths = {name: len(e.suffixes) for name, e in encoder.encodings_.items()}
+        console.print()
+        console.print(columns_table(encoder.recognized_, widths))
+    console.print()
+    _print_training(model, console)
+
+
+def network_table(mlp: Any) -> ScreenTable:
+    """Layer by layer: shapes and parameter counts."""
+    table = ScreenTable(title="Network", title_justify="left", title_style="bold", show_footer=True)
+    total = sum(W.size + b.size for W, b in zip(mlp.coefs_, mlp.intercepts_, strict=True))
+    table.add_column("layer", footer="in all")
+    table.add_column("weights W", justify="right")
+    table.add_column("biases b", justify="right")
+    table.add_column("parameters", justify="right", footer=f"{total:,}")
+    table.add_column("then")
+    last = len(mlp.coefs_) - 1
+    for i, (W, b) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
+        then = mlp.activation if i < last else _OUTPUT[mlp.out_activation_]
+        shape = f"{W.shape[0]:,} × {W.shape[1]:,}"
+        table.add_row(f"linear {i + 1}", shape, f"{b.size:,}", f"{W.size + b.size:,}", then)
+    return table
+
+
+def columns_table(
+    recognized: list[RecognizedColumn], widths: dict[str, int] | None = None
+) -> ScreenTable:
+    """Show what each column was recognized as and why, and how many inputs it makes if known."""
+    table = ScreenTable(title="Columns", title_justify="left", title_style="bold")
+    table.add_column("column", overflow="fold")
+    table.add_column("taken as")
+    table.add_column("because", overflow="fold")
+    if widths is not None:
+        table.add_column("inputs", justify="right")
+    for column in recognized:
+        style = "dim" if column.kind == "left out" else None
+        cells = [column.name, column.kind, column.reason]
+        if widths is not None:
+            cells.append(f"{widths.get(column.name, 0):,}")
+        table.add_row(*cells, style=style)
+    return table
+
+
+def _about_target(model: Any) -> str:
+    name = getattr(model, "target_name_", None)
+    target = "the target" if name is None else f"the target {name!r}"
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        return f"Tells a number: {target}."
+    shown = ", ".join(str(label) for label in classes[:10]) + (", …" if len(classes) > 10 else "")
+    return f"Tells one of {len(classes):,} classes of {target}: {shown}."
+
+
+def _print_training(model: Any, console: Console) -> None:
+    losses = list(getattr(model, "loss_curve_", []))
+    scores = list(getattr(model, "validation_scores_", None) or [])
+    if not losses:
+        console.print("No history of the training is kept.")
+        return
+    table = ScreenTable(
+        title=f"Training: {len(losses):,} epochs", title_justify="left", title_style="bold"
+    )
+    table.add_column("epoch", justify="right")
+    table.add_column("loss", justify="right")
+    if scores:
+        table.add_column("validation score", justify="right")
+    shown = set(np.unique(np.linspace(0, len(losses) - 1, 8).round().astype(int)).tolist())
+    best = int(np.nanargmax(scores)) if scores and not np.all(np.isnan(scores)) else -1
+    for i in sorted(shown | ({best} if best >= 0 else set())):
+        row = [f"{i + 1:,}", f"{losses[i]:.4f}"]
+        if scores:
+            row.append(f"{scores[i]:.4f}" + (" (kept)" if i == best else ""))
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,195 @@
+"""The `pellucid` command: train, evaluate, predict, describe, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid.cli.data import (
+    Request,
+    TaskChoice,
+    inputs_for,
+    read_model_table,
+    target_in,
+    target_values,
+)
+from pellucid.cli.describe import describe_file
+from pellucid.cli.predict import write_predictions
+from pellucid.cli.screen import note, readable_failures, say, screen
+from pellucid.cli.training import show_metrics, train_and_save
+from pellucid.models.saving import load
+from pellucid.tables import TableError
+from pellucid.tables.recognition import KINDS
+
+app = typer.Typer(
+    help="Train multi-layer perceptrons on tables, use them and look inside.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file.")]
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pellucid file.")]
+HeaderOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first line of a CSV holds column names. Without names the columns are "
+        "column_1, column_2, …",
+        show_default="names expected, asked when it looks like data",
+    ),
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="pellucid")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"pellucid {version('pellucid')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("train")
+def train_command(
+    table: TableArgument,
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="File to save the model to.")],
+    task: Annotated[
+        TaskChoice, typer.Option(help="auto looks at the target: classes or a quantity.")
+    ] = "auto",
+    test: Annotated[
+        float,
+        typer.Option(min=0, max=0.9, help="Share of the rows to test on; 0 trains on all."),
+    ] = 0.2,
+    test_table: Annotated[
+        Path | None, typer.Option(help="Test on this file instead; TABLE is trained on whole.")
+    ] = None,
+    header: HeaderOption = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=KIND",
+            help=f"Take a column as {', '.join(KINDS)}. May be repeated.",
+        ),
+    ] = None,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
+    epochs: Annotated[int, typer.Option(min=1, help="Most epochs to train.")] = 100,
+    learning_rate: Annotated[float, typer.Option(min=1e-12, help="Of Adam.")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+) -> None:
+    """Train on a table, test on rows held out, and save the model.
+
+    Ctrl-C stops training. On a terminal you are then asked whether to save the model so far;
+    nothing is saved unasked, and the exit code is 130.
+    """
+    request = Request(table, target, task, test, test_table, header, seed)
+    kinds = _column_kinds(column)
+    options = {"learning_rate_init": learning_rate, "max_iter": epochs, "random_state": seed}
+    with readable_failures():
+        train_and_save(request, _hidden_sizes(hidden), kinds, options, out)
+
+
+@app.command()
+def evaluate(
+    model: ModelArgument,
+    table: TableArgument,
+    target: Annotated[
+        str | None, typer.Option(help="Column with the truth; the one trained on if not given.")
+    ] = None,
+    header: HeaderOption = None,
+) -> None:
+    """Compare a model's predictions with the truth in a table."""
+    with readable_failures():
+        fitted = load(model)
+        rows = read_model_table(table, fitted, header)
+        name = target or getattr(fitted, "target_name_", None)
+        if name is None:
+            raise TableError("The model does not know its target's name: give it with --target.")
+        truth = target_in(rows, name)
+        task = "classification" if hasattr(fitted, "predict_proba") else "regression"
+        X = inputs_for(fitted, rows, truth.name)
+        show_metrics(fitted, X, target_values(truth, task), f"{table.name}: {len(rows):,} rows")
+
+
+@app.command()
+def predict(
+    model: ModelArgument,
+    table: TableArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="File to write; standard output if not given."),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add the probability of each class.")
+    ] = False,
+    header: HeaderOption = None,
+) -> None:
+    """Predict the target for each row of a table, as CSV."""
+    with readable_failures():
+        fitted = load(model)
+        rows = read_model_table(table, fitted, header)
+        X = inputs_for(fitted, rows, None)
+        n_rows = write_predictions(fitted, X, out, probabilities)
+        if out is not None:
+            note(f"Wrote {n_rows:,} predictions to {out}.")
+
+
+@app.command()
+def describe(model: ModelArgument) -> None:
+    """Show a model: its layers with shapes and parameters, its columns, its training."""
+    with readable_failures():
+        describe_file(model, screen())
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+) -> None:
+    """Watch a network learn to read handwritten digits."""
+    from pellucid.cli.demo import run_demo
+
+    with readable_failures():
+        run_demo(screen(), seed)
+
+
+def _hidden_sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        sizes = (0,)
+    if any(size < 1 for size in sizes):
+        raise typer.BadParameter(
+            f"positive integers such as 128,64, got {text!r}", param_hint="--hidden"
+        )
+    return sizes
+
+
+def _column_kinds(options: list[str] | None) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    for option in options or []:
+        name, sign, kind = option.rpartition("=")
+        if not sign or kind not in KINDS:
+            raise typer.BadParameter(
+                f"NAME=KIND with a kind of {', '.join(KINDS)}; got {option!r}",
+                param_hint="--column",
+            )
+        kinds[name] = kind
+    return kinds

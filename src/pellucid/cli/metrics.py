@@ -1,0 +1,156 @@
+"""The numbers by which a person judges a model, with a guess without a model beside them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.table import Table as ScreenTable
+from sklearn import metrics
+
+from pellucid.tables import TableError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the table of metrics.
+
+    Attributes
+    ----------
+    name : str
+    model, baseline : float
+    is_share : bool
+        Shown in percent.
+    """
+
+    name: str
+    model: float
+    baseline: float
+    is_share: bool = False
+
+
+def classification_metrics(
+    labels: npt.NDArray[Any],
+    probabilities: npt.NDArray[np.float64],
+    classes: npt.NDArray[Any],
+    shares: npt.NDArray[np.float64],
+) -> list[Metric]:
+    """Compare a model with always telling the class that is most frequent in training.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,)
+        All of them among `classes`.
+    probabilities : ndarray of shape (n_rows, n_classes)
+    classes, shares : ndarray of shape (n_classes,)
+        Shares of the classes in training: the baseline's probabilities.
+    """
+    constant = np.broadcast_to(shares, probabilities.shape)
+    codes = np.searchsorted(classes, labels)
+    every_class = np.arange(len(classes))
+
+    def accuracy(p: npt.NDArray[Any]) -> float:
+        return float(np.mean(p.argmax(axis=1) == codes))
+
+    def balanced(p: npt.NDArray[Any]) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Classes that the test rows do not have.
+            return float(metrics.balanced_accuracy_score(codes, p.argmax(axis=1)))
+
+    def log_loss(p: npt.NDArray[Any]) -> float:
+        tiny = np.finfo(np.float64).eps
+        return float(-np.mean(np.log(np.clip(p[np.arange(len(codes)), codes], tiny, 1.0))))
+
+    scores = [("accuracy", accuracy, True), ("balanced accuracy", balanced, True)]
+    found = [Metric(n, f(probabilities), f(constant), is_share) for n, f, is_share in scores]
+    found.append(Metric("log loss", log_loss(probabilities), log_loss(constant)))
+    if len(every_class) == 2 and len(np.unique(codes)) == 2:
+        auc = float(metrics.roc_auc_score(codes, probabilities[:, 1]))
+        found.append(Metric("ROC AUC", auc, 0.5))
+    return found
+
+
+def regression_metrics(
+    targets: npt.NDArray[np.float64], predictions: npt.NDArray[np.float64], mean: float
+) -> list[Metric]:
+    """Compare a model with always telling the mean of the training targets."""
+    constant = np.full_like(predictions, mean)
+    scores = [
+        ("RMSE", metrics.root_mean_squared_error),
+        ("MAE", metrics.mean_absolute_error),
+    ]
+    if len(targets) > 1:
+        scores.append(("R²", metrics.r2_score))
+    return [
+        Metric(name, float(score(targets, predictions)), float(score(targets, constant)))
+        for name, score in scores
+    ]
+
+
+def metrics_table(found: list[Metric], title: str, baseline: str) -> ScreenTable:
+    """Lay the metrics out for the screen."""
+    table = ScreenTable(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column("model", justify="right")
+    table.add_column(baseline, justify="right")
+    for metric in found:
+        shown = [_shown(value, metric.is_share) for value in (metric.model, metric.baseline)]
+        table.add_row(metric.name, *shown)
+    return table
+
+
+def _shown(value: float, is_share: bool) -> str:
+    return f"{100 * value:.2f} %" if is_share else f"{value:,.4g}"
+
+
+def match_labels(
+    labels: npt.NDArray[Any], classes: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], str | None]:
+    """Find each label among the classes of a model.
+
+    Labels that differ from the classes only in a final full stop, blanks or upper and lower case
+    are taken as those classes, with a word about it.
+
+    Returns
+    -------
+    labels : ndarray
+        Elements of `classes`.
+    remark : str or None
+        What had to be bent to make them match.
+
+    Raises
+    ------
+    TableError
+        When some labels are not among the classes.
+    """
+    texts = np.array([_label_text(label) for label in labels.tolist()])
+    known = {_label_text(label): i for i, label in enumerate(classes.tolist())}
+    distinct = sorted(set(texts.tolist()))
+    bent = {text.rstrip(".").strip().casefold(): i for text, i in known.items()}
+    remark = None
+    if not set(distinct) <= set(known) and len(bent) == len(known):
+        candidates = {text: text.rstrip(".").strip().casefold() for text in distinct}
+        if all(candidate in bent for candidate in candidates.values()):
+            remark = f"Labels such as {distinct[0]!r} are taken as {_first(classes)!r} and so on."
+            known = {text: bent[candidate] for text, candidate in candidates.items()}
+    unknown = [text for text in distinct if text not in known]
+    if unknown:
+        shown = ", ".join(repr(_label_text(c)) for c in classes.tolist()[:10])
+        raise TableError(
+            f"The target has labels that the model does not know: "
+            f"{', '.join(map(repr, unknown[:5]))}. It knows: {shown}."
+        )
+    return classes[np.array([known[text] for text in texts.tolist()], dtype=np.intp)], remark
+
+
+def _first(classes: npt.NDArray[Any]) -> str:
+    return _label_text(classes.tolist()[0])
+
+
+def _label_text(label: Any) -> str:
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)

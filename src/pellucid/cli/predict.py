@@ -1,0 +1,73 @@
+"""Predictions as CSV."""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from pellucid.tables import TableError
+
+
+def write_predictions(model: Any, X: Any, path: Path | None, probabilities: bool) -> int:
+    """Write a line for each row: the prediction and, if asked, the probability of each class.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    X : what its predict takes
+    path : Path or None
+        None writes to standard output. A file is there in full or not at all.
+    probabilities : bool
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
+    header = ["prediction"]
+    if probabilities:
+        if not hasattr(model, "predict_proba"):
+            raise TableError("--probabilities needs a model that tells classes, not numbers.")
+        P = model.predict_proba(X)
+        header += [f"probability of {label}" for label in model.classes_]
+        predictions = model.classes_[P.argmax(axis=1)]
+        rows: Iterable[Any] = zip(
+            predictions.tolist(), *np.asarray(P, float).T.tolist(), strict=True
+        )
+        rows = [[label, *(f"{p:.6g}" for p in row)] for label, *row in rows]
+    else:
+        predictions = model.predict(X)
+        rows = predictions.reshape(len(predictions), -1).tolist()
+    if path is None:
+        _write(sys.stdout, header, rows)
+        sys.stdout.flush()
+    else:
+        _replace(path, header, rows)
+    return len(predictions)
+
+
+def _write(file: TextIO, header: list[str], rows: Iterable[Any]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+
+
+def _replace(path: Path, header: list[str], rows: Iterable[Any]) -> None:
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            _write(file, header, rows)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise TableError(f"{path} could not be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

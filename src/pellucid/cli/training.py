@@ -1,0 +1,148 @@
+"""Training with a live line, and what to do when it is interrupted."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from pellucid.cli.data import Request, read_material
+from pellucid.cli.describe import columns_table, network_table
+from pellucid.cli.metrics import (
+    Metric,
+    classification_metrics,
+    match_labels,
+    metrics_table,
+    regression_metrics,
+)
+from pellucid.cli.progress import TrainingProgress
+from pellucid.cli.screen import INTERRUPTED, note, say, screen
+from pellucid.models.saving import save
+from pellucid.models.tabular_classifier import TabularClassifier
+from pellucid.models.tabular_regressor import TabularRegressor
+from pellucid.tables import TableError
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a training went.
+
+    Attributes
+    ----------
+    seconds : float
+    interrupted : bool
+        By Ctrl-C, after at least one epoch: the model is usable.
+    """
+
+    seconds: float
+    interrupted: bool
+
+
+def train(model: Any, X: Any, y: Any, console: Console) -> Training:
+    """Fit a model with a live line; warnings become remarks below it."""
+    score_name = "accuracy" if hasattr(model, "predict_proba") else "R²"
+    progress = TrainingProgress(console, model.max_iter, score_name)
+    model._on_epoch = progress
+    try:
+        with warnings.catch_warnings(record=True) as caught, progress:
+            warnings.simplefilter("always")
+            model.fit(X, y)
+    finally:
+        del model._on_epoch
+    messages = [str(warning.message) for warning in caught]
+    interrupted = any("interrupted" in message for message in messages)
+    if interrupted and not model.loss_curve_:
+        raise KeyboardInterrupt
+    for message in messages:
+        if "interrupted" not in message:
+            note(message)
+    return Training(progress.seconds, interrupted)
+
+
+def train_and_save(
+    request: Request,
+    hidden_sizes: tuple[int, ...],
+    kinds: dict[str, str],
+    options: dict[str, Any],
+    out: Path,
+) -> None:
+    """Do the whole of `pellucid train`: read, recognize, train, test, save.
+
+    Parameters
+    ----------
+    request : Request
+    hidden_sizes : tuple of int
+    kinds : dict of str to str
+        Columns that the person knows better.
+    options : dict
+        Other parameters of the estimator.
+    out : Path
+    """
+    check_can_save(out)
+    material = read_material(request)
+    training, testing, console = material.training, material.testing, screen()
+    tested = "" if testing is None else f", {len(testing):,} to test on"
+    say(f"{request.path.name}: {len(training):,} rows to train on{tested}.")
+    say(f"Target {material.target!r}: {material.task} ({material.reason}).")
+    model_class = TabularClassifier if material.task == "classification" else TabularRegressor
+    model = model_class(hidden_sizes, columns=kinds or None, **options)
+    console.print(columns_table(model.recognize_columns(training.X)))
+    done = train(model, training.X, training.y, console)
+    model.target_name_ = material.target
+    say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
+    console.print(network_table(model.mlp_))
+    if testing is not None:
+        show_metrics(model, testing.X, testing.y, f"{len(testing):,} test rows")
+    if done.interrupted and not _wanted_after_interrupt(model, out):
+        note("Nothing was saved.")
+        raise typer.Exit(INTERRUPTED)
+    save(model, out)
+    say(f"Saved {out} ({out.stat().st_size / 1e6:.2f} MB).")
+    if done.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def check_can_save(path: Path) -> None:
+    """Fail before training rather than after it."""
+    if path.is_dir():
+        raise TableError(f"{path} is a directory. Give a file name such as model.pellucid.")
+    if not path.absolute().parent.is_dir():
+        raise TableError(f"{path}: the folder {path.parent} does not exist. Create it first.")
+
+
+def _wanted_after_interrupt(model: Any, path: Path) -> bool:
+    """After Ctrl-C: on a terminal ask whether to keep the model so far; elsewhere, do not."""
+    note(f"Interrupted after {model.n_iter_} epochs.")
+    return sys.stdin.isatty() and typer.confirm(f"Save the model so far to {path}?", err=True)
+
+
+def show_metrics(model: Any, X: Any, y: Any, title: str) -> None:
+    """Score a model on a table and print the result."""
+    found, baseline, remark = measure(model, X, y)
+    if remark is not None:
+        note(remark)
+    screen().print(metrics_table(found, title, baseline))
+
+
+def measure(model: Any, X: Any, y: Any) -> tuple[list[Metric], str, str | None]:
+    """Score a model on a table; return the metrics, the baseline's name and a remark.
+
+    The baseline is what a guess by the training rows alone would reach: the most frequent class
+    or the mean.
+    """
+    if hasattr(model, "predict_proba"):
+        labels, remark = match_labels(y, model.classes_)
+        shares = getattr(model, "class_shares_", None)
+        if shares is None:  # An MLPClassifier does not know them: those of these rows.
+            shares = np.array([(labels == label).mean() for label in model.classes_])
+        probabilities = model.predict_proba(X)
+        found = classification_metrics(labels, probabilities, model.classes_, shares)
+        return found, "most frequent class", remark
+    mean = float(getattr(model, "target_mean_", y.mean()))
+    return regression_metrics(y, model.predict(X), mean), "mean", None
