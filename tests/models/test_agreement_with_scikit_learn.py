@@ -25,7 +25,7 @@ SOLVERS = {
     "adaptive": {
         "solver": "sgd",
         "learning_rate": "adaptive",
-        "learning_rate_init": 0.1,
+        "learning_rate_init": 0.05,
         "tol": 0.05,
         "n_iter_no_change": 1,
     },

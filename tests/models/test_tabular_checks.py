@@ -1,0 +1,24 @@
+"""scikit-learn's own checks of the estimators that take raw tables."""
+
+import warnings
+
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pellucid.models import TabularClassifier, TabularRegressor
+from pellucid.tables import TableEncoder
+
+
+@parametrize_with_checks(
+    [
+        TabularClassifier(max_iter=60, learning_rate_init=0.01, random_state=0),
+        TabularRegressor(max_iter=60, learning_rate_init=0.01, random_state=0),
+        TableEncoder(),
+    ]
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scikit_learn_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
