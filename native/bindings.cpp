@@ -7,6 +7,7 @@
 #include <chrono>
 #include <optional>
 
+#include "product_rate.hpp"
 #include "random.hpp"
 #include "trainer.hpp"
 
@@ -368,6 +369,13 @@ void bind(nb::module_& module) {
           "weight_decay"_a = 0.0);
   bind_type<float>(module, "32");
   bind_type<double>(module, "64");
+  module.def(
+      "product_rate",
+      [](int n_threads, int n_rounds) {
+        const nb::gil_scoped_release released;
+        return product_rate<float>(n_threads, n_rounds);
+      },
+      "n_threads"_a, "n_rounds"_a);
   module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a);
 }
 

@@ -82,15 +82,17 @@ struct Quantile {
   }
 };
 
+// Half the deviance: exp(s) - y s + (y log y - y), which is 0 where exp(s) = y. Beyond a score of 60
+// the exponential goes on as its tangent, which keeps the loss finite.
 struct Poisson {
   template <class T>
   static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
-    // Half the deviance: exp(s) - y s + (y log y - y), which is 0 where exp(s) = y.
-    const Vector<T> mean = exponential<T>(s);
+    const Vector<T> limit = broadcast<T>(T(60));
+    const Vector<T> mean = exponential<T>(minimum<T>(s, limit));
     Vector<T> constant;
     for (int i = 0; i < kLanes<T>; ++i)
       constant[i] = y[i] > T(0) ? y[i] * std::log(y[i]) - y[i] : T(0);
-    value = mean - y * s + constant;
+    value = mean * (T(1) + maximum<T>(s - limit, Vector<T>{})) - y * s + constant;
     slope = mean - y;
   }
 };

@@ -168,8 +168,8 @@ CONTAINERS = {
     "reversed": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
     "read-only": lambda X: np.frombuffer(X.tobytes()).reshape(X.shape),
     "big-endian": lambda X: X.astype(">f8"),
-    "unaligned": lambda X: np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(X.dtype).reshape(
-        X.shape
+    "unaligned": lambda X: (
+        np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(X.dtype).reshape(X.shape)
     ),
     "csr": scipy.sparse.csr_matrix,
     "csr with wide indices": lambda X: _wide(scipy.sparse.csr_matrix(X)),

@@ -99,8 +99,8 @@ def test_an_epsilon_of_zero_leaves_parameters_without_gradient_alone():
 
 
 BAD_INPUT = {
-    "a row that is not there": (dict(order=np.array([500])), "names a row"),
-    "a negative row": (dict(order=np.array([-1])), "names a row"),
+    "a row that is not there": ({"order": np.array([500])}, "names a row"),
+    "a negative row": ({"order": np.array([-1])}, "names a row"),
 }
 
 

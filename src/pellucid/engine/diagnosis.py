@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from pellucid.engine.batch import Batch, gather
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData
-from pellucid.engine.reference import _diagnose, _gather
-from pellucid.nn.network import Network
+from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
+
+TOO_FAST = (
+    "the last updates were too large. Lower the learning rate, or standardize the columns of X "
+    "and, for regression, the targets."
+)
 
 
 def explain_non_finite(
@@ -19,6 +22,25 @@ def explain_non_finite(
 ) -> NonFiniteError:
     """Return the error for a step on `rows` at `parameters`, by doing its forward pass again."""
     with np.errstate(all="ignore"):
-        batch: Any = _gather(data, rows, parameters.flat.dtype)
-        layer, cause = _diagnose(network.forward(parameters, batch.X), batch)
+        batch = gather(data, rows, parameters.flat.dtype)
+        layer, cause = diagnose(network.forward(parameters, batch.X), batch)
     return NonFiniteError(epoch, step, layer, cause)
+
+
+def diagnose(trace: Trace, batch: Batch) -> tuple[int | None, str]:
+    """Return the layer of the first non-finite value, and what most likely made it."""
+    if not np.isfinite(batch.X).all():
+        return None, "X contains NaN, infinity or a value too large for the arithmetic."
+    if not np.isfinite(batch.targets).all():
+        return None, "the targets contain NaN, infinity or a value too large for the arithmetic."
+    for i, value in enumerate(trace.values[1:]):
+        if not np.isfinite(value).all():
+            return i, _large_or_fast(batch)
+    return None, f"the loss itself overflowed. {_large_or_fast(batch)}"
+
+
+def _large_or_fast(batch: Batch) -> str:
+    largest = float(np.abs(batch.X).max(initial=0.0))
+    if largest > 1e6:
+        return f"values in X are as large as {largest:.3g}. Standardize the columns of X."
+    return TOO_FAST

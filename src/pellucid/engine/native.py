@@ -314,7 +314,8 @@ def _useful_threads(parameters: Parameters, rows: int, plan: TrainingPlan) -> in
 
 def _table(X: Any) -> Any:
     """Return what the engine reads rows from: the array, or the three arrays of a CSR matrix."""
-    if not scipy.sparse.issparse(X):
+    is_sparse: bool = scipy.sparse.issparse(X)
+    if not is_sparse:
         return _native_numbers(X)
     if X.format != "csr":
         raise TypeError(f"sparse X must be CSR, got {X.format!r}; call X.tocsr() first")
@@ -332,9 +333,9 @@ def _targets(targets: np.ndarray[Any, Any]) -> Any:
     return _native_numbers(targets)
 
 
-def _native_numbers(array: Any) -> np.ndarray[Any, Any]:
+def _native_numbers(source: Any) -> np.ndarray[Any, Any]:
     """Return the array itself; a copy only where its numbers are not in the machine's format."""
-    array = np.asarray(array)
+    array: np.ndarray[Any, Any] = np.asarray(source)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"the engine reads real numbers, got an array of dtype {array.dtype}")
     if array.dtype.itemsize > 8:

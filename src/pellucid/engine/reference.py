@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
+from pellucid.engine.batch import dense, gather
+from pellucid.engine.diagnosis import TOO_FAST, diagnose
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
-from pellucid.nn.network import Gradients, Network, Trace
+from pellucid.nn.network import Gradients, Network
 from pellucid.nn.optimizers import OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, permutation
 
 _CHUNK_ROWS = 4096
 """Rows computed at a time outside training, which bounds the memory whatever the table."""
-
-
-@dataclass(frozen=True)
-class _Batch:
-    X: np.ndarray[Any, Any]
-    targets: np.ndarray[Any, Any]
-    sample_weight: np.ndarray[Any, Any] | None
 
 
 class ReferenceTrainer:
@@ -137,13 +130,13 @@ class ReferenceTrainer:
     ) -> tuple[float, np.ndarray[Any, Any]]:
         """Return the objective of one batch at θ and its gradient (size,)."""
         parameters = Parameters(theta, self.parameters.layout)
-        batch = _gather(self.data, rows, theta.dtype)
+        batch = gather(self.data, rows, theta.dtype)
         trace = self.network.forward(parameters, batch.X)
         loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
         objective = loss + _penalty(parameters, scale)
         if not np.isfinite(objective):
-            layer, cause = _diagnose(trace, batch)
+            layer, cause = diagnose(trace, batch)
             raise NonFiniteError(self._state.epoch, step, layer, cause)
         gradients = self.network.backward(parameters, trace, batch.targets, batch.sample_weight)
         return objective, _with_penalty(gradients, parameters, scale).flat
@@ -153,7 +146,7 @@ class ReferenceTrainer:
             return
         parameters = Parameters(theta, self.parameters.layout)
         bad = next(name for name in parameters.names() if not np.isfinite(parameters[name]).all())
-        raise NonFiniteError(self._state.epoch, step, int(bad.split(".")[0]), _TOO_FAST)
+        raise NonFiniteError(self._state.epoch, step, int(bad.split(".")[0]), TOO_FAST)
 
 
 def predict_scores(
@@ -169,7 +162,7 @@ def predict_scores(
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, n, _CHUNK_ROWS):
             rows = slice(first, first + _CHUNK_ROWS)
-            scores[rows] = network.forward(parameters, _dense(X[rows], dtype)).scores
+            scores[rows] = network.forward(parameters, dense(X[rows], dtype)).scores
     return scores
 
 
@@ -190,7 +183,7 @@ def loss_and_gradient(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for first in range(0, n, _CHUNK_ROWS):
             rows = np.arange(first, min(first + _CHUNK_ROWS, n))
-            batch = _gather(data, rows, parameters.flat.dtype)
+            batch = gather(data, rows, parameters.flat.dtype)
             trace = network.forward(parameters, batch.X)
             share = len(rows) / n
             loss += share * network.loss_value(trace, batch.targets, batch.sample_weight)
@@ -223,45 +216,6 @@ def _with_penalty(gradients: Gradients, parameters: Parameters, scale: float) ->
     return Parameters.pack(total.layout, pieces)
 
 
-def _gather(data: TrainingData, rows: Ints, dtype: np.dtype[Any]) -> _Batch:
-    """Return the rows of one batch, dense and in the precision of the arithmetic."""
-    targets = data.targets[rows]
-    if targets.ndim == 2:
-        targets = targets.astype(dtype, copy=False)
-    weight = None if data.sample_weight is None else data.sample_weight[rows]
-    return _Batch(_dense(data.X[rows], dtype), targets, weight)
-
-
-def _dense(X: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    is_sparse: bool = scipy.sparse.issparse(X)
-    return np.asarray(X.toarray() if is_sparse else X, dtype=dtype)
-
-
 def _check_fan_in(network: Network, parameters: Parameters, X: Any) -> None:
     if X.ndim != 2 or network.layout(X.shape[1]) != parameters.layout:
         raise ValueError(f"X of shape {X.shape} does not fit {parameters!r}")
-
-
-_TOO_FAST = (
-    "the last updates were too large. Lower the learning rate, or standardize the columns of X "
-    "and, for regression, the targets."
-)
-
-
-def _diagnose(trace: Trace, batch: _Batch) -> tuple[int | None, str]:
-    """Return the layer of the first non-finite value, and what most likely made it."""
-    if not np.isfinite(batch.X).all():
-        return None, "X contains NaN, infinity or a value too large for the arithmetic."
-    if not np.isfinite(batch.targets).all():
-        return None, "the targets contain NaN, infinity or a value too large for the arithmetic."
-    for i, value in enumerate(trace.values[1:]):
-        if not np.isfinite(value).all():
-            return i, _large_or_fast(batch)
-    return None, f"the loss itself overflowed. {_large_or_fast(batch)}"
-
-
-def _large_or_fast(batch: _Batch) -> str:
-    largest = float(np.abs(batch.X).max(initial=0.0))
-    if largest > 1e6:
-        return f"values in X are as large as {largest:.3g}. Standardize the columns of X."
-    return _TOO_FAST
