@@ -35,7 +35,7 @@ def test_one_buffer_holds_them_all(fitted):
 
 def test_writing_into_a_view_changes_predictions(fitted):
     before = _output(fitted)
-    fitted.coefs_[-1][0] *= 2.0
+    fitted.coefs_[-1][...] *= 2.0
     assert not np.allclose(_output(fitted), before)
 
 

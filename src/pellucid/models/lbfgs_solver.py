@@ -18,6 +18,10 @@ from pellucid.models.inputs import checked_weights
 from pellucid.models.task import Task
 from pellucid.nn.parameters import Parameters
 
+DEFAULT_TOL = 1e-4
+DEFAULT_SMALLEST_DECREASE = 1e7 * float(np.finfo(np.float64).eps)
+FLOOR_OF_SMALLEST_DECREASE = 64 * float(np.finfo(np.float64).eps)
+
 
 @dataclass
 class LbfgsRun:
@@ -66,10 +70,11 @@ class LbfgsRun:
                     "maxfun": options["max_fun"],
                     "maxiter": options["max_iter"],
                     "gtol": options["tol"],
+                    "ftol": _smallest_decrease(options["tol"]),
                 },
             )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
             self.task.parameters.flat[:] = self._last_good
             return
         self._finish(result)
@@ -100,7 +105,7 @@ class LbfgsRun:
         self.task.parameters.flat[:] = result.x
         self.loss, self.n_iterations = float(result.fun), n_iterations
         if result.status != 0:
-            warnings.warn(self._not_converged(result), ConvergenceWarning, stacklevel=2)
+            warnings.warn(self._not_converged(result), ConvergenceWarning, stacklevel=7)
 
     def _not_converged(self, result: scipy.optimize.OptimizeResult) -> str:
         options = self.task.options
@@ -111,3 +116,13 @@ class LbfgsRun:
             "or bring the columns of X to a similar scale, for example with "
             "sklearn.preprocessing.StandardScaler."
         )
+
+
+def _smallest_decrease(tol: float) -> float:
+    """Return the relative decrease of the objective at which to stop.
+
+    SciPy's default, and so scikit-learn's, for the default `tol`; but it would hide a smaller
+    `tol` on ill-conditioned tables, so it shrinks with it, down to that of `LogisticRegression`.
+    """
+    asked = DEFAULT_SMALLEST_DECREASE * min(1.0, tol / DEFAULT_TOL)
+    return max(FLOOR_OF_SMALLEST_DECREASE, asked)

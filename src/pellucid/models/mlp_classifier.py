@@ -62,7 +62,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         For the first weights, the rows held out and the row orders.
     tol : float, default=1e-4
         An epoch that improves on the best loss or score by less counts as no improvement. For
-        'lbfgs', the largest element of the gradient at which it stops.
+        'lbfgs', the largest element of the gradient at which it stops; below 1e-4 it also asks for
+        a smaller relative decrease of the loss than SciPy's default before giving up.
     verbose : bool or int, default=False
         Whether to print each epoch.
     warm_start : bool, default=False
@@ -135,7 +136,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
     Examples
     --------
-    >>> from pellucid import MLPClassifier
+    >>> from pellucid.models import MLPClassifier
     >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["no", "yes", "yes", "no"]
     >>> model = MLPClassifier((8,), "tanh", solver="lbfgs", random_state=0).fit(X, y)
     >>> model.predict(X).tolist()

@@ -58,7 +58,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         For the first weights, the rows held out and the row orders.
     tol : float, default=1e-4
         An epoch that improves on the best loss or score by less counts as no improvement. For
-        'lbfgs', the largest element of the gradient at which it stops.
+        'lbfgs', the largest element of the gradient at which it stops; below 1e-4 it also asks for
+        a smaller relative decrease of the loss than SciPy's default before giving up.
     verbose : bool or int, default=False
         Whether to print each epoch.
     warm_start : bool, default=False
@@ -133,7 +134,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     Examples
     --------
     >>> import numpy as np
-    >>> from pellucid import MLPRegressor
+    >>> from pellucid.models import MLPRegressor
     >>> X = np.linspace(-1.0, 1.0, 50).reshape(-1, 1)
     >>> y = X[:, 0] ** 2
     >>> model = MLPRegressor(hidden_layer_sizes=(20,), activation="tanh", solver="lbfgs",

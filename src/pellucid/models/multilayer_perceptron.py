@@ -271,21 +271,21 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _warn(self, outcome: Outcome, incremental: bool) -> None:
         if outcome is Outcome.INTERRUPTED:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         elif outcome is Outcome.DIVERGED:
             warnings.warn(
                 f"Training diverged in iteration {self.n_iter_}; the weights with the best "
                 "validation score are kept. Scale the columns of X and y, or lower "
                 "learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
         elif outcome is Outcome.MAX_EPOCHS and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
     def _attach(self, parameters: Parameters) -> None:

@@ -154,7 +154,7 @@ def batch_size_of(batch_size: Any, n_train: int) -> int:
         warnings.warn(
             f"Got `batch_size` {batch_size}, larger than the {n_train} rows trained on. It is "
             "going to be clipped; pass a smaller one, or 'auto'.",
-            stacklevel=2,
+            stacklevel=8,
         )
     return int(min(batch_size, n_train))
 

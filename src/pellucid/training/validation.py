@@ -102,10 +102,12 @@ class HeldOut:
 
     def __call__(self) -> float:
         """Return the score of the model as it is now; NaN where its predictions are not finite."""
-        predictions = np.concatenate([self.predict(self.X[rows]) for rows in self._chunks()])
-        if not np.isfinite(predictions).all():
-            return float("nan")
-        return float(self.score(predictions))
+        # On the way to divergence predictions become huge before they become infinite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            predictions = np.concatenate([self.predict(self.X[rows]) for rows in self._chunks()])
+            if not np.isfinite(predictions).all():
+                return float("nan")
+            return float(self.score(predictions))
 
     def _chunks(self) -> list[Rows]:
         n_chunk = max(1, CHUNK_BYTES // (self.X.dtype.itemsize * self.X.shape[1]))

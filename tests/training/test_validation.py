@@ -1,0 +1,72 @@
+"""The rows held out are those of `train_test_split`; they are scored a few at a time."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from pellucid.training import HeldOut, hold_out
+from pellucid.training import validation as module
+
+
+@given(
+    st.integers(2, 60), st.integers(2, 60), st.sampled_from([0.1, 0.25, 0.5]), st.integers(0, 99)
+)
+def test_rows_are_those_of_train_test_split(n_false, n_true, fraction, seed):
+    n = n_false + n_true
+    groups = np.random.RandomState(seed).permutation(np.arange(n) < n_true)
+    for stratify in (None, groups):
+        if fraction * n <= 2:
+            continue
+        expected = train_test_split(
+            np.arange(n),
+            test_size=fraction,
+            random_state=np.random.RandomState(seed),
+            stratify=stratify,
+        )
+        actual = hold_out(n, fraction, np.random.RandomState(seed), stratify)
+        np.testing.assert_array_equal(actual[0], expected[0])
+        np.testing.assert_array_equal(actual[1], expected[1])
+
+
+@pytest.mark.parametrize(
+    ("n", "fraction", "message"),
+    [
+        (2, 0.1, "The validation set is too small. Increase 'validation_fraction'"),
+        (100, 0.0, "The validation set is too small"),
+        (4, 0.999, "The training set is too small. Decrease 'validation_fraction'"),
+    ],
+)
+def test_too_few_rows(n, fraction, message):
+    with pytest.raises(ValueError, match=message):
+        hold_out(n, fraction, np.random.RandomState(0))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_predicts_in_chunks(monkeypatch, sparse):
+    monkeypatch.setattr(module, "CHUNK_BYTES", 3 * 8 * 2)  # three rows of two columns
+    X = np.arange(20.0).reshape(10, 2)
+    table = scipy.sparse.csr_array(X) if sparse else X
+    sizes = []
+
+    def predict(chunk):
+        sizes.append(chunk.shape[0])
+        return np.asarray(chunk.sum(axis=1)).reshape(-1, 1)
+
+    rows = np.array([9, 1, 4, 7, 0])
+    held_out = HeldOut(table, rows, predict, lambda predictions: predictions[:, 0].tolist()[0])
+    assert held_out() == X[9].sum()
+    assert sizes == [3, 2]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_predictions_that_are_not_finite_score_nan(bad):
+    held_out = HeldOut(
+        np.zeros((4, 1)),
+        np.arange(4),
+        lambda chunk: np.full((len(chunk), 1), bad),
+        lambda predictions: pytest.fail("must not be scored"),
+    )
+    assert np.isnan(held_out())
