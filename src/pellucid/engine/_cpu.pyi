@@ -1,0 +1,3 @@
+"""What this processor can do."""
+
+def supported() -> list[str]: ...
