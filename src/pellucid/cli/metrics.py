@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +22,14 @@ class Metric:
     ----------
     name : str
     model, baseline : float
-    is_share : bool
-        Shown in percent.
+    unit : {"percent", "plain", "target"}
+        How it is shown; "target" is a quantity in the target's own unit.
     """
 
     name: str
     model: float
     baseline: float
-    is_share: bool = False
+    unit: Literal["percent", "plain", "target"] = "plain"
 
 
 def classification_metrics(
@@ -64,8 +64,10 @@ def classification_metrics(
         tiny = np.finfo(np.float64).eps
         return float(-np.mean(np.log(np.clip(p[np.arange(len(codes)), codes], tiny, 1.0))))
 
-    scores = [("accuracy", accuracy, True), ("balanced accuracy", balanced, True)]
-    found = [Metric(n, f(probabilities), f(constant), is_share) for n, f, is_share in scores]
+    found = [
+        Metric("accuracy", accuracy(probabilities), accuracy(constant), "percent"),
+        Metric("balanced accuracy", balanced(probabilities), balanced(constant), "percent"),
+    ]
     found.append(Metric("log loss", log_loss(probabilities), log_loss(constant)))
     if len(every_class) == 2 and len(np.unique(codes)) == 2:
         auc = float(metrics.roc_auc_score(codes, probabilities[:, 1]))
@@ -78,16 +80,18 @@ def regression_metrics(
 ) -> list[Metric]:
     """Compare a model with always telling the mean of the training targets."""
     constant = np.full_like(predictions, mean)
-    scores = [
-        ("RMSE", metrics.root_mean_squared_error),
-        ("MAE", metrics.mean_absolute_error),
+    rmse, mae, r2 = (
+        metrics.root_mean_squared_error,
+        metrics.mean_absolute_error,
+        metrics.r2_score,
+    )
+    found = [
+        Metric("RMSE", rmse(targets, predictions), rmse(targets, constant), "target"),
+        Metric("MAE", mae(targets, predictions), mae(targets, constant), "target"),
     ]
     if len(targets) > 1:
-        scores.append(("R²", metrics.r2_score))
-    return [
-        Metric(name, float(score(targets, predictions)), float(score(targets, constant)))
-        for name, score in scores
-    ]
+        found.append(Metric("R²", r2(targets, predictions), r2(targets, constant)))
+    return found
 
 
 def metrics_table(found: list[Metric], title: str, baseline: str) -> ScreenTable:
@@ -97,13 +101,17 @@ def metrics_table(found: list[Metric], title: str, baseline: str) -> ScreenTable
     table.add_column("model", justify="right")
     table.add_column(baseline, justify="right")
     for metric in found:
-        shown = [_shown(value, metric.is_share) for value in (metric.model, metric.baseline)]
+        shown = [_shown(value, metric.unit) for value in (metric.model, metric.baseline)]
         table.add_row(metric.name, *shown)
     return table
 
 
-def _shown(value: float, is_share: bool) -> str:
-    return f"{100 * value:.2f} %" if is_share else f"{value:,.4g}"
+def _shown(value: float, unit: str) -> str:
+    if unit == "percent":
+        return f"{100 * value:.2f} %"
+    if unit == "plain":
+        return f"{value:.4f}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:,.4g}"
 
 
 def match_labels(

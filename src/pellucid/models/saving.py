@@ -131,7 +131,11 @@ def restore(
     estimator_class: Any, params: dict[str, Any], state: dict[str, Any], arrays: Arrays
 ) -> Any:
     """Build a fitted estimator from its parameters, state and arrays."""
-    return estimator_class._from_state(state, arrays).set_params(**params_from_json(params))
+    estimator = estimator_class._from_state(state, arrays)
+    estimator.set_params(**params_from_json(params))
+    if hasattr(estimator, "_parameter_constraints"):
+        estimator._validate_params()
+    return estimator
 
 
 def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:

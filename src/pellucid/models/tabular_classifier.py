@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from pellucid.models.mlp_classifier import MLPClassifier
@@ -92,7 +92,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         """
         encoder, inputs = self._encode_to_fit(X)
         if y is None:
-            raise ValueError("TabularClassifier requires y to be passed, but y is None.")
+            raise ValueError("requires y to be passed, but the target y is None: pass the labels.")
         labels = checked_labels(y)
         check_consistent_length(inputs, labels)
         mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
@@ -143,6 +143,7 @@ def checked_labels(y: Any) -> npt.NDArray[Any]:
         When labels are missing, continuous, or of types that cannot be sorted together.
     """
     labels: npt.NDArray[Any] = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
     if labels.dtype.kind == "O":
         missing = np.fromiter(map(is_missing, labels), np.bool_, len(labels))
         if missing.any():

@@ -90,7 +90,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         """
         encoder, inputs = self._encode_to_fit(X)
         if y is None:
-            raise ValueError("TabularRegressor requires y to be passed, but y is None.")
+            raise ValueError("requires y to be passed, but the target y is None: pass numbers.")
         targets = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
         targets = np.asarray(targets, dtype=np.float64)
         check_consistent_length(inputs, targets)
@@ -103,7 +103,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
         """Return a prediction for each row, shape (n_rows,) or (n_rows, n_outputs) as y was."""
-        outputs = self.mlp_.predict(self._encode(X)).astype(np.float64)
+        inputs = self._encode(X)
+        outputs = self.mlp_.predict(inputs).astype(np.float64)
         predictions: npt.NDArray[np.float64] = self.target_mean_ + self.target_scale_ * outputs
         return predictions
 

@@ -65,7 +65,8 @@ def write_model_file(
 
     text = json.dumps({**header, "format_version": FORMAT_VERSION}, separators=(",", ":"))
     plain = {name: _storable(name, array) for name, array in arrays.items()}
-    metadata = {"pellucid": text, "sha256": _checksum(text, plain)}
+    # One entry, because safetensors writes several in no fixed order.
+    metadata = {"pellucid": f"{_checksum(text, plain)} {text}"}
     _replace_file(Path(path), save(plain, metadata))
 
 
@@ -90,8 +91,8 @@ def read_model_file(path: str | Path) -> tuple[dict[str, Any], Arrays]:
 
     path = Path(path)
     data, metadata = _read_checked(path)
-    text = metadata.get("pellucid")
-    if not isinstance(text, str):
+    checksum, _, text = str(metadata.get("pellucid", "")).partition(" ")
+    if not checksum:
         raise ModelFileError(f"{path} is a safetensors file but not a Pellucid model.")
     header = _parse_json(text, path)
     _check_version(header.get("format_version"), path)
@@ -99,7 +100,7 @@ def read_model_file(path: str | Path) -> tuple[dict[str, Any], Arrays]:
         arrays = {name: np.array(array) for name, array in load(data).items()}
     except (SafetensorError, KeyError, ValueError, TypeError, OverflowError) as error:
         raise ModelFileError(f"{path} is damaged: its arrays cannot be read ({error}).") from error
-    if metadata.get("sha256") != _checksum(text, arrays):
+    if checksum != _checksum(text, arrays):
         raise ModelFileError(
             f"{path} is damaged or was changed after it was saved: its contents do not match "
             "their checksum. Save the model again or fetch another copy."

@@ -182,7 +182,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not encodings:
             reasons = "; ".join(f"{column.name}: {column.reason}" for column in recognized[:10])
             raise TableError(
-                f"No column of the {len(table)} row(s) is left to learn from ({reasons}). "
+                f"No column is left to learn from in {len(table)} sample(s): {reasons}. "
                 "Add informative columns or rows, or say columns={'name': 'numeric'}."
             )
         self.recognized_ = recognized

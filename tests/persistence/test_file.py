@@ -1,0 +1,277 @@
+import json
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pellucid.persistence import ModelFileError, read_model_file, write_model_file
+
+HEADER = {"estimator": "Some", "params": {"alpha": 0.1, "sizes": [3, 4]}, "state": {"π": "ü"}}
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        "0.W": rng.normal(size=(5, 3)),
+        "0.b": rng.normal(size=3).astype(np.float32),
+        "empty": np.zeros((0, 4)),
+        "scalar": np.array(7, dtype=np.int64),
+        "flags": np.array([True, False]),
+    }
+
+
+@pytest.fixture
+def path(tmp_path, arrays):
+    write_model_file(tmp_path / "m.pellucid", HEADER, arrays)
+    return tmp_path / "m.pellucid"
+
+
+def assert_same(arrays, others):
+    assert set(arrays) == set(others)
+    for name, array in arrays.items():
+        assert array.dtype == others[name].dtype
+        assert array.shape == others[name].shape
+        assert array.tobytes() == others[name].tobytes()
+
+
+def test_round_trip(path, arrays):
+    header, read = read_model_file(path)
+    assert header == {**HEADER, "format_version": 1}
+    assert_same(arrays, read)
+    assert all(array.flags.writeable for array in read.values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        hnp.arrays(
+            st.sampled_from(["f4", "f8", "i8", "u1", "?"]), hnp.array_shapes(min_dims=0, min_side=0)
+        ),
+        max_size=4,
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=8,
+    ),
+)
+def test_any_content_round_trips(tmp_path_factory, arrays, state):
+    arrays.pop("__metadata__", None)
+    path = tmp_path_factory.mktemp("any") / "m.pellucid"
+    write_model_file(path, {"state": state}, arrays)
+    header, read = read_model_file(path)
+    assert header["state"] == state
+    assert_same(arrays, read)
+
+
+def test_order_of_bytes_and_of_elements_does_not_matter(tmp_path):
+    W = np.arange(6.0).reshape(2, 3)
+    write_model_file(tmp_path / "m", {}, {"big": W.astype(">f8"), "fortran": np.asfortranarray(W)})
+    _, read = read_model_file(tmp_path / "m")
+    np.testing.assert_array_equal(read["big"], W)
+    np.testing.assert_array_equal(read["fortran"], W)
+
+
+def test_arrays_of_objects_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="'x' must hold numbers or booleans"):
+        write_model_file(tmp_path / "m", {}, {"x": np.array([object()])})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_thousand_random_mutations(path, arrays):
+    original = path.read_bytes()
+    rng = np.random.default_rng(1)
+    n_refused = 0
+    for _ in range(2000):
+        path.write_bytes(mutated(original, rng))
+        try:
+            header, read = read_model_file(path)
+        except ModelFileError:
+            n_refused += 1
+        else:
+            assert header == {**HEADER, "format_version": 1}
+            assert_same(arrays, read)
+    assert n_refused > 1900
+
+
+def mutated(data, rng):
+    data = bytearray(data)
+    position = int(rng.integers(len(data)))
+    kind = rng.integers(6)
+    if kind == 0:
+        data[position] ^= 1 << int(rng.integers(8))
+    elif kind == 1:
+        data[position] = int(rng.integers(256))
+    elif kind == 2:
+        del data[position:]
+    elif kind == 3:
+        del data[position : position + int(rng.integers(1, 9))]
+    elif kind == 4:
+        data[position:position] = rng.bytes(int(rng.integers(1, 9)))
+    else:
+        data[int(rng.integers(8))] = int(rng.integers(256))
+    return bytes(data)
+
+
+def forged(metadata, entries=(), data=b""):
+    header = json.dumps({"__metadata__": metadata, **dict(entries)}).encode()
+    return len(header).to_bytes(8, "little") + header + data
+
+
+def signed(text):
+    return {"pellucid": f"{sha256(text.encode()).hexdigest()} {text}"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "only 0 bytes"),
+        (b"1234567", "only 7 bytes"),
+        (b"a,b\n1,2\n3,4\n" * 100, "not a Pellucid model"),
+        (b"\x80\x04\x95" + b"x" * 100, "not a Pellucid model"),
+        ((2**63).to_bytes(8, "little") + b"{}", "not a Pellucid model"),
+        ((50_000_000).to_bytes(8, "little") + b"{" + b" " * 100, "truncated"),
+        ((10).to_bytes(8, "little") + b"{not json}", "not JSON"),
+        ((20_000).to_bytes(8, "little") + b'{"a":' + b"[" * 19_995, "not JSON"),
+        (forged({"format": "pt"}), "safetensors file but not a Pellucid model"),
+        (forged(signed("[]")), "not a JSON object"),
+        (forged(signed("{")), "not JSON"),
+        (forged(signed('{"format_version":2}')), "newer Pellucid .*pip install --upgrade"),
+        (forged(signed('{"format_version":"1"}')), "not a format version"),
+        (forged(signed("{}")), "not a format version"),
+        (forged({"pellucid": '0 {"format_version":1}'}), "checksum"),
+        (
+            forged(
+                signed('{"format_version":1}'),
+                {"W": {"dtype": "F64", "shape": [10**9, 10**9], "data_offsets": [0, 8]}},
+                b"x" * 8,
+            ),
+            "arrays cannot be read",
+        ),
+        (
+            forged(
+                signed('{"format_version":1}'),
+                {"W": {"dtype": "F64", "shape": [1], "data_offsets": [0, 2**60]}},
+                b"x" * 8,
+            ),
+            "arrays cannot be read",
+        ),
+        (
+            forged(
+                signed('{"format_version":1}'),
+                {"W": {"dtype": "PICKLE", "shape": [1], "data_offsets": [0, 8]}},
+                b"x" * 8,
+            ),
+            "arrays cannot be read",
+        ),
+    ],
+)
+def test_hostile_and_foreign_files(tmp_path, content, message):
+    path = tmp_path / "m.pellucid"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=message):
+        read_model_file(path)
+
+
+def test_every_truncation(path):
+    data = path.read_bytes()
+    for length in range(0, len(data), 7):
+        path.write_bytes(data[:length])
+        with pytest.raises(ModelFileError):
+            read_model_file(path)
+
+
+def test_missing_file_and_directory(tmp_path):
+    with pytest.raises(ModelFileError, match="no such file"):
+        read_model_file(tmp_path / "absent")
+    with pytest.raises(ModelFileError, match="is a directory"):
+        read_model_file(tmp_path)
+    with pytest.raises(ModelFileError, match="is a directory"):
+        write_model_file(tmp_path, {}, {})
+    with pytest.raises(ModelFileError, match="does not exist"):
+        write_model_file(tmp_path / "nowhere" / "m", {}, {})
+    with pytest.raises(ModelFileError, match="not a regular file"):
+        write_model_file(os.devnull, {}, {})
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_a_failure_at_any_step_leaves_the_old_file(path, arrays, monkeypatch, step):
+    before = path.read_bytes()
+
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    if step == "write":
+        monkeypatch.setattr(Path, "open", fail)
+    else:
+        monkeypatch.setattr(os, step, fail)
+    with pytest.raises(ModelFileError, match="No space left on device"):
+        write_model_file(path, {"new": 1}, arrays)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name], "nothing half written"
+
+
+def test_a_disk_that_fills_up_while_writing(path):
+    """A limit on the size of files stops the write in the middle, as a full disk does."""
+    before = path.read_bytes()
+    script = f"""
+        import resource, numpy as np
+        from pellucid.persistence import ModelFileError, write_model_file
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+        try:
+            write_model_file({str(path)!r}, {{}}, {{"W": np.zeros(100_000)}})
+        except ModelFileError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert "could not be written" in done.stdout
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_permissions_follow_the_umask_and_links_are_followed(tmp_path):
+    old = os.umask(0o027)
+    try:
+        write_model_file(tmp_path / "m", {}, {})
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "m").stat().st_mode) == 0o640
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    write_model_file(tmp_path / "link", {"new": 1}, {})
+    assert (tmp_path / "link").is_symlink()
+    assert read_model_file(tmp_path / "m")[0]["new"] == 1
+
+
+def test_nothing_larger_than_the_file_is_allocated(tmp_path):
+    """A small file that claims to be huge must be refused in little memory."""
+    path = tmp_path / "m.pellucid"
+    path.write_bytes((99_999_999).to_bytes(8, "little") + b"{" + b" " * 1000)
+    script = f"""
+        import resource
+        import safetensors.numpy
+        from pellucid.persistence import ModelFileError, read_model_file
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            read_model_file({str(path)!r})
+        except ModelFileError:
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(done.stdout) * unit < 4 * 2**20

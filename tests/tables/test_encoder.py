@@ -1,0 +1,263 @@
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pellucid.tables import TableEncoder, TableError, as_table
+
+
+@pytest.fixture
+def people():
+    return pd.DataFrame(
+        {
+            "age": [20.0, None, 40.0, 30.0],
+            "city": ["Rome", "Oslo", None, "Rome"],
+            "member": [True, False, True, True],
+        }
+    )
+
+
+def test_numbers_are_standardized_and_missing_ones_marked(people):
+    encoder = TableEncoder()
+    out = encoder.fit_transform(people)
+    names = encoder.get_feature_names_out().tolist()
+    assert names == ["age", "age_missing", "city_Oslo", "city_Rome", "city_(missing)", "member"]
+    present = out[[0, 2, 3], 0].astype(float)
+    assert present.mean() == pytest.approx(0, abs=1e-7)
+    assert present.std() == pytest.approx(1, abs=1e-6)
+    assert out[1, :2].tolist() == [0.0, 1.0]
+    assert out[2, 2:5].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_output_is_float32_in_c_order(people):
+    out = TableEncoder().fit(people).transform(people)
+    assert out.dtype == np.float32
+    assert out.flags.c_contiguous
+
+
+def test_rare_and_unseen_categories_share_a_slot():
+    train = pd.DataFrame({"kind": ["a"] * 100 + ["b"] * 96 + ["c"] * 4})
+    encoder = TableEncoder(min_count=5).fit(train)
+    assert encoder.get_feature_names_out().tolist() == ["kind_a", "kind_b", "kind_(rare)"]
+    out = encoder.transform(pd.DataFrame({"kind": ["a", "c", "never seen", None]}))
+    assert out.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
+
+
+def test_unseen_category_without_rare_ones_is_all_zeros():
+    encoder = TableEncoder().fit(pd.DataFrame({"kind": ["a", "b"] * 100}))
+    assert encoder.transform(pd.DataFrame({"kind": ["z"]})).tolist() == [[0, 0]]
+
+
+def test_at_most_max_categories():
+    train = pd.DataFrame({"kind": [f"k{i % 30}" for i in range(3000)]})
+    encoder = TableEncoder(max_categories=10).fit(train)
+    assert len(encoder.get_feature_names_out()) == 11
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [1e30, -1e30, 0.0, 1.0],
+        [np.inf, -np.inf, 0.0, 1.0],
+        [1.7e308, -1.7e308, 0.0, 1.0],
+        [5e-324, 0.0, 0.0, 1e-320],
+        [np.nan, np.inf, np.nan, 1.0],
+        [1e16, 1e16 + 2, 1e16, 1e16 + 2],
+    ],
+)
+def test_wide_numbers_give_finite_inputs(column):
+    table = pd.DataFrame({"x": column, "y": [1.0, 2.0, 3.0, 4.0]})
+    encoder = TableEncoder(n_pieces=4).fit(table)
+    assert np.isfinite(encoder.transform(table)).all()
+    extreme = pd.DataFrame({"x": [np.inf, -1e300, np.nan], "y": [1e300, np.nan, -np.inf]})
+    assert np.isfinite(encoder.transform(extreme)).all()
+
+
+def test_one_accident_does_not_flatten_the_others():
+    x = np.random.default_rng(0).normal(size=1000)
+    x[7] = 1e30
+    out = TableEncoder().fit_transform(x.reshape(-1, 1))
+    assert out[:7].std() > 0.01
+    assert np.isfinite(out).all()
+
+
+def test_pieces_divide_the_range():
+    x = np.arange(1000.0) ** 2
+    encoder = TableEncoder(n_pieces=4)
+    out = encoder.fit_transform(x.reshape(-1, 1))
+    pieces = out[:, 1:]
+    edges = np.array(encoder.encodings_["x0"].edges)
+    np.testing.assert_allclose(edges[0] + pieces @ np.diff(edges), x, atol=1, rtol=1e-5)
+    assert ((pieces[:, :-1] == 1) | (pieces[:, 1:] == 0)).all(), "a piece fills before the next"
+
+
+def test_dates_become_time_and_cycles():
+    days = [dt.datetime(2020, 1, 1) + dt.timedelta(hours=7 * i) for i in range(2000)]
+    encoder = TableEncoder().fit(pd.DataFrame({"at": days}))
+    names = encoder.get_feature_names_out().tolist()
+    assert names[0] == "at"
+    assert {"at_day_of_year_sin", "at_day_of_week_cos", "at_time_of_day_sin"} <= set(names)
+    out = encoder.transform(pd.DataFrame({"at": [days[3], None]}))
+    assert (np.abs(out[0, 1:]) <= 1).all()
+    assert out[1].tolist() == [0.0] * len(names)
+
+
+def test_text_and_real_dates_agree():
+    texts = [f"2020-{m:02}-{d:02}" for m in range(1, 13) for d in range(1, 29)]
+    one = TableEncoder().fit_transform(pd.DataFrame({"d": texts}))
+    two = TableEncoder().fit_transform(pd.DataFrame({"d": pd.to_datetime(texts)}))
+    three = TableEncoder().fit_transform(pl.DataFrame({"d": map(dt.date.fromisoformat, texts)}))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, three)
+
+
+def test_types_may_differ_between_fit_and_transform():
+    train = pd.DataFrame({"n": ["1", "2.5", ""] * 9, "c": ["1", "2", "x"] * 9})
+    encoder = TableEncoder().fit(train)
+    text = encoder.transform(pd.DataFrame({"n": ["1", "?"], "c": ["1", "2"]}))
+    numbers = encoder.transform(pd.DataFrame({"n": [1.0, np.nan], "c": [1, 2]}))
+    np.testing.assert_array_equal(text, numbers)
+
+
+def test_columns_that_a_person_knows_better():
+    table = pd.DataFrame({"season": [1, 2, 3, 4] * 50, "x": np.linspace(0, 1, 200)})
+    encoder = TableEncoder(columns={"season": "categorical", "x": "left out"}).fit(table)
+    assert len(encoder.get_feature_names_out()) == 4
+    with pytest.raises(TableError, match="Did you mean 'season'"):
+        TableEncoder(columns={"saeson": "categorical"}).fit(table)
+    with pytest.raises(ValueError, match="must be one of"):
+        TableEncoder(columns={"season": "ordinal"}).fit(table)
+
+
+def test_nothing_left_to_learn_from():
+    with pytest.raises(TableError, match=r"No column is left .* constant"):
+        TableEncoder().fit(pd.DataFrame({"a": [1, 1, 1], "b": ["x", "x", "x"]}))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((3, 0)), "0 feature"),
+        (pd.DataFrame({"a": []}), "0 sample"),
+        ([1.0, 2.0], "Expected 2D array"),
+        (np.ones((2, 2), dtype=complex), "Complex data not supported"),
+    ],
+)
+def test_bad_tables(X, message):
+    with pytest.raises(ValueError, match=message):
+        TableEncoder().fit(X)
+
+
+def test_lists_in_cells_duplicate_names_and_lazy_tables():
+    with pytest.raises(TypeError, match="string or a number"):
+        TableEncoder().fit(pl.DataFrame({"a": [[1, 2], [3]]}))
+    with pytest.raises(TypeError, match="string or a number"):
+        TableEncoder().fit(pd.DataFrame({"a": [[1, 2], [3]]}))
+    with pytest.raises(ValueError, match="name of its own"):
+        TableEncoder().fit(pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))
+    with pytest.raises(TypeError, match="collect"):
+        TableEncoder().fit(pl.LazyFrame({"a": [1, 2]}))
+
+
+def test_wrong_columns_at_transform(people):
+    encoder = TableEncoder().fit(people)
+    with pytest.raises(ValueError, match="same order"):
+        encoder.transform(people[["city", "age", "member"]])
+    with pytest.raises(ValueError, match="now missing"):
+        encoder.transform(people[["age", "city"]])
+    with (
+        pytest.warns(UserWarning, match="valid feature names"),
+        pytest.raises(ValueError, match="expecting 3 features"),
+    ):
+        encoder.transform(np.zeros((2, 2)))
+
+
+def test_own_tables_are_matched_by_name(people):
+    encoder = TableEncoder().fit(as_table(people))
+    shuffled = as_table(people.assign(extra=1)[["extra", "city", "member", "age"]])
+    np.testing.assert_array_equal(encoder.transform(shuffled), encoder.transform(people))
+    with pytest.raises(TableError, match="no column 'age'"):
+        encoder.transform(as_table(people[["city", "member"]]))
+
+
+CELLS = {
+    "number": st.none() | st.floats(allow_nan=False, width=64),
+    "whole": st.none() | st.integers(-(2**53), 2**53),
+    "text": st.none() | st.text(max_size=6) | st.sampled_from(["a", "b", "1", "2.5", "?", "01"]),
+    "flag": st.none() | st.booleans(),
+    "moment": st.none()
+    | st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(
+        lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    ),
+}
+
+
+@st.composite
+def columns(draw):
+    n_rows = draw(st.integers(1, 30))
+    kinds = draw(st.lists(st.sampled_from(sorted(CELLS)), min_size=1, max_size=4))
+    return {
+        f"{kind}{j}": draw(st.lists(CELLS[kind], min_size=n_rows, max_size=n_rows))
+        for j, kind in enumerate(kinds)
+    }
+
+
+ARROW = {
+    "number": pa.float64(),
+    "whole": pa.int64(),
+    "text": pa.string(),
+    "flag": pa.bool_(),
+    "moment": pa.timestamp("us"),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(columns(), st.integers(0, 3))
+def test_every_container_gives_the_same_inputs(cells, n_pieces):
+    arrow = pa.table({name: pa.array(v, ARROW[name[:-1]]) for name, v in cells.items()})
+    frames = [arrow, pl.from_arrow(arrow), arrow.to_pandas(), pd.DataFrame(cells, dtype=object)]
+    outcomes = []
+    for frame in frames:
+        encoder = TableEncoder(n_pieces=n_pieces)
+        try:
+            outcomes.append((encoder.fit_transform(frame), encoder.recognized_))
+        except TableError as error:
+            outcomes.append((np.zeros(0), str(error)))
+    for out, recognized in outcomes[1:]:
+        assert recognized == outcomes[0][1]
+        np.testing.assert_array_equal(out, outcomes[0][0])
+    assert np.isfinite(outcomes[0][0]).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(columns(), columns())
+def test_any_table_with_the_same_columns_can_be_transformed(cells, others):
+    names = [f"c{j}" for j in range(min(len(cells), len(others)))]
+    train = pd.DataFrame(dict(zip(names, cells.values(), strict=False)), dtype=object)
+    other = pd.DataFrame(dict(zip(names, others.values(), strict=False)), dtype=object)
+    try:
+        encoder = TableEncoder(n_pieces=2).fit(train)
+    except TableError:
+        return
+    out = encoder.transform(other)
+    assert out.shape == (len(other), len(encoder.get_feature_names_out()))
+    assert np.isfinite(out).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(columns(), st.integers(0, 3))
+def test_state_restores_the_encoder_to_the_bit(cells, n_pieces):
+    frame = pd.DataFrame(cells, dtype=object)
+    encoder = TableEncoder(n_pieces=n_pieces)
+    try:
+        out = encoder.fit_transform(frame)
+    except TableError:
+        return
+    restored = TableEncoder()._restore(encoder._to_state())
+    np.testing.assert_array_equal(restored.transform(frame), out)
+    assert restored.recognized_ == encoder.recognized_
