@@ -1,4 +1,4 @@
-"""What does `import pellucid` cost beside `import sklearn.neural_network`?
+"""What does importing Pellucid cost beside `import sklearn.neural_network`?
 
     python benchmarks/import_time.py [--runs 15]
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 STATEMENTS = {
     "pellucid": "import pellucid",
+    "pellucid.MLPClassifier": "from pellucid import MLPClassifier",
     "scikit-learn": "import sklearn.neural_network",
     "numpy": "import numpy",
 }
@@ -40,13 +41,12 @@ def main():
         for name, statement in STATEMENTS.items():
             seconds[name].append(run(statement))
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    ratio = medians["pellucid"] / medians["scikit-learn"]
+    ratios = {name: median / medians["scikit-learn"] for name, median in medians.items()}
     for name, median in medians.items():
-        print(f"{name:14}{median * 1e3:8.0f} ms")
-    print(f"pellucid / scikit-learn: {ratio:.3f}")
+        print(f"{name:26}{median * 1e3:8.0f} ms{ratios[name]:8.3f} x scikit-learn")
     path = Path(arguments.out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"median_seconds": medians, "ratio": ratio}, indent=2) + "\n")
+    path.write_text(json.dumps({"median_seconds": medians, "ratios": ratios}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

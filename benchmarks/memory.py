@@ -30,7 +30,7 @@ def make_model(library, task):
     else:
         import sklearn.neural_network as source
     kind = source.MLPClassifier if task == "classification" else source.MLPRegressor
-    return kind((64,), max_iter=1, random_state=0)
+    return kind(hidden_layer_sizes=(64,), max_iter=1, random_state=0)
 
 
 def measure(library, task, rows, columns):

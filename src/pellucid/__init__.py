@@ -1,13 +1,7 @@
 """Multi-layer perceptrons for tables: fast, right by default, open to inspection."""
 
-from pellucid.models import (
-    MLPClassifier,
-    MLPRegressor,
-    TabularClassifier,
-    TabularRegressor,
-    load,
-    save,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -20,3 +14,31 @@ __all__ = [
     "load",
     "save",
 ]
+
+if TYPE_CHECKING:
+    from pellucid.models.mlp_classifier import MLPClassifier
+    from pellucid.models.mlp_regressor import MLPRegressor
+    from pellucid.models.saving import load, save
+    from pellucid.models.tabular_classifier import TabularClassifier
+    from pellucid.models.tabular_regressor import TabularRegressor
+
+# A name is imported when it is first asked for, so that nobody waits for what they do not use.
+_PLACES = {
+    "MLPClassifier": "pellucid.models.mlp_classifier",
+    "MLPRegressor": "pellucid.models.mlp_regressor",
+    "TabularClassifier": "pellucid.models.tabular_classifier",
+    "TabularRegressor": "pellucid.models.tabular_regressor",
+    "load": "pellucid.models.saving",
+    "save": "pellucid.models.saving",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
