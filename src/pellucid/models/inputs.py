@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -41,7 +42,8 @@ class Weights:
 
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
-    X = validate_data(estimator, X, reset=reset, **_table_options(X))
+    with _naming_text(estimator):
+        X = validate_data(estimator, X, reset=reset, **_table_options(X))
     return _as_engine_takes_it(estimator, X)
 
 
@@ -56,9 +58,9 @@ def checked_table_and_targets(
         NaN or infinity, text where numbers belong, lengths that differ, too few rows, or another
         number of columns than before.
     """
-    X, y = validate_data(
-        estimator, X, y, reset=reset, multi_output=True, y_numeric=y_numeric, **_table_options(X)
-    )
+    options = {"reset": reset, "multi_output": True, "y_numeric": y_numeric, **_table_options(X)}
+    with _naming_text(estimator):
+        X, y = validate_data(estimator, X, y, **options)
     return _as_engine_takes_it(estimator, X), y
 
 
@@ -97,6 +99,21 @@ def checked_hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
             "hidden layer pass ()"
         )
     return tuple(int(size) for size in sizes)
+
+
+@contextmanager
+def _naming_text(estimator: BaseEstimator) -> Iterator[None]:
+    """Say what to do where a table holds text, beside the text that NumPy names."""
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        name = type(estimator).__name__
+        raise ValueError(
+            f"{name} needs a table of numbers, but X holds text: {error}. Encode it first, or use "
+            f"{name.replace('MLP', 'Tabular')}, which encodes columns of text itself."
+        ) from error
 
 
 def _table_options(X: Any) -> dict[str, Any]:

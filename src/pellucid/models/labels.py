@@ -17,10 +17,13 @@ def as_labels(y: Any) -> Any:
     Raises
     ------
     ValueError
-        `y` holds continuous values, or several columns that are not zeros and ones.
+        `y` holds continuous or missing values, labels of several types that do not sort, or
+        several columns that are not zeros and ones.
     """
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "O":
+        _check_one_type(y)
     check_classification_targets(y)
     if type_of_target(y) == "multiclass-multioutput":
         raise ValueError(
@@ -125,4 +128,20 @@ def check_two_members(binarizer: LabelBinarizer, is_second: NDArray[np.bool_]) -
             "The least populated classes in y have only 1 member, which is too few to be both "
             f"trained on and held out by early_stopping=True. Classes with too few members are: "
             f"{alone}, that is {labels}. Add rows of it, or set early_stopping=False."
+        )
+
+
+def _check_one_type(y: NDArray[Any]) -> None:
+    types = {type(label) for label in y.ravel()}
+    if type(None) in types:
+        n_missing = sum(label is None for label in y.ravel())
+        raise ValueError(
+            f"y contains None in {n_missing} of {len(y)} rows; remove these rows, or give them a "
+            "label of their own"
+        )
+    if str in types and len(types) > 1:
+        names = ", ".join(sorted(one.__name__ for one in types))
+        raise ValueError(
+            f"class labels in y must be of one type, got {names}; make them all text, for example "
+            "with y.astype(str)"
         )

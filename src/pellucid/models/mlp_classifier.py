@@ -136,7 +136,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
     Examples
     --------
-    >>> from pellucid.models import MLPClassifier
+    >>> from pellucid import MLPClassifier
     >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["no", "yes", "yes", "no"]
     >>> model = MLPClassifier((8,), "tanh", solver="lbfgs", random_state=0).fit(X, y)
     >>> model.predict(X).tolist()

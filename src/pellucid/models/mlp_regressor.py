@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils._tags import Tags
@@ -134,7 +133,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     Examples
     --------
     >>> import numpy as np
-    >>> from pellucid.models import MLPRegressor
+    >>> from pellucid import MLPRegressor
     >>> X = np.linspace(-1.0, 1.0, 50).reshape(-1, 1)
     >>> y = X[:, 0] ** 2
     >>> model = MLPRegressor(hidden_layer_sizes=(20,), activation="tanh", solver="lbfgs",
@@ -279,12 +278,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     def _checked_input(
         self, X: Any, y: Any, *, incremental: bool, fresh: bool
     ) -> tuple[Any, NDArray[Any]]:
+        _check_no_text(y)
         X, y = checked_table_and_targets(self, X, y, reset=fresh, y_numeric=True)
         if y.dtype.kind not in "biuf":
-            raise ValueError(
-                f"MLPRegressor needs numbers as y, got dtype {y.dtype}; for classes use "
-                "MLPClassifier"
-            )
+            raise ValueError(f"MLPRegressor needs numbers as y, got dtype {y.dtype}")
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(
                 f"loss='poisson' needs y >= 0, got {y.min()}; use loss='squared_error' for "
@@ -315,4 +312,15 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         targets: NDArray[Any],
         sample_weight: NDArray[np.float64] | None,
     ) -> float:
+        from sklearn.metrics import r2_score  # importing it would slow down `import pellucid`
+
         return float(r2_score(targets, predictions, sample_weight=sample_weight))
+
+
+def _check_no_text(y: Any) -> None:
+    values = np.asarray(y)
+    has_text = values.dtype.kind in "US" or (
+        values.dtype.kind == "O" and any(isinstance(value, str) for value in values.ravel())
+    )
+    if has_text:
+        raise ValueError("MLPRegressor needs numbers as y, got text; for classes use MLPClassifier")
