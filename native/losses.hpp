@@ -82,8 +82,8 @@ struct Quantile {
   }
 };
 
-// Half the deviance: exp(s) - y s + (y log y - y), which is 0 where exp(s) = y. Beyond a score of 60
-// the exponential goes on as its tangent, which keeps the loss finite.
+// Half the deviance: exp(s) - y s + (y log y - y), which is 0 where exp(s) = y. Beyond a score of
+// 60 the exponential goes on as its tangent, which keeps the loss finite.
 struct Poisson {
   template <class T>
   static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
@@ -184,10 +184,10 @@ void evaluate_softmax_block(LossBlock<T>& block) {
   for (Index c = 0; c < block.columns; ++c) {
     const Vector<T> shifted = block.scores[c] - top;
     const Vector<T> y =
-        block.has_labels ? (block.labels == static_cast<decltype(block.labels[0] + 0)>(c)
-                                ? broadcast<T>(T(1))
-                                : Vector<T>{})
-                         : block.targets[c];
+        block.has_labels
+            ? (block.labels == static_cast<decltype(block.labels[0] + 0)>(c) ? broadcast<T>(T(1))
+                                                                             : Vector<T>{})
+            : block.targets[c];
     const Vector<T> e = exponential<T>(shifted);
     sum += e;
     mass += y;

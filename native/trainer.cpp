@@ -1,6 +1,7 @@
 #include "trainer.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 
@@ -69,7 +70,8 @@ Trainer<T>::Trainer(Program<T> program, Index batch_size, int n_threads)
       n_threads_(n_threads),
       network_(program_, true),
       workspace_(program_, batch_size, true),
-      scratch_(static_cast<std::size_t>(n_threads)) {
+      scratch_(static_cast<std::size_t>(n_threads)),
+      team_size_(n_threads) {
   Index most_panels = 1;
   for (const PackedLayer<T>& packed : network_.layers) {
     moments_.push_back({Buffer<T>(packed.weights.size()), Buffer<T>(packed.weights.size()),
@@ -82,7 +84,8 @@ Trainer<T>::Trainer(Program<T> program, Index batch_size, int n_threads)
     scratch.gradient = Buffer<T>(kUnitRows * kMaxTileVectors * kLanes<T>);
   }
   make_units();
-  share_units();
+  shares_ = share_units(n_threads_);
+  whole_ = share_units(1);
   squares_.resize(units_.size());
 }
 
@@ -104,25 +107,26 @@ void Trainer<T>::make_units() {
   }
 }
 
-// Gives each thread consecutive units of nearly equal work.
+// Gives each of n_threads consecutive units of nearly equal work.
 template <class T>
-void Trainer<T>::share_units() {
+std::vector<std::size_t> Trainer<T>::share_units(int n_threads) const {
   const auto work = [this](const Unit& unit) {
     return unit.rows * network_.layers[unit.layer].panels[unit.panel].width;
   };
   Index total = 0;
   for (const Unit& unit : units_) total += work(unit);
-  shares_.assign(1, 0);
+  std::vector<std::size_t> shares(1, 0);
   Index done = 0;
   for (std::size_t u = 0; u < units_.size(); ++u) {
     // A unit goes to the thread in whose share its middle falls.
     const Index middle = done + work(units_[u]) / 2;
-    while (static_cast<int>(shares_.size()) < n_threads_ &&
-           middle * n_threads_ >= total * static_cast<Index>(shares_.size()))
-      shares_.push_back(u);
+    while (static_cast<int>(shares.size()) < n_threads &&
+           middle * n_threads >= total * static_cast<Index>(shares.size()))
+      shares.push_back(u);
     done += work(units_[u]);
   }
-  shares_.resize(static_cast<std::size_t>(n_threads_) + 1, units_.size());
+  shares.resize(static_cast<std::size_t>(n_threads) + 1, units_.size());
+  return shares;
 }
 
 template <class T>
@@ -262,11 +266,11 @@ void Trainer<T>::update_bias(const Unit& unit, const Step& step, ThreadScratch& 
 
 // Returns whether all losses of the thread's rows are finite.
 template <class T>
-bool Trainer<T>::first_phase(int thread, const Examples<T>& examples, const std::int64_t* order,
-                             Index rows, double scale) {
+bool Trainer<T>::first_phase(int thread, int n_threads, const Examples<T>& examples,
+                             const std::int64_t* order, Index rows, double scale) {
   ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
-  const Index first = slice(rows, thread, n_threads_);
-  const Index last = slice(rows, thread + 1, n_threads_);
+  const Index first = slice(rows, thread, n_threads);
+  const Index last = slice(rows, thread + 1, n_threads);
   workspace_.gather(examples, order, first, last);
   workspace_.forward(network_, first, last, scratch.segments);
   const double total = workspace_.score(examples, order, first, last, scale, scratch.rows);
@@ -274,16 +278,17 @@ bool Trainer<T>::first_phase(int thread, const Examples<T>& examples, const std:
   return std::isfinite(total);
 }
 
+// The steps that consecutive slices of `order`, n rows in all, make.
 template <class T>
-Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, Index n,
-                       Index batch_size, const Optimizer& optimizer, double l2_penalty,
-                       Index steps_done, const std::function<bool()>& poll) {
-  Report report;
-  Barrier barrier(n_threads_);
-  std::atomic<bool> non_finite{false}, stop{false};
-  const auto work = [&](int thread) {
+void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order,
+                            Index n, Index batch_size, const Optimizer& optimizer,
+                            double l2_penalty, Index steps_done, Report& report) {
+  Barrier barrier(n_threads);
+  std::atomic<bool> non_finite{false};
+  run_on_team(n_threads, [&](int thread) {
     ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
-    const auto mine = static_cast<std::size_t>(thread);
+    const std::size_t first_unit = shares(n_threads)[static_cast<std::size_t>(thread)];
+    const std::size_t last_unit = shares(n_threads)[static_cast<std::size_t>(thread) + 1];
     double first_power = std::pow(optimizer.first_decay, static_cast<double>(steps_done));
     double second_power = std::pow(optimizer.second_decay, static_cast<double>(steps_done));
     for (Index start = 0; start < n; start += batch_size) {
@@ -299,24 +304,42 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
                 true};
       step.bias = without_decay(step.weights);
       const double squares = thread == 0 && penalty != 0 ? penalty_sum() : 0.0;
-      if (!first_phase(thread, examples, order + start, rows, scale)) non_finite = true;
+      if (!first_phase(thread, n_threads, examples, order + start, rows, scale)) non_finite = true;
       barrier.wait();
       if (non_finite) return;
-      for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u) update_unit(u, step, scratch);
+      for (std::size_t u = first_unit; u < last_unit; ++u) update_unit(u, step, scratch);
       if (thread == 0) {
         report.objective +=
             workspace_.sum_losses(rows) + 0.5 * penalty * squares * static_cast<double>(rows);
         report.rows += rows;
         ++report.steps;
-        if (poll()) stop = true;
       }
       barrier.wait();
-      if (stop) return;
     }
-  };
-  run_on_team(n_threads_, work);
+  });
   report.non_finite = non_finite;
-  report.interrupted = stop;
+}
+
+template <class T>
+Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, Index n,
+                       Index batch_size, const Optimizer& optimizer, double l2_penalty,
+                       Index steps_done, const std::function<bool()>& poll) {
+  const auto now = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  };
+  Report report;
+  while (report.rows < n && !report.non_finite && !report.interrupted) {
+    const Index rows = std::min(n - report.rows, team_size_.steps() * batch_size);
+    const Index steps_before = report.steps;
+    const double begin = now();
+    run_window(team_size_.threads(), examples, order + report.rows, rows, batch_size, optimizer,
+               l2_penalty, steps_done + report.steps, report);
+    const double end = now();
+    const Index steps = std::max<Index>(1, report.steps - steps_before);
+    team_size_.record((end - begin) / static_cast<double>(steps), end);
+    report.interrupted = poll();
+  }
   return report;
 }
 
@@ -335,7 +358,8 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
     Barrier barrier(n_threads_);
     run_on_team(n_threads_, [&](int thread) {
       const auto mine = static_cast<std::size_t>(thread);
-      first_phase(thread, examples, order.data(), step.rows, 1.0 / static_cast<double>(n));
+      first_phase(thread, n_threads_, examples, order.data(), step.rows,
+                  1.0 / static_cast<double>(n));
       barrier.wait();
       for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
         update_unit(u, step, scratch_[mine]);

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "optimizers.hpp"
+#include "team_size.hpp"
 #include "thread_team.hpp"
 #include "workspace.hpp"
 
@@ -89,13 +90,19 @@ class Trainer {
   };
 
   void make_units();
-  void share_units();
+  std::vector<std::size_t> share_units(int n_threads) const;
+  const std::vector<std::size_t>& shares(int n_threads) const {
+    return n_threads == 1 ? whole_ : shares_;
+  }
   void sum_all_squares();
   double penalty_sum() const;
   void update_unit(std::size_t index, const Step& step, ThreadScratch& scratch);
   void update_bias(const Unit& unit, const Step& step, ThreadScratch& scratch);
-  bool first_phase(int thread, const Examples<T>& examples, const std::int64_t* order, Index rows,
-                   double scale);
+  bool first_phase(int thread, int n_threads, const Examples<T>& examples,
+                   const std::int64_t* order, Index rows, double scale);
+  void run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order, Index n,
+                  Index batch_size, const Optimizer& optimizer, double l2_penalty, Index steps_done,
+                  Report& report);
 
   Program<T> program_;
   int n_threads_;
@@ -104,8 +111,11 @@ class Trainer {
   std::vector<Moments> moments_;
   std::vector<ThreadScratch> scratch_;
   std::vector<Unit> units_;
-  std::vector<std::size_t> shares_;  // thread t updates units shares_[t] to shares_[t + 1]
-  std::vector<double> squares_;      // sums of squared weights, by unit
+  // Thread t of a team updates units shares[t] to shares[t + 1].
+  std::vector<std::size_t> shares_;  // of the whole team
+  std::vector<std::size_t> whole_;   // of one thread
+  TeamSize team_size_;
+  std::vector<double> squares_;  // sums of squared weights, by unit
 };
 
 // Scores of n consecutive rows of a table, written to `scores` (n, fan_out), row-major.

@@ -113,9 +113,8 @@ PELLUCID_INLINE Vector<T> logarithm(Vector<T> x) {
   Vector<T> series = broadcast<T>(T(1) / T(2 * terms + 1));
   for (int k = terms - 1; k >= 0; --k) series = series * square + T(1) / T(2 * k + 1);
   const Vector<T> whole = __builtin_convertvector(n, Vector<T>);
-  const Vector<T> value =
-      whole * ExponentialConstants<T>::kLn2High +
-      (whole * ExponentialConstants<T>::kLn2Low + T(2) * s * series);
+  const Vector<T> value = whole * ExponentialConstants<T>::kLn2High +
+                          (whole * ExponentialConstants<T>::kLn2Low + T(2) * s * series);
   return x == x ? value : x;
 }
 

@@ -267,9 +267,9 @@ class Workspace {
       const Index row = first + std::min(i, count - 1);
       weights[i] = weight_of(row);
       block.scale[i] = T(weights[i] * scale);
-      block.labels[i] = block.has_labels
-                            ? static_cast<decltype(block.labels[0] + 0)>(examples.labels[order[row]])
-                            : 0;
+      block.labels[i] =
+          block.has_labels ? static_cast<decltype(block.labels[0] + 0)>(examples.labels[order[row]])
+                           : 0;
     }
     program_.loss.block(block);
     for (Index c = block.columns; c < lanes; ++c) block.scores[c] = Vector<T>{};
@@ -299,9 +299,8 @@ class Workspace {
       std::copy_n(output() + offset, panel.width, scores + panel.first);
       if (label < 0) std::copy_n(targets_.data() + offset, panel.width, targets + panel.first);
     });
-    const double value =
-        program_.loss.row({scores, label < 0 ? targets : nullptr, label, deltas,
-                           program_.fan_out(), scale, program_.loss_parameter});
+    const double value = program_.loss.row({scores, label < 0 ? targets : nullptr, label, deltas,
+                                            program_.fan_out(), scale, program_.loss_parameter});
     copy([&](const Panel& panel, Index offset) {
       std::copy_n(deltas + panel.first, panel.width, deltas_.back().data() + offset);
     });

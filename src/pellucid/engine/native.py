@@ -22,8 +22,6 @@ from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
 
-_SMALL_STEP = 400_000
-"""Floating-point operations below which a step is not worth sharing between threads."""
 _OBJECTIVE_ROWS = 1024
 """Rows computed at a time for a full gradient, which bounds the memory whatever the table."""
 
@@ -90,7 +88,7 @@ class NativeTrainer:
         self.data = data
         self.plan = plan
         program = _program(network, parameters, data.X.shape[1])
-        n_threads = _useful_threads(parameters, min(plan.batch_size, data.n_examples), plan)
+        n_threads = resolve_n_threads(plan.n_threads)
         self._table = _table(data.X)
         self._targets = _targets(data.targets)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
@@ -302,14 +300,6 @@ def _core_optimizer(optimizer: Optimizer, learning_rate: float | None) -> Any:
         epsilon_inside=sums,
         weight_decay=optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0,
     )
-
-
-def _useful_threads(parameters: Parameters, rows: int, plan: TrainingPlan) -> int:
-    """Return the threads asked for; if none were, one where a step is too small to share."""
-    threads = resolve_n_threads(plan.n_threads)
-    if plan.n_threads is None and 6 * parameters.layout.size * rows < _SMALL_STEP:
-        return 1
-    return threads
 
 
 def _table(X: Any) -> Any:
