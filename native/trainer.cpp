@@ -13,14 +13,16 @@ constexpr Index kUnitRows = 16;
 // Weight matrices above this many bytes do not stay in the second-level cache between steps.
 constexpr Index kPrefetchBytes = 256 * 1024;
 
+// `step` is counted from 1. It alone decides the coefficients, so that a step is the same whichever
+// run it falls in.
 template <class T>
-StepCoefficients<T> coefficients(const Optimizer& optimizer, double first_power,
-                                 double second_power, double penalty) {
+StepCoefficients<T> coefficients(const Optimizer& optimizer, Index step, double penalty) {
   double rate = optimizer.learning_rate;
   double epsilon = optimizer.epsilon;
   if (optimizer.bias_correction) {
-    rate *= std::sqrt(1 - second_power) / (1 - first_power);
-    if (optimizer.epsilon_corrected) epsilon *= std::sqrt(1 - second_power);
+    const double root = std::sqrt(1 - std::pow(optimizer.second_decay, static_cast<double>(step)));
+    rate *= root / (1 - std::pow(optimizer.first_decay, static_cast<double>(step)));
+    if (optimizer.epsilon_corrected) epsilon *= root;
   }
   // An epsilon of zero would make 0 / 0 of a parameter that has never had a gradient.
   epsilon = std::max(epsilon, static_cast<double>(std::numeric_limits<T>::min()));
@@ -289,16 +291,12 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
     ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const std::size_t first_unit = shares(n_threads)[static_cast<std::size_t>(thread)];
     const std::size_t last_unit = shares(n_threads)[static_cast<std::size_t>(thread) + 1];
-    double first_power = std::pow(optimizer.first_decay, static_cast<double>(steps_done));
-    double second_power = std::pow(optimizer.second_decay, static_cast<double>(steps_done));
     for (Index start = 0; start < n; start += batch_size) {
       const Index rows = std::min(batch_size, n - start);
       const double scale = 1.0 / static_cast<double>(rows);
       const double penalty = l2_penalty * scale;
-      first_power *= optimizer.first_decay;
-      second_power *= optimizer.second_decay;
       Step step{update_function<T>(optimizer.rule),
-                coefficients<T>(optimizer, first_power, second_power, penalty),
+                coefficients<T>(optimizer, steps_done + start / batch_size + 1, penalty),
                 {},
                 rows,
                 true};
