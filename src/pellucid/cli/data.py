@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -83,6 +86,11 @@ def read_material(request: Request) -> Material:
     """Read the table or tables, recognize the task, and split."""
     table = read_table(request.path, header=request.header)
     truth = target_in(table, request.target)
+    if len(np.unique(truth.values.astype(np.str_))) == 1:
+        raise TableError(
+            f"The target {truth.name!r} has only one different value, {truth.values[0]!r}: nothing "
+            "is to be learned. Add rows with other values."
+        )
     task, reason = task_of(truth, request.task)
     examples = Examples(table.without(truth.name), target_values(truth, task))
     testing = None
@@ -157,6 +165,14 @@ def read_model_table(path: Path, model: Any, header: bool | None) -> Table:
         headerless = all(re.fullmatch(r"column_\d+", name) for name in names)
         header = False if headerless and path.suffix not in {".parquet", ".pq"} else None
     return read_table(path, header=header)
+
+
+@contextmanager
+def columns_matched_by_name() -> Iterator[None]:
+    """Silence the warning about arrays without names: :func:`inputs_for` has matched them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        yield
 
 
 def inputs_for(model: Any, table: Table, target: str | None) -> Any:

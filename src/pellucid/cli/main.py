@@ -10,6 +10,7 @@ import typer
 from pellucid.cli.data import (
     Request,
     TaskChoice,
+    columns_matched_by_name,
     inputs_for,
     read_model_table,
     target_in,
@@ -91,7 +92,7 @@ def train_command(
         ),
     ] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
-    epochs: Annotated[int, typer.Option(min=1, help="Most epochs to train.")] = 100,
+    epochs: Annotated[int, typer.Option(min=1, help="Most epochs to train.")] = 200,
     learning_rate: Annotated[float, typer.Option(min=1e-12, help="Of Adam.")] = 1e-3,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
 ) -> None:
@@ -117,7 +118,7 @@ def evaluate(
     header: HeaderOption = None,
 ) -> None:
     """Compare a model's predictions with the truth in a table."""
-    with readable_failures():
+    with readable_failures(), columns_matched_by_name():
         fitted = load(model)
         rows = read_model_table(table, fitted, header)
         name = target or getattr(fitted, "target_name_", None)
@@ -143,7 +144,7 @@ def predict(
     header: HeaderOption = None,
 ) -> None:
     """Predict the target for each row of a table, as CSV."""
-    with readable_failures():
+    with readable_failures(), columns_matched_by_name():
         fitted = load(model)
         rows = read_model_table(table, fitted, header)
         X = inputs_for(fitted, rows, None)

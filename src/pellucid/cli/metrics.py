@@ -62,7 +62,8 @@ def classification_metrics(
 
     def log_loss(p: npt.NDArray[Any]) -> float:
         tiny = np.finfo(np.float64).eps
-        return float(-np.mean(np.log(np.clip(p[np.arange(len(codes)), codes], tiny, 1.0))))
+        told = np.clip(p[np.arange(len(codes)), codes], tiny, 1.0)
+        return float(np.mean(-np.log(told)))
 
     found = [
         Metric("accuracy", accuracy(probabilities), accuracy(constant), "percent"),
@@ -110,7 +111,7 @@ def _shown(value: float, unit: str) -> str:
     if unit == "percent":
         return f"{100 * value:.2f} %"
     if unit == "plain":
-        return f"{value:.4f}"
+        return f"{value + 0.0:.4f}"
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:,.4g}"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import typer
@@ -26,6 +28,7 @@ from pellucid.cli.screen import INTERRUPTED, note, say, screen
 from pellucid.models.saving import save
 from pellucid.models.tabular_classifier import TabularClassifier
 from pellucid.models.tabular_regressor import TabularRegressor
+from pellucid.persistence import ModelFileError
 from pellucid.tables import TableError
 
 
@@ -102,10 +105,23 @@ def train_and_save(
     if done.interrupted and not _wanted_after_interrupt(model, out):
         note("Nothing was saved.")
         raise typer.Exit(INTERRUPTED)
-    save(model, out)
-    say(f"Saved {out} ({out.stat().st_size / 1e6:.2f} MB).")
+    _save_somewhere(model, out)
     if done.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _save_somewhere(model: Any, path: Path) -> None:
+    """Save a model; where that fails, in the folder for temporary files, so that it is not lost."""
+    try:
+        save(model, path)
+    except ModelFileError as error:
+        rescued = Path(tempfile.gettempdir()) / f"{uuid4().hex}.pellucid"
+        try:
+            save(model, rescued)
+        except ModelFileError:
+            raise error from None
+        raise ModelFileError(f"{error} The trained model is in {rescued} instead.") from error
+    say(f"Saved {path} ({path.stat().st_size / 1e6:.2f} MB).")
 
 
 def check_can_save(path: Path) -> None:
@@ -119,7 +135,10 @@ def check_can_save(path: Path) -> None:
 def _wanted_after_interrupt(model: Any, path: Path) -> bool:
     """After Ctrl-C: on a terminal ask whether to keep the model so far; elsewhere, do not."""
     note(f"Interrupted after {model.n_iter_} epochs.")
-    return sys.stdin.isatty() and typer.confirm(f"Save the model so far to {path}?", err=True)
+    try:
+        return sys.stdin.isatty() and typer.confirm(f"Save the model so far to {path}?", err=True)
+    except typer.Abort:
+        return False
 
 
 def show_metrics(model: Any, X: Any, y: Any, title: str) -> None:

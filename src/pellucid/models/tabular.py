@@ -17,6 +17,8 @@ from pellucid.tables.encoder import check_columns
 
 #: Fewer rows than this are all trained on: too few to spare some for validation.
 FEWEST_ROWS_TO_HOLD_OUT = 100
+#: Of `batch_size="auto"`.
+SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 #: Of the encoder. On adult, 8 to 32 pieces lower the validation error from 14.5 % to 13.9 %.
 N_PIECES = 16
 
@@ -38,8 +40,8 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         *,
         learning_rate_init: float = 1e-3,
         alpha: float = 1e-4,
-        batch_size: int = 256,
-        max_iter: int = 100,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         columns: Mapping[str, str] | None = None,
@@ -123,11 +125,13 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         return mlp
 
     def _batch_size(self, n_rows: int, hold_out: bool) -> int:
-        """At most the rows that are trained on, so that a small table is one batch."""
-        size = self.batch_size
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"batch_size must be a positive integer, got {size!r}.")
+        """Rows of a step: for 'auto', so many that an epoch has about 20 steps or more."""
         n_train = int(n_rows * (1 - self.validation_fraction)) if hold_out else n_rows
+        size = self.batch_size
+        if isinstance(size, str) and size == "auto":
+            size = min(LARGEST_BATCH, max(SMALLEST_BATCH, n_train // 20))
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"batch_size must be 'auto' or a positive integer, got {size!r}.")
         return max(1, min(int(size), n_train))
 
     def _n_held_out(self, n_rows: int) -> int:

@@ -34,8 +34,9 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         Of Adam.
     alpha : float, default=0.0001
         L2 penalty on the weights.
-    batch_size : int, default=256
-    max_iter : int, default=100
+    batch_size : int or 'auto', default='auto'
+        Rows of a step; 'auto' means a twentieth of the rows, but at least 8 and at most 256.
+    max_iter : int, default=200
         Largest number of epochs.
     validation_fraction : float, default=0.1
         Share of the rows held out to tell when to stop.
@@ -71,7 +72,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     >>> size, shape = [1.0, 1.2, None, 3.1], ["a", "a", "b", "b"]
     >>> table = pd.DataFrame({"size": size * 10, "shape": shape * 10})
     >>> kind = ["nut", "nut", "bolt", "bolt"] * 10
-    >>> model = TabularClassifier(random_state=0, max_iter=20).fit(table, kind)
+    >>> model = TabularClassifier(random_state=0).fit(table, kind)
     >>> model.predict(table[:4])
     array(['nut', 'nut', 'bolt', 'bolt'], dtype='<U4')
     """

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_consistent_length
+from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import _check_y
 
 from pellucid.models.mlp_regressor import MLPRegressor
@@ -32,8 +32,9 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         Of Adam.
     alpha : float, default=0.0001
         L2 penalty on the weights.
-    batch_size : int, default=256
-    max_iter : int, default=100
+    batch_size : int or 'auto', default='auto'
+        Rows of a step; 'auto' means a twentieth of the rows, but at least 8 and at most 256.
+    max_iter : int, default=200
         Largest number of epochs.
     validation_fraction : float, default=0.1
         Share of the rows held out to tell when to stop.
@@ -93,6 +94,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
             raise ValueError("requires y to be passed, but the target y is None: pass numbers.")
         targets = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
         targets = np.asarray(targets, dtype=np.float64)
+        assert_all_finite(targets, input_name="y")
         check_consistent_length(inputs, targets)
         mean, scale = _mean_and_scale(targets)
         mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)

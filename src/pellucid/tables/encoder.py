@@ -26,6 +26,9 @@ from pellucid.tables.table import Column, Table, TableError, missing_column_erro
 
 Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
 
+#: Pieces of all numeric columns together take at most so many columns, and so many cells.
+MOST_PIECES, MOST_CELLS_OF_PIECES = 512, 2**28
+
 _ENCODINGS: dict[Kind, type[Encoding]] = {
     "numeric": NumericEncoding,
     "boolean": NumericEncoding,
@@ -59,7 +62,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     n_pieces : int, default=0
         Beside its standardized value, divide each number's range into up to twice so many pieces
         and say how far into each the value is. Networks learn jumps and plateaus from these;
-        :class:`pellucid.models.TabularClassifier` uses 16.
+        :class:`pellucid.models.TabularClassifier` uses 16. Wide and long tables get fewer, so
+        that the pieces never take more than 512 columns or 1 GiB.
 
     Attributes
     ----------
@@ -172,13 +176,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _learn(self, table: Table) -> Table:
         """Set the fitted attributes; return the table in the storage that was recognized."""
         wanted = self._check_parameters(table)
-        recognized, encodings, stored = [], {}, []
-        for column in table:
-            found, column = recognize(column, wanted.get(column.name))
-            recognized.append(found)
-            stored.append(column)
-            if found.kind != "left out":
-                encodings[column.name] = self._fit_column(found.kind, column)
+        found = [recognize(column, wanted.get(column.name)) for column in table]
+        recognized = [column for column, _ in found]
+        n_pieces = self._pieces_of_each(recognized, len(table))
+        encodings = {
+            column.name: self._fit_column(column.kind, values, n_pieces)
+            for column, values in found
+            if column.kind != "left out"
+        }
         if not encodings:
             reasons = "; ".join(f"{column.name}: {column.reason}" for column in recognized[:10])
             raise TableError(
@@ -187,7 +192,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.recognized_ = recognized
         self.encodings_ = encodings
-        return Table(tuple(stored), table.has_names)
+        return Table(tuple(values for _, values in found), table.has_names)
+
+    def _pieces_of_each(self, recognized: list[RecognizedColumn], n_rows: int) -> int:
+        n_numeric = sum(column.kind == "numeric" for column in recognized)
+        room = min(MOST_PIECES, MOST_CELLS_OF_PIECES // n_rows) // max(1, 2 * n_numeric)
+        n_pieces = min(int(self.n_pieces), room)
+        return n_pieces if n_pieces > 1 else 0
 
     def _check_parameters(self, table: Table) -> dict[str, Kind]:
         for name, least in (("min_count", 1), ("max_categories", 1), ("n_pieces", 0)):
@@ -203,13 +214,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             wanted[name] = next(known for known in KINDS if known == kind)
         return wanted
 
-    def _fit_column(self, kind: Kind, column: Column) -> Encoding:
+    def _fit_column(self, kind: Kind, column: Column, n_pieces: int) -> Encoding:
         if kind == "categorical":
             return CategoricalEncoding.fit(column.values, self.min_count, self.max_categories)
         if kind == "datetime":
             return DatetimeEncoding.fit(column.as_float())
-        pieces = self.n_pieces if kind == "numeric" else 0
-        return NumericEncoding.fit(column.as_float(), pieces)
+        return NumericEncoding.fit(column.as_float(), n_pieces if kind == "numeric" else 0)
 
     def _encode(self, table: Table) -> npt.NDArray[np.float32]:
         width = sum(len(encoding.suffixes) for encoding in self.encodings_.values())

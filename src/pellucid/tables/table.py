@@ -38,7 +38,7 @@ class Column:
 
     def as_float(self) -> npt.NDArray[np.float64]:
         """Values of a number, boolean or datetime column as float64, missing ones NaN."""
-        return np.asarray(self.values, dtype=np.float64)
+        return np.ascontiguousarray(self.values, dtype=np.float64)
 
     def missing(self) -> npt.NDArray[np.bool_]:
         """Tell where values are missing: bool, shape (n_rows,)."""
