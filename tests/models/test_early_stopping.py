@@ -125,6 +125,20 @@ def test_warm_start_may_change_the_solver(solvers):
     assert estimator.n_iter_ == 5
 
 
+@quiet
+@pytest.mark.parametrize("solvers", [("adam", "sgd"), ("sgd", "adam")])
+def test_partial_fit_may_change_the_solver(solvers):
+    estimator = MLPClassifier(solver=solvers[0], random_state=0).fit(X, Y)
+    fresh = MLPClassifier(solver=solvers[1], random_state=0).fit(X, Y)
+    for one in (*estimator.coefs_, *estimator.intercepts_):
+        one[...] *= 0.5
+    fresh.coefs_ = [W.copy() for W in estimator.coefs_]
+    fresh.intercepts_ = [b.copy() for b in estimator.intercepts_]
+    fresh._optimizer = None
+    estimator.set_params(solver=solvers[1]).partial_fit(X, Y)
+    np.testing.assert_array_equal(estimator.coefs_[0], fresh.partial_fit(X, Y).coefs_[0])
+
+
 def _raise_keyboard_interrupt_in(n_epochs):
     def on_epoch(report):
         if report.epoch == n_epochs:

@@ -40,12 +40,15 @@ class SolverState:
 
     Parameters
     ----------
+    solver : {'sgd', 'adam'}
+        Whose state it is; the other one starts afresh.
     learning_rate : float
         Of the next epoch.
     trainer : TrainerState or None
         Moments and step count; None before the first step.
     """
 
+    solver: str
     learning_rate: float
     trainer: TrainerState | None = None
 
@@ -82,7 +85,7 @@ class StochasticRun:
         train_rows, held_out = self._split()
         weights = checked_weights(task.sample_weight, task.X, train_rows)
         n_train = task.n_rows if train_rows is None else len(train_rows)
-        state = self.state or SolverState(float(options["learning_rate_init"]))
+        state = self._state_to_go_on_with()
         data = TrainingData(task.X, task.targets, weights.values, weights.scale)
         plan = TrainingPlan(
             optimizer=make_optimizer(options),
@@ -121,7 +124,17 @@ class StochasticRun:
     def final_state(self) -> SolverState:
         """Return what a later `partial_fit` needs; moments that are not finite are not kept."""
         diverged = self._outcome is Outcome.DIVERGED
-        return SolverState(self.loop.learning_rate, None if diverged else self._trainer.state)
+        return SolverState(
+            self.task.options["solver"],
+            self.loop.learning_rate,
+            None if diverged else self._trainer.state,
+        )
+
+    def _state_to_go_on_with(self) -> SolverState:
+        options = self.task.options
+        if self.state is None or self.state.solver != options["solver"]:
+            return SolverState(options["solver"], float(options["learning_rate_init"]))
+        return self.state
 
     def _split(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
         task, options = self.task, self.task.options
