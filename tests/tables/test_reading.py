@@ -147,3 +147,27 @@ def test_telco_total_charges_is_a_number_with_blanks():
     table = read_table(real_data("telco_churn/Telco-Customer-Churn.csv.gz"))
     assert table["TotalCharges"].storage == "number"
     assert int(table["TotalCharges"].missing().sum()) == 11
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "-2"], np.array([1, -2])),
+        (["1.0", "2.0"], np.array([1.0, 2.0])),
+        (["1e3", " 2"], np.array([1000.0, 2.0])),
+        (["9" * 30, "1"], np.array([1e30, 1.0])),
+        (["1_000", "2"], ["1_000", "2"]),
+        (["007", "2"], ["007", "2"]),
+        (["0", "0.5"], np.array([0.0, 0.5])),
+        (["inf", "1"], np.array([np.inf, 1.0])),
+        (["nan", "1"], np.array([np.nan, 1.0])),
+        (["x", "1"], ["x", "1"]),
+    ],
+)
+def test_what_reads_as_a_number(write, cells, expected):
+    values = read_table(write("a,b\n" + "".join(f"{cell},0\n" for cell in cells)))["a"].values
+    if isinstance(expected, list):
+        assert values.tolist() == expected
+    else:
+        assert values.dtype == expected.dtype
+        np.testing.assert_allclose(values, expected)

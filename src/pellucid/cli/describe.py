@@ -53,7 +53,9 @@ def network_table(mlp: Any) -> ScreenTable:
 
 
 def columns_table(
-    recognized: list[RecognizedColumn], widths: dict[str, int] | None = None
+    recognized: list[RecognizedColumn],
+    widths: dict[str, int] | None = None,
+    most_rows: int | None = None,
 ) -> ScreenTable:
     """Show what each column was recognized as and why, and how many inputs it makes if known."""
     table = ScreenTable(title="Columns", title_justify="left", title_style="bold")
@@ -62,12 +64,14 @@ def columns_table(
     table.add_column("because", overflow="fold")
     if widths is not None:
         table.add_column("inputs", justify="right")
-    for column in recognized:
+    for column in recognized[:most_rows]:
         style = "dim" if column.kind == "left out" else None
         cells = [column.name, column.kind, column.reason]
         if widths is not None:
             cells.append(f"{widths.get(column.name, 0):,}")
         table.add_row(*cells, style=style)
+    if most_rows is not None and len(recognized) > most_rows:
+        table.caption = f"and {len(recognized) - most_rows:,} more columns"
     return table
 
 

@@ -155,7 +155,7 @@ def predict(
 
 @app.command()
 def describe(model: ModelArgument) -> None:
-    """Show a model: its layers with shapes and parameters, its columns, its training."""
+    """Show a model's layers, columns and training."""
     with readable_failures():
         describe_file(model, screen())
 

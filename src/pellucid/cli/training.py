@@ -95,7 +95,7 @@ def train_and_save(
     say(f"Target {material.target!r}: {material.task} ({material.reason}).")
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
     model = model_class(hidden_sizes, columns=kinds or None, **options)
-    console.print(columns_table(model.recognize_columns(training.X)))
+    console.print(columns_table(model.recognize_columns(training.X), most_rows=60))
     done = train(model, training.X, training.y, console)
     model.target_name_ = material.target
     say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")

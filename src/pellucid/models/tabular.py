@@ -121,8 +121,14 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
             random_state=self.random_state,
             verbose=self.verbose,
         )
-        mlp._on_epoch = self._on_epoch
         return mlp
+
+    def _train(self, mlp: Any, inputs: Any, targets: Any, sample_weight: Any) -> None:
+        mlp._on_epoch = self._on_epoch
+        try:
+            mlp.fit(inputs, targets, sample_weight=sample_weight)
+        finally:
+            del mlp._on_epoch
 
     def _batch_size(self, n_rows: int, hold_out: bool) -> int:
         """Rows of a step: for 'auto', so many that an epoch has about 20 steps or more."""

@@ -97,7 +97,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         labels = checked_labels(y)
         check_consistent_length(inputs, labels)
         mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
-        mlp.fit(inputs, labels, sample_weight=sample_weight)
+        self._train(mlp, inputs, labels, sample_weight)
         self.encoder_, self.mlp_, self.classes_ = encoder, mlp, mlp.classes_
         _, counts = np.unique(labels, return_counts=True)
         self.class_shares_ = counts / counts.sum()

@@ -98,7 +98,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         check_consistent_length(inputs, targets)
         mean, scale = _mean_and_scale(targets)
         mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)
-        mlp.fit(inputs, (targets - mean) / scale, sample_weight=sample_weight)
+        self._train(mlp, inputs, (targets - mean) / scale, sample_weight)
         self.encoder_, self.mlp_, self.target_mean_, self.target_scale_ = encoder, mlp, mean, scale
         self._remember_target_name(y)
         return self

@@ -70,7 +70,7 @@ class NumericEncoding:
         finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
         indicator = bool(np.isnan(values).any())
         if len(finite) == 0:
-            return cls(0.0, 1.0, -LARGEST, LARGEST, indicator)
+            return cls(0.0, 1.0, -1.0, 1.0, indicator)
         some = _sample(finite)
         low, median, high = np.quantile(some, [0.25, 0.5, 0.75])
         if high > low:
@@ -206,9 +206,10 @@ class DatetimeEncoding:
         """Encode seconds, shape (n,), into out, shape (n, len(suffixes))."""
         first = len(self.seconds.suffixes)
         self.seconds.write(values, out[:, :first])
-        missing = ~np.isfinite(values)
+        missing = np.isnan(values)
+        seconds = np.clip(values, self.seconds.lower, self.seconds.upper)
         for i, name in enumerate(self.cycles):
-            angle = 2 * np.pi * _phase(name, np.where(missing, 0.0, values))
+            angle = 2 * np.pi * _phase(name, np.where(missing, 0.0, seconds))
             out[:, first + 2 * i] = np.where(missing, 0.0, np.sin(angle))
             out[:, first + 2 * i + 1] = np.where(missing, 0.0, np.cos(angle))
 

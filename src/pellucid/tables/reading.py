@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.tables.columns import as_table
 from pellucid.tables.table import Column, Table, TableError
@@ -19,6 +21,8 @@ from pellucid.tables.text import clean_text, numbers_from_text
 _TEXT_SUFFIXES = {"", ".csv", ".tsv", ".txt", ".data", ".test"}
 _DELIMITERS = ",;\t|"
 _ROWS_PER_CHUNK = 50_000
+# Python reads these as numbers: an underscore between digits, and a code such as 01234.
+_NOT_A_NUMBER = re.compile(r"_|^\s*0\d+\s*$", re.MULTILINE)
 
 
 def read_table(path: str | Path, *, header: bool | None = None) -> Table:
@@ -216,11 +220,16 @@ def _typed(name: str, cells: list[str]) -> Column:
     return Column(name, "text", text)
 
 
-def _all_numbers(cells: list[str]) -> Any:
-    """Take the quick way for fractions without missing values; None means the careful way."""
+def _all_numbers(cells: list[str]) -> npt.NDArray[Any] | None:
+    """Take the quick way for numbers without missing values; None means the careful way."""
+    values: npt.NDArray[Any]
     try:
-        values = np.fromiter(map(float, cells), np.float64, len(cells))
-    except ValueError:
-        return None
-    whole = np.isfinite(values).all() and bool(np.all(values == np.floor(values)))
-    return None if whole or not np.isfinite(values).all() else values
+        values = np.fromiter(map(int, cells), np.int64, len(cells))
+    except (ValueError, OverflowError):
+        try:
+            values = np.fromiter(map(float, cells), np.float64, len(cells))
+        except ValueError:
+            return None
+        if not np.isfinite(values).all():
+            return None
+    return None if _NOT_A_NUMBER.search("\n".join(cells)) else values
