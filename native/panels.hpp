@@ -8,6 +8,7 @@
 // on the way.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "simd.hpp"
