@@ -1,6 +1,6 @@
-import joblib
 import pytest
 
+from pellucid.engine import threads
 from pellucid.engine.threads import resolve_n_threads
 
 
@@ -14,7 +14,7 @@ def test_a_number_is_taken_as_it_is(monkeypatch):
     [("1", 1), ("3,2", 3), ("100", 8), ("", 8), ("0", 8), ("many", 8), (None, 8)],
 )
 def test_none_is_the_processors_and_no_more_than_omp_num_threads(monkeypatch, setting, expected):
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(threads, "_available_processors", lambda: 8)
     if setting is None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     else:

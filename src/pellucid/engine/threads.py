@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 
@@ -19,7 +20,7 @@ def resolve_n_threads(n_threads: int | None) -> int:
         to a positive number.
     """
     if n_threads is None:
-        available = int(joblib.cpu_count())
+        available = _available_processors()
         return max(1, min(available, _omp_num_threads() or available))
     message = f"n_threads must be a positive integer or None, got {n_threads!r}"
     try:
@@ -31,6 +32,12 @@ def resolve_n_threads(n_threads: int | None) -> int:
     if value < 1:
         raise ValueError(message)
     return value
+
+
+@functools.cache
+def _available_processors() -> int:
+    """Return the processors this process may use; asking takes longer than a small prediction."""
+    return int(joblib.cpu_count())
 
 
 def _omp_num_threads() -> int | None:

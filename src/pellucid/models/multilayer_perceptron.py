@@ -18,6 +18,8 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from pellucid.engine.batch import dense
+from pellucid.inspection.gradient_check import GradientCheck, check_gradient
 from pellucid.models.coefficients import (
     are_views,
     build_network,
@@ -318,6 +320,42 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = network.loss.link(scores)
         return predictions
+
+    def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> GradientCheck:
+        """Compare the gradient at the fitted weights with central differences, in float64.
+
+        ‖g - ĝ‖/(‖g‖ + ‖ĝ‖) for each weight and bias, for each layer and for the whole network;
+        elements at a kink of an activation are counted and left out. The penalty `alpha` is left
+        out too: its gradient is the weights themselves.
+
+        Parameters
+        ----------
+        X, y : array-like
+            A few rows and their targets: each parameter costs two forward passes over them.
+        tolerance : float
+            The relative error up to which `passed` is True.
+
+        Returns
+        -------
+        pellucid.inspection.gradient_check.GradientCheck
+            Prints as a table.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model.check_gradient(X[::10], y[::10]).passed
+        True
+        """
+        check_is_fitted(self)
+        X, y = self._checked_input(X, y, incremental=True, fresh=False)
+        network = self._fitted_network()
+        targets = self._targets(y, np.float64)
+        parameters = self._current_parameters(network)
+        table = dense(X, np.dtype(np.float64))
+        return check_gradient(network, parameters, table, targets, tolerance=tolerance)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
