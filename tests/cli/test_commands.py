@@ -10,8 +10,8 @@ import pytest
 from real_data import real_data
 from typer.testing import CliRunner
 
+from pellucid import MLPClassifier, TabularClassifier, TabularRegressor, load, save
 from pellucid.cli.main import app
-from pellucid.models import MLPClassifier, TabularClassifier, TabularRegressor, load, save
 
 
 @pytest.fixture
@@ -242,8 +242,9 @@ def test_version(run):
     assert re.fullmatch(r"pellucid \d+\.\d+\.\d+\S*\n", run("--version").output)
 
 
-def test_demo(run):
-    done = run("demo")
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_demo(run, seed):
+    done = run("demo", "--seed", seed)
     accuracy = float(re.search(r"│ accuracy +│ +([\d.]+) %", done.output).group(1))
     assert accuracy >= 97
     for word in ["linear 3", "training took", "most frequent class", "examples/s"]:

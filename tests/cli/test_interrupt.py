@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from pellucid.models import load
+from pellucid import load
 
 LONGEST_WAIT = 60.0
 

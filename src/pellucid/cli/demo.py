@@ -26,14 +26,7 @@ def run_demo(console: Console, seed: int) -> None:
         soft_wrap=True,
     )
     console.print(_drawing(X_test[0]), f"\nThis one is a {y_test[0]}.\n", soft_wrap=True)
-    model = MLPClassifier(
-        (128, 64),
-        batch_size=32,
-        max_iter=60,
-        early_stopping=True,
-        n_iter_no_change=15,
-        random_state=seed,
-    )
+    model = MLPClassifier((128, 64), batch_size=16, random_state=seed)
     training = train(model, X_train, y_train, console)
     console.print()
     console.print(network_table(model))
