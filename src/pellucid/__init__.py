@@ -16,9 +16,10 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from pellucid.models.loading import load
     from pellucid.models.mlp_classifier import MLPClassifier
     from pellucid.models.mlp_regressor import MLPRegressor
-    from pellucid.models.saving import load, save
+    from pellucid.models.saving import save
     from pellucid.models.tabular_classifier import TabularClassifier
     from pellucid.models.tabular_regressor import TabularRegressor
 
@@ -28,7 +29,7 @@ _PLACES = {
     "MLPRegressor": "pellucid.models.mlp_regressor",
     "TabularClassifier": "pellucid.models.tabular_classifier",
     "TabularRegressor": "pellucid.models.tabular_regressor",
-    "load": "pellucid.models.saving",
+    "load": "pellucid.models.loading",
     "save": "pellucid.models.saving",
 }
 

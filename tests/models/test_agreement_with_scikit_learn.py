@@ -9,7 +9,7 @@ import sklearn.neural_network as theirs
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
 
-import pellucid.models as ours
+import pellucid as ours
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

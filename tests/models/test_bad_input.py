@@ -9,8 +9,8 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
+from pellucid import MLPClassifier, MLPRegressor
 from pellucid.engine.errors import NonFiniteError
-from pellucid.models import MLPClassifier, MLPRegressor
 
 X, Y = load_iris(return_X_y=True)
 QUICK = {"max_iter": 3, "random_state": 0}

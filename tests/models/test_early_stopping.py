@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 
-from pellucid.models import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor
 from pellucid.training import hold_out
 
 X, Y = load_iris(return_X_y=True)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pellucid.models import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor
 
 NOT_THERE_TO_CHECK = {
     "check_decision_proba_consistency": "there is no decision_function, as in scikit-learn",
@@ -79,7 +79,7 @@ def test_check_not_in_the_list(estimator, check):
 _ARRAY_API_CHECKS = """
 import warnings
 from sklearn.utils.estimator_checks import estimator_checks_generator
-from pellucid.models import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor
 warnings.simplefilter("ignore")
 n = 0
 for estimator in (MLPClassifier(max_iter=20), MLPRegressor(max_iter=20)):

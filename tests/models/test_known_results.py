@@ -6,8 +6,8 @@ from sklearn.datasets import load_breast_cancer, load_iris, make_circles, make_r
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
+from pellucid import MLPClassifier, MLPRegressor
 from pellucid.engine.plan import TrainingData
-from pellucid.models import MLPClassifier, MLPRegressor
 from pellucid.models.default_engine import EngineObjective
 from pellucid.nn.parameters import Parameters
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from pellucid.models import (
+from pellucid import (
     MLPClassifier,
     MLPRegressor,
     TabularClassifier,
@@ -129,7 +129,7 @@ def test_another_process_predicts_the_same_bits(tmp_path):
     script = f"""
         import sys
         import pandas as pd
-        from pellucid.models import load
+        from pellucid import load
         model = load({str(tmp_path / "m.pellucid")!r})
         table = pd.read_parquet({str(tmp_path / "t.parquet")!r})
         sys.stdout.write(model.predict_proba(table).tobytes().hex())

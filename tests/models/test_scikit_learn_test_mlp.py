@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 import sklearn.neural_network
 
-from pellucid.models import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor
 
 DOES_NOT_APPLY = {
     "test_gradient": "calls the private method `_loss_grad_lbfgs` with lists of buffers; "

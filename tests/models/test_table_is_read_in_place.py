@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import scipy.sparse
 
-from pellucid.models import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor
 from pellucid.models.inputs import checked_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -110,7 +110,7 @@ def test_no_array_of_the_size_of_the_table_is_made(order, early_stopping):
 _MILLION_ROWS = """
 import sys, warnings
 import numpy as np
-import pellucid.models
+import pellucid
 warnings.simplefilter("ignore")
 name, early_stopping = sys.argv[1], sys.argv[2] == "True"
 rng = np.random.default_rng(0)
@@ -118,7 +118,7 @@ X = np.empty((1_000_000, 100))
 for chunk in np.split(X, 100):
     chunk[:] = rng.standard_normal(chunk.shape)
 y = X[:, 0] > 0 if name == "MLPClassifier" else X[:, 0].copy()
-estimator = getattr(pellucid.models, name)(max_iter=1, early_stopping=early_stopping)
+estimator = getattr(pellucid, name)(max_iter=1, early_stopping=early_stopping)
 estimator.set_params(hidden_layer_sizes=(16,), batch_size=500).fit(X[:2000], y[:2000])
 
 def mebibytes(field):

@@ -6,7 +6,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pellucid.models import TabularClassifier, TabularRegressor
+from pellucid import TabularClassifier, TabularRegressor
 from pellucid.tables import TableEncoder
 
 NOT_EQUIVALENT = {

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from real_data import real_data
 
-from pellucid.models import TabularClassifier
+from pellucid import TabularClassifier
 from pellucid.tables import read_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from real_data import real_data
 
-from pellucid.models import TabularRegressor
+from pellucid import TabularRegressor
 from pellucid.tables import read_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

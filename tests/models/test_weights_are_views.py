@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from pellucid.models import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor
 
 X, Y = load_iris(return_X_y=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as ScreenTable
 
-from pellucid.models.saving import load
+from pellucid.models.loading import load
 from pellucid.tables import RecognizedColumn
 
 _OUTPUT = {

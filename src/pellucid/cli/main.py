@@ -20,7 +20,7 @@ from pellucid.cli.describe import describe_file
 from pellucid.cli.predict import write_predictions
 from pellucid.cli.screen import note, readable_failures, say, screen
 from pellucid.cli.training import show_metrics, train_and_save
-from pellucid.models.saving import load
+from pellucid.models.loading import load
 from pellucid.tables import TableError
 from pellucid.tables.recognition import KINDS
 

@@ -1,4 +1,4 @@
-"""Estimators to model files and back: `save`, `load`, and what both need of an estimator."""
+"""Estimators to model files; what saving and loading need of an estimator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.persistence import ModelFileError, read_model_file, write_model_file
+from pellucid.persistence import write_model_file
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -35,19 +35,20 @@ class SaveableEstimator(Protocol):
 
 Estimator = TypeVar("Estimator", bound=type)
 
-_SAVEABLE: dict[str, type] = {}
+SAVEABLE: dict[str, type] = {}
+"""Estimators by the name they have in model files."""
 
 
 def saveable(estimator: Estimator) -> Estimator:
-    """Class decorator: enter an estimator in the registry that :func:`load` looks names up in."""
-    _SAVEABLE[estimator.__name__] = estimator
+    """Class decorator: enter an estimator among those that `pellucid.load` knows."""
+    SAVEABLE[estimator.__name__] = estimator
     return estimator
 
 
 def save(estimator: SaveableEstimator, path: str | Path) -> None:
     """Write a fitted estimator to one `.pellucid` file.
 
-    What :func:`load` returns predicts the same to the bit, in any process and on any machine
+    What `pellucid.load` returns predicts the same to the bit, in any process and on any machine
     with the same instruction set.
 
     Parameters
@@ -70,8 +71,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     import pellucid
 
     name = type(estimator).__name__
-    if _SAVEABLE.get(name) is not type(estimator):
-        raise TypeError(f"{name} cannot be saved; these can: {', '.join(sorted(_SAVEABLE))}.")
+    if SAVEABLE.get(name) is not type(estimator):
+        raise TypeError(f"{name} cannot be saved; these can: {', '.join(sorted(SAVEABLE))}.")
     check_is_fitted(estimator)
     state, arrays = estimator._to_state()
     header = {
@@ -81,50 +82,6 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
         "state": state,
     }
     write_model_file(path, header, arrays)
-
-
-def load(path: str | Path) -> Any:
-    """Read an estimator that :func:`save` wrote. Nothing in the file is ever executed.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
-
-    Raises
-    ------
-    ModelFileError
-        When there is no such file, or it is truncated, damaged, no model, or from a newer
-        version; the message says which.
-    """
-    header, arrays = read_model_file(path)
-    name = header.get("estimator")
-    estimator_class = _SAVEABLE.get(name) if isinstance(name, str) else None
-    if estimator_class is None:
-        raise ModelFileError(
-            f"{path} holds {name!r:.80}, which this version of Pellucid does not know. "
-            "Upgrade with: pip install --upgrade pellucid"
-        )
-    try:
-        return restore(estimator_class, header["params"], header["state"], arrays)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        MemoryError,
-        RecursionError,
-        RuntimeError,
-        StopIteration,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise ModelFileError(
-            f"{path} is damaged: its contents do not make a {name} "
-            f"({type(error).__name__}: {error})."
-        ) from error
 
 
 def restore(

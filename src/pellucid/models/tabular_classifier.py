@@ -68,7 +68,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     Examples
     --------
     >>> import pandas as pd
-    >>> from pellucid.models import TabularClassifier
+    >>> from pellucid import TabularClassifier
     >>> size, shape = [1.0, 1.2, None, 3.1], ["a", "a", "b", "b"]
     >>> table = pd.DataFrame({"size": size * 10, "shape": shape * 10})
     >>> kind = ["nut", "nut", "bolt", "bolt"] * 10

@@ -65,7 +65,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> import pandas as pd
-    >>> from pellucid.models import TabularRegressor
+    >>> from pellucid import TabularRegressor
     >>> rows = range(200)
     >>> area = [20.0 + i % 50 for i in rows]
     >>> table = pd.DataFrame({"area": area, "city": ["Rome", "Oslo"] * 100})

@@ -1,0 +1,60 @@
+"""Model files to estimators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pellucid.models.mlp_classifier import MLPClassifier
+from pellucid.models.mlp_regressor import MLPRegressor
+from pellucid.models.saving import SAVEABLE, restore
+from pellucid.models.tabular_classifier import TabularClassifier
+from pellucid.models.tabular_regressor import TabularRegressor
+from pellucid.persistence import ModelFileError, read_model_file
+
+# Importing an estimator enters it in SAVEABLE.
+__all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor", "load"]
+
+
+def load(path: str | Path) -> Any:
+    """Read an estimator that `pellucid.save` wrote. Nothing in the file is ever executed.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+
+    Raises
+    ------
+    ModelFileError
+        When there is no such file, or it is truncated, damaged, no model, or from a newer
+        version; the message says which.
+    """
+    header, arrays = read_model_file(path)
+    name = header.get("estimator")
+    estimator_class = SAVEABLE.get(name) if isinstance(name, str) else None
+    if estimator_class is None:
+        raise ModelFileError(
+            f"{path} holds {name!r:.80}, which this version of Pellucid does not know. "
+            "Upgrade with: pip install --upgrade pellucid"
+        )
+    try:
+        return restore(estimator_class, header["params"], header["state"], arrays)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RecursionError,
+        RuntimeError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ModelFileError(
+            f"{path} is damaged: its contents do not make a {name} "
+            f"({type(error).__name__}: {error})."
+        ) from error
