@@ -1,8 +1,5 @@
 """scikit-learn's checks of every estimator: all of them, none expected to fail."""
 
-import os
-import subprocess
-import sys
 from unittest import SkipTest
 
 import pytest
@@ -15,7 +12,6 @@ from pellucid import MLPClassifier, MLPRegressor
 NOT_THERE_TO_CHECK = {
     "check_decision_proba_consistency": "there is no decision_function, as in scikit-learn",
     "check_classifiers_multilabel_output_format_decision_function": "likewise",
-    "check_array_api_input": "needs SCIPY_ARRAY_API=1 before SciPy is imported: run below",
 }
 WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
 
@@ -74,23 +70,3 @@ def test_weight_k_is_k_rows(estimator, data):
 )
 def test_check_not_in_the_list(estimator, check):
     check(type(estimator).__name__, estimator)
-
-
-_ARRAY_API_CHECKS = """
-import warnings
-from sklearn.utils.estimator_checks import estimator_checks_generator
-from pellucid import MLPClassifier, MLPRegressor
-warnings.simplefilter("ignore")
-n = 0
-for estimator in (MLPClassifier(max_iter=20), MLPRegressor(max_iter=20)):
-    for estimator, check in estimator_checks_generator(estimator, mark=None):
-        if "array_api" in getattr(check, "func", check).__name__:
-            check(estimator)
-            n += 1
-assert n >= 2
-"""
-
-
-def test_array_api_dispatch_changes_nothing():
-    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
-    subprocess.run([sys.executable, "-c", _ARRAY_API_CHECKS], env=environment, check=True)
