@@ -113,11 +113,12 @@ PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
 inline constexpr Index kTermsPerBlock = 512;
 
 // C[rows first_row .. last_row) = start + A B, where A (stored_rows x n_terms) and C (stored_rows
-// x right.columns()) are in panels and B (b_rows x right.columns()) too. `bias` (right.width()
-// numbers) is what sums start from. `finish(panel, c, count)` is called on each finished range.
+// x right.columns()) are in panels and B (b_rows x right.columns()) too. Sums start from the vector
+// `start` (right.width() numbers), or where it is null from what C holds. `finish(panel, c, count)`
+// is called on each finished range.
 template <class T, class Finish>
 void multiply(const T* a, const Panels<T>& left, Index stored_rows, Index first_row, Index last_row,
-              const T* b, Index b_rows, const Panels<T>& right, const T* bias, T* c,
+              const T* b, Index b_rows, const Panels<T>& right, const T* start, T* c,
               std::vector<Segment<T>>& segments, Finish finish) {
   segments.clear();
   for (const Panel& panel : left)
@@ -129,16 +130,16 @@ void multiply(const T* a, const Panels<T>& left, Index stored_rows, Index first_
     Index next = s, length = 0;
     while (next < n_segments && length < kTermsPerBlock)
       length += segments[static_cast<std::size_t>(next++)].length;
+    const bool from_start = s == 0 && start != nullptr;
     for (const Panel& panel : right) {
       T* block = c + stored_rows * panel.first + first_row * panel.width;
       const T* panel_b = b + b_rows * panel.first + terms * panel.width;
-      for_each_tile<T>(last_row - first_row, panel.width,
-                       [&](Index row, Index, TileKernel<T> kernel) {
-                         T* tile = block + row * panel.width;
-                         const T* start = s == 0 ? bias + panel.first : tile;
-                         kernel(segments.data() + s, next - s, row, panel_b, start,
-                                s == 0 ? 0 : panel.width, tile);
-                       });
+      for_each_tile<T>(
+          last_row - first_row, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
+            T* tile = block + row * panel.width;
+            kernel(segments.data() + s, next - s, row, panel_b,
+                   from_start ? start + panel.first : tile, from_start ? 0 : panel.width, tile);
+          });
       if (next == n_segments) finish(panel, block, (last_row - first_row) * panel.width);
     }
     s = next;

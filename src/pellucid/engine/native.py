@@ -151,9 +151,10 @@ class NativeTrainer:
             self._targets,
             self.data.sample_weight,
             order,
-            _core_optimizer(self.plan.optimizer, learning_rate),
-            self.plan.l2_penalty / self.data.weight_scale,
+            _core_plan(self.plan, self._batch_size, self.data.weight_scale),
+            self._rates(len(order), learning_rate),
             self._step,
+            self._epoch,
         )
         self._step += n_steps
         if non_finite or not self._core.store_if_finite(self.parameters.flat):
@@ -163,6 +164,11 @@ class NativeTrainer:
         self._epoch += 1
         seconds = time.perf_counter() - start
         return EpochResult(self._epoch - 1, total / max(n_rows, 1), n_rows, n_steps, seconds)
+
+    def _rates(self, n_rows: int, learning_rate: float | None) -> np.ndarray[Any, Any]:
+        """Return the learning rate of each step of an epoch of `n_rows` rows."""
+        rate = self.plan.optimizer.learning_rate if learning_rate is None else learning_rate
+        return np.full(-(-n_rows // self._batch_size), rate, dtype=np.float64)
 
     def _default_order(self) -> Ints:
         order = np.arange(self.data.n_examples, dtype=np.int64)
@@ -276,30 +282,37 @@ def _program(network: Network, parameters: Parameters, fan_in: int) -> Any:
     return program
 
 
-def _core_optimizer(optimizer: Optimizer, learning_rate: float | None) -> Any:
-    """Return the constants of an optimizer; `learning_rate` replaces its own."""
-    rate = optimizer.learning_rate if learning_rate is None else learning_rate
+def _core_plan(plan: TrainingPlan, batch_size: int, weight_scale: float) -> Any:
+    """Return the plan as the engine reads it."""
+    return core.Plan(
+        batch_size=batch_size,
+        l2_penalty=plan.l2_penalty / weight_scale,
+        seed=plan.seed,
+        **_optimizer_constants(plan.optimizer),
+    )
+
+
+def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
     if isinstance(optimizer, SGD):
         rule = "sgd" if optimizer.momentum == 0.0 else "momentum"
         rule = "nesterov" if rule == "momentum" and optimizer.nesterov else rule
-        return core.Optimizer(rule=rule, learning_rate=rate, first_decay=optimizer.momentum)
+        return {"rule": rule, "first_decay": optimizer.momentum}
     if not isinstance(optimizer, Adam | AdamW):
         raise TypeError(f"the native engine does not know {type(optimizer).__name__}")
     form = optimizer.form if isinstance(optimizer, Adam) else "standard"
     sums = form == "accumulator"
-    return core.Optimizer(
-        rule="adaptive",
-        learning_rate=rate,
-        first_decay=optimizer.beta_1,
-        first_gain=1.0 if sums else 1.0 - optimizer.beta_1,
-        second_decay=optimizer.beta_2,
-        second_gain=1.0 if sums else 1.0 - optimizer.beta_2,
-        epsilon=optimizer.epsilon,
-        bias_correction=not sums,
-        epsilon_corrected=form == "standard",
-        epsilon_inside=sums,
-        weight_decay=optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0,
-    )
+    return {
+        "rule": "adaptive",
+        "first_decay": optimizer.beta_1,
+        "first_gain": 1.0 if sums else 1.0 - optimizer.beta_1,
+        "second_decay": optimizer.beta_2,
+        "second_gain": 1.0 if sums else 1.0 - optimizer.beta_2,
+        "epsilon": optimizer.epsilon,
+        "bias_correction": not sums,
+        "epsilon_corrected": form == "standard",
+        "epsilon_inside": sums,
+        "weight_decay": optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0,
+    }
 
 
 def _table(X: Any) -> Any:
