@@ -1,8 +1,6 @@
 // What Python sees of the engine. All sizes are checked here, once.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/unique_ptr.h>
 
 #include <chrono>
 #include <optional>
@@ -36,6 +34,7 @@ class Array {
   int dimensions() const { return view_.ndim; }
   Index size(int axis) const { return view_.shape[axis]; }
   Index stride(int axis) const { return view_.strides[axis]; }
+  Index item_size() const { return view_.itemsize; }
   const std::byte* bytes() const { return static_cast<const std::byte*>(view_.buf); }
 
   // NumPy's kind and item size, such as "f4"; empty where it is no plain native number.
@@ -96,6 +95,8 @@ HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
   const Array &values = table.arrays[0], &indices = table.arrays[1], &offsets = table.arrays[2];
   const std::string index_type = offsets.type();
   if (index_type != "i4" && index_type != "i8") fail("indptr must hold signed integers");
+  if (values.dimensions() != 1 || (values.size(0) > 1 && values.stride(0) != values.item_size()))
+    fail("data must be a contiguous vector");
   const bool wide = index_type == "i8";
   const Index n_rows = offsets.size(0) - 1;
   const auto check = [&]<class Offset>() {
@@ -125,6 +126,26 @@ HeldTable<T> hold_table(nb::handle source, Index columns) {
     return hold_sparse<T>(nb::cast<nb::tuple>(source), columns);
   return hold_dense<T>(source, columns, "X");
 }
+
+// Rows of a table in the order in which to take them.
+class RowOrder {
+ public:
+  RowOrder(nb::handle source, Index table_rows) : array_(source) {
+    count_ = array_.dimensions() == 1 ? array_.size(0) : -1;
+    rows_ = array_.vector<const std::int64_t>(count_, "rows", "i8");
+    for (Index i = 0; i < count_; ++i)
+      if (rows_[i] < 0 || rows_[i] >= table_rows)
+        fail("the order names row " + std::to_string(rows_[i]) + ", but X has " +
+             std::to_string(table_rows) + " rows");
+  }
+  Index count() const { return count_; }
+  const std::int64_t* data() const { return rows_; }
+
+ private:
+  Array array_;
+  Index count_ = 0;
+  const std::int64_t* rows_ = nullptr;
+};
 
 // Everything a pass reads, its memory held.
 template <class T>
@@ -202,8 +223,10 @@ Clip find_clip(const std::string& name) {
 template <class T>
 class Engine {
  public:
-  Engine(const Program<T>& program, Index batch_size, int n_threads)
-      : program_(check(program)), trainer_(program, batch_size, n_threads), rows_(batch_size) {}
+  Engine(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
+      : program_(check(program)),
+        trainer_(program, batch_size, n_threads, adapts),
+        rows_(batch_size) {}
 
   void load_parameters(nb::handle flat) {
     const Array array(flat);
@@ -234,11 +257,8 @@ class Engine {
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
                 const Plan& plan, nb::handle rates, Index steps_done, std::uint32_t epoch) {
     const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
-    const Array order_array(order);
-    const Index n = order_array.dimensions() == 1 ? order_array.size(0) : -1;
-    const auto* rows = order_array.vector<const std::int64_t>(n, "order", "i8");
-    for (Index i = 0; i < n; ++i)
-      if (rows[i] < 0 || rows[i] >= held.rows()) fail("order names a row that X does not have");
+    const RowOrder rows(order, held.rows());
+    const Index n = rows.count();
     if (plan.batch_size < 1 || plan.batch_size > rows_)
       fail("batch_size must be at least 1 and at most " + std::to_string(rows_));
     const Array rates_array(rates);
@@ -248,7 +268,7 @@ class Engine {
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      report = trainer_.run(held.examples, rows, n, plan, step_rates, steps_done, epoch,
+      report = trainer_.run(held.examples, rows.data(), n, plan, step_rates, steps_done, epoch,
                             [&poll] { return poll(); });
     }
     nb::object error = nb::none();
@@ -296,20 +316,24 @@ class Engine {
 };
 
 template <class T>
-void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::handle scores,
-                  int n_threads) {
+void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::handle order,
+                  nb::handle scores, int n_threads) {
   const Array parameters(flat);
   const T* values = parameters.vector<const T>(program.n_parameters(), "parameters", kType<T>);
   const HeldTable<T> table = hold_table<T>(X, program.fan_in());
+  std::optional<RowOrder> rows;
+  if (!order.is_none()) rows.emplace(order, table.view.rows);
   const Array output(scores, true);
-  const Index n = table.view.rows;
+  const Index n = rows ? rows->count() : table.view.rows;
   if (output.dimensions() != 2 || output.size(0) != n || output.size(1) != program.fan_out() ||
       output.type() != kType<T> || output.stride(1) != static_cast<Index>(sizeof(T)) ||
       output.stride(0) != program.fan_out() * static_cast<Index>(sizeof(T)))
-    fail("scores must be a contiguous array of shape (rows of X, outputs)");
+    fail("scores must be a contiguous array of shape (rows, outputs)");
+  if (n_threads < 1) fail("n_threads must be at least 1");
   auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
   const nb::gil_scoped_release released;
-  predict(program, values, table.view, table.gather, n, destination, n_threads);
+  predict(program, values, table.view, table.gather, rows ? rows->data() : nullptr, n, destination,
+          n_threads);
 }
 
 template <class T>
@@ -346,12 +370,12 @@ void bind_type(nb::module_& module, const std::string& suffix) {
   nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())
       .def(
           "__init__",
-          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads) {
+          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads, bool adapts) {
             if (batch_size < 1 || n_threads < 1)
               fail("batch_size and n_threads must be at least 1");
-            new (self) EngineT(program, batch_size, n_threads);
+            new (self) EngineT(program, batch_size, n_threads, adapts);
           },
-          "program"_a, "batch_size"_a, "n_threads"_a)
+          "program"_a, "batch_size"_a, "n_threads"_a, "adapts"_a = false)
       .def("load_parameters", &EngineT::load_parameters, "flat"_a)
       .def("store_parameters", &EngineT::store_parameters, "flat"_a)
       .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)
@@ -362,7 +386,7 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
            "gradient"_a);
   module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
-             "scores"_a, "n_threads"_a);
+             "rows"_a.none(), "scores"_a, "n_threads"_a);
 }
 
 // The row order of nn.random.permutation, for `order` of n rows.

@@ -55,6 +55,10 @@ struct Pass {
   std::vector<Segment<T>>* segments = nullptr;
 };
 
+// What a network is built for. For the prediction of a few rows weights are read where the caller
+// has them, since bringing them into panels would take longer than the products.
+enum class Use { kTraining, kManyRows, kFewRows };
+
 // One array of parameters with the optimizer's moments, all in panels.
 template <class T>
 struct ParameterBlock {
@@ -64,28 +68,52 @@ struct ParameterBlock {
   Panels<T> panels;
   bool decays = false;     // weights do; biases and scales do not
   double rate_factor = 1;  // on the learning rate
+  bool in_place = false;
   Buffer<T> values, first, second;
   Buffer<T> gradient;  // kept only where gradients are clipped by their norm
 
-  ParameterBlock(Index offset, Index n_rows, Index n_columns, bool is_matrix, double factor = 1)
+  const T* plain = nullptr;  // where the flat buffer has it, if it is read in place
+
+  ParameterBlock(Index offset, Index n_rows, Index n_columns, bool is_matrix, double factor = 1,
+                 bool reads_in_place = false)
       : flat_offset(offset),
         rows(n_rows),
         stored_rows(is_matrix ? round_up(n_rows, kLanes<T>) : n_rows),
         panels(n_columns),
         decays(is_matrix),
         rate_factor(factor),
-        values(size()) {}
+        in_place(reads_in_place),
+        values(reads_in_place ? stored_rows * ragged_width() : size()) {}
 
   Index size() const { return stored_rows * panels.width(); }
   void allocate_moments() {
     first = Buffer<T>(size());
     second = Buffer<T>(size());
   }
+  // Takes the values from the flat buffer; one read in place must stay where it is.
+  void set_values(const T* flat) {
+    if (!in_place) return load(flat, values);
+    plain = flat + flat_offset;
+    if (ragged_width() == 0) return;
+    const Panel& last = panels[panels.count() - 1];
+    for (Index row = 0; row < rows; ++row)
+      std::copy_n(plain + row * panels.columns() + last.first, panels.columns() - last.first,
+                  values.data() + row * last.width);
+  }
+  RightOperand<T> right_operand() const {
+    return {values.data(), stored_rows, plain, panels.columns()};
+  }
   void load(const T* flat, Buffer<T>& into) const {
     pack(flat + flat_offset, rows, stored_rows, panels, into.data());
   }
   void store(const Buffer<T>& from, T* flat) const {
     unpack(from.data(), rows, stored_rows, panels, flat + flat_offset);
+  }
+
+ private:
+  // The width of the last panel if the columns do not fill it, else 0.
+  Index ragged_width() const {
+    return panels.columns() < panels.width() ? panels[panels.count() - 1].width : 0;
   }
 };
 

@@ -22,16 +22,17 @@ class LinearLayer final : public Layer<T> {
   // `propagate`: whether anything before has parameters. `accumulate`: whether the input's deltas
   // already hold what a later layer passed back.
   LinearLayer(const LinearSpec& spec, const Activation<T>& activation, Slot<T>& input,
-              Slot<T>& output, bool for_training, bool propagate, bool accumulate)
+              Slot<T>& output, Use use, bool propagate, bool accumulate)
       : input_(input),
         output_(output),
         activation_(activation),
         accumulate_(accumulate),
-        weights_(spec.weight_offset, input.panels.columns(), spec.fan_out, true, spec.weight_rate),
+        weights_(spec.weight_offset, input.panels.columns(), spec.fan_out, true, spec.weight_rate,
+                 use == Use::kFewRows),
         bias_(spec.bias_offset, 1, spec.fan_out, false, spec.bias_rate),
         has_bias_(spec.bias_offset >= 0),
         zeros_(std::max(input.panels.width(), output.panels.width())) {
-    if (!for_training) return;
+    if (use != Use::kTraining) return;
     if (propagate) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
     if (activation.needs_z) kept_z_ = Buffer<T>(output.values.size());
     make_units();
@@ -40,8 +41,8 @@ class LinearLayer final : public Layer<T> {
   void forward(const Pass<T>& pass) override {
     T* values = output_.values.data();
     multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
-             weights_.values.data(), weights_.stored_rows, output_.panels, bias_.values.data(),
-             values, *pass.segments, [&](const Panel&, T* block, Index count) {
+             weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
+             [&](const Panel&, T* block, Index count) {
                if (activation_.is_identity()) return;
                if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
                activation_.forward(block, count, activation_.parameter, activation_.blend);
@@ -60,7 +61,7 @@ class LinearLayer final : public Layer<T> {
     }
     if (transpose_.size() == 0) return;
     multiply(output_.deltas.data(), output_.panels, input_.rows, pass.first, pass.last,
-             transpose_.data(), output_.panels.width(), input_.panels,
+             {transpose_.data(), output_.panels.width()}, input_.panels,
              accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), *pass.segments,
              [](const Panel&, T*, Index) {});
   }
@@ -99,7 +100,7 @@ class LinearLayer final : public Layer<T> {
       // db = sum of dz over the rows: a product with a row of ones.
       const T one = 1;
       const Segment<T> ones{&one, 0, 0, rows};
-      tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(&ones, 1, 0, deltas,
+      tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(&ones, 1, 0, deltas, panel.width,
                                                                    zeros_.data(), 0, gradient);
       return;
     }
@@ -108,7 +109,7 @@ class LinearLayer final : public Layer<T> {
         input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1, across.width,
         rows};
     for_each_tile<T>(u.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
-      kernel(&segment, 1, row, deltas, zeros_.data(), 0, gradient + row * panel.width);
+      kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0, gradient + row * panel.width);
     });
   }
 

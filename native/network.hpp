@@ -19,7 +19,7 @@ struct Surroundings {
   Slot<T>& input;
   Slot<T>& output;
   Slot<T>* skipped;  // of a residual connection
-  bool for_training;
+  Use use;
   // Whether anything before the slot has parameters, and whether a later layer passes deltas back
   // to it as well, which come first.
   bool propagate, accumulate;
@@ -56,7 +56,7 @@ class Program {
     if (spec.bias_offset >= 0) check_range(spec.bias_offset, spec.fan_out);
     const auto activation = std::make_shared<Activation<T>>();
     const Index slot = add(spec.fan_out, true, [spec, activation](const Surroundings<T>& s) {
-      return std::make_unique<LinearLayer<T>>(spec, *activation, s.input, s.output, s.for_training,
+      return std::make_unique<LinearLayer<T>>(spec, *activation, s.input, s.output, s.use,
                                               s.propagate, s.accumulate);
     });
     open_activation_ = activation;
@@ -84,8 +84,9 @@ class Program {
     const Activation<T> activation = find_activation(name, parameter, T(1));
     check_range(offset, fan_out());
     return add(fan_out(), true, [activation, offset, rate](const Surroundings<T>& s) {
-      return std::make_unique<ParametricActivationLayer<T>>(
-          activation, offset, rate, s.input, s.output, s.for_training, s.propagate, s.accumulate);
+      return std::make_unique<ParametricActivationLayer<T>>(activation, offset, rate, s.input,
+                                                            s.output, s.use == Use::kTraining,
+                                                            s.propagate, s.accumulate);
     });
   }
 
@@ -113,8 +114,8 @@ class Program {
                     std::uint32_t layer_number) {
     return add(fan_out(), false, [=](const Surroundings<T>& s) {
       return std::make_unique<DropoutLayer<T>>(threshold, training_scale, prediction_scale,
-                                               layer_number, s.input, s.output, s.for_training,
-                                               s.propagate, s.accumulate);
+                                               layer_number, s.input, s.output,
+                                               s.use == Use::kTraining, s.propagate, s.accumulate);
     });
   }
 
@@ -173,7 +174,8 @@ class Program {
 template <class T>
 class Network {
  public:
-  Network(const Program<T>& program, Index rows, bool for_training) : rows_(rows) {
+  Network(const Program<T>& program, Index rows, Use use) : rows_(rows) {
+    const bool for_training = use == Use::kTraining;
     const auto n_layers = static_cast<Index>(program.steps().size());
     for (Index slot = 0; slot <= n_layers; ++slot)
       slots_.push_back(
@@ -196,7 +198,7 @@ class Network {
       const bool accumulate = pass(l);
       const bool accumulate_skipped = skips && pass(source);
       layers_[static_cast<std::size_t>(l)] =
-          step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, for_training,
+          step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use,
                      for_training && propagate[static_cast<std::size_t>(l)], accumulate,
                      for_training && skips && propagate[static_cast<std::size_t>(source)],
                      accumulate_skipped});
@@ -208,6 +210,12 @@ class Network {
   Slot<T>& output() { return *slots_.back(); }
   const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
 
+  Index most_panels() const {
+    Index most = 0;
+    for (const auto& slot : slots_) most = std::max(most, slot->panels.count());
+    return most;
+  }
+
   std::vector<ParameterBlock<T>*> blocks() const {
     std::vector<ParameterBlock<T>*> all;
     for (const auto& layer : layers_)
@@ -215,8 +223,9 @@ class Network {
     return all;
   }
 
+  // With Use::kFewRows the flat buffer must stay where it is.
   void load(const T* flat) {
-    for (ParameterBlock<T>* block : blocks()) block->load(flat, block->values);
+    for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
     for (const auto& layer : layers_) layer->refresh();
   }
 

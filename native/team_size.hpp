@@ -13,7 +13,8 @@ namespace pellucid {
 
 class TeamSize {
  public:
-  explicit TeamSize(int most) : most_(most) {}
+  // `adapts`: whether to go below `most` at all.
+  TeamSize(int most, bool adapts) : most_(most), adapts_(adapts && most > 1) {}
 
   int threads() const { return alone_ ? 1 : most_; }
 
@@ -33,12 +34,12 @@ class TeamSize {
     } else if (stage_ == Stage::kTrial) {
       (alone_ ? single_ : team_) = seconds_per_step;
       const double other = alone_ ? team_ : single_;
-      if (other == kUnknown && most_ > 1) return try_other();
+      if (other == kUnknown && adapts_) return try_other();
       if (other < seconds_per_step) alone_ = !alone_;
       best_ = std::min(other, seconds_per_step);
       decided_ = now;
       stage_ = Stage::kSteady;
-    } else if (most_ > 1) {
+    } else if (adapts_) {
       // Something may have changed for the worse, or the others may have gone.
       const bool slower = seconds_per_step > 1.25 * best_;
       best_ = std::min(best_, seconds_per_step);
@@ -65,6 +66,7 @@ class TeamSize {
   }
 
   const int most_;
+  const bool adapts_;
   bool alone_ = false;
   Stage stage_ = Stage::kWarmUp;
   double last_ = 0;  // seconds per step of the last window

@@ -77,21 +77,17 @@ double now() {
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads)
+Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
     : n_parameters_(program.n_parameters()),
       n_threads_(n_threads),
-      network_(program, batch_size, true),
+      network_(program, batch_size, Use::kTraining),
       scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
       blocks_(network_.blocks()),
-      team_size_(n_threads) {
-  Index most_panels = network_.input().panels.count();
-  for (ParameterBlock<T>* block : blocks_) {
-    block->allocate_moments();
-    most_panels = std::max(most_panels, block->panels.count());
-  }
+      team_size_(n_threads, adapts) {
+  for (ParameterBlock<T>* block : blocks_) block->allocate_moments();
   for (ThreadScratch& scratch : scratch_) {
-    scratch.segments.reserve(static_cast<std::size_t>(most_panels));
+    scratch.segments.reserve(static_cast<std::size_t>(network_.most_panels()));
     scratch.rows.reserve(static_cast<std::size_t>(3 * network_.output().panels.width()));
     scratch.gradient = Buffer<T>(kUnitSize<T>);
   }
@@ -291,6 +287,7 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
       double squares = 0;
       if (thread == 0 && plan.l2_penalty != 0)
         squares = std::accumulate(squares_.begin(), squares_.end(), 0.0);
+      if (!std::isfinite(squares)) non_finite = true;
       if (!first_phase(pass, examples, order + start, scale)) non_finite = true;
       barrier.wait();
       if (non_finite) return;
@@ -372,32 +369,40 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
 
 template <class T>
 void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, Index n, T* scores, int n_threads) {
-  constexpr Index kChunk = 192;
-  const Index chunks = (n + kChunk - 1) / kChunk;
-  const int team = static_cast<int>(std::max<Index>(1, std::min<Index>(n_threads, chunks)));
-  const Index rows_each = std::min(kChunk, std::max<Index>(n, 1));
+             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
+             int n_threads) {
+  constexpr Index kMostRows = 192, kFewRows = 64;
+  // Multiplications worth another thread: waking one takes tens of microseconds.
+  constexpr Index kWorthAThread = 4'000'000;
+  const Index useful = 1 + n * program.n_parameters() / kWorthAThread;
+  const Index share = (n + n_threads - 1) / n_threads;
+  const Index chunk = std::clamp(round_up(share, 8), Index{8}, kMostRows);
+  const Index chunks = (n + chunk - 1) / chunk;
+  const Index team = std::max<Index>(1, std::min({Index{n_threads}, chunks, useful}));
   // Each thread has rows of its own in the slots, and goes through its chunks there.
-  Network<T> network(program, rows_each * team, false);
+  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows);
   network.load(flat);
   Examples<T> examples;
   examples.table = table;
   examples.gather = gather;
   const Slot<T>& output = network.output();
-  run_on_team(team, [&](int thread) {
-    std::vector<Segment<T>> segments;
-    std::vector<std::int64_t> order(static_cast<std::size_t>(rows_each * team));
+  std::vector<std::vector<Segment<T>>> segments(static_cast<std::size_t>(team));
+  for (auto& own : segments) own.reserve(static_cast<std::size_t>(network.most_panels()));
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(chunk * team));
+  run_on_team(static_cast<int>(team), [&](int thread) {
     Pass<T> pass;
-    pass.first = rows_each * thread;
-    pass.segments = &segments;
+    pass.first = chunk * thread;
+    pass.segments = &segments[static_cast<std::size_t>(thread)];
     for (Index c = chunks * thread / team; c < chunks * (thread + 1) / team; ++c) {
-      const Index first = c * kChunk;
-      const Index rows = std::min(kChunk, n - first);
-      std::iota(order.begin() + pass.first, order.begin() + pass.first + rows, first);
-      pass.last = pass.first + rows;
-      gather_rows(examples, order.data(), pass.first, pass.last, network.input());
+      const Index first = c * chunk;
+      const Index count = std::min(chunk, n - first);
+      for (Index i = 0; i < count; ++i)
+        rows[static_cast<std::size_t>(pass.first + i)] =
+            order != nullptr ? order[first + i] : first + i;
+      pass.last = pass.first + count;
+      gather_rows(examples, rows.data(), pass.first, pass.last, network.input());
       network.forward(pass);
-      unpack_rows(output, pass.first, rows, scores + first * output.panels.columns());
+      unpack_rows(output, pass.first, count, scores + first * output.panels.columns());
     }
   });
 }
@@ -405,8 +410,8 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
 template class Trainer<float>;
 template class Trainer<double>;
 template void predict<float>(const Program<float>&, const float*, const TableView&,
-                             GatherFunction<float>, Index, float*, int);
+                             GatherFunction<float>, const std::int64_t*, Index, float*, int);
 template void predict<double>(const Program<double>&, const double*, const TableView&,
-                              GatherFunction<double>, Index, double*, int);
+                              GatherFunction<double>, const std::int64_t*, Index, double*, int);
 
 }  // namespace pellucid::inline PELLUCID_ISA

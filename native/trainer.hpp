@@ -53,7 +53,8 @@ struct Report {
 template <class T>
 class Trainer {
  public:
-  Trainer(const Program<T>& program, Index batch_size, int n_threads);
+  // With `adapts` the trainer takes steps with one thread where that is faster.
+  Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts);
 
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
@@ -128,10 +129,12 @@ class Trainer {
   TeamSize team_size_;
 };
 
-// Scores of n consecutive rows of a table, written to `scores` (n, fan_out), row-major.
+// Scores of n rows of a table, those that `order` names or, where it is null, the first; written to
+// `scores` (n, fan_out), row-major.
 template <class T>
 void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, Index n, T* scores, int n_threads);
+             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
+             int n_threads);
 
 extern template class Trainer<float>;
 extern template class Trainer<double>;

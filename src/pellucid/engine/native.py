@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from pellucid.engine.diagnosis import explain_non_finite
+from pellucid.engine.diagnosis import explain_non_finite, explain_weights
+from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.threads import resolve_n_threads
@@ -23,7 +24,9 @@ from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
 
 _OBJECTIVE_ROWS = 1024
-"""Rows computed at a time for a full gradient, which bounds the memory whatever the table."""
+_OBJECTIVE_BYTES = 32 * 2**20
+"""At most so many rows, and so many bytes of the widest layer's numbers, are computed at a time for
+a full gradient, which bounds the memory whatever the table."""
 
 _SUFFIXES = {np.dtype(np.float32): "32", np.dtype(np.float64): "64"}
 
@@ -87,18 +90,35 @@ class NativeTrainer:
         self.parameters = parameters
         self.data = data
         self.plan = plan
-        program = _program(network, parameters, data.X.shape[1])
-        n_threads = resolve_n_threads(plan.n_threads)
+        self._program = _program(network, parameters, data.X.shape[1])
         self._table = _table(data.X)
         self._targets = _targets(data.targets)
+        self._sample_weight = _sample_weight(data)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
-        self._core = _core_class("Trainer", parameters)(program, self._batch_size, n_threads)
+        self._core = self._make_core()
         self._step = 0
         self._epoch = 0
         self._failed = False
         if state is not None:
             self._core.load_moments(*state.optimizer)
             self._step, self._epoch = state.step, state.epoch
+
+    def _make_core(self) -> Any:
+        """Return a compiled trainer with room for batches of the present size."""
+        threads = resolve_n_threads(self.plan.n_threads)
+        # A number that was asked for is kept; the default is the most that may be of use.
+        adapts = self.plan.n_threads is None
+        make = _core_class("Trainer", self.parameters)
+        return make(self._program, self._batch_size, threads, adapts)
+
+    def _make_room_for(self, n_rows: int) -> None:
+        """Let a step take more rows than the table has, where the order repeats some."""
+        needed = min(self.plan.batch_size, n_rows)
+        if needed > self._batch_size:
+            moments = self.optimizer_state
+            self._batch_size = needed
+            self._core = self._make_core()
+            self._core.load_moments(*moments)
 
     @property
     def step(self) -> int:
@@ -145,11 +165,12 @@ class NativeTrainer:
             )
         start = time.perf_counter()
         order = self._default_order() if order is None else np.ascontiguousarray(order, np.int64)
+        self._make_room_for(len(order))
         self._core.load_parameters(self.parameters.flat)
         total, n_rows, n_steps, non_finite, error = self._core.run(
             self._table,
             self._targets,
-            self.data.sample_weight,
+            self._sample_weight,
             order,
             _core_plan(self.plan, self._batch_size, self.data.weight_scale),
             self._rates(len(order), learning_rate),
@@ -158,7 +179,8 @@ class NativeTrainer:
         )
         self._step += n_steps
         if non_finite or not self._core.store_if_finite(self.parameters.flat):
-            self._fail(order, n_rows if non_finite else max(0, n_rows - self._batch_size))
+            self._failed = True
+            raise self._explanation(order[n_rows:] if non_finite else None) from error
         if error is not None:
             raise error
         self._epoch += 1
@@ -176,29 +198,38 @@ class NativeTrainer:
             core.permute(self.plan.seed, self._epoch, order)
         return order
 
-    def _fail(self, order: Ints, first: int) -> None:
-        """Raise the error that names where the first value that is not finite appeared."""
-        self._failed = True
+    def _explanation(self, left: Ints | None) -> NonFiniteError:
+        """Return the error for a step whose rows are the next of `left`, or for the last update."""
         reached = self.parameters.copy()
         self._core.store_parameters(reached.flat)
-        rows = order[first : first + self._batch_size]
-        raise explain_non_finite(
+        if left is None:
+            return explain_weights(reached, self._epoch, self._step)
+        rows = left[: self._batch_size]
+        return explain_non_finite(
             self.network, reached, self.data, rows, self._epoch, self._step + 1
         )
 
 
 def predict_scores(
-    network: Network, parameters: Parameters, X: Any, n_threads: int | None = None
+    network: Network,
+    parameters: Parameters,
+    X: Any,
+    n_threads: int | None = None,
+    rows: Ints | None = None,
 ) -> np.ndarray[Any, Any]:
     """Return the scores (n, K) of the rows of X, before the link.
 
-    Rows are taken in chunks, so that the memory beyond the result does not grow with n.
+    With `rows` (n,) only of those, in that order. Rows are taken in chunks, so that the memory
+    beyond the result does not grow with n.
     """
     program = _program(network, parameters, X.shape[1])
-    scores = np.empty((X.shape[0], network.fan_out(X.shape[1])), dtype=parameters.flat.dtype)
+    if rows is not None:
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+    n = X.shape[0] if rows is None else len(rows)
+    scores = np.empty((n, network.fan_out(X.shape[1])), dtype=parameters.flat.dtype)
     predict = _core_class("predict", parameters)
     flat = np.ascontiguousarray(parameters.flat)
-    predict(program, flat, _table(X), scores, resolve_n_threads(n_threads))
+    predict(program, flat, _table(X), rows, scores, resolve_n_threads(n_threads))
     return scores
 
 
@@ -228,11 +259,13 @@ class NativeObjective:
         n_threads: int | None = None,
     ) -> None:
         program = _program(network, parameters, data.X.shape[1])
-        rows = max(1, min(_OBJECTIVE_ROWS, data.n_examples))
+        widths = [data.X.shape[1], *(entry.shape[-1] for entry in parameters.layout.entries)]
+        most = _OBJECTIVE_BYTES // (max(widths) * parameters.flat.itemsize)
+        rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
         self._core = _core_class("Trainer", parameters)(program, rows, threads)
         self._layout = parameters.layout
-        self._examples = (_table(data.X), _targets(data.targets), data.sample_weight)
+        self._examples = (_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)
 
     def __call__(self, flat: np.ndarray[Any, Any]) -> tuple[float, Parameters]:
@@ -268,17 +301,13 @@ def _program(network: Network, parameters: Parameters, fan_in: int) -> Any:
             bias = parameters.layout[f"{i}.b"].offset if layer.bias else -1
             program.add_linear(layer.fan_out, offset, bias)
         elif isinstance(layer, Activation):
-            default = layer.definition.parameter
-            parameter = layer.parameter if layer.parameter is not None else default
-            program.add_activation(layer.function, parameter or 0.0, layer.blend)
+            program.add_activation(layer.function, layer.parameter_value or 0.0, layer.blend)
         else:
             raise TypeError(
                 f"layer {i} is a {type(layer).__name__}, which the native engine does not know; "
                 "train with ReferenceTrainer"
             )
-    loss = network.loss
-    parameter = loss.parameter if loss.parameter is not None else loss.definition.parameter
-    program.set_loss(loss.name, parameter or 0.0)
+    program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
     return program
 
 
@@ -330,8 +359,19 @@ def _table(X: Any) -> Any:
     )
 
 
+def _sample_weight(data: TrainingData) -> np.ndarray[Any, Any] | None:
+    if data.sample_weight is None:
+        return None
+    return np.ascontiguousarray(data.sample_weight, dtype=np.float64)
+
+
 def _targets(targets: np.ndarray[Any, Any]) -> Any:
     if targets.ndim == 1:
+        if targets.dtype.kind not in "iu":
+            raise TypeError(
+                f"labels must be integers, got an array of dtype {targets.dtype}; targets that "
+                "are numbers have shape (n, outputs)"
+            )
         return np.ascontiguousarray(targets, dtype=np.int64)
     return _native_numbers(targets)
 
