@@ -75,7 +75,7 @@ def test_scores_that_overflow_name_the_table(container, method):
         getattr(model, method)(container(table))
     table[7] = 3e38
     assert np.isfinite(model.predict_proba(table)).all()
-    with pytest.raises(ValueError, match="overflow float32.*or pass it as float64"):
+    with pytest.raises(ValueError, match=r"overflow float32.*or pass it as float64"):
         getattr(model, method)(container(table.astype(np.float32)))
 
 

@@ -331,9 +331,9 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         """Compare the engine's gradient at the fitted weights with central differences, in float64.
 
         The gradient is computed by the engine that trains, the losses behind the differences by
-        the formulas of `pellucid.nn`: ‖g - ĝ‖/(‖g‖ + ‖ĝ‖) for each weight and bias, for each layer and for the whole network;
-        elements at a kink of an activation are counted and left out. The penalty `alpha` is left
-        out too: its gradient is the weights themselves.
+        the formulas of `pellucid.nn`: ‖g - ĝ‖/(‖g‖ + ‖ĝ‖) for each weight and bias, for each layer
+        and for the whole network. Elements at a kink of an activation are counted and left out. The
+        penalty `alpha` is left out too: its gradient is the weights themselves.
 
         Parameters
         ----------
