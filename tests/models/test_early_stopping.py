@@ -5,11 +5,14 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 
 from pellucid import MLPClassifier, MLPRegressor
+from pellucid.models import stochastic_solver
+from pellucid.models.default_engine import predict_scores
 from pellucid.training import hold_out
 
 X, Y = load_iris(return_X_y=True)
@@ -171,6 +174,23 @@ def test_control_c_in_the_middle_of_an_epoch_keeps_the_model():
         timer.cancel()
     assert estimator.n_iter_ < 10_000
     assert np.isfinite(estimator.predict(table)).all()
+
+
+@quiet
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
+def test_a_wide_table_is_validated_in_one_call_an_epoch(monkeypatch, container):
+    table = np.random.default_rng(0).standard_normal((60, 30_000)).astype(np.float32)
+    table = container(np.where(np.abs(table) > 2, table, 0))
+    calls = []
+
+    def counted(network, parameters, X, rows):
+        calls.append((X.shape, len(rows)))
+        return predict_scores(network, parameters, X, rows=rows)
+
+    monkeypatch.setattr(stochastic_solver, "predict_scores", counted)
+    estimator = MLPClassifier((3,), early_stopping=True, validation_fraction=0.5, max_iter=2)
+    estimator.fit(table, np.arange(60) % 2)
+    assert calls == [((60, 30_000), 30)] * 2
 
 
 class _AlarmError(Exception):

@@ -1,14 +1,12 @@
-"""The rows held out are those of `train_test_split`; they are scored a few at a time."""
+"""The rows held out are those of `train_test_split`; they are scored where they lie."""
 
 import numpy as np
 import pytest
-import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from pellucid.training import HeldOut, hold_out
-from pellucid.training import validation as module
 
 
 @given(
@@ -44,29 +42,23 @@ def test_too_few_rows(n, fraction, message):
         hold_out(n, fraction, np.random.RandomState(0))
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-def test_predicts_in_chunks(monkeypatch, sparse):
-    monkeypatch.setattr(module, "CHUNK_BYTES", 3 * 8 * 2)  # three rows of two columns
-    X = np.arange(20.0).reshape(10, 2)
-    table = scipy.sparse.csr_array(X) if sparse else X
-    sizes = []
+def test_predicts_the_held_out_rows_in_one_call():
+    table, asked = np.arange(20.0).reshape(10, 2), []
 
-    def predict(chunk):
-        sizes.append(chunk.shape[0])
-        return np.asarray(chunk.sum(axis=1)).reshape(-1, 1)
+    def predict(rows):
+        asked.append(rows.tolist())
+        return table[rows].sum(axis=1, keepdims=True)
 
-    rows = np.array([9, 1, 4, 7, 0])
-    held_out = HeldOut(table, rows, predict, lambda predictions: predictions[:, 0].tolist()[0])
-    assert held_out() == X[9].sum()
-    assert sizes == [3, 2]
+    held_out = HeldOut(np.array([9, 1, 4]), predict, lambda predictions: predictions[0, 0])
+    assert held_out() == table[9].sum()
+    assert asked == [[9, 1, 4]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_predictions_that_are_not_finite_score_nan(bad):
     held_out = HeldOut(
-        np.zeros((4, 1)),
         np.arange(4),
-        lambda chunk: np.full((len(chunk), 1), bad),
+        lambda rows: np.full((len(rows), 1), bad),
         lambda predictions: pytest.fail("must not be scored"),
     )
     assert np.isnan(held_out())

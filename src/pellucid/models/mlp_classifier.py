@@ -130,9 +130,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     the labels of their binary cross-entropies. Sample weights are divided once by their mean over
     all rows, so that a row of weight k counts as k rows in every mini-batch.
 
-    The table is read in place: an array of any numeric dtype and memory order, a memory map or a
-    CSR matrix is not copied or converted. The arithmetic is in float32 for a float32 table, in
-    float64 for all others; 'lbfgs' always computes in float64.
+    The table is read in place: an array of any numeric dtype (but long double) and memory order, a
+    memory map or a CSR matrix is not copied or converted. A new model is trained in float32 on a
+    float32 table, in float64 on all others; 'lbfgs' always computes in float64. `partial_fit` and
+    `warm_start` go on in the precision of the weights. Predictions are computed in the precision,
+    and have the dtype, of NumPy's `X @ coefs_[0]`.
 
     Examples
     --------
@@ -252,7 +254,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         Raises
         ------
         ValueError
-            `classes` is missing in the first call or differs later, or `y` has other labels.
+            `classes` is missing in the first call or differs later, `y` has other labels, or the
+            loss became non-finite; the estimator is then as it was before.
 
         Notes
         -----
@@ -280,6 +283,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels, or zeros and ones for several labels a row.
+
+        Raises
+        ------
+        ValueError
+            `X` is wrong, or so large that scores overflow.
         """
         predictions = self._predictions(X)
         if self.n_outputs_ == 1:
@@ -300,6 +308,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`. Rows sum to 1, except with several labels a row,
             where each column is the probability of its own label.
+
+        Raises
+        ------
+        ValueError
+            As in `predict`.
         """
         predictions = self._predictions(X)
         if len(self.classes_) == 1:
@@ -322,6 +335,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         -------
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            As in `predict`.
         """
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):

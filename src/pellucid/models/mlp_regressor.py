@@ -127,9 +127,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     as large; 'lbfgs', whose line search needs both to agree, finds its way here and may not there.
 
     Sample weights are divided once by their mean over all rows, so that a row of weight k counts
-    as k rows in every mini-batch. The table is read in place: an array of any numeric dtype and
-    memory order, a memory map or a CSR matrix is not copied or converted. The arithmetic is in
-    float32 for a float32 table, in float64 for all others; 'lbfgs' always computes in float64.
+    as k rows in every mini-batch.
+
+    The table is read in place: an array of any numeric dtype (but long double) and memory order, a
+    memory map or a CSR matrix is not copied or converted. A new model is trained in float32 on a
+    float32 table, in float64 on all others; 'lbfgs' always computes in float64. `partial_fit` and
+    `warm_start` go on in the precision of the weights. Predictions are computed in the precision,
+    and have the dtype, of NumPy's `X @ coefs_[0]`.
 
     Examples
     --------
@@ -248,6 +252,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         self : MLPRegressor
             The estimator.
 
+        Raises
+        ------
+        ValueError
+            An input is wrong or the loss became non-finite; the estimator is then as it was before.
+
         Notes
         -----
         With an integer `random_state` each call draws the same row order, as in scikit-learn; pass
@@ -266,7 +275,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predictions, of the dtype of the weights.
+            Predictions, float32 or float64.
+
+        Raises
+        ------
+        ValueError
+            `X` is wrong, or so large that predictions overflow.
         """
         predictions = self._predictions(X)
         return predictions.ravel() if predictions.shape[1] == 1 else predictions

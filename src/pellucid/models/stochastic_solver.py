@@ -191,13 +191,12 @@ def _validation(task: Task, rows: NDArray[np.int64], weights: Weights) -> Valida
             "'validation_fraction'"
         )
 
-    def predict(X: Any) -> NDArray[Any]:
-        predictions: NDArray[Any] = task.network.loss.link(
-            predict_scores(task.network, task.parameters, X)
-        )
+    def predict(rows: NDArray[np.int64]) -> NDArray[Any]:
+        scores = predict_scores(task.network, task.parameters, task.X, rows=rows)
+        predictions: NDArray[Any] = task.network.loss.link(scores)
         return predictions
 
     held_out = HeldOut(
-        task.X, rows, predict, lambda predictions: task.score(predictions, targets, sample_weight)
+        rows, predict, lambda predictions: task.score(predictions, targets, sample_weight)
     )
     return Validation(held_out, BestWeights(task.parameters.flat))

@@ -14,7 +14,6 @@ from sklearn.utils.extmath import _approximate_mode
 Rows: TypeAlias = NDArray[np.int64]
 
 SMALLEST_VALIDATION_SET = 2
-CHUNK_BYTES = 4 * 2**20
 
 
 def hold_out(
@@ -85,30 +84,23 @@ class HeldOut:
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
-        The whole table; its held-out rows are read a few at a time.
     rows : ndarray of int64 of shape (n_held_out,)
         Which rows are held out.
     predict : callable
-        `(X of some rows) -> predictions`, an array with one row for each.
+        `(rows) -> predictions` of those rows of the table, one row for each.
     score : callable
-        `(predictions of all the held-out rows) -> float`, higher being better.
+        `(predictions) -> float`, higher being better.
     """
 
-    X: Any
     rows: Rows
-    predict: Callable[[Any], NDArray[Any]]
+    predict: Callable[[Rows], NDArray[Any]]
     score: Callable[[NDArray[Any]], float]
 
     def __call__(self) -> float:
         """Return the score of the model as it is now; NaN where its predictions are not finite."""
         # On the way to divergence predictions become huge before they become infinite.
         with np.errstate(over="ignore", invalid="ignore"):
-            predictions = np.concatenate([self.predict(self.X[rows]) for rows in self._chunks()])
+            predictions = self.predict(self.rows)
             if not np.isfinite(predictions).all():
                 return float("nan")
             return float(self.score(predictions))
-
-    def _chunks(self) -> list[Rows]:
-        n_chunk = max(1, CHUNK_BYTES // (self.X.dtype.itemsize * self.X.shape[1]))
-        return [self.rows[i : i + n_chunk] for i in range(0, len(self.rows), n_chunk)]
