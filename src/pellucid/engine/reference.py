@@ -11,6 +11,7 @@ from pellucid.engine.batch import dense, gather
 from pellucid.engine.diagnosis import TOO_FAST, diagnose
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.nn.context import Context
 from pellucid.nn.network import Gradients, Network
 from pellucid.nn.optimizers import OptimizerState
 from pellucid.nn.parameters import Parameters
@@ -107,11 +108,13 @@ class ReferenceTrainer:
             for first in range(0, len(order), self.plan.batch_size):
                 rows = order[first : first + self.plan.batch_size]
                 step += 1
-                loss, gradient = self._loss_and_gradient(theta, rows, step)
+                loss, gradient, statistics = self._pass(theta, rows, step)
                 total += loss * len(rows)
                 theta, optimizer_state = self.plan.optimizer.update(
                     gradient, optimizer_state, theta, step, learning_rate, self._weight_mask
                 )
+                for name, value in statistics.items():
+                    theta[self.parameters.layout[name].span] = value.reshape(-1)
         self._check_weights(theta, step)
         epoch, n_steps = self._state.epoch, step - self._state.step
         self.parameters.flat[:] = theta
@@ -125,21 +128,25 @@ class ReferenceTrainer:
             return np.arange(n, dtype=np.int64)
         return permutation(self.plan.seed, self._state.epoch, n)
 
-    def _loss_and_gradient(
+    def _pass(
         self, theta: np.ndarray[Any, Any], rows: Ints, step: int
-    ) -> tuple[float, np.ndarray[Any, Any]]:
-        """Return the objective of one batch at θ and its gradient (size,)."""
+    ) -> tuple[float, np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
+        """Return the objective of one batch at θ, its gradient (size,) and the new statistics."""
         parameters = Parameters(theta, self.parameters.layout)
         batch = gather(self.data, rows, theta.dtype)
-        trace = self.network.forward(parameters, batch.X)
+        context = Context(training=True, seed=self.plan.seed, epoch=self._state.epoch, step=step)
+        trace = self.network.forward(parameters, batch.X, context)
         loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
         objective = loss + _penalty(parameters, scale)
         if not np.isfinite(objective):
             layer, cause = diagnose(trace, batch)
             raise NonFiniteError(self._state.epoch, step, layer, cause)
-        gradients = self.network.backward(parameters, trace, batch.targets, batch.sample_weight)
-        return objective, _with_penalty(gradients, parameters, scale).flat
+        gradients = self.network.backward(
+            parameters, trace, batch.targets, batch.sample_weight, context
+        )
+        statistics = self.network.updated_statistics(parameters, trace, context)
+        return objective, _with_penalty(gradients, parameters, scale).flat, statistics
 
     def _check_weights(self, theta: np.ndarray[Any, Any], step: int) -> None:
         if np.isfinite(theta).all():
@@ -176,6 +183,7 @@ def loss_and_gradient(
     """Return the objective over all n rows, and its gradient, in chunks of rows.
 
     (1/n) Σ_i w_i l_i + l2_penalty/(2·n·weight_scale)·Σ‖W‖², the batch of a step that has every row.
+    The network is the one that predicts: dropout drops nothing, running moments normalize.
     """
     _check_fan_in(network, parameters, data.X)
     n = data.n_examples

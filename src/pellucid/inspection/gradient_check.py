@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.nn.activations import Activation
+from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 
@@ -122,6 +123,7 @@ def check_gradient(
     targets: Any,
     sample_weight: Any = None,
     tolerance: float = 1e-5,
+    context: Context = PREDICTION,
 ) -> GradientCheck:
     """Compare the gradient that training uses with central differences, in float64.
 
@@ -139,6 +141,8 @@ def check_gradient(
     sample_weight : array of shape (m,), optional
     tolerance : float
         The relative error below which a parameter passes.
+    context : Context
+        `Context(training=True, …)` checks the pass of that training step, with its dropout masks.
 
     Returns
     -------
@@ -158,11 +162,11 @@ def check_gradient(
     X = np.asarray(X, dtype=np.float64)
     targets = np.asarray(targets)
     theta = Parameters(parameters.flat.astype(np.float64), parameters.layout)
-    trace = network.forward(theta, X)
-    gradient = network.backward(theta, trace, targets, sample_weight).parameters
+    trace = network.forward(theta, X, context)
+    gradient = network.backward(theta, trace, targets, sample_weight, context).parameters
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
     estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
-    for j, h, above, below in _neighbours(network, theta, X):
+    for j, h, above, below in _neighbours(network, theta, X, context):
         change = _values(network, above, targets) - _values(network, below, targets)
         estimate[j] = float(np.mean(weight * change)) / (2.0 * h)
         kinks[j] = _differ(_sides(network, above, targets), _sides(network, below, targets))
@@ -183,16 +187,16 @@ def check_gradient(
 
 
 def _neighbours(
-    network: Network, theta: Parameters, X: Floats
+    network: Network, theta: Parameters, X: Floats, context: Context
 ) -> Iterator[tuple[int, float, Trace, Trace]]:
     """Yield, for each parameter j, its step h and the traces at θ_j + h and θ_j - h."""
     moved = theta.copy()
     for j, value in enumerate(theta.flat.tolist()):
         h = _STEP * max(1.0, abs(value))
         moved.flat[j] = value + h
-        above = network.forward(moved, X)
+        above = network.forward(moved, X, context)
         moved.flat[j] = value - h
-        below = network.forward(moved, X)
+        below = network.forward(moved, X, context)
         moved.flat[j] = value
         yield j, h, above, below
 

@@ -1,14 +1,17 @@
 """The textbook: every formula of a multi-layer perceptron, forward beside backward."""
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
+from pellucid.nn.context import Context
 from pellucid.nn.hyperplane import Hyperplane, hyperplanes
 from pellucid.nn.initializers import INITIALIZERS, Initializer
+from pellucid.nn.layer import Layer
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import LOSSES, Loss, LossFunction, get_loss
-from pellucid.nn.network import Gradients, Layer, Network, Trace
+from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
 from pellucid.nn.parameters import Entry, Layout, Parameters
 from pellucid.nn.perceptron import Perceptron, train_perceptron
+from pellucid.nn.residual import Add, Residual
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,6 +22,8 @@ __all__ = [
     "ActivationFunction",
     "Adam",
     "AdamW",
+    "Add",
+    "Context",
     "Entry",
     "Gradients",
     "Hyperplane",
@@ -33,6 +38,7 @@ __all__ = [
     "OptimizerState",
     "Parameters",
     "Perceptron",
+    "Residual",
     "Trace",
     "get_loss",
     "hyperplanes",

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.nn.array import Array
+from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.initializers import INITIALIZERS, Initializer
-from pellucid.nn.parameters import Role
+from pellucid.nn.layer import Layer, Shapes
+from pellucid.nn.random import Floats, Stream
 
 
 def affine(A: Array, W: Array, b: Array | None) -> Array:
@@ -41,7 +43,7 @@ def affine_columns_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Layer):
     """A layer of `fan_out` perceptrons before their activation: Z = A W + b.
 
     Parameters
@@ -96,19 +98,31 @@ class Linear:
         """Return the width of the output."""
         return self.fan_out
 
-    def parameter_shapes(self, fan_in: int) -> dict[str, tuple[tuple[int, ...], Role]]:
+    def parameter_shapes(self, fan_in: int) -> Shapes:
         """Return the shape and role of W, and of b if there is one."""
-        shapes: dict[str, tuple[tuple[int, ...], Role]] = {"W": ((fan_in, self.fan_out), "weight")}
+        shapes: Shapes = {"W": ((fan_in, self.fan_out), "weight")}
         if self.bias:
             shapes["b"] = ((self.fan_out,), "bias")
         return shapes
 
-    def forward(self, parameters: Mapping[str, Array], A: Array) -> Array:
+    def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
+        """Return W as its initializer draws it, and a constant b."""
+        W = self.initializer.draw(stream, fan_in, self.fan_out)
+        return {"W": W, "b": np.full(self.fan_out, self.initial_bias)} if self.bias else {"W": W}
+
+    def forward(
+        self, parameters: Mapping[str, Array], A: Array, context: Context = PREDICTION
+    ) -> Array:
         """Return Z (m, fan_out) for A (m, fan_in)."""
         return affine(A, parameters["W"], parameters.get("b"))
 
     def backward(
-        self, parameters: Mapping[str, Array], dZ: Array, A: Array, Z: Array
+        self,
+        parameters: Mapping[str, Array],
+        dZ: Array,
+        A: Array,
+        Z: Array,
+        context: Context = PREDICTION,
     ) -> tuple[Array, dict[str, Array]]:
         """Return dA (m, fan_in), and dW and db under their names."""
         dA, dW, db = affine_backward(dZ, A, parameters["W"])

@@ -14,7 +14,16 @@ from pellucid.nn.array import Array, namespace
 ALIGNMENT = 64
 """Bytes: one cache line, and one vector of the widest instruction set."""
 
-Role = Literal["weight", "bias"]
+Role = Literal["weight", "bias", "scale", "statistic", "embedding"]
+"""What an array is for. Penalties and weight decay apply to weights alone:
+
+- "weight": multiplies values; towards 0 it makes the function simpler.
+- "bias": is added.
+- "scale": multiplies one column and starts at 1 (γ of a normalization, α of a parametric
+  activation): to shrink it to 0 would switch the column off, not simplify it.
+- "statistic": is measured and not learned (running moments); its gradient is 0.
+- "embedding": rows of a table, of which a step touches the active ones only.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Layout:
         return tuple(entry.name for entry in self.entries)
 
     def weight_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return a flat mask, True on weights and False on biases."""
+        """Return a flat mask, True on weights and False on everything else."""
         mask = np.zeros(self.size, dtype=np.bool_)
         for entry in self.entries:
             mask[entry.span] = entry.role == "weight"

@@ -35,6 +35,7 @@ class Purpose(enum.IntEnum):
 
     INITIALIZATION = 0
     PERMUTATION = 1
+    DROPOUT = 2
 
 
 def check_seed(seed: int) -> int:
