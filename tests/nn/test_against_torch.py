@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from pellucid.nn import ACTIVATIONS, SGD, Activation, Adam, AdamW, Linear, Loss, Network
+from pellucid.nn import (
+    ACTIVATIONS,
+    SGD,
+    Activation,
+    Adam,
+    AdamW,
+    Context,
+    LayerNorm,
+    Linear,
+    Loss,
+    Network,
+    RMSNorm,
+)
 
 torch = pytest.importorskip("torch", reason="PyTorch is the peer here: pip install torch==2.13.0")
 
@@ -107,3 +119,37 @@ def test_m18_optimizers_agree_with_torch(ours, theirs):
         optimizer.step()
         theta, state = ours.update(gradient, state, theta, step)
     np.testing.assert_allclose(theta, tensor.detach().numpy(), rtol=1e-11)
+
+
+def agrees_with_module(layer, module, training, arrays, names):
+    """Compare a layer and its gradients with a PyTorch module that holds the same arrays."""
+    context = Context(training=training)
+    x, dy = rng.normal(size=(M, FAN_IN)), rng.normal(size=(M, FAN_IN))
+    module = module.double().train(training)
+    with torch.no_grad():
+        for ours, theirs in names.items():
+            getattr(module, theirs).copy_(torch.tensor(arrays[ours]))
+    leaf = torch.tensor(x, requires_grad=True)
+    output = module(leaf)
+    output.backward(torch.tensor(dy))
+    y = layer.forward(arrays, x, context)
+    dx, gradients = layer.backward(arrays, dy, x, y, context)
+    np.testing.assert_allclose(y, output.detach().numpy(), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(dx, leaf.grad.numpy(), rtol=1e-10, atol=1e-12)
+    for name, gradient in gradients.items():
+        expected = getattr(module, names[name]).grad.numpy()
+        np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-12)
+    return x, module
+
+
+def test_m24_rms_norm_agrees_with_torch():
+    arrays, names = {"gamma": rng.normal(size=FAN_IN)}, {"gamma": "weight"}
+    module = torch.nn.RMSNorm(FAN_IN, eps=1e-3)
+    agrees_with_module(RMSNorm(epsilon=1e-3), module, True, arrays, names)
+
+
+def test_m25_layer_norm_agrees_with_torch():
+    arrays = {"gamma": rng.normal(size=FAN_IN), "beta": rng.normal(size=FAN_IN)}
+    module = torch.nn.LayerNorm(FAN_IN, eps=1e-3)
+    names = {"gamma": "weight", "beta": "bias"}
+    agrees_with_module(LayerNorm(epsilon=1e-3), module, True, arrays, names)

@@ -2,12 +2,14 @@
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
 from pellucid.nn.context import Context
+from pellucid.nn.dropout import Dropout
 from pellucid.nn.hyperplane import Hyperplane, hyperplanes
 from pellucid.nn.initializers import INITIALIZERS, Initializer
 from pellucid.nn.layer import Layer
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import LOSSES, Loss, LossFunction, get_loss
 from pellucid.nn.network import Gradients, Network, Trace
+from pellucid.nn.normalization import LayerNorm, RMSNorm
 from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
 from pellucid.nn.parameters import Entry, Layout, Parameters
 from pellucid.nn.perceptron import Perceptron, train_perceptron
@@ -24,11 +26,13 @@ __all__ = [
     "AdamW",
     "Add",
     "Context",
+    "Dropout",
     "Entry",
     "Gradients",
     "Hyperplane",
     "Initializer",
     "Layer",
+    "LayerNorm",
     "Layout",
     "Linear",
     "Loss",
@@ -38,6 +42,7 @@ __all__ = [
     "OptimizerState",
     "Parameters",
     "Perceptron",
+    "RMSNorm",
     "Residual",
     "Trace",
     "get_loss",

@@ -21,6 +21,7 @@ import numpy as np
 
 UInts: TypeAlias = np.ndarray[Any, np.dtype[np.uint32] | np.dtype[np.uint64]]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
