@@ -7,6 +7,7 @@ from pellucid.nn import (
     ACTIVATIONS,
     SGD,
     Activation,
+    Adagrad,
     Adam,
     AdamW,
     Context,
@@ -15,11 +16,14 @@ from pellucid.nn import (
     Loss,
     Network,
     RMSNorm,
+    RMSProp,
 )
+from pellucid.nn.schedules import Cosine, Exponential, OneCycle, StepDecay, WarmUp
 
 torch = pytest.importorskip("torch", reason="PyTorch is the peer here: pip install torch==2.13.0")
 
 F = torch.nn.functional
+S = torch.optim.lr_scheduler
 
 TORCH_ACTIVATIONS = {
     "identity": lambda z: z,
@@ -107,6 +111,12 @@ def test_m15_loss_and_gradient_agree_with_autograd(name, loss, targets, theirs):
             AdamW(0.1, weight_decay=0.2, epsilon=1e-3),
             lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.2, eps=1e-3),
         ),
+        (Adagrad(0.1), lambda p: torch.optim.Adagrad(p, lr=0.1)),
+        (
+            Adagrad(0.1, epsilon=1e-3, initial_accumulator=0.3),
+            lambda p: torch.optim.Adagrad(p, lr=0.1, eps=1e-3, initial_accumulator_value=0.3),
+        ),
+        (RMSProp(0.1, 0.9), lambda p: torch.optim.RMSprop(p, lr=0.1, alpha=0.9)),
     ],
     ids=lambda v: repr(v)[:30],
 )
@@ -153,3 +163,37 @@ def test_m25_layer_norm_agrees_with_torch():
     module = torch.nn.LayerNorm(FAN_IN, eps=1e-3)
     names = {"gamma": "weight", "beta": "bias"}
     agrees_with_module(LayerNorm(epsilon=1e-3), module, True, arrays, names)
+
+
+N_STEPS = 40
+
+
+def torch_factors(make):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    schedule, rates = make(optimizer), []
+    for _ in range(N_STEPS):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (StepDecay(0.1, (0.5, 0.75)), lambda o: S.MultiStepLR(o, [20, 30], gamma=0.1)),
+        (Exponential(0.01), lambda o: S.ExponentialLR(o, 0.01 ** (1 / N_STEPS))),
+        (Cosine(0.1), lambda o: S.CosineAnnealingLR(o, N_STEPS, eta_min=0.1)),
+        (
+            OneCycle(0.3, 1 / 25, 1 / 250_000),
+            lambda o: S.OneCycleLR(o, 1.0, N_STEPS + 1, cycle_momentum=False),
+        ),
+        (WarmUp(share=0.5, start=0.2), lambda o: S.LinearLR(o, 0.2, 1.0, N_STEPS // 2)),
+    ],
+    ids=lambda v: repr(v)[:30],
+)
+def test_m21_schedules_agree_with_torch(ours, theirs):
+    n = N_STEPS + 1 if isinstance(ours, OneCycle) else N_STEPS
+    factors = [ours.factor(step, n) for step in range(1, N_STEPS + 1)]
+    np.testing.assert_allclose(factors, torch_factors(theirs), rtol=1e-10, atol=1e-14)

@@ -4,7 +4,22 @@ import numpy as np
 import pytest
 from layer_examples import LAYERS
 
-from pellucid.nn import ACTIVATIONS, LOSSES, SGD, Activation, Adam, AdamW, Context, Linear, Network
+from pellucid.nn import (
+    ACTIVATIONS,
+    LOSSES,
+    SGD,
+    Activation,
+    Adagrad,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    ClipByNorm,
+    ClipByValue,
+    Context,
+    Linear,
+    Network,
+    RMSProp,
+)
 from pellucid.nn.losses import mean_loss
 from pellucid.nn.parameters import Parameters
 
@@ -89,10 +104,20 @@ def test_m25_gradients_of_layers_agree_with_jax_grad(name):
     np.testing.assert_allclose(ours.flat, theirs, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9, True), Adam(0.1), AdamW(0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1, 0.9, True), Adagrad(0.1), RMSProp(0.1), Adam(0.1), AdamW(0.1)], ids=repr
+)
 def test_m18_optimizers_run_under_jit(optimizer):
     network = Network([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
     compare(network, rng.normal(size=(6, 2)), optimizer)
+
+
+@pytest.mark.parametrize("clip", [ClipByValue(0.5), ClipByNorm(0.5), ClipByGlobalNorm(0.5)])
+def test_m21_clipping_runs_under_jit(clip):
+    layout = Network([Linear(4), Linear(2)], "half_squared_error").layout(3)
+    g = rng.normal(size=layout.size)
+    traced = jax.jit(lambda g: clip.apply(g, layout))(g)
+    np.testing.assert_allclose(clip.apply(g, layout), traced, rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "softmax_cross_entropy"])

@@ -87,6 +87,7 @@ class NativeTrainer:
         self.parameters = parameters
         self.data = data
         self.plan = plan
+        _check_plan(plan)
         program = _program(network, parameters, data.X.shape[1])
         n_threads = resolve_n_threads(plan.n_threads)
         self._table = _table(data.X)
@@ -274,6 +275,16 @@ def _program(network: Network, parameters: Parameters, fan_in: int) -> Any:
     parameter = loss.parameter if loss.parameter is not None else loss.definition.parameter
     program.set_loss(loss.name, parameter or 0.0)
     return program
+
+
+def _check_plan(plan: TrainingPlan) -> None:
+    """Refuse what only the reference engine does so far."""
+    fields = ("schedule", "weight_decay_schedule", "dropout_schedule", "clipping")
+    for name in (*fields, "learning_rate_factors"):
+        if getattr(plan, name):
+            raise TypeError(
+                f"the native engine does not know {name} yet; train with ReferenceTrainer"
+            )
 
 
 def _core_optimizer(optimizer: Optimizer, learning_rate: float | None) -> Any:

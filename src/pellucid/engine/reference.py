@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.nn.context import Context
 from pellucid.nn.network import Gradients, Network
-from pellucid.nn.optimizers import OptimizerState
+from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, permutation
+from pellucid.nn.schedules import Schedule
 
 _CHUNK_ROWS = 4096
 """Rows computed at a time outside training, which bounds the memory whatever the table."""
@@ -65,6 +67,10 @@ class ReferenceTrainer:
         self.plan = plan
         self._state = state or TrainerState(plan.optimizer.init(parameters.flat))
         self._weight_mask = parameters.layout.weight_mask()
+        self._factors = None
+        if plan.learning_rate_factors:
+            factors = parameters.layout.learning_rate_factors(plan.learning_rate_factors)
+            self._factors = factors.astype(parameters.flat.dtype)
 
     @property
     def state(self) -> TrainerState:
@@ -92,7 +98,7 @@ class ReferenceTrainer:
             Row indices. By default every row once: in the plan's order for this epoch if it
             shuffles, else in the order of the table.
         learning_rate : float, optional
-            In place of the optimizer's, for this epoch.
+            In place of the optimizer's, for this epoch; the plan's schedule multiplies it.
 
         Raises
         ------
@@ -110,8 +116,8 @@ class ReferenceTrainer:
                 step += 1
                 loss, gradient, statistics = self._pass(theta, rows, step)
                 total += loss * len(rows)
-                theta, optimizer_state = self.plan.optimizer.update(
-                    gradient, optimizer_state, theta, step, learning_rate, self._weight_mask
+                theta, optimizer_state = self._update(
+                    gradient, optimizer_state, theta, step, learning_rate
                 )
                 for name, value in statistics.items():
                     theta[self.parameters.layout[name].span] = value.reshape(-1)
@@ -134,7 +140,13 @@ class ReferenceTrainer:
         """Return the objective of one batch at θ, its gradient (size,) and the new statistics."""
         parameters = Parameters(theta, self.parameters.layout)
         batch = gather(self.data, rows, theta.dtype)
-        context = Context(training=True, seed=self.plan.seed, epoch=self._state.epoch, step=step)
+        context = Context(
+            training=True,
+            seed=self.plan.seed,
+            epoch=self._state.epoch,
+            step=step,
+            dropout_factor=self._scheduled(self.plan.dropout_schedule, step),
+        )
         trace = self.network.forward(parameters, batch.X, context)
         loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
@@ -147,6 +159,32 @@ class ReferenceTrainer:
         )
         statistics = self.network.updated_statistics(parameters, trace, context)
         return objective, _with_penalty(gradients, parameters, scale).flat, statistics
+
+    def _update(
+        self,
+        gradient: np.ndarray[Any, Any],
+        state: OptimizerState,
+        theta: np.ndarray[Any, Any],
+        step: int,
+        learning_rate: float | None,
+    ) -> tuple[np.ndarray[Any, Any], OptimizerState]:
+        """Return θ and the optimizer's state after one step of the plan."""
+        plan, optimizer = self.plan, self.plan.optimizer
+        if plan.clipping is not None:
+            gradient = plan.clipping.apply(gradient, self.parameters.layout)
+        rate = optimizer.learning_rate if learning_rate is None else learning_rate
+        rate = rate * self._scheduled(plan.schedule, step)
+        if plan.weight_decay_schedule is not None and isinstance(optimizer, AdamW):
+            share = self._scheduled(plan.weight_decay_schedule, step)
+            optimizer = replace(optimizer, weight_decay=optimizer.weight_decay * share)
+        return optimizer.update(
+            gradient, state, theta, step, rate, self._weight_mask, self._factors
+        )
+
+    def _scheduled(self, schedule: Schedule | None, step: int) -> float:
+        """Return the schedule's factor at a step; 1 without a schedule."""
+        n_steps = self.plan.n_steps(self.data.n_examples)
+        return 1.0 if schedule is None or n_steps is None else schedule.factor(step, n_steps)
 
     def _check_weights(self, theta: np.ndarray[Any, Any], step: int) -> None:
         if np.isfinite(theta).all():

@@ -1,6 +1,7 @@
 """The textbook: every formula of a multi-layer perceptron, forward beside backward."""
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
+from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, Clipping
 from pellucid.nn.context import Context
 from pellucid.nn.dropout import Dropout
 from pellucid.nn.hyperplane import Hyperplane, hyperplanes
@@ -10,21 +11,28 @@ from pellucid.nn.linear import Linear
 from pellucid.nn.losses import LOSSES, Loss, LossFunction, get_loss
 from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.normalization import LayerNorm, RMSNorm
-from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
+from pellucid.nn.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, OptimizerState, RMSProp
 from pellucid.nn.parameters import Entry, Layout, Parameters
 from pellucid.nn.perceptron import Perceptron, train_perceptron
 from pellucid.nn.residual import Add, Residual
+from pellucid.nn.schedules import SCHEDULES, Schedule
 
 __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
     "LOSSES",
+    "SCHEDULES",
     "SGD",
     "Activation",
     "ActivationFunction",
+    "Adagrad",
     "Adam",
     "AdamW",
     "Add",
+    "ClipByGlobalNorm",
+    "ClipByNorm",
+    "ClipByValue",
+    "Clipping",
     "Context",
     "Dropout",
     "Entry",
@@ -43,7 +51,9 @@ __all__ = [
     "Parameters",
     "Perceptron",
     "RMSNorm",
+    "RMSProp",
     "Residual",
+    "Schedule",
     "Trace",
     "get_loss",
     "hyperplanes",

@@ -25,6 +25,8 @@ class Context:
         Counted from 0.
     step : int
         Counted from 1 over the whole training.
+    dropout_factor : float
+        What the share p of every dropout layer is multiplied by when it drops.
     layer : int
         The place of the layer in the network, which the network fills in.
     """
@@ -34,6 +36,7 @@ class Context:
     seed: int = 0
     epoch: int = 0
     step: int = 0
+    dropout_factor: float = 1.0
     layer: int = 0
 
     @property

@@ -62,7 +62,8 @@ class Dropout(Layer):
     1 - p is made up for in one of two ways, of equal expectation:
 
     - `scale_at="training"`: training gives m ⊙ h/(1 - p), prediction gives h.
-    - `scale_at="prediction"`: training gives m ⊙ h, prediction gives (1 - p)h.
+    - `scale_at="prediction"`: training gives m ⊙ h, prediction gives (1 - p)h, for the full p
+      even if a `dropout_schedule` ended with less.
 
     Parameters
     ----------
@@ -94,7 +95,11 @@ class Dropout(Layer):
     @property
     def threshold(self) -> int:
         """The number of 16-bit values that drop an element, p·2¹⁶ rounded (to even at a half)."""
-        return round(self.p * _LEVELS)
+        return self.threshold_in(PREDICTION)
+
+    def threshold_in(self, context: Context) -> int:
+        """Return the threshold of a pass, p·dropout_factor·2¹⁶ rounded."""
+        return round(self.p * context.dropout_factor * _LEVELS)
 
     @property
     def kept_share(self) -> float:
@@ -106,7 +111,7 @@ class Dropout(Layer):
     ) -> Array:
         """Return y (m, width) for h (m, width)."""
         if context.drops:
-            return dropout(h, self._mask(h, context), self._training_scale)
+            return dropout(h, *self._mask_and_scale(h, context))
         return h if self.scale_at == "training" else self.kept_share * h
 
     def backward(
@@ -119,13 +124,11 @@ class Dropout(Layer):
     ) -> tuple[Array, dict[str, Array]]:
         """Return dh (m, width), through the mask of the forward pass."""
         if context.drops:
-            return dropout_backward(dy, self._mask(h, context), self._training_scale), {}
+            return dropout_backward(dy, *self._mask_and_scale(h, context)), {}
         return (dy if self.scale_at == "training" else self.kept_share * dy), {}
 
-    @property
-    def _training_scale(self) -> float:
-        return 1.0 / self.kept_share if self.scale_at == "training" else 1.0
-
-    def _mask(self, h: Array, context: Context) -> Array:
-        mask = dropout_mask(h.shape[0], h.shape[1], self.threshold, context)
-        return namespace(h).asarray(mask, dtype=h.dtype)
+    def _mask_and_scale(self, h: Array, context: Context) -> tuple[Array, float]:
+        threshold = self.threshold_in(context)
+        mask = dropout_mask(h.shape[0], h.shape[1], threshold, context)
+        scale = 1.0 / (1.0 - threshold / _LEVELS) if self.scale_at == "training" else 1.0
+        return namespace(h).asarray(mask, dtype=h.dtype), scale

@@ -82,6 +82,49 @@ class Layout:
             mask[entry.span] = entry.role == "weight"
         return mask
 
+    def learning_rate_factors(
+        self, factors: Mapping[str, float]
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the learning-rate factor of each element of the flat buffer; (size,).
+
+        Parameters
+        ----------
+        factors : mapping
+            By name: of one array ("2.b"), of a layer or a part of one ("2", "0.1"), of all arrays
+            of that name ("alpha"), or of a role ("bias"). Where several fit, the first kind in
+            this order counts, and among layers and parts the longest name; where none fits, 1.
+        """
+        unused = dict(factors)
+        flat = np.ones(self.size)
+        for entry in self.entries:
+            for name in _names_of(entry):
+                unused.pop(name, None)
+            named = [name for name in _names_of(entry) if name in factors]
+            if named:
+                flat[entry.span] = _checked_factor(named[0], factors[named[0]])
+        if unused:
+            known = ", ".join(dict.fromkeys(n for e in self.entries for n in _names_of(e)))
+            raise ValueError(
+                f"learning_rate_factors names {', '.join(map(repr, unused))}, which no parameter "
+                f"of the network has; the names and roles are: {known or 'none'}"
+            )
+        return flat
+
+
+def _names_of(entry: Entry) -> list[str]:
+    """Return what an array can be called, most specific first: itself, its parts, its role."""
+    parts = entry.name.split(".")
+    prefixes = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return [*prefixes, parts[-1], entry.role]
+
+
+def _checked_factor(name: str, value: float) -> float:
+    if not (value >= 0.0 and math.isfinite(value)):
+        raise ValueError(
+            f"the learning-rate factor of {name!r} must be a number of at least 0, got {value!r}"
+        )
+    return float(value)
+
 
 class Parameters:
     """All parameters of a network, or all their gradients, in one flat array.
