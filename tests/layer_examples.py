@@ -1,6 +1,15 @@
 """Every layer, in a few sizes and settings, for the tests that all layers have to pass."""
 
-from pellucid.nn import Activation, Dropout, LayerNorm, Linear, Residual, RMSNorm
+from pellucid.nn import (
+    Activation,
+    Dropout,
+    InputScale,
+    LayerNorm,
+    Linear,
+    ParametricActivation,
+    Residual,
+    RMSNorm,
+)
 
 LAYERS = {
     "dropout": [Dropout(0.4)],
@@ -9,6 +18,9 @@ LAYERS = {
     "rms_norm, no scale": [RMSNorm(epsilon=0.1, scale=False)],
     "layer_norm": [LayerNorm()],
     "layer_norm, no bias": [LayerNorm(epsilon=0.1, bias=False)],
+    "input_scale": [InputScale()],
+    "parametric_activation": [ParametricActivation("selu")],
+    "parametric_activation, with parameter": [ParametricActivation("elu", 0.5)],
     "residual": [Residual([Linear(4), Activation("tanh")])],
     "residual in residual": [
         Residual([RMSNorm(), Residual([Linear(4), Activation("silu")]), Dropout(0.2), Linear(4)])

@@ -55,6 +55,8 @@ def summed(function, **options):
 TORCH_LOSSES = [
     (Loss("softmax_cross_entropy"), LABELS, summed(F.cross_entropy)),
     (Loss("softmax_cross_entropy"), SOFT, summed(F.cross_entropy)),
+    (Loss("softmax_cross_entropy", 0.2), LABELS, summed(F.cross_entropy, label_smoothing=0.2)),
+    (Loss("softmax_cross_entropy", 0.2), SOFT, summed(F.cross_entropy, label_smoothing=0.2)),
     (Loss("logistic_cross_entropy"), SOFT, summed(F.binary_cross_entropy_with_logits)),
     (Loss("half_squared_error"), REAL, lambda s, y: 0.5 * summed(F.mse_loss)(s, y)),
     (Loss("squared_error"), REAL, summed(F.mse_loss)),

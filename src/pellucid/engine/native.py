@@ -273,6 +273,10 @@ def _program(network: Network, parameters: Parameters, fan_in: int) -> Any:
             )
     loss = network.loss
     parameter = loss.parameter if loss.parameter is not None else loss.definition.parameter
+    if loss.name == "softmax_cross_entropy" and parameter:
+        raise TypeError(
+            "the native engine does not know label smoothing yet; train with ReferenceTrainer"
+        )
     program.set_loss(loss.name, parameter or 0.0)
     return program
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.nn.activations import Activation
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
@@ -208,11 +207,10 @@ def _values(network: Network, trace: Trace, targets: Any) -> Floats:
 
 def _sides(network: Network, trace: Trace, targets: Any) -> list[Floats]:
     """Return on which side of its kink every kinked function is evaluated."""
-    sides = [
-        np.sign(trace.values[i])
-        for i, layer in enumerate(network.layers)
-        if isinstance(layer, Activation) and layer.definition.kinked
-    ]
+    of_layers = (
+        layer.kink_sides(x) for layer, x in zip(network.layers, trace.values, strict=False)
+    )
+    sides = [side for side in of_layers if side is not None]
     if network.loss.definition.kinked:
         sides.append(np.sign(trace.scores - targets))
     return sides

@@ -13,8 +13,10 @@ from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.normalization import LayerNorm, RMSNorm
 from pellucid.nn.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, OptimizerState, RMSProp
 from pellucid.nn.parameters import Entry, Layout, Parameters
+from pellucid.nn.parametric_activation import ParametricActivation
 from pellucid.nn.perceptron import Perceptron, train_perceptron
 from pellucid.nn.residual import Add, Residual
+from pellucid.nn.scaling import InputScale
 from pellucid.nn.schedules import SCHEDULES, Schedule
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Gradients",
     "Hyperplane",
     "Initializer",
+    "InputScale",
     "Layer",
     "LayerNorm",
     "Layout",
@@ -49,6 +52,7 @@ __all__ = [
     "Optimizer",
     "OptimizerState",
     "Parameters",
+    "ParametricActivation",
     "Perceptron",
     "RMSNorm",
     "RMSProp",

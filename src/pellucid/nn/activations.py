@@ -257,6 +257,10 @@ class Activation(Layer):
         """The parameter in use: the one given, else the function's default, else None."""
         return self.definition.parameter if self.parameter is None else self.parameter
 
+    def kink_sides(self, x: Array) -> Array | None:
+        """Return the signs of x (m, width) for a function with a kink at 0."""
+        return namespace(x).sign(x) if self.definition.kinked else None
+
     def forward(
         self, parameters: Mapping[str, Array], z: Array, context: Context = PREDICTION
     ) -> Array:

@@ -55,6 +55,13 @@ class Layer(Protocol):
         """Return what each parameter starts from for the training rows x (n, fan_in)."""
         return self.initial_parameters(x.shape[1], stream)
 
+    def kink_sides(self, x: Array) -> Array | None:
+        """Return on which side of a kink each element of x is evaluated; None without kinks.
+
+        A central difference between two points is meaningless where their sides differ.
+        """
+        return None
+
     def forward(
         self, parameters: Mapping[str, Array], x: Array, context: Context = PREDICTION, /
     ) -> Array:
