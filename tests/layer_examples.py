@@ -2,6 +2,7 @@
 
 from pellucid.nn import (
     Activation,
+    BatchNorm,
     Dropout,
     InputScale,
     LayerNorm,
@@ -18,6 +19,8 @@ LAYERS = {
     "rms_norm, no scale": [RMSNorm(epsilon=0.1, scale=False)],
     "layer_norm": [LayerNorm()],
     "layer_norm, no bias": [LayerNorm(epsilon=0.1, bias=False)],
+    "batch_norm": [BatchNorm()],
+    "batch_norm, other settings": [BatchNorm(momentum=0.5, epsilon=0.1)],
     "input_scale": [InputScale()],
     "parametric_activation": [ParametricActivation("selu")],
     "parametric_activation, with parameter": [ParametricActivation("elu", 0.5)],

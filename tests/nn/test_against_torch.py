@@ -10,6 +10,7 @@ from pellucid.nn import (
     Adagrad,
     Adam,
     AdamW,
+    BatchNorm,
     Context,
     LayerNorm,
     Linear,
@@ -165,6 +166,23 @@ def test_m25_layer_norm_agrees_with_torch():
     module = torch.nn.LayerNorm(FAN_IN, eps=1e-3)
     names = {"gamma": "weight", "beta": "bias"}
     agrees_with_module(LayerNorm(epsilon=1e-3), module, True, arrays, names)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_m25_batch_norm_agrees_with_torch(training):
+    arrays = {
+        "gamma": rng.normal(size=FAN_IN),
+        "beta": rng.normal(size=FAN_IN),
+        "running_mean": rng.normal(size=FAN_IN),
+        "running_variance": rng.uniform(0.5, 2.0, size=FAN_IN),
+    }
+    names = {"gamma": "weight", "beta": "bias"}
+    names |= {"running_mean": "running_mean", "running_variance": "running_var"}
+    layer, module = BatchNorm(0.2, 1e-3), torch.nn.BatchNorm1d(FAN_IN, eps=1e-3, momentum=0.2)
+    x, module = agrees_with_module(layer, module, training, arrays, names)
+    updated = layer.updated_statistics(arrays, x, Context(training=training))
+    for name, value in updated.items():
+        np.testing.assert_allclose(value, getattr(module, names[name]).numpy(), rtol=1e-12)
 
 
 N_STEPS = 40

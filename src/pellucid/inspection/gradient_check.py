@@ -79,7 +79,7 @@ class GradientCheck:
     """The check of every parameter of a network; `print` it to read it."""
 
     parameters: tuple[ParameterCheck, ...]
-    """One for each name of the layout, in its order."""
+    """One for each name of the layout, in its order; none for running moments."""
 
     @property
     def layers(self) -> dict[int, ParameterCheck]:
@@ -127,7 +127,8 @@ def check_gradient(
     """Compare the gradient that training uses with central differences, in float64.
 
     ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3)·max(1, |θ_j|). It costs two forward
-    passes for each parameter, so use a small batch.
+    passes for each parameter, so use a small batch. Running moments, which are measured and not
+    learned, have no gradient and are left out.
 
     Parameters
     ----------
@@ -181,6 +182,7 @@ def check_gradient(
                 tolerance,
             )
             for entry in theta.layout.entries
+            if entry.role != "statistic"
         )
     )
 

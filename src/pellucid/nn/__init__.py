@@ -1,6 +1,7 @@
 """The textbook: every formula of a multi-layer perceptron, forward beside backward."""
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
+from pellucid.nn.batch_normalization import BatchNorm
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, Clipping
 from pellucid.nn.context import Context
 from pellucid.nn.dropout import Dropout
@@ -31,6 +32,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "BatchNorm",
     "ClipByGlobalNorm",
     "ClipByNorm",
     "ClipByValue",
