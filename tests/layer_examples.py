@@ -21,6 +21,7 @@ LAYERS = {
     "layer_norm, no bias": [LayerNorm(epsilon=0.1, bias=False)],
     "batch_norm": [BatchNorm()],
     "batch_norm, other settings": [BatchNorm(momentum=0.5, epsilon=0.1)],
+    "linear, ntk": [Linear(4, weights="standard_normal", parametrization="ntk")],
     "input_scale": [InputScale()],
     "parametric_activation": [ParametricActivation("selu")],
     "parametric_activation, with parameter": [ParametricActivation("elu", 0.5)],

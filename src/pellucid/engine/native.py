@@ -259,6 +259,11 @@ def _program(network: Network, parameters: Parameters, fan_in: int) -> Any:
     program = _core_class("Program", parameters)(fan_in, parameters.layout.size)
     for i, layer in enumerate(network.layers):
         if isinstance(layer, Linear):
+            if layer.parametrization != "standard":
+                raise TypeError(
+                    f"layer {i} has parametrization {layer.parametrization!r}, which the native "
+                    "engine does not know yet; train with ReferenceTrainer"
+                )
             offset = parameters.layout[f"{i}.W"].offset
             bias = parameters.layout[f"{i}.b"].offset if layer.bias else -1
             program.add_linear(layer.fan_out, offset, bias)

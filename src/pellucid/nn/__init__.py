@@ -3,8 +3,10 @@
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
 from pellucid.nn.batch_normalization import BatchNorm
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, Clipping
+from pellucid.nn.columns import Columns
 from pellucid.nn.context import Context
 from pellucid.nn.dropout import Dropout
+from pellucid.nn.embedding import Embedding
 from pellucid.nn.hyperplane import Hyperplane, hyperplanes
 from pellucid.nn.initializers import INITIALIZERS, Initializer
 from pellucid.nn.layer import Layer
@@ -16,6 +18,8 @@ from pellucid.nn.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, Optimiz
 from pellucid.nn.parameters import Entry, Layout, Parameters
 from pellucid.nn.parametric_activation import ParametricActivation
 from pellucid.nn.perceptron import Perceptron, train_perceptron
+from pellucid.nn.periodic_embedding import PeriodicEmbedding
+from pellucid.nn.piecewise_linear_embedding import PiecewiseLinearEmbedding
 from pellucid.nn.residual import Add, Residual
 from pellucid.nn.scaling import InputScale
 from pellucid.nn.schedules import SCHEDULES, Schedule
@@ -37,8 +41,10 @@ __all__ = [
     "ClipByNorm",
     "ClipByValue",
     "Clipping",
+    "Columns",
     "Context",
     "Dropout",
+    "Embedding",
     "Entry",
     "Gradients",
     "Hyperplane",
@@ -56,6 +62,8 @@ __all__ = [
     "Parameters",
     "ParametricActivation",
     "Perceptron",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "RMSNorm",
     "RMSProp",
     "Residual",

@@ -156,6 +156,36 @@ class Network:
                 parameters[f"{i}.{name}"][...] = value
         return parameters
 
+    def initialize_from_data(self, X: Array, seed: int, dtype: Any = np.float64) -> Parameters:
+        """Return parameters that suit the training rows X (n, fan_in), layer by layer.
+
+        Each layer chooses its parameters (`Layer.fitted_parameters`) for what the layers before
+        it make of X: every unit of a `Linear` gets pre-activations of standard deviation 1 and a
+        bias within their range, whatever the scale of its initializer. A few thousand rows are
+        enough.
+
+        Parameters
+        ----------
+        X : array of shape (n, fan_in)
+        seed : int
+            At least 0 and below 2**64.
+        dtype : float64 or float32
+            The arithmetic is in float64; the result is rounded.
+        """
+        seed, X = check_seed(seed), np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or len(X) == 0:
+            raise ValueError(f"X must have shape (n, fan_in) with rows, got {X.shape}")
+        parameters = Parameters.zeros(self.layout(X.shape[1]))
+        values: list[Array] = [X]
+        for i, layer in enumerate(self.layers):
+            stream = Stream(seed, Purpose.INITIALIZATION, layer=i)
+            for name, value in layer.fitted_parameters(values[-1], stream).items():
+                parameters[f"{i}.{name}"][...] = value
+            values.append(self._output(i, self._arrays_of(parameters, i), values, PREDICTION))
+        rounded = Parameters.zeros(parameters.layout, dtype)
+        rounded.flat[:] = parameters.flat
+        return rounded
+
     def forward(self, params: Parameters, X: Array, context: Context = PREDICTION) -> Trace:
         """Return every value of the network for X (m, fan_in), in the precision of `params`.
 

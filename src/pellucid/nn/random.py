@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,6 +86,10 @@ class Stream:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+
+    def part(self, number: int) -> Stream:
+        """Return another stream of the same purpose and layer, for the array of that number."""
+        return replace(self, step=number)
 
     def bits(self, n: int) -> UInts:
         """Return elements 0 to n - 1, each 64 random bits; (n,) uint64."""
