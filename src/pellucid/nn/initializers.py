@@ -119,11 +119,11 @@ INITIALIZERS: dict[str, Initializer] = {
 def fit_units(Z: Floats, stream: Stream, n_rows: int = 5) -> tuple[Floats, Floats]:
     """Return what to multiply the weights of each unit by, and its bias, for training rows.
 
-    For the pre-activations Z (n, fan_out) that the weights give without a bias, the factors
-    (fan_out,) are 1/σ, σ the standard deviation of the unit over the n rows (1 for a unit that
-    is constant), and
-    the biases (fan_out,) are -Σ_r w_r Z_r/σ over `n_rows` rows r drawn for each unit, with weights
-    w of Exp(1) divided by their sum: each unit starts with its kink among the rows.
+    Z (n, fan_out) are the pre-activations that the weights give without a bias, and σ (fan_out,)
+    is their standard deviation over the rows. The factors (fan_out,) are 1/σ, and 1 for a unit that
+    is constant. The biases (fan_out,) are -Σ_r w_r Z_r/σ over `n_rows` rows r drawn for each unit,
+    with weights w of Exp(1) divided by their sum: each unit starts with its kink among the rows.
+
     The initialization of RealMLP (D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by
     default", 2024).
     """

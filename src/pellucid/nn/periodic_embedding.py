@@ -62,7 +62,7 @@ def _swap(a: Array) -> Array:
 
 @dataclass(frozen=True)
 class PeriodicEmbedding(Layer):
-    """A layer that gives each number x the vector [x, cos(2πfx + p) W + b], learned column by column.
+    """A layer that gives each number x a vector [x, cos(2πfx + p) W + b], learned for its column.
 
     f starts from N(0, σ²), p from U(-π, π), W and b from U(-1/√n, 1/√n) with n frequencies. Scale
     the columns first: σ is about how many waves there are between neighbouring values.

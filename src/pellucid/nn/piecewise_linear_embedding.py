@@ -68,8 +68,8 @@ def quantile_edges(X: Floats, n_bins: int) -> tuple[tuple[float, ...], ...]:
 class PiecewiseLinearEmbedding(Layer):
     """A layer that encodes each column by its bins and, if asked, maps the code to a vector.
 
-    Column j becomes its T_j components c_j, or c_j W_j + b_j with W_j (T_j, dim): a piecewise-linear
-    function of the number, learned from 0-to-1 inputs.
+    Column j becomes its T_j components c_j, or c_j W_j + b_j with W_j (T_j, dim): a vector that is
+    a piecewise-linear function of the number.
 
     Parameters
     ----------
