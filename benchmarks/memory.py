@@ -79,9 +79,7 @@ def main():
             command += ["--rows", str(arguments.rows), "--columns", str(arguments.columns)]
             result = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
             report["fits"][f"{library} {task}"] = result
-            print(
-                f"{library:14}{task:16}{result['rise_mib']:10.1f} MiB{result['seconds']:10.1f} s"
-            )
+            print(f"{library:14}{task:16}{result['rise_mib']:10.1f} MiB{result['seconds']:10.1f} s")
     path = Path(arguments.out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2) + "\n")

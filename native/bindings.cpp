@@ -1,8 +1,6 @@
 // What Python sees of the engine. All sizes are checked here, once.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/unique_ptr.h>
 
 #include <chrono>
 #include <optional>
@@ -36,6 +34,7 @@ class Array {
   int dimensions() const { return view_.ndim; }
   Index size(int axis) const { return view_.shape[axis]; }
   Index stride(int axis) const { return view_.strides[axis]; }
+  Index item_size() const { return view_.itemsize; }
   const std::byte* bytes() const { return static_cast<const std::byte*>(view_.buf); }
 
   // NumPy's kind and item size, such as "f4"; empty where it is no plain native number.
@@ -96,6 +95,8 @@ HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
   const Array &values = table.arrays[0], &indices = table.arrays[1], &offsets = table.arrays[2];
   const std::string index_type = offsets.type();
   if (index_type != "i4" && index_type != "i8") fail("indptr must hold signed integers");
+  if (values.dimensions() != 1 || (values.size(0) > 1 && values.stride(0) != values.item_size()))
+    fail("data must be a contiguous vector");
   const bool wide = index_type == "i8";
   const Index n_rows = offsets.size(0) - 1;
   const auto check = [&]<class Offset>() {
@@ -126,6 +127,26 @@ HeldTable<T> hold_table(nb::handle source, Index columns) {
   return hold_dense<T>(source, columns, "X");
 }
 
+// Rows of a table in the order in which to take them.
+class RowOrder {
+ public:
+  RowOrder(nb::handle source, Index table_rows) : array_(source) {
+    count_ = array_.dimensions() == 1 ? array_.size(0) : -1;
+    rows_ = array_.vector<const std::int64_t>(count_, "rows", "i8");
+    for (Index i = 0; i < count_; ++i)
+      if (rows_[i] < 0 || rows_[i] >= table_rows)
+        fail("the order names row " + std::to_string(rows_[i]) + ", but X has " +
+             std::to_string(table_rows) + " rows");
+  }
+  Index count() const { return count_; }
+  const std::int64_t* data() const { return rows_; }
+
+ private:
+  Array array_;
+  Index count_ = 0;
+  const std::int64_t* rows_ = nullptr;
+};
+
 // Everything a pass reads, its memory held.
 template <class T>
 struct HeldExamples {
@@ -140,7 +161,7 @@ template <class T>
 HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handle targets,
                               nb::handle weights) {
   HeldExamples<T> held;
-  held.table = hold_table<T>(X, program.fan_in);
+  held.table = hold_table<T>(X, program.fan_in());
   held.examples.table = held.table.view;
   held.examples.gather = held.table.gather;
   const Index n = held.rows();
@@ -191,13 +212,21 @@ Rule find_rule(const std::string& name) {
   fail("unknown rule " + name);
 }
 
+Clip find_clip(const std::string& name) {
+  if (name == "none") return Clip::kNone;
+  if (name == "value") return Clip::kValue;
+  if (name == "norm") return Clip::kNorm;
+  if (name == "global_norm") return Clip::kGlobalNorm;
+  fail("unknown clipping " + name);
+}
+
 template <class T>
 class Engine {
  public:
-  Engine(const Program<T>& program, Index batch_size, int n_threads)
+  Engine(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
       : program_(check(program)),
-        trainer_(program, batch_size, n_threads),
-        batch_size_(batch_size) {}
+        trainer_(program, batch_size, n_threads, adapts),
+        rows_(batch_size) {}
 
   void load_parameters(nb::handle flat) {
     const Array array(flat);
@@ -223,21 +252,26 @@ class Engine {
     trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
   }
 
-  // Returns (objective summed over rows, rows, steps, non_finite); raises what a signal handler
-  // raised, KeyboardInterrupt for one.
+  // `rates`, `decays` and `drop_factors` have a number for each step. Returns (objective summed
+  // over rows, rows, steps, non_finite, what a signal handler raised or None).
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
-                const Optimizer& optimizer, double l2_penalty, Index steps_done) {
+                const Plan& plan, nb::handle rates, nb::handle decays, nb::handle drop_factors,
+                Index steps_done, std::uint32_t epoch) {
     const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
-    const Array order_array(order);
-    const Index n = order_array.dimensions() == 1 ? order_array.size(0) : -1;
-    const auto* rows = order_array.vector<const std::int64_t>(n, "order", "i8");
-    for (Index i = 0; i < n; ++i)
-      if (rows[i] < 0 || rows[i] >= held.rows()) fail("order names a row that X does not have");
+    const RowOrder rows(order, held.rows());
+    const Index n = rows.count();
+    if (plan.batch_size < 1 || plan.batch_size > rows_)
+      fail("batch_size must be at least 1 and at most " + std::to_string(rows_));
+    const Index n_steps = (n + plan.batch_size - 1) / plan.batch_size;
+    const Array held_rates(rates), held_decays(decays), held_factors(drop_factors);
+    const Schedules schedules{held_rates.vector<const double>(n_steps, "rates", "f8"),
+                              held_decays.vector<const double>(n_steps, "decays", "f8"),
+                              held_factors.vector<const double>(n_steps, "drop_factors", "f8")};
     Report report;
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      report = trainer_.run(held.examples, rows, n, batch_size_, optimizer, l2_penalty, steps_done,
+      report = trainer_.run(held.examples, rows.data(), n, plan, schedules, steps_done, epoch,
                             [&poll] { return poll(); });
     }
     nb::object error = nb::none();
@@ -264,7 +298,7 @@ class Engine {
 
  private:
   static const Program<T>& check(const Program<T>& program) {
-    if (program.layers.empty()) fail("a network to train needs at least one layer");
+    if (program.steps().empty()) fail("a network to train needs at least one layer");
     if (program.loss.row == nullptr) fail("a network to train needs a loss");
     return program;
   }
@@ -273,7 +307,7 @@ class Engine {
     return nb::borrow(error.value());
   }
   T* vector_of(const Array& array, const char* name) const {
-    return array.vector<T>(program_.n_parameters, name, kType<T>);
+    return array.vector<T>(program_.n_parameters(), name, kType<T>);
   }
   T* optional_of(const Array& array, const char* name) const {
     return array.dimensions() == 1 && array.size(0) == 0 ? nullptr : vector_of(array, name);
@@ -281,24 +315,28 @@ class Engine {
 
   Program<T> program_;
   Trainer<T> trainer_;
-  Index batch_size_;
+  Index rows_;  // most in a batch
 };
 
 template <class T>
-void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::handle scores,
-                  int n_threads) {
+void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::handle order,
+                  nb::handle scores, int n_threads) {
   const Array parameters(flat);
-  const T* values = parameters.vector<const T>(program.n_parameters, "parameters", kType<T>);
-  const HeldTable<T> table = hold_table<T>(X, program.fan_in);
+  const T* values = parameters.vector<const T>(program.n_parameters(), "parameters", kType<T>);
+  const HeldTable<T> table = hold_table<T>(X, program.fan_in());
+  std::optional<RowOrder> rows;
+  if (!order.is_none()) rows.emplace(order, table.view.rows);
   const Array output(scores, true);
-  const Index n = table.view.rows;
+  const Index n = rows ? rows->count() : table.view.rows;
   if (output.dimensions() != 2 || output.size(0) != n || output.size(1) != program.fan_out() ||
       output.type() != kType<T> || output.stride(1) != static_cast<Index>(sizeof(T)) ||
       output.stride(0) != program.fan_out() * static_cast<Index>(sizeof(T)))
-    fail("scores must be a contiguous array of shape (rows of X, outputs)");
+    fail("scores must be a contiguous array of shape (rows, outputs)");
+  if (n_threads < 1) fail("n_threads must be at least 1");
   auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
   const nb::gil_scoped_release released;
-  predict(program, values, table.view, table.gather, n, destination, n_threads);
+  predict(program, values, table.view, table.gather, rows ? rows->data() : nullptr, n, destination,
+          n_threads);
 }
 
 template <class T>
@@ -309,35 +347,49 @@ void bind_type(nb::module_& module, const std::string& suffix) {
           "__init__",
           [](ProgramT* self, Index fan_in, Index n_parameters) {
             if (fan_in < 1) fail("fan_in must be at least 1");
-            new (self) ProgramT;
-            self->fan_in = fan_in;
-            self->n_parameters = n_parameters;
+            new (self) ProgramT(fan_in, n_parameters);
           },
           "fan_in"_a, "n_parameters"_a)
-      .def("add_linear", &ProgramT::add_linear, "fan_out"_a, "weight_offset"_a, "bias_offset"_a)
-      .def("add_activation", &ProgramT::add_activation, "name"_a, "parameter"_a, "blend"_a)
+      .def(
+          "add_linear",
+          [](ProgramT& self, Index fan_out, Index weight_offset, Index bias_offset,
+             double weight_rate, double bias_rate) {
+            return self.add_linear({fan_out, weight_offset, bias_offset, weight_rate, bias_rate});
+          },
+          "fan_out"_a, "weight_offset"_a, "bias_offset"_a, "weight_rate"_a = 1.0,
+          "bias_rate"_a = 1.0)
+      .def("add_activation", &ProgramT::add_activation, "name"_a, "parameter"_a, "blend"_a,
+           "may_fuse"_a = true)
+      .def("add_parametric_activation", &ProgramT::add_parametric_activation, "name"_a,
+           "parameter"_a, "offset"_a, "rate"_a = 1.0)
+      .def("add_scale", &ProgramT::add_scale, "offset"_a, "rate"_a = 1.0)
+      .def("add_row_norm", &ProgramT::add_row_norm, "centered"_a, "epsilon"_a, "gamma_offset"_a,
+           "gamma_rate"_a, "beta_offset"_a, "beta_rate"_a)
+      .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
+           "layer_number"_a)
+      .def("add_sum", &ProgramT::add_sum, "skipped"_a)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
   nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())
       .def(
           "__init__",
-          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads) {
+          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads, bool adapts) {
             if (batch_size < 1 || n_threads < 1)
               fail("batch_size and n_threads must be at least 1");
-            new (self) EngineT(program, batch_size, n_threads);
+            new (self) EngineT(program, batch_size, n_threads, adapts);
           },
-          "program"_a, "batch_size"_a, "n_threads"_a)
+          "program"_a, "batch_size"_a, "n_threads"_a, "adapts"_a = false)
       .def("load_parameters", &EngineT::load_parameters, "flat"_a)
       .def("store_parameters", &EngineT::store_parameters, "flat"_a)
       .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)
       .def("load_moments", &EngineT::load_moments, "first"_a, "second"_a)
       .def("store_moments", &EngineT::store_moments, "first"_a, "second"_a)
-      .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a,
-           "optimizer"_a, "l2_penalty"_a, "steps_done"_a)
+      .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a, "plan"_a,
+           "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a, "epoch"_a)
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
            "gradient"_a);
   module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
-             "scores"_a, "n_threads"_a);
+             "rows"_a.none(), "scores"_a, "n_threads"_a);
 }
 
 // The row order of nn.random.permutation, for `order` of n rows.
@@ -352,21 +404,25 @@ void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order) {
 }  // namespace
 
 void bind(nb::module_& module) {
-  nb::class_<Optimizer>(module, "Optimizer")
+  nb::class_<Plan>(module, "Plan")
       .def(
           "__init__",
-          [](Optimizer* self, const std::string& rule, double learning_rate, double first_decay,
+          [](Plan* self, Index batch_size, const std::string& rule, double first_decay,
              double first_gain, double second_decay, double second_gain, double epsilon,
-             bool bias_correction, bool epsilon_corrected, bool epsilon_inside,
-             double weight_decay) {
-            new (self) Optimizer{find_rule(rule),   learning_rate,  first_decay, first_gain,
-                                 second_decay,      second_gain,    epsilon,     bias_correction,
-                                 epsilon_corrected, epsilon_inside, weight_decay};
+             bool bias_correction, bool epsilon_corrected, bool epsilon_inside, double l2_penalty,
+             const std::string& clip, double clip_limit, std::uint64_t seed) {
+            new (self) Plan{{find_rule(rule), first_decay, first_gain, second_decay, second_gain,
+                             epsilon, bias_correction, epsilon_corrected, epsilon_inside},
+                            batch_size,
+                            l2_penalty,
+                            find_clip(clip),
+                            clip_limit,
+                            seed};
           },
-          nb::kw_only(), "rule"_a, "learning_rate"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
+          nb::kw_only(), "batch_size"_a, "rule"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
           "second_decay"_a = 0.0, "second_gain"_a = 1.0, "epsilon"_a = 0.0,
           "bias_correction"_a = false, "epsilon_corrected"_a = false, "epsilon_inside"_a = false,
-          "weight_decay"_a = 0.0);
+          "l2_penalty"_a = 0.0, "clip"_a = "none", "clip_limit"_a = 0.0, "seed"_a = 0);
   bind_type<float>(module, "32");
   bind_type<double>(module, "64");
   module.def(

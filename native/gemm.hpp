@@ -37,11 +37,11 @@ inline constexpr int kMaxTileVectors = PELLUCID_VECTOR_REGISTERS >= 32 ? 4 : 2;
 
 template <class T>
 using TileKernel = void (*)(const Segment<T>* segments, Index n_segments, Index first_row,
-                            const T* b, const T* start, Index start_stride, T* c);
+                            const T* b, Index b_stride, const T* start, Index start_stride, T* c);
 
 template <class T, int MR, int NV>
 void product_tile(const Segment<T>* segments, Index n_segments, Index first_row, const T* b,
-                  const T* start, Index start_stride, T* c) {
+                  Index b_stride, const T* start, Index start_stride, T* c) {
   constexpr int width = NV * kLanes<T>;
   Vector<T> sum[MR][NV];
   for (int i = 0; i < MR; ++i)
@@ -58,7 +58,7 @@ void product_tile(const Segment<T>* segments, Index n_segments, Index first_row,
         for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
       }
       a += k_stride;
-      b += width;
+      b += b_stride;
     }
   }
   for (int i = 0; i < MR; ++i)
@@ -112,12 +112,33 @@ PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
 // panel of B that long (under 100 KB) and the rows of A stay in the second-level cache.
 inline constexpr Index kTermsPerBlock = 512;
 
+// The right-hand matrix of a product: in panels of `stored_rows` rows, or row-major as the caller
+// has it (`plain`), but for a last panel that whole vectors do not fill, which is then in `packed`
+// alone.
+template <class T>
+struct RightOperand {
+  const T* packed;
+  Index stored_rows;
+  const T* plain = nullptr;
+  Index columns = 0;
+
+  bool in_place(const Panel& panel) const {
+    return plain != nullptr && panel.first + panel.width <= columns;
+  }
+  const T* row(const Panel& panel, Index k) const {
+    if (in_place(panel)) return plain + k * columns + panel.first;
+    return packed + (plain == nullptr ? stored_rows * panel.first : 0) + k * panel.width;
+  }
+  Index stride(const Panel& panel) const { return in_place(panel) ? columns : panel.width; }
+};
+
 // C[rows first_row .. last_row) = start + A B, where A (stored_rows x n_terms) and C (stored_rows
-// x right.columns()) are in panels and B (b_rows x right.columns()) too. `bias` (right.width()
-// numbers) is what sums start from. `finish(panel, c, count)` is called on each finished range.
+// x right.columns()) are in panels. Sums start from the vector
+// `start` (right.width() numbers), or where it is null from what C holds. `finish(panel, c, count)`
+// is called on each finished range.
 template <class T, class Finish>
 void multiply(const T* a, const Panels<T>& left, Index stored_rows, Index first_row, Index last_row,
-              const T* b, Index b_rows, const Panels<T>& right, const T* bias, T* c,
+              const RightOperand<T>& b, const Panels<T>& right, const T* start, T* c,
               std::vector<Segment<T>>& segments, Finish finish) {
   segments.clear();
   for (const Panel& panel : left)
@@ -129,16 +150,17 @@ void multiply(const T* a, const Panels<T>& left, Index stored_rows, Index first_
     Index next = s, length = 0;
     while (next < n_segments && length < kTermsPerBlock)
       length += segments[static_cast<std::size_t>(next++)].length;
+    const bool from_start = s == 0 && start != nullptr;
     for (const Panel& panel : right) {
       T* block = c + stored_rows * panel.first + first_row * panel.width;
-      const T* panel_b = b + b_rows * panel.first + terms * panel.width;
-      for_each_tile<T>(last_row - first_row, panel.width,
-                       [&](Index row, Index, TileKernel<T> kernel) {
-                         T* tile = block + row * panel.width;
-                         const T* start = s == 0 ? bias + panel.first : tile;
-                         kernel(segments.data() + s, next - s, row, panel_b, start,
-                                s == 0 ? 0 : panel.width, tile);
-                       });
+      const T* panel_b = b.row(panel, terms);
+      const Index b_stride = b.stride(panel);
+      for_each_tile<T>(
+          last_row - first_row, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
+            T* tile = block + row * panel.width;
+            kernel(segments.data() + s, next - s, row, panel_b, b_stride,
+                   from_start ? start + panel.first : tile, from_start ? 0 : panel.width, tile);
+          });
       if (next == n_segments) finish(panel, block, (last_row - first_row) * panel.width);
     }
     s = next;

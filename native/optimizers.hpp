@@ -15,7 +15,7 @@ struct StepCoefficients {
   T second_gain;
   T epsilon_inside;   // under the root
   T epsilon_outside;  // beside the root
-  T weight_factor;    // decoupled decay: weights are multiplied by this first
+  T decay;            // decoupled decay: weights are multiplied by 1 - decay first
   T penalty;          // L2 penalty: penalty * w is added to the gradient of weights
 };
 
@@ -42,7 +42,7 @@ void update_range(const ParameterRange<T>& range, const StepCoefficients<T>& c) 
       store<T>(range.first + i, load(range.first + i) + gradient);
       continue;
     }
-    const Vector<T> kept = value * c.weight_factor;
+    const Vector<T> kept = value * (T(1) - c.decay);
     if constexpr (kRule == Rule::kSgd) {
       store<T>(range.values + i, kept - c.learning_rate * gradient);
     } else if constexpr (kRule == Rule::kMomentum || kRule == Rule::kNesterov) {
@@ -61,6 +61,27 @@ void update_range(const ParameterRange<T>& range, const StepCoefficients<T>& c) 
       store<T>(range.values + i, kept - c.learning_rate * first / root);
     }
   }
+}
+
+// gradient = gradient + penalty * values, limited to [-limit, limit].
+template <class T>
+void clip_range(T* gradient, const T* values, Index count, T penalty, T limit) {
+  const Vector<T> most = broadcast<T>(limit);
+  for (Index i = 0; i < count; i += kLanes<T>) {
+    const Vector<T> g = load(gradient + i) + penalty * load(values + i);
+    store<T>(gradient + i, minimum<T>(maximum<T>(g, -most), most));
+  }
+}
+
+template <class T>
+void add_penalty(T* gradient, const T* values, Index count, T penalty) {
+  for (Index i = 0; i < count; i += kLanes<T>)
+    store<T>(gradient + i, load(gradient + i) + penalty * load(values + i));
+}
+
+template <class T>
+void scale_range(T* values, Index count, T factor) {
+  for (Index i = 0; i < count; i += kLanes<T>) store<T>(values + i, load(values + i) * factor);
 }
 
 template <class T>

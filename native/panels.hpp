@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "simd.hpp"
@@ -89,18 +90,16 @@ PELLUCID_INLINE void transpose_square(const T* source, Index source_stride, T* d
   for (int i = 0; i < lanes; ++i) rows[i] = load(source + i * source_stride);
   // A round with distance d exchanges the off-diagonal d x d blocks of every 2d x 2d block.
   auto exchange = [&rows]<int distance>() {
-    IntegerVector<T> low, high;
-    for (int lane = 0; lane < lanes; ++lane) {
-      const bool second = (lane & distance) != 0;
-      low[lane] = second ? lane - distance + lanes : lane;
-      high[lane] = second ? lane + lanes : lane + distance;
-    }
-    for (int i = 0; i < lanes; ++i) {
-      if ((i & distance) != 0) continue;
-      const Vector<T> upper = rows[i], lower = rows[i + distance];
-      rows[i] = __builtin_shuffle(upper, lower, low);
-      rows[i + distance] = __builtin_shuffle(upper, lower, high);
-    }
+    [&]<int... lane>(std::integer_sequence<int, lane...>) {
+      for (int i = 0; i < lanes; ++i) {
+        if ((i & distance) != 0) continue;
+        const Vector<T> upper = rows[i], lower = rows[i + distance];
+        rows[i] = __builtin_shufflevector(
+            upper, lower, ((lane & distance) != 0 ? lane - distance + lanes : lane)...);
+        rows[i + distance] = __builtin_shufflevector(
+            upper, lower, ((lane & distance) != 0 ? lane + lanes : lane + distance)...);
+      }
+    }(std::make_integer_sequence<int, lanes>{});
   };
   if constexpr (lanes >= 16) exchange.template operator()<8>();
   if constexpr (lanes >= 8) exchange.template operator()<4>();

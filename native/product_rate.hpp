@@ -29,7 +29,7 @@ double product_rate(int n_threads, int n_rounds) {
       barrier.wait();
       const auto begin = std::chrono::steady_clock::now();
       for (Index i = 0; i < repeats; ++i)
-        kernel(&segment, 1, 0, b.data(), start.data(), 0, c.data());
+        kernel(&segment, 1, 0, b.data(), width, start.data(), 0, c.data());
       barrier.wait();
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
       if (thread == 0) seconds = elapsed.count();

@@ -13,62 +13,62 @@ namespace pellucid {
 
 class TeamSize {
  public:
-  explicit TeamSize(int most) : most_(most) {}
+  // `adapts`: whether to go below `most` at all.
+  TeamSize(int most, bool adapts) : most_(most), adapts_(adapts && most > 1) {}
 
   int threads() const { return alone_ ? 1 : most_; }
 
   // Steps of the next window.
   long steps() const {
-    if (last_ == 0) return 1;
-    const double seconds = trying_ ? kTrial : kWindow;
+    if (stage_ == Stage::kWarmUp) return 1;
+    const double seconds = stage_ == Stage::kTrial ? kTrialSeconds : kWindowSeconds;
     return std::clamp(static_cast<long>(seconds / last_), 1L, 4096L);
   }
 
-  // What the window that has just ended took, per step.
+  // What the window that has just ended took, per step, and what time it is.
   void record(double seconds_per_step, double now) {
     last_ = seconds_per_step;
-    if (most_ == 1) return;
-    if (!started_) {  // the first window touches memory for the first time: measure another
-      started_ = true;
-      trying_ = true;
-    } else if (trying_) {
-      // The window just ended was the trial of `alone_`; the other's last time stands beside it.
-      double& mine = alone_ ? single_ : team_;
-      mine = seconds_per_step;
+    if (stage_ == Stage::kWarmUp) {
+      // Threads had to wake up and memory was touched for the first time: measure what follows.
+      stage_ = Stage::kTrial;
+    } else if (stage_ == Stage::kTrial) {
+      (alone_ ? single_ : team_) = seconds_per_step;
       const double other = alone_ ? team_ : single_;
-      if (other == kUnknown) {
-        alone_ = !alone_;  // try the other too
-        return;
-      }
-      trying_ = false;
-      if (other < mine) alone_ = !alone_;
-      best_ = std::min(mine, other);
+      if (other == kUnknown && adapts_) return try_other();
+      if (other < seconds_per_step) alone_ = !alone_;
+      best_ = std::min(other, seconds_per_step);
       decided_ = now;
-    } else {
-      // Something changed for the worse; or it is time to see whether the others have gone.
+      stage_ = Stage::kSteady;
+    } else if (adapts_) {
+      // Something may have changed for the worse, or the others may have gone.
       const bool slower = seconds_per_step > 1.25 * best_;
       best_ = std::min(best_, seconds_per_step);
-      if (now - decided_ > (slower ? kPatience : alone_ ? kRetry : kForever)) {
-        (alone_ ? single_ : team_) = seconds_per_step;
-        (alone_ ? team_ : single_) = kUnknown;
-        alone_ = !alone_;
-        trying_ = true;
-      }
+      const double patience = slower ? kSlowSeconds : alone_ ? kRetrySeconds : kUnknown;
+      if (now - decided_ < patience) return;
+      (alone_ ? single_ : team_) = seconds_per_step;
+      (alone_ ? team_ : single_) = kUnknown;
+      try_other();
     }
   }
 
  private:
+  enum class Stage { kWarmUp, kTrial, kSteady };
+
   static constexpr double kUnknown = std::numeric_limits<double>::infinity();
-  static constexpr double kForever = std::numeric_limits<double>::infinity();
-  static constexpr double kWindow = 2e-3;  // seconds
-  static constexpr double kTrial = 0.5e-3;
-  static constexpr double kPatience = 10e-3;  // between two trials where steps are slow
-  static constexpr double kRetry = 50e-3;     // where one thread is running for want of processors
+  static constexpr double kWindowSeconds = 2e-3;
+  static constexpr double kTrialSeconds = 0.5e-3;
+  static constexpr double kSlowSeconds = 10e-3;   // between two trials where steps are slow
+  static constexpr double kRetrySeconds = 50e-3;  // where one thread runs for want of processors
+
+  void try_other() {
+    alone_ = !alone_;
+    stage_ = Stage::kWarmUp;
+  }
 
   const int most_;
+  const bool adapts_;
   bool alone_ = false;
-  bool started_ = false;
-  bool trying_ = false;
+  Stage stage_ = Stage::kWarmUp;
   double last_ = 0;  // seconds per step of the last window
   double team_ = kUnknown, single_ = kUnknown;
   double best_ = kUnknown;

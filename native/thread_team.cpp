@@ -71,6 +71,7 @@ class Worker {
 struct IdleWorkers {
   std::mutex mutex;
   std::vector<Worker*> workers;
+  std::size_t made = 0;  // workers there are, idle or not
 };
 
 IdleWorkers* idle_workers = new IdleWorkers;
@@ -84,6 +85,11 @@ void forget_workers_after_fork() { idle_workers = new IdleWorkers; }
   return true;
 }();
 
+void put_back(const std::vector<Worker*>& workers) {
+  const std::lock_guard lock(idle_workers->mutex);
+  idle_workers->workers.insert(idle_workers->workers.end(), workers.begin(), workers.end());
+}
+
 std::vector<Worker*> take_workers(int count) {
   std::vector<Worker*> taken;
   taken.reserve(static_cast<std::size_t>(count));
@@ -94,10 +100,16 @@ std::vector<Worker*> take_workers(int count) {
       taken.push_back(idle.back());
       idle.pop_back();
     }
-    // Room to put every worker back, so that returning them cannot fail.
-    idle.reserve(idle.size() + static_cast<std::size_t>(count));
+    // Room for every worker there is, so that putting them back cannot fail.
+    idle_workers->made += static_cast<std::size_t>(count) - taken.size();
+    idle.reserve(idle_workers->made);
   }
-  while (static_cast<int>(taken.size()) < count) taken.push_back(new Worker);
+  try {
+    while (static_cast<int>(taken.size()) < count) taken.push_back(new Worker);
+  } catch (...) {  // the system gives no more threads
+    put_back(taken);
+    throw;
+  }
   return taken;
 }
 
@@ -110,8 +122,7 @@ void run_on_team(int n_threads, const std::function<void(int)>& task) {
   for (Worker* worker : workers) worker->start(&task, index++);
   task(0);
   for (Worker* worker : workers) worker->finish();
-  const std::lock_guard lock(idle_workers->mutex);
-  idle_workers->workers.insert(idle_workers->workers.end(), workers.begin(), workers.end());
+  put_back(workers);
 }
 
 void Barrier::wait() {

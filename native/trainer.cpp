@@ -8,39 +8,46 @@
 namespace pellucid::inline PELLUCID_ISA {
 namespace {
 
-// Rows of weights that make a unit of work in the second phase.
-constexpr Index kUnitRows = 16;
-// Weight matrices above this many bytes do not stay in the second-level cache between steps.
+// Parameter blocks above this many bytes do not stay in the second-level cache between steps.
 constexpr Index kPrefetchBytes = 256 * 1024;
 
 // `step` is counted from 1. It alone decides the coefficients, so that a step is the same whichever
 // run it falls in.
 template <class T>
-StepCoefficients<T> coefficients(const Optimizer& optimizer, Index step, double penalty) {
-  double rate = optimizer.learning_rate;
+StepCoefficients<T> coefficients(const Plan& plan, double rate, double decay, Index step,
+                                 Index rows) {
+  const Optimizer& optimizer = plan.optimizer;
+  double corrected = rate;
   double epsilon = optimizer.epsilon;
   if (optimizer.bias_correction) {
     const double root = std::sqrt(1 - std::pow(optimizer.second_decay, static_cast<double>(step)));
-    rate *= root / (1 - std::pow(optimizer.first_decay, static_cast<double>(step)));
+    corrected *= root / (1 - std::pow(optimizer.first_decay, static_cast<double>(step)));
     if (optimizer.epsilon_corrected) epsilon *= root;
   }
   // An epsilon of zero would make 0 / 0 of a parameter that has never had a gradient.
   epsilon = std::max(epsilon, static_cast<double>(std::numeric_limits<T>::min()));
-  return {T(rate),
+  return {T(corrected),
           T(optimizer.first_decay),
           T(optimizer.first_gain),
           T(optimizer.second_decay),
           T(optimizer.second_gain),
           T(optimizer.epsilon_inside ? epsilon : 0),
           T(optimizer.epsilon_inside ? 0 : epsilon),
-          T(1 - optimizer.learning_rate * optimizer.weight_decay),
-          T(penalty)};
+          T(rate * decay),
+          T(plan.l2_penalty / static_cast<double>(rows))};
 }
 
+// The coefficients for one block: only weights decay, and a block may have a rate of its own.
 template <class T>
-StepCoefficients<T> without_decay(StepCoefficients<T> c) {
-  c.penalty = 0;
-  c.weight_factor = 1;
+StepCoefficients<T> for_block(StepCoefficients<T> c, const ParameterBlock<T>& block) {
+  if (!block.decays) {
+    c.penalty = 0;
+    c.decay = 0;
+  }
+  if (block.rate_factor != 1) {
+    c.learning_rate *= T(block.rate_factor);
+    c.decay *= T(block.rate_factor);
+  }
   return c;
 }
 
@@ -64,68 +71,53 @@ void prefetch(const T* data, Index count) {
   for (Index i = 0; i < count; i += per_line) __builtin_prefetch(data + i, 1, 2);
 }
 
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(Program<T> program, Index batch_size, int n_threads)
-    : program_(std::move(program)),
+Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
+    : n_parameters_(program.n_parameters()),
       n_threads_(n_threads),
-      network_(program_, true),
-      workspace_(program_, batch_size, true),
+      network_(program, batch_size, Use::kTraining),
+      scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
-      team_size_(n_threads) {
-  Index most_panels = 1;
-  for (const PackedLayer<T>& packed : network_.layers) {
-    moments_.push_back({Buffer<T>(packed.weights.size()), Buffer<T>(packed.weights.size()),
-                        Buffer<T>(packed.bias.size()), Buffer<T>(packed.bias.size())});
-    most_panels = std::max({most_panels, packed.panels.count(), packed.input_panels.count()});
-  }
+      blocks_(network_.blocks()),
+      team_size_(n_threads, adapts) {
+  for (ParameterBlock<T>* block : blocks_) block->allocate_moments();
   for (ThreadScratch& scratch : scratch_) {
-    scratch.segments.reserve(static_cast<std::size_t>(most_panels));
-    scratch.rows.reserve(static_cast<std::size_t>(3 * Panels<T>(program_.fan_out()).width()));
-    scratch.gradient = Buffer<T>(kUnitRows * kMaxTileVectors * kLanes<T>);
+    scratch.segments.reserve(static_cast<std::size_t>(network_.most_panels()));
+    scratch.rows.reserve(static_cast<std::size_t>(3 * network_.output().panels.width()));
+    scratch.gradient = Buffer<T>(kUnitSize<T>);
   }
-  make_units();
+  for (const auto& layer : network_.layers())
+    for (Index unit = 0; unit < layer->n_units(); ++unit)
+      if (layer->unit_range(unit).block != nullptr)
+        units_.push_back({layer.get(), unit, layer->unit_range(unit)});
   shares_ = share_units(n_threads_);
   whole_ = share_units(1);
   squares_.resize(units_.size());
-}
-
-template <class T>
-void Trainer<T>::make_units() {
-  for (std::size_t l = 0; l < program_.layers.size(); ++l) {
-    const Layer<T>& layer = program_.layers[l];
-    const PackedLayer<T>& packed = network_.layers[l];
-    if (!layer.has_weights) continue;
-    for (Index p = 0; p < packed.panels.count(); ++p) {
-      for (Index q = 0; q < packed.input_panels.count(); ++q) {
-        const Panel& across = packed.input_panels[q];
-        const Index end = std::min(across.first + across.width, layer.fan_in);
-        for (Index row = across.first; row < end; row += kUnitRows)
-          units_.push_back({l, p, row, std::min(kUnitRows, end - row), q});
-      }
-      if (layer.bias_offset >= 0) units_.push_back({l, p, -1, 1, 0});
-    }
-  }
+  norms_.resize(units_.size());
+  clip_factors_.assign(units_.size(), T(1));
 }
 
 // Gives each of n_threads consecutive units of nearly equal work.
 template <class T>
 std::vector<std::size_t> Trainer<T>::share_units(int n_threads) const {
-  const auto work = [this](const Unit& unit) {
-    return unit.rows * network_.layers[unit.layer].panels[unit.panel].width;
-  };
   Index total = 0;
-  for (const Unit& unit : units_) total += work(unit);
+  for (const Unit& unit : units_) total += unit.layer->unit_work(unit.index);
   std::vector<std::size_t> shares(1, 0);
   Index done = 0;
   for (std::size_t u = 0; u < units_.size(); ++u) {
     // A unit goes to the thread in whose share its middle falls.
-    const Index middle = done + work(units_[u]) / 2;
+    const Index work = units_[u].layer->unit_work(units_[u].index);
+    const Index middle = done + work / 2;
     while (static_cast<int>(shares.size()) < n_threads &&
            middle * n_threads >= total * static_cast<Index>(shares.size()))
       shares.push_back(u);
-    done += work(units_[u]);
+    done += work;
   }
   shares.resize(static_cast<std::size_t>(n_threads) + 1, units_.size());
   return shares;
@@ -133,182 +125,195 @@ std::vector<std::size_t> Trainer<T>::share_units(int n_threads) const {
 
 template <class T>
 void Trainer<T>::load_parameters(const T* flat) {
-  network_.load_from(program_, flat);
-  sum_all_squares();
+  network_.load(flat);
+  for (std::size_t u = 0; u < units_.size(); ++u) sum_squares(u);
 }
 
 template <class T>
 void Trainer<T>::store_parameters(T* flat) const {
-  for (std::size_t l = 0; l < program_.layers.size(); ++l) {
-    const Layer<T>& layer = program_.layers[l];
-    const PackedLayer<T>& packed = network_.layers[l];
-    if (!layer.has_weights) continue;
-    unpack(packed.weights.data(), layer.fan_in, packed.stored_rows, packed.panels,
-           flat + layer.weight_offset);
-    if (layer.bias_offset >= 0)
-      std::copy_n(packed.bias.data(), layer.fan_out, flat + layer.bias_offset);
-  }
+  for (const ParameterBlock<T>* block : blocks_) block->store(block->values, flat);
 }
 
 template <class T>
 bool Trainer<T>::parameters_finite() const {
-  for (const PackedLayer<T>& packed : network_.layers)
-    if (!all_finite(packed.weights) || !all_finite(packed.bias)) return false;
-  return true;
+  return std::all_of(blocks_.begin(), blocks_.end(),
+                     [](const ParameterBlock<T>* block) { return all_finite(block->values); });
 }
 
 template <class T>
 void Trainer<T>::load_moments(const T* first, const T* second) {
-  for (std::size_t l = 0; l < program_.layers.size(); ++l) {
-    const Layer<T>& layer = program_.layers[l];
-    const PackedLayer<T>& packed = network_.layers[l];
-    if (!layer.has_weights) continue;
-    const auto take = [&](const T* flat, Buffer<T>& weights, Buffer<T>& bias) {
-      weights.clear();
-      bias.clear();
-      if (flat == nullptr) return;
-      pack(flat + layer.weight_offset, layer.fan_in, packed.stored_rows, packed.panels,
-           weights.data());
-      if (layer.bias_offset >= 0) std::copy_n(flat + layer.bias_offset, layer.fan_out, bias.data());
-    };
-    take(first, moments_[l].first_weights, moments_[l].first_bias);
-    take(second, moments_[l].second_weights, moments_[l].second_bias);
+  for (ParameterBlock<T>* block : blocks_) {
+    block->first.clear();
+    block->second.clear();
+    if (first != nullptr) block->load(first, block->first);
+    if (second != nullptr) block->load(second, block->second);
   }
 }
 
 template <class T>
 void Trainer<T>::store_moments(T* first, T* second) const {
-  for (std::size_t l = 0; l < program_.layers.size(); ++l) {
-    const Layer<T>& layer = program_.layers[l];
-    const PackedLayer<T>& packed = network_.layers[l];
-    if (!layer.has_weights) continue;
-    const auto give = [&](const Buffer<T>& weights, const Buffer<T>& bias, T* flat) {
-      if (flat == nullptr) return;
-      unpack(weights.data(), layer.fan_in, packed.stored_rows, packed.panels,
-             flat + layer.weight_offset);
-      if (layer.bias_offset >= 0) std::copy_n(bias.data(), layer.fan_out, flat + layer.bias_offset);
-    };
-    give(moments_[l].first_weights, moments_[l].first_bias, first);
-    give(moments_[l].second_weights, moments_[l].second_bias, second);
+  for (const ParameterBlock<T>* block : blocks_) {
+    if (first != nullptr) block->store(block->first, first);
+    if (second != nullptr) block->store(block->second, second);
   }
 }
 
 template <class T>
-void Trainer<T>::sum_all_squares() {
-  for (std::size_t u = 0; u < units_.size(); ++u) {
-    const Unit& unit = units_[u];
-    if (unit.first_row < 0) continue;
-    const PackedLayer<T>& packed = network_.layers[unit.layer];
-    const Panel& panel = packed.panels[unit.panel];
-    squares_[u] = static_cast<double>(sum_of_squares(
-        packed.weights.data() + packed.stored_rows * panel.first + unit.first_row * panel.width,
-        unit.rows * panel.width));
-  }
+void Trainer<T>::sum_squares(std::size_t unit) {
+  const UnitRange<T>& range = units_[unit].range;
+  if (!range.block->decays) return;
+  squares_[unit] =
+      static_cast<double>(sum_of_squares(range.block->values.data() + range.offset, range.count));
 }
 
 template <class T>
-double Trainer<T>::penalty_sum() const {
-  return std::accumulate(squares_.begin(), squares_.end(), 0.0);
+void Trainer<T>::keep_gradients(bool keep) {
+  for (ParameterBlock<T>* block : blocks_)
+    if (keep && block->gradient.size() == 0) block->gradient = Buffer<T>(block->size());
 }
 
 template <class T>
-void Trainer<T>::update_unit(std::size_t index, const Step& step, ThreadScratch& scratch) {
-  const Unit& unit = units_[index];
-  if (unit.first_row < 0) return update_bias(unit, step, scratch);
-  PackedLayer<T>& packed = network_.layers[unit.layer];
-  Moments& moments = moments_[unit.layer];
-  const Panel& panel = packed.panels[unit.panel];
-  const Panel& across = packed.input_panels[unit.input_panel];
-  const Index stored = workspace_.rows();
-  const Segment<T> segment{
-      workspace_.input_of(unit.layer) + stored * across.first + (unit.first_row - across.first), 1,
-      across.width, step.rows};
-  const T* deltas = workspace_.deltas(unit.layer) + stored * panel.first;
-  const Index offset = packed.stored_rows * panel.first + unit.first_row * panel.width;
-  const Index count = unit.rows * panel.width;
-  if (packed.weights.size() * static_cast<Index>(sizeof(T)) > kPrefetchBytes) {
-    prefetch(packed.weights.data() + offset, count);
-    prefetch(moments.first_weights.data() + offset, count);
-    prefetch(moments.second_weights.data() + offset, count);
-  }
-  T* gradient = scratch.gradient.data();
-  const Vector<T> zeros[kMaxTileVectors] = {};
-  for_each_tile<T>(unit.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
-    kernel(&segment, 1, row, deltas, reinterpret_cast<const T*>(zeros), 0,
-           gradient + row * panel.width);
-  });
-  step.update({packed.weights.data() + offset, moments.first_weights.data() + offset,
-               moments.second_weights.data() + offset, gradient, count},
-              step.weights);
-  if (!step.refresh) return;
-  if (step.weights.penalty != 0)
-    squares_[index] = static_cast<double>(sum_of_squares(packed.weights.data() + offset, count));
-  if (packed.transpose.size() > 0)
-    for (Index row = 0; row < unit.rows; row += kLanes<T>)
-      PackedNetwork<T>::transpose_rows(packed, panel, unit.first_row + row);
-}
-
-template <class T>
-void Trainer<T>::update_bias(const Unit& unit, const Step& step, ThreadScratch& scratch) {
-  PackedLayer<T>& packed = network_.layers[unit.layer];
-  Moments& moments = moments_[unit.layer];
-  const Panel& panel = packed.panels[unit.panel];
-  // db = sum of dz over the rows: a product with a row of ones.
-  const T one = 1;
-  const Segment<T> ones{&one, 0, 0, step.rows};
-  const Vector<T> zeros[kMaxTileVectors] = {};
-  T* gradient = scratch.gradient.data();
-  tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(
-      &ones, 1, 0, workspace_.deltas(unit.layer) + workspace_.rows() * panel.first,
-      reinterpret_cast<const T*>(zeros), 0, gradient);
-  step.update({packed.bias.data() + panel.first, moments.first_bias.data() + panel.first,
-               moments.second_bias.data() + panel.first, gradient, panel.width},
-              step.bias);
+Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& barrier) {
+  Pass<T> pass;
+  pass.first = slice(rows, thread, n_threads);
+  pass.last = slice(rows, thread + 1, n_threads);
+  pass.rows = rows;
+  pass.thread = thread;
+  pass.n_threads = n_threads;
+  pass.barrier = &barrier;
+  pass.segments = &scratch_[static_cast<std::size_t>(thread)].segments;
+  return pass;
 }
 
 // Returns whether all losses of the thread's rows are finite.
 template <class T>
-bool Trainer<T>::first_phase(int thread, int n_threads, const Examples<T>& examples,
-                             const std::int64_t* order, Index rows, double scale) {
-  ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
-  const Index first = slice(rows, thread, n_threads);
-  const Index last = slice(rows, thread + 1, n_threads);
-  workspace_.gather(examples, order, first, last);
-  workspace_.forward(network_, first, last, scratch.segments);
-  const double total = workspace_.score(examples, order, first, last, scale, scratch.rows);
-  workspace_.backward(network_, first, last, scratch.segments);
+bool Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
+                             const std::int64_t* order, double scale) {
+  gather_rows(examples, order, pass.first, pass.last, network_.input());
+  network_.forward(pass);
+  const double total = scorer_.score(examples, order, pass.first, pass.last, scale,
+                                     scratch_[static_cast<std::size_t>(pass.thread)].rows);
+  network_.backward(pass);
   return std::isfinite(total);
+}
+
+template <class T>
+void Trainer<T>::update_unit(std::size_t unit, const Step& step, const T* gradient) {
+  const auto& [layer, index, range] = units_[unit];
+  ParameterBlock<T>& block = *range.block;
+  const StepCoefficients<T> c = for_block(step.coefficients, block);
+  step.update({block.values.data() + range.offset, block.first.data() + range.offset,
+               block.second.data() + range.offset, gradient, range.count},
+              c);
+  if (step.plan->l2_penalty != 0) sum_squares(unit);
+  layer->unit_updated(index);
+}
+
+// Gradient and update at once, where nothing must be known of the other units.
+template <class T>
+void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch) {
+  const auto& [layer, index, range] = units_[unit];
+  const ParameterBlock<T>& block = *range.block;
+  if (block.size() * static_cast<Index>(sizeof(T)) > kPrefetchBytes) {
+    prefetch(block.values.data() + range.offset, range.count);
+    prefetch(block.first.data() + range.offset, range.count);
+    prefetch(block.second.data() + range.offset, range.count);
+  }
+  T* gradient = scratch.gradient.data();
+  layer->unit_gradient(index, step.rows, gradient);
+  if (step.plan->clip == Clip::kValue) {
+    // What is clipped includes the penalty's part, which is then not to be added again.
+    const T penalty = for_block(step.coefficients, block).penalty;
+    clip_range(gradient, block.values.data() + range.offset, range.count, penalty,
+               T(step.plan->clip_limit));
+    Step without = step;
+    without.coefficients.penalty = 0;
+    update_unit(unit, without, gradient);
+    return;
+  }
+  update_unit(unit, step, gradient);
+}
+
+template <class T>
+void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch&) {
+  const auto& [layer, index, range] = units_[unit];
+  ParameterBlock<T>& block = *range.block;
+  T* gradient = block.gradient.data() + range.offset;
+  layer->unit_gradient(index, step.rows, gradient);
+  add_penalty(gradient, block.values.data() + range.offset, range.count,
+              for_block(step.coefficients, block).penalty);
+  norms_[unit] = static_cast<double>(sum_of_squares(gradient, range.count));
+}
+
+// What each unit's gradient is multiplied by so that no norm passes the limit.
+template <class T>
+void Trainer<T>::find_clip_factors(const Plan& plan) {
+  const auto factor = [&plan](double squares) {
+    const double norm = std::sqrt(squares);
+    return T(norm > plan.clip_limit ? plan.clip_limit / norm : 1.0);
+  };
+  if (plan.clip == Clip::kGlobalNorm) {
+    clip_factors_.assign(units_.size(), factor(std::accumulate(norms_.begin(), norms_.end(), 0.0)));
+    return;
+  }
+  for (const ParameterBlock<T>* block : blocks_) {
+    double squares = 0;
+    for (std::size_t u = 0; u < units_.size(); ++u)
+      if (units_[u].range.block == block) squares += norms_[u];
+    for (std::size_t u = 0; u < units_.size(); ++u)
+      if (units_[u].range.block == block) clip_factors_[u] = factor(squares);
+  }
 }
 
 // The steps that consecutive slices of `order`, n rows in all, make.
 template <class T>
 void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order,
-                            Index n, Index batch_size, const Optimizer& optimizer,
-                            double l2_penalty, Index steps_done, Report& report) {
+                            Index n, const Plan& plan, const Schedules& schedules, Index steps_done,
+                            std::uint32_t epoch, Report& report) {
   Barrier barrier(n_threads);
   std::atomic<bool> non_finite{false};
+  const bool clips_norms = plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm;
   run_on_team(n_threads, [&](int thread) {
     ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const std::size_t first_unit = shares(n_threads)[static_cast<std::size_t>(thread)];
     const std::size_t last_unit = shares(n_threads)[static_cast<std::size_t>(thread) + 1];
-    for (Index start = 0; start < n; start += batch_size) {
-      const Index rows = std::min(batch_size, n - start);
+    for (Index i = 0; i * plan.batch_size < n; ++i) {
+      const Index start = i * plan.batch_size;
+      const Index rows = std::min(plan.batch_size, n - start);
       const double scale = 1.0 / static_cast<double>(rows);
-      const double penalty = l2_penalty * scale;
-      Step step{update_function<T>(optimizer.rule),
-                coefficients<T>(optimizer, steps_done + start / batch_size + 1, penalty),
-                {},
-                rows,
-                true};
-      step.bias = without_decay(step.weights);
-      const double squares = thread == 0 && penalty != 0 ? penalty_sum() : 0.0;
-      if (!first_phase(thread, n_threads, examples, order + start, rows, scale)) non_finite = true;
+      Step step{
+          &plan, update_function<T>(plan.optimizer.rule),
+          coefficients<T>(plan, schedules.rates[i], schedules.decays[i], steps_done + i + 1, rows),
+          rows};
+      Pass<T> pass = make_pass(thread, n_threads, rows, barrier);
+      pass.training = true;
+      pass.dropout_factor = schedules.drop_factors[i];
+      pass.key = {plan.seed, epoch, static_cast<std::uint32_t>(steps_done + i + 1)};
+      double squares = 0;
+      if (thread == 0 && plan.l2_penalty != 0)
+        squares = std::accumulate(squares_.begin(), squares_.end(), 0.0);
+      if (!std::isfinite(squares)) non_finite = true;
+      if (!first_phase(pass, examples, order + start, scale)) non_finite = true;
       barrier.wait();
       if (non_finite) return;
-      for (std::size_t u = first_unit; u < last_unit; ++u) update_unit(u, step, scratch);
+      if (clips_norms) {
+        for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step, scratch);
+        barrier.wait();
+        if (thread == 0) find_clip_factors(plan);
+        barrier.wait();
+        step.coefficients.penalty = 0;
+        for (std::size_t u = first_unit; u < last_unit; ++u) {
+          const UnitRange<T>& range = units_[u].range;
+          T* gradient = range.block->gradient.data() + range.offset;
+          scale_range(gradient, range.count, clip_factors_[u]);
+          update_unit(u, step, gradient);
+        }
+      } else {
+        for (std::size_t u = first_unit; u < last_unit; ++u) unit_step(u, step, scratch);
+      }
       if (thread == 0) {
-        report.objective +=
-            workspace_.sum_losses(rows) + 0.5 * penalty * squares * static_cast<double>(rows);
+        const double penalty = 0.5 * plan.l2_penalty * scale * squares;
+        report.objective += scorer_.sum_losses(rows) + penalty * static_cast<double>(rows);
         report.rows += rows;
         ++report.steps;
       }
@@ -320,19 +325,16 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
 
 template <class T>
 Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, Index n,
-                       Index batch_size, const Optimizer& optimizer, double l2_penalty,
-                       Index steps_done, const std::function<bool()>& poll) {
-  const auto now = [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-  };
+                       const Plan& plan, const Schedules& schedules, Index steps_done,
+                       std::uint32_t epoch, const std::function<bool()>& poll) {
+  keep_gradients(plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm);
   Report report;
   while (report.rows < n && !report.non_finite && !report.interrupted) {
-    const Index rows = std::min(n - report.rows, team_size_.steps() * batch_size);
+    const Index rows = std::min(n - report.rows, team_size_.steps() * plan.batch_size);
     const Index steps_before = report.steps;
     const double begin = now();
-    run_window(team_size_.threads(), examples, order + report.rows, rows, batch_size, optimizer,
-               l2_penalty, steps_done + report.steps, report);
+    run_window(team_size_.threads(), examples, order + report.rows, rows, plan,
+               schedules.after(report.steps), steps_done + report.steps, epoch, report);
     const double end = now();
     const Index steps = std::max<Index>(1, report.steps - steps_before);
     team_size_.record((end - begin) / static_cast<double>(steps), end);
@@ -345,9 +347,10 @@ template <class T>
 double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
                             const std::function<bool()>& poll, bool& interrupted) {
   load_moments(nullptr, nullptr);
-  const Index chunk = workspace_.rows();
+  const Index chunk = network_.rows();
   std::vector<std::int64_t> order(static_cast<std::size_t>(chunk));
-  Step step{update_function<T>(Rule::kAccumulate), {}, {}, 0, false};
+  const Plan plan;
+  Step step{&plan, update_function<T>(Rule::kAccumulate), {}, 0};
   double total = 0;
   interrupted = false;
   for (Index start = 0; start < n && !interrupted; start += chunk) {
@@ -356,13 +359,13 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
     Barrier barrier(n_threads_);
     run_on_team(n_threads_, [&](int thread) {
       const auto mine = static_cast<std::size_t>(thread);
-      first_phase(thread, n_threads_, examples, order.data(), step.rows,
+      first_phase(make_pass(thread, n_threads_, step.rows, barrier), examples, order.data(),
                   1.0 / static_cast<double>(n));
       barrier.wait();
       for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
-        update_unit(u, step, scratch_[mine]);
+        unit_step(u, step, scratch_[mine]);
     });
-    total += workspace_.sum_losses(step.rows);
+    total += scorer_.sum_losses(step.rows);
     interrupted = poll();
   }
   store_moments(gradient, nullptr);
@@ -371,31 +374,40 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
 
 template <class T>
 void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, Index n, T* scores, int n_threads) {
-  constexpr Index kChunk = 192;
-  PackedNetwork<T> network(program, false);
-  network.load_from(program, flat);
-  const Index chunks = (n + kChunk - 1) / kChunk;
-  const int team = static_cast<int>(std::max<Index>(1, std::min<Index>(n_threads, chunks)));
-  std::vector<Workspace<T>> workspaces;
-  workspaces.reserve(static_cast<std::size_t>(team));
-  for (int t = 0; t < team; ++t)
-    workspaces.emplace_back(program, std::min(kChunk, std::max<Index>(n, 1)), false);
-  const Panels<T> panels(program.fan_out());
-  run_on_team(team, [&](int thread) {
-    Workspace<T>& workspace = workspaces[static_cast<std::size_t>(thread)];
-    std::vector<Segment<T>> segments;
-    std::int64_t order[kChunk];
-    Examples<T> examples;
-    examples.table = table;
-    examples.gather = gather;
+             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
+             int n_threads) {
+  constexpr Index kMostRows = 192, kFewRows = 64;
+  // Multiplications worth another thread: waking one takes tens of microseconds.
+  constexpr Index kWorthAThread = 4'000'000;
+  const Index useful = 1 + n * program.n_parameters() / kWorthAThread;
+  const Index share = (n + n_threads - 1) / n_threads;
+  const Index chunk = std::clamp(round_up(share, 8), Index{8}, kMostRows);
+  const Index chunks = (n + chunk - 1) / chunk;
+  const Index team = std::max<Index>(1, std::min({Index{n_threads}, chunks, useful}));
+  // Each thread has rows of its own in the slots, and goes through its chunks there.
+  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows);
+  network.load(flat);
+  Examples<T> examples;
+  examples.table = table;
+  examples.gather = gather;
+  const Slot<T>& output = network.output();
+  std::vector<std::vector<Segment<T>>> segments(static_cast<std::size_t>(team));
+  for (auto& own : segments) own.reserve(static_cast<std::size_t>(network.most_panels()));
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(chunk * team));
+  run_on_team(static_cast<int>(team), [&](int thread) {
+    Pass<T> pass;
+    pass.first = chunk * thread;
+    pass.segments = &segments[static_cast<std::size_t>(thread)];
     for (Index c = chunks * thread / team; c < chunks * (thread + 1) / team; ++c) {
-      const Index first = c * kChunk;
-      const Index rows = std::min(kChunk, n - first);
-      std::iota(order, order + rows, first);
-      workspace.gather(examples, order, 0, rows);
-      workspace.forward(network, 0, rows, segments);
-      unpack(workspace.output(), rows, workspace.rows(), panels, scores + first * panels.columns());
+      const Index first = c * chunk;
+      const Index count = std::min(chunk, n - first);
+      for (Index i = 0; i < count; ++i)
+        rows[static_cast<std::size_t>(pass.first + i)] =
+            order != nullptr ? order[first + i] : first + i;
+      pass.last = pass.first + count;
+      gather_rows(examples, rows.data(), pass.first, pass.last, network.input());
+      network.forward(pass);
+      unpack_rows(output, pass.first, count, scores + first * output.panels.columns());
     }
   });
 }
@@ -403,8 +415,8 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
 template class Trainer<float>;
 template class Trainer<double>;
 template void predict<float>(const Program<float>&, const float*, const TableView&,
-                             GatherFunction<float>, Index, float*, int);
+                             GatherFunction<float>, const std::int64_t*, Index, float*, int);
 template void predict<double>(const Program<double>&, const double*, const TableView&,
-                              GatherFunction<double>, Index, double*, int);
+                              GatherFunction<double>, const std::int64_t*, Index, double*, int);
 
 }  // namespace pellucid::inline PELLUCID_ISA

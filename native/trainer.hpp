@@ -1,25 +1,24 @@
 // Training: epochs of steps, each of two phases with a barrier after each.
 //
 // Phase 1. Every thread takes a slice of the batch's rows: gathers them, runs forward, the loss and
-// the deltas backward. Phase 2. Every thread takes its share of the weight matrices' rows, sums
-// their gradient over the whole batch and updates them at once; the gradient never leaves the
-// first-level cache. Each number is computed by one thread in one order, so results do not depend
-// on the number of threads.
+// the deltas backward. Phase 2. Every thread takes its share of the parameters' units, sums their
+// gradient over the whole batch and updates them at once; the gradient never leaves the first-level
+// cache, unless it is clipped by its norm, which takes a third phase. Each number is computed by
+// one thread in one order, so results do not depend on the number of threads.
 #pragma once
 
 #include <functional>
 
+#include "network.hpp"
 #include "optimizers.hpp"
+#include "scorer.hpp"
 #include "team_size.hpp"
-#include "thread_team.hpp"
-#include "workspace.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// An optimizer's constants; step() in trainer.cpp turns them into a step's coefficients.
+// An optimizer's constants; coefficients() in trainer.cpp turns them into those of a step.
 struct Optimizer {
   Rule rule = Rule::kSgd;
-  double learning_rate = 0;
   double first_decay = 0;
   double first_gain = 1;
   double second_decay = 0;
@@ -28,7 +27,29 @@ struct Optimizer {
   bool bias_correction = false;    // of both moments
   bool epsilon_corrected = false;  // epsilon stands beside the corrected root
   bool epsilon_inside = false;     // epsilon stands under the root
-  double weight_decay = 0;         // decoupled
+};
+
+enum class Clip { kNone, kValue, kNorm, kGlobalNorm };
+
+// What stays the same for all steps of a run.
+struct Plan {
+  Optimizer optimizer;
+  Index batch_size = 1;
+  double l2_penalty = 0;  // a step of r rows is penalized by l2_penalty / r
+  Clip clip = Clip::kNone;
+  double clip_limit = 0;
+  std::uint64_t seed = 0;
+};
+
+// What may change from step to step: one number of each a step.
+struct Schedules {
+  const double* rates;         // learning rates
+  const double* decays;        // decoupled weight decays
+  const double* drop_factors;  // on the share that dropout drops
+
+  Schedules after(Index steps) const {
+    return {rates + steps, decays + steps, drop_factors + steps};
+  }
 };
 
 struct Report {
@@ -39,19 +60,11 @@ struct Report {
   bool non_finite = false;  // the step after `steps` gave a loss that is not finite
 };
 
-// Which of a layer's parameters one thread updates at a time.
-struct Unit {
-  std::size_t layer;
-  Index panel;      // of the outputs
-  Index first_row;  // of the weights; -1 for the panel's bias
-  Index rows;
-  Index input_panel;  // where first_row falls
-};
-
 template <class T>
 class Trainer {
  public:
-  Trainer(Program<T> program, Index batch_size, int n_threads);
+  // With `adapts` the trainer takes steps with one thread where that is faster.
+  Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts);
 
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
@@ -60,68 +73,78 @@ class Trainer {
   void load_moments(const T* first, const T* second);
   void store_moments(T* first, T* second) const;
 
-  // Runs the batches that consecutive slices of `order` make. `poll` is asked between steps, on the
-  // caller's thread, whether to stop.
-  Report run(const Examples<T>& examples, const std::int64_t* order, Index n, Index batch_size,
-             const Optimizer& optimizer, double l2_penalty, Index steps_done,
+  // Runs the batches that consecutive slices of `order` make, as steps `steps_done` + 1 and on;
+  // `schedules` has their numbers. `poll` is asked now and then, on the caller's thread,
+  // whether to stop.
+  Report run(const Examples<T>& examples, const std::int64_t* order, Index n, const Plan& plan,
+             const Schedules& schedules, Index steps_done, std::uint32_t epoch,
              const std::function<bool()>& poll);
 
   // The mean loss over all n rows; its gradient is written to `gradient`, laid out as the
-  // parameters. No penalty is included.
+  // parameters. No penalty is included, and nothing is dropped.
   double gradient(const Examples<T>& examples, Index n, T* gradient,
                   const std::function<bool()>& poll, bool& interrupted);
 
   int n_threads() const { return n_threads_; }
 
  private:
-  struct Moments {
-    Buffer<T> first_weights, second_weights, first_bias, second_bias;
+  struct Unit {
+    Layer<T>* layer;
+    Index index;
+    UnitRange<T> range;
   };
   struct ThreadScratch {
     std::vector<Segment<T>> segments;
     std::vector<T> rows;  // for losses
-    Buffer<T> gradient;   // a tile of it
+    Buffer<T> gradient;   // a unit's
   };
+  // One step's numbers.
   struct Step {
+    const Plan* plan;
     UpdateFunction<T> update;
-    StepCoefficients<T> weights, bias;
+    StepCoefficients<T> coefficients;
     Index rows;
-    bool refresh;  // transposes and sums of squares follow the update
   };
 
-  void make_units();
   std::vector<std::size_t> share_units(int n_threads) const;
   const std::vector<std::size_t>& shares(int n_threads) const {
     return n_threads == 1 ? whole_ : shares_;
   }
-  void sum_all_squares();
-  double penalty_sum() const;
-  void update_unit(std::size_t index, const Step& step, ThreadScratch& scratch);
-  void update_bias(const Unit& unit, const Step& step, ThreadScratch& scratch);
-  bool first_phase(int thread, int n_threads, const Examples<T>& examples,
-                   const std::int64_t* order, Index rows, double scale);
+  void sum_squares(std::size_t unit);
+  void keep_gradients(bool keep);
+  Pass<T> make_pass(int thread, int n_threads, Index rows, Barrier& barrier);
+  bool first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
+                   double scale);
+  void unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch);
+  void keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch& scratch);
+  void find_clip_factors(const Plan& plan);
+  void update_unit(std::size_t unit, const Step& step, const T* gradient);
   void run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order, Index n,
-                  Index batch_size, const Optimizer& optimizer, double l2_penalty, Index steps_done,
-                  Report& report);
+                  const Plan& plan, const Schedules& schedules, Index steps_done,
+                  std::uint32_t epoch, Report& report);
 
-  Program<T> program_;
+  Index n_parameters_;
   int n_threads_;
-  PackedNetwork<T> network_;
-  Workspace<T> workspace_;
-  std::vector<Moments> moments_;
+  Network<T> network_;
+  Scorer<T> scorer_;
   std::vector<ThreadScratch> scratch_;
+  std::vector<ParameterBlock<T>*> blocks_;
   std::vector<Unit> units_;
   // Thread t of a team updates units shares[t] to shares[t + 1].
   std::vector<std::size_t> shares_;  // of the whole team
   std::vector<std::size_t> whole_;   // of one thread
+  std::vector<double> squares_;      // of the weights that decay, by unit
+  std::vector<double> norms_;        // squared norms of the gradient, by unit
+  std::vector<T> clip_factors_;      // by unit
   TeamSize team_size_;
-  std::vector<double> squares_;  // sums of squared weights, by unit
 };
 
-// Scores of n consecutive rows of a table, written to `scores` (n, fan_out), row-major.
+// Scores of n rows of a table, those that `order` names or, where it is null, the first; written to
+// `scores` (n, fan_out), row-major.
 template <class T>
 void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, Index n, T* scores, int n_threads);
+             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
+             int n_threads);
 
 extern template class Trainer<float>;
 extern template class Trainer<double>;

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from pellucid.engine import native
+from pellucid.engine import native, reference
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import core
 from pellucid.engine.plan import TrainingData, TrainingPlan
@@ -76,6 +76,84 @@ def test_weights_that_overflow_in_the_last_step_are_not_kept():
     np.testing.assert_array_equal(parameters.flat, 0.0)
 
 
+def test_both_engines_name_the_step_whose_update_overflowed():
+    data = TrainingData(np.array([[1e150]]), np.array([[1e150]]))
+    network = Network([Linear(1, weights="zeros")], "half_squared_error")
+    errors = []
+    for engine in (native.NativeTrainer, reference.ReferenceTrainer):
+        parameters = network.initialize(1, seed=0)
+        with pytest.raises(NonFiniteError) as caught:
+            engine(network, parameters, data, TrainingPlan(SGD(1e10), 1)).run_epoch()
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert "step 1, in layer 0" in errors[0]
+
+
+def test_a_penalty_that_overflows_stops_training():
+    network = Network([Linear(1, weights="zeros")], "half_squared_error")
+    parameters = network.initialize(1, seed=0, dtype=np.float32)
+    parameters["0.W"][...] = 1e25
+    data = TrainingData(np.zeros((4, 1)), np.zeros((4, 1)))
+    plan = TrainingPlan(SGD(1e-3), 2, l2_penalty=1.0)
+    trainer = native.NativeTrainer(network, parameters, data, plan)
+    with pytest.raises(NonFiniteError):
+        trainer.run_epoch()
+
+
+def test_an_order_may_repeat_rows_beyond_the_size_of_the_table():
+    data = make_data(20)
+    order = np.arange(50) % 20
+    flat = []
+    for engine in (native.NativeTrainer, reference.ReferenceTrainer):
+        parameters = NETWORK.initialize(6, seed=1)
+        trainer = engine(NETWORK, parameters, data, TrainingPlan(Adam(0.01), batch_size=40))
+        trainer.run_epoch()
+        assert trainer.run_epoch(order=order).n_steps == 2
+        flat.append(parameters.flat)
+    np.testing.assert_allclose(flat[0], flat[1], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 5, 63, 64, 65, 200, 700])
+@pytest.mark.parametrize("widths", [(3, 16, 5), (784, 100, 10), (50, 128, 64)])
+def test_scores_do_not_depend_on_how_many_rows_are_asked_for(n, widths):
+    fan_in, hidden, fan_out = widths
+    network = Network([Linear(hidden), Activation("tanh"), Linear(fan_out)], "half_squared_error")
+    parameters = network.initialize(fan_in, seed=0)
+    X = np.random.default_rng(0).standard_normal((700, fan_in))
+    every = native.predict_scores(network, parameters, X, n_threads=1)
+    rows = np.random.default_rng(1).integers(0, 700, n)
+    for n_threads in (1, 2, 5):
+        some = native.predict_scores(network, parameters, X, n_threads, rows)
+        np.testing.assert_array_equal(some, every[rows])
+    np.testing.assert_array_equal(native.predict_scores(network, parameters, X[:n]), every[:n])
+    np.testing.assert_allclose(
+        every, reference.predict_scores(network, parameters, X), rtol=1e-11, atol=1e-12
+    )
+
+
+def test_scores_of_rows_that_are_not_there_are_refused():
+    parameters = NETWORK.initialize(6, seed=0)
+    with pytest.raises(ValueError, match="names row 7, but X has 7 rows"):
+        native.predict_scores(NETWORK, parameters, np.zeros((7, 6)), rows=np.array([0, 7]))
+
+
+def test_the_full_gradient_of_a_wide_sparse_table_takes_little_memory():
+    code = """
+        import resource, numpy as np, scipy.sparse
+        from pellucid.engine.native import NativeObjective
+        from pellucid.engine.plan import TrainingData
+        from pellucid.nn import Linear, Network
+        X = scipy.sparse.random(2000, 100_000, density=1e-4, format="csr", random_state=0)
+        network = Network([Linear(1)], "logistic_cross_entropy")
+        parameters = network.initialize(100_000, seed=0)
+        data = TrainingData(X, np.zeros((2000, 1)))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        NativeObjective(network, parameters, data)(parameters.flat)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    assert int(run_python(code).stdout) < 150 * 1024  # KiB; 1024 rows would be 800 MiB
+
+
 def test_an_epoch_without_rows_changes_nothing():
     trainer = make_trainer()
     before = trainer.parameters.flat.copy()
@@ -99,8 +177,8 @@ def test_an_epsilon_of_zero_leaves_parameters_without_gradient_alone():
 
 
 BAD_INPUT = {
-    "a row that is not there": ({"order": np.array([500])}, "names a row"),
-    "a negative row": ({"order": np.array([-1])}, "names a row"),
+    "a row that is not there": ({"order": np.array([500])}, "names row"),
+    "a negative row": ({"order": np.array([-1])}, "names row"),
 }
 
 
@@ -121,6 +199,7 @@ def bad_data():
     return {
         "label too large": (TrainingData(X, y + 3), "below 3, got 3"),
         "label negative": (TrainingData(X, y - 1), "at least 0"),
+        "labels that are no integers": (TrainingData(X, y + 0.5), "labels must be integers"),
         "targets too narrow": (TrainingData(X, np.zeros((4, 2))), "3 columns"),
         "objects": (TrainingData(X.astype(object), y), "real numbers"),
         "complex": (TrainingData(X.astype(complex), y), "real numbers"),

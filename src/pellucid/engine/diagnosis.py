@@ -35,6 +35,12 @@ def explain_non_finite(
     return NonFiniteError(epoch, step, layer, cause)
 
 
+def explain_weights(parameters: Parameters, epoch: int, step: int) -> NonFiniteError:
+    """Return the error for weights that the update of `step` made non-finite."""
+    bad = next(name for name in parameters.names() if not np.isfinite(parameters[name]).all())
+    return NonFiniteError(epoch, step, int(bad.split(".")[0]), TOO_FAST)
+
+
 def diagnose(trace: Trace, batch: Batch) -> tuple[int | None, str]:
     """Return the layer of the first non-finite value, and what most likely made it."""
     if not np.isfinite(batch.X).all():

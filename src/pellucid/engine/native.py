@@ -11,21 +11,23 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from pellucid.engine.diagnosis import explain_non_finite
+from pellucid.engine.diagnosis import explain_non_finite, explain_weights
+from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.threads import resolve_n_threads
-from pellucid.nn.activations import Activation
-from pellucid.nn.linear import Linear
+from pellucid.engine.native_program import core_class, make_program
+from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from pellucid.nn.network import Network
-from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
+from pellucid.nn.optimizers import SGD, Adam, AdamW, AdaptiveOptimizer, Optimizer, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
+from pellucid.nn.schedules import Schedule
 
 _OBJECTIVE_ROWS = 1024
-"""Rows computed at a time for a full gradient, which bounds the memory whatever the table."""
-
-_SUFFIXES = {np.dtype(np.float32): "32", np.dtype(np.float64): "64"}
+_OBJECTIVE_BYTES = 32 * 2**20
+"""At most so many rows, and so many bytes of the widest layer's numbers, are computed at a time for
+a full gradient, which bounds the memory whatever the table."""
 
 
 def instruction_set() -> str:
@@ -87,19 +89,38 @@ class NativeTrainer:
         self.parameters = parameters
         self.data = data
         self.plan = plan
-        _check_plan(plan)
-        program = _program(network, parameters, data.X.shape[1])
-        n_threads = resolve_n_threads(plan.n_threads)
+        self._program = make_program(
+            network, parameters, data.X.shape[1], plan.learning_rate_factors
+        )
         self._table = _table(data.X)
         self._targets = _targets(data.targets)
+        self._sample_weight = _sample_weight(data)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
-        self._core = _core_class("Trainer", parameters)(program, self._batch_size, n_threads)
+        self._core = self._make_core()
         self._step = 0
         self._epoch = 0
         self._failed = False
-        if state is not None:
-            self._core.load_moments(*state.optimizer)
-            self._step, self._epoch = state.step, state.epoch
+        if state is None:
+            state = TrainerState(plan.optimizer.init(parameters.flat))
+        self._core.load_moments(*state.optimizer)
+        self._step, self._epoch = state.step, state.epoch
+
+    def _make_core(self) -> Any:
+        """Return a compiled trainer with room for batches of the present size."""
+        threads = resolve_n_threads(self.plan.n_threads)
+        # A number that was asked for is kept; the default is the most that may be of use.
+        adapts = self.plan.n_threads is None
+        make = core_class("Trainer", self.parameters)
+        return make(self._program, self._batch_size, threads, adapts)
+
+    def _make_room_for(self, n_rows: int) -> None:
+        """Let a step take more rows than the table has, where the order repeats some."""
+        needed = min(self.plan.batch_size, n_rows)
+        if needed > self._batch_size:
+            moments = self.optimizer_state
+            self._batch_size = needed
+            self._core = self._make_core()
+            self._core.load_moments(*moments)
 
     @property
     def step(self) -> int:
@@ -146,24 +167,49 @@ class NativeTrainer:
             )
         start = time.perf_counter()
         order = self._default_order() if order is None else np.ascontiguousarray(order, np.int64)
+        self._make_room_for(len(order))
         self._core.load_parameters(self.parameters.flat)
         total, n_rows, n_steps, non_finite, error = self._core.run(
             self._table,
             self._targets,
-            self.data.sample_weight,
+            self._sample_weight,
             order,
-            _core_optimizer(self.plan.optimizer, learning_rate),
-            self.plan.l2_penalty / self.data.weight_scale,
+            _core_plan(self.plan, self._batch_size, self.data.weight_scale),
+            *self._step_numbers(len(order), learning_rate),
             self._step,
+            self._epoch,
         )
         self._step += n_steps
         if non_finite or not self._core.store_if_finite(self.parameters.flat):
-            self._fail(order, n_rows if non_finite else max(0, n_rows - self._batch_size))
+            self._failed = True
+            raise self._explanation(order[n_rows:] if non_finite else None) from error
         if error is not None:
             raise error
         self._epoch += 1
         seconds = time.perf_counter() - start
         return EpochResult(self._epoch - 1, total / max(n_rows, 1), n_rows, n_steps, seconds)
+
+    def _step_numbers(
+        self, n_rows: int, learning_rate: float | None
+    ) -> tuple[np.ndarray[Any, Any], ...]:
+        """Return each step's learning rate, weight decay and dropout factor, for one epoch."""
+        plan, optimizer = self.plan, self.plan.optimizer
+        rate = optimizer.learning_rate if learning_rate is None else learning_rate
+        decay = optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0
+        n_steps = -(-n_rows // self._batch_size)
+        return (
+            rate * self._scheduled(plan.schedule, n_steps),
+            decay * self._scheduled(plan.weight_decay_schedule, n_steps),
+            self._scheduled(plan.dropout_schedule, n_steps),
+        )
+
+    def _scheduled(self, schedule: Schedule | None, n_steps: int) -> np.ndarray[Any, Any]:
+        """Return the schedule's factors of the next `n_steps` steps; ones without a schedule."""
+        whole = self.plan.n_steps(self.data.n_examples)
+        if schedule is None or whole is None:
+            return np.ones(n_steps)
+        steps = range(self._step + 1, self._step + 1 + n_steps)
+        return np.array([schedule.factor(step, whole) for step in steps], dtype=np.float64)
 
     def _default_order(self) -> Ints:
         order = np.arange(self.data.n_examples, dtype=np.int64)
@@ -171,29 +217,38 @@ class NativeTrainer:
             core.permute(self.plan.seed, self._epoch, order)
         return order
 
-    def _fail(self, order: Ints, first: int) -> None:
-        """Raise the error that names where the first value that is not finite appeared."""
-        self._failed = True
+    def _explanation(self, left: Ints | None) -> NonFiniteError:
+        """Return the error for a step whose rows are the next of `left`, or for the last update."""
         reached = self.parameters.copy()
         self._core.store_parameters(reached.flat)
-        rows = order[first : first + self._batch_size]
-        raise explain_non_finite(
+        if left is None:
+            return explain_weights(reached, self._epoch, self._step)
+        rows = left[: self._batch_size]
+        return explain_non_finite(
             self.network, reached, self.data, rows, self._epoch, self._step + 1
         )
 
 
 def predict_scores(
-    network: Network, parameters: Parameters, X: Any, n_threads: int | None = None
+    network: Network,
+    parameters: Parameters,
+    X: Any,
+    n_threads: int | None = None,
+    rows: Ints | None = None,
 ) -> np.ndarray[Any, Any]:
     """Return the scores (n, K) of the rows of X, before the link.
 
-    Rows are taken in chunks, so that the memory beyond the result does not grow with n.
+    With `rows` (n,) only of those, in that order. Rows are taken in chunks, so that the memory
+    beyond the result does not grow with n.
     """
-    program = _program(network, parameters, X.shape[1])
-    scores = np.empty((X.shape[0], network.fan_out(X.shape[1])), dtype=parameters.flat.dtype)
-    predict = _core_class("predict", parameters)
+    program = make_program(network, parameters, X.shape[1])
+    if rows is not None:
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+    n = X.shape[0] if rows is None else len(rows)
+    scores = np.empty((n, network.fan_out(X.shape[1])), dtype=parameters.flat.dtype)
+    predict = core_class("predict", parameters)
     flat = np.ascontiguousarray(parameters.flat)
-    predict(program, flat, _table(X), scores, resolve_n_threads(n_threads))
+    predict(program, flat, _table(X), rows, scores, resolve_n_threads(n_threads))
     return scores
 
 
@@ -222,12 +277,14 @@ class NativeObjective:
         l2_penalty: float = 0.0,
         n_threads: int | None = None,
     ) -> None:
-        program = _program(network, parameters, data.X.shape[1])
-        rows = max(1, min(_OBJECTIVE_ROWS, data.n_examples))
+        program = make_program(network, parameters, data.X.shape[1])
+        widths = [data.X.shape[1], *(entry.shape[-1] for entry in parameters.layout.entries)]
+        most = _OBJECTIVE_BYTES // (max(widths) * parameters.flat.itemsize)
+        rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
-        self._core = _core_class("Trainer", parameters)(program, rows, threads)
+        self._core = core_class("Trainer", parameters)(program, rows, threads)
         self._layout = parameters.layout
-        self._examples = (_table(data.X), _targets(data.targets), data.sample_weight)
+        self._examples = (_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)
 
     def __call__(self, flat: np.ndarray[Any, Any]) -> tuple[float, Parameters]:
@@ -244,82 +301,55 @@ class NativeObjective:
         return loss, gradient
 
 
-def _core_class(name: str, parameters: Parameters) -> Any:
-    """Return the compiled class or function for the precision of the parameters."""
-    dtype = parameters.flat.dtype
-    if dtype not in _SUFFIXES:
-        raise TypeError(f"the native engine computes in float32 or float64, got {dtype}")
-    return getattr(core, name + _SUFFIXES[dtype])
-
-
-def _program(network: Network, parameters: Parameters, fan_in: int) -> Any:
-    """Return the network as the engine reads it: steps with offsets into the flat buffer."""
-    if network.layout(fan_in) != parameters.layout:
-        raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
-    program = _core_class("Program", parameters)(fan_in, parameters.layout.size)
-    for i, layer in enumerate(network.layers):
-        if isinstance(layer, Linear):
-            if layer.parametrization != "standard":
-                raise TypeError(
-                    f"layer {i} has parametrization {layer.parametrization!r}, which the native "
-                    "engine does not know yet; train with ReferenceTrainer"
-                )
-            offset = parameters.layout[f"{i}.W"].offset
-            bias = parameters.layout[f"{i}.b"].offset if layer.bias else -1
-            program.add_linear(layer.fan_out, offset, bias)
-        elif isinstance(layer, Activation):
-            default = layer.definition.parameter
-            parameter = layer.parameter if layer.parameter is not None else default
-            program.add_activation(layer.function, parameter or 0.0, layer.blend)
-        else:
+def _core_plan(plan: TrainingPlan, batch_size: int, weight_scale: float) -> Any:
+    """Return the plan as the engine reads it."""
+    clip, limit = "none", 0.0
+    if plan.clipping is not None:
+        if not isinstance(plan.clipping, tuple(_CLIPPINGS)):
             raise TypeError(
-                f"layer {i} is a {type(layer).__name__}, which the native engine does not know; "
+                f"the native engine does not know {type(plan.clipping).__name__}; "
                 "train with ReferenceTrainer"
             )
-    loss = network.loss
-    parameter = loss.parameter if loss.parameter is not None else loss.definition.parameter
-    if loss.name == "softmax_cross_entropy" and parameter:
-        raise TypeError(
-            "the native engine does not know label smoothing yet; train with ReferenceTrainer"
-        )
-    program.set_loss(loss.name, parameter or 0.0)
-    return program
+        clip, limit = _CLIPPINGS[type(plan.clipping)], plan.clipping.limit
+    return core.Plan(
+        batch_size=batch_size,
+        l2_penalty=plan.l2_penalty / weight_scale,
+        seed=plan.seed,
+        clip=clip,
+        clip_limit=limit,
+        **_optimizer_constants(plan.optimizer),
+    )
 
 
-def _check_plan(plan: TrainingPlan) -> None:
-    """Refuse what only the reference engine does so far."""
-    fields = ("schedule", "weight_decay_schedule", "dropout_schedule", "clipping")
-    for name in (*fields, "learning_rate_factors"):
-        if getattr(plan, name):
-            raise TypeError(
-                f"the native engine does not know {name} yet; train with ReferenceTrainer"
-            )
+_CLIPPINGS = {ClipByValue: "value", ClipByNorm: "norm", ClipByGlobalNorm: "global_norm"}
 
 
-def _core_optimizer(optimizer: Optimizer, learning_rate: float | None) -> Any:
-    """Return the constants of an optimizer; `learning_rate` replaces its own."""
-    rate = optimizer.learning_rate if learning_rate is None else learning_rate
+def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what stays the same in all steps; bias correction is left to the engine."""
     if isinstance(optimizer, SGD):
         rule = "sgd" if optimizer.momentum == 0.0 else "momentum"
         rule = "nesterov" if rule == "momentum" and optimizer.nesterov else rule
-        return core.Optimizer(rule=rule, learning_rate=rate, first_decay=optimizer.momentum)
-    if not isinstance(optimizer, Adam | AdamW):
-        raise TypeError(f"the native engine does not know {type(optimizer).__name__}")
-    form = optimizer.form if isinstance(optimizer, Adam) else "standard"
-    sums = form == "accumulator"
-    return core.Optimizer(
-        rule="adaptive",
-        learning_rate=rate,
-        first_decay=optimizer.beta_1,
-        first_gain=1.0 if sums else 1.0 - optimizer.beta_1,
-        second_decay=optimizer.beta_2,
-        second_gain=1.0 if sums else 1.0 - optimizer.beta_2,
-        epsilon=optimizer.epsilon,
-        bias_correction=not sums,
-        epsilon_corrected=form == "standard",
-        epsilon_inside=sums,
-        weight_decay=optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0,
-    )
+        return {"rule": rule, "first_decay": optimizer.momentum}
+    if not isinstance(optimizer, AdaptiveOptimizer):
+        raise TypeError(
+            f"the native engine does not know {type(optimizer).__name__}; train with "
+            "ReferenceTrainer"
+        )
+    c = optimizer.coefficients(1)
+    form = getattr(optimizer, "form", "standard") if isinstance(optimizer, Adam | AdamW) else ""
+    corrects = form in ("standard", "scikit-learn")
+    epsilon = optimizer.epsilon if corrects else c.eps_in + c.eps_out
+    return {
+        "rule": "adaptive",
+        "first_decay": c.b1,
+        "first_gain": c.c1,
+        "second_decay": c.b2,
+        "second_gain": c.c2,
+        "epsilon": epsilon,
+        "bias_correction": corrects,
+        "epsilon_corrected": form == "standard",
+        "epsilon_inside": c.eps_in > 0.0,
+    }
 
 
 def _table(X: Any) -> Any:
@@ -337,8 +367,19 @@ def _table(X: Any) -> Any:
     )
 
 
+def _sample_weight(data: TrainingData) -> np.ndarray[Any, Any] | None:
+    if data.sample_weight is None:
+        return None
+    return np.ascontiguousarray(data.sample_weight, dtype=np.float64)
+
+
 def _targets(targets: np.ndarray[Any, Any]) -> Any:
     if targets.ndim == 1:
+        if targets.dtype.kind not in "iu":
+            raise TypeError(
+                f"labels must be integers, got an array of dtype {targets.dtype}; targets that "
+                "are numbers have shape (n, outputs)"
+            )
         return np.ascontiguousarray(targets, dtype=np.int64)
     return _native_numbers(targets)
 

@@ -158,4 +158,3 @@ class EpochResult:
     n_examples: int
     n_steps: int
     seconds: float
-    interrupted: bool = False

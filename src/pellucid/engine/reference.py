@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.engine.batch import dense, gather
-from pellucid.engine.diagnosis import TOO_FAST, diagnose
+from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.nn.context import Context
@@ -108,6 +108,8 @@ class ReferenceTrainer:
         """
         start = time.perf_counter()
         order = self._default_order() if order is None else np.asarray(order, dtype=np.int64)
+        if len(order) > 0 and not 0 <= order.min() <= order.max() < self.data.n_examples:
+            raise ValueError(f"order must name rows 0 to {self.data.n_examples - 1} of X")
         theta, optimizer_state = self.parameters.flat.copy(), self._state.optimizer
         step, total = self._state.step, 0.0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -121,7 +123,9 @@ class ReferenceTrainer:
                 )
                 for name, value in statistics.items():
                     theta[self.parameters.layout[name].span] = value.reshape(-1)
-        self._check_weights(theta, step)
+        if not np.isfinite(theta).all():
+            reached = Parameters(theta, self.parameters.layout)
+            raise explain_weights(reached, self._state.epoch, step)
         epoch, n_steps = self._state.epoch, step - self._state.step
         self.parameters.flat[:] = theta
         self._state = TrainerState(optimizer_state, step, epoch + 1)
@@ -186,28 +190,27 @@ class ReferenceTrainer:
         n_steps = self.plan.n_steps(self.data.n_examples)
         return 1.0 if schedule is None or n_steps is None else schedule.factor(step, n_steps)
 
-    def _check_weights(self, theta: np.ndarray[Any, Any], step: int) -> None:
-        if np.isfinite(theta).all():
-            return
-        parameters = Parameters(theta, self.parameters.layout)
-        bad = next(name for name in parameters.names() if not np.isfinite(parameters[name]).all())
-        raise NonFiniteError(self._state.epoch, step, int(bad.split(".")[0]), TOO_FAST)
-
 
 def predict_scores(
-    network: Network, parameters: Parameters, X: Any, n_threads: int | None = None
+    network: Network,
+    parameters: Parameters,
+    X: Any,
+    n_threads: int | None = None,
+    rows: Ints | None = None,
 ) -> np.ndarray[Any, Any]:
     """Return the scores (n, K) of the rows of X, before the link, in chunks of rows.
 
-    `n_threads` is there because every engine has it; this one has a single thread of its own.
+    With `rows` (n,) only of those, in that order. `n_threads` is there because every engine has it;
+    this one has a single thread of its own.
     """
     _check_fan_in(network, parameters, X)
-    n, dtype = X.shape[0], parameters.flat.dtype
+    n, dtype = X.shape[0] if rows is None else len(rows), parameters.flat.dtype
     scores = np.empty((n, network.fan_out(X.shape[1])), dtype=dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, n, _CHUNK_ROWS):
-            rows = slice(first, first + _CHUNK_ROWS)
-            scores[rows] = network.forward(parameters, dense(X[rows], dtype)).scores
+            chunk = slice(first, first + _CHUNK_ROWS)
+            batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
+            scores[chunk] = network.forward(parameters, batch).scores
     return scores
 
 

@@ -1,0 +1,170 @@
+// z = a W + b, and the activation that follows it.
+#pragma once
+
+#include <optional>
+
+#include "activations.hpp"
+#include "layer.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+struct LinearSpec {
+  Index fan_out = 0;
+  Index weight_offset = 0;  // of W, row-major (fan_in, fan_out), in the flat buffer
+  Index bias_offset = -1;   // of b (fan_out); -1 where there is none
+  double weight_rate = 1;   // factors on the learning rate
+  double bias_rate = 1;
+};
+
+template <class T>
+class LinearLayer final : public Layer<T> {
+ public:
+  // `propagate`: whether anything before has parameters. `accumulate`: whether the input's deltas
+  // already hold what a later layer passed back.
+  LinearLayer(const LinearSpec& spec, const Activation<T>& activation, Slot<T>& input,
+              Slot<T>& output, Use use, bool propagate, bool accumulate)
+      : input_(input),
+        output_(output),
+        activation_(activation),
+        accumulate_(accumulate),
+        weights_(spec.weight_offset, input.panels.columns(), spec.fan_out, true, spec.weight_rate,
+                 use == Use::kFewRows),
+        bias_(spec.bias_offset, 1, spec.fan_out, false, spec.bias_rate),
+        has_bias_(spec.bias_offset >= 0),
+        zeros_(std::max(input.panels.width(), output.panels.width())) {
+    if (use != Use::kTraining) return;
+    if (propagate) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
+    if (activation.needs_z) kept_z_ = Buffer<T>(output.values.size());
+    make_units();
+  }
+
+  void forward(const Pass<T>& pass) override {
+    T* values = output_.values.data();
+    multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
+             weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
+             [&](const Panel&, T* block, Index count) {
+               if (activation_.is_identity()) return;
+               if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
+               activation_.forward(block, count, activation_.parameter, activation_.blend);
+             });
+  }
+
+  void backward(const Pass<T>& pass) override {
+    if (!activation_.is_identity()) {
+      for (const Panel& panel : output_.panels) {
+        const Index offset = output_.at(panel, pass.first);
+        activation_.backward(output_.deltas.data() + offset,
+                             kept_z_.size() > 0 ? kept_z_.data() + offset : nullptr,
+                             output_.values.data() + offset, (pass.last - pass.first) * panel.width,
+                             activation_.parameter, activation_.blend);
+      }
+    }
+    if (transpose_.size() == 0) return;
+    multiply(output_.deltas.data(), output_.panels, input_.rows, pass.first, pass.last,
+             {transpose_.data(), output_.panels.width()}, input_.panels,
+             accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), *pass.segments,
+             [](const Panel&, T*, Index) {});
+  }
+
+  std::vector<ParameterBlock<T>*> blocks() override {
+    if (has_bias_) return {&weights_, &bias_};
+    return {&weights_};
+  }
+
+  void refresh() override {
+    if (transpose_.size() == 0) return;
+    for (const Panel& panel : output_.panels)
+      for (Index row = 0; row < weights_.stored_rows; row += kLanes<T>) transpose(panel, row);
+  }
+
+  Index n_units() const override { return static_cast<Index>(units_.size()); }
+
+  Index unit_work(Index unit) const override {
+    const Unit& u = units_[static_cast<std::size_t>(unit)];
+    return u.rows * output_.panels[u.panel].width;
+  }
+
+  UnitRange<T> unit_range(Index unit) override {
+    const Unit& u = units_[static_cast<std::size_t>(unit)];
+    if (u.first_row < 0) return panel_range(bias_, u.panel);
+    const Panel& panel = output_.panels[u.panel];
+    return {&weights_, weights_.stored_rows * panel.first + u.first_row * panel.width,
+            u.rows * panel.width};
+  }
+
+  void unit_gradient(Index unit, Index rows, T* gradient) override {
+    const Unit& u = units_[static_cast<std::size_t>(unit)];
+    const Panel& panel = output_.panels[u.panel];
+    const T* deltas = output_.deltas.data() + output_.at(panel, 0);
+    if (u.first_row < 0) {
+      // db = sum of dz over the rows: a product with a row of ones.
+      const T one = 1;
+      const Segment<T> ones{&one, 0, 0, rows};
+      tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(&ones, 1, 0, deltas, panel.width,
+                                                                   zeros_.data(), 0, gradient);
+      return;
+    }
+    const Panel& across = input_.panels[u.input_panel];
+    const Segment<T> segment{
+        input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1, across.width,
+        rows};
+    for_each_tile<T>(u.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
+      kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0, gradient + row * panel.width);
+    });
+  }
+
+  void unit_updated(Index unit) override {
+    const Unit& u = units_[static_cast<std::size_t>(unit)];
+    if (u.first_row < 0 || transpose_.size() == 0) return;
+    for (Index row = 0; row < u.rows; row += kLanes<T>)
+      transpose(output_.panels[u.panel], u.first_row + row);
+  }
+
+ private:
+  struct Unit {
+    Index panel;      // of the outputs
+    Index first_row;  // of the weights; -1 for the panel's bias
+    Index rows;
+    Index input_panel;  // where first_row falls
+  };
+
+  void make_units() {
+    for (Index p = 0; p < output_.panels.count(); ++p) {
+      for (Index q = 0; q < input_.panels.count(); ++q) {
+        const Panel& across = input_.panels[q];
+        const Index end = std::min(across.first + across.width, input_.panels.columns());
+        for (Index row = across.first; row < end; row += kUnitRows)
+          units_.push_back({p, row, std::min(kUnitRows, end - row), q});
+      }
+      if (has_bias_) units_.push_back({p, -1, 1, 0});
+    }
+  }
+
+  // Brings the transpose up to date with kLanes rows of one panel of the weights.
+  void transpose(const Panel& panel, Index row) {
+    // `row` falls in one panel of the transpose: panels start at multiples of the lanes.
+    Index q = 0;
+    while (row >= input_.panels[q].first + input_.panels[q].width) ++q;
+    const Panel& across = input_.panels[q];
+    const T* source =
+        weights_.values.data() + weights_.stored_rows * panel.first + row * panel.width;
+    T* destination = transpose_.data() + output_.panels.width() * across.first +
+                     panel.first * across.width + (row - across.first);
+    for (Index c = 0; c < panel.width; c += kLanes<T>)
+      transpose_square(source + c, panel.width, destination + c * across.width, across.width);
+  }
+
+  Slot<T>& input_;
+  Slot<T>& output_;
+  Activation<T> activation_;
+  bool accumulate_;
+  ParameterBlock<T> weights_;
+  ParameterBlock<T> bias_;  // zero where the layer has none
+  bool has_bias_;
+  Buffer<T> zeros_;
+  Buffer<T> transpose_;  // of the weights, in panels over the inputs
+  Buffer<T> kept_z_;     // where the activation's derivative needs it
+  std::vector<Unit> units_;
+};
+
+}  // namespace pellucid::inline PELLUCID_ISA

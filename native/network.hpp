@@ -1,0 +1,252 @@
+// A network as Python describes it, and as the engine runs it.
+#pragma once
+
+#include <functional>
+#include <stdexcept>
+
+#include "dropout_layer.hpp"
+#include "elementwise_layers.hpp"
+#include "linear_layer.hpp"
+#include "losses.hpp"
+#include "normalization_layers.hpp"
+#include "table.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// What a layer is built from: its slots, and what is before and after it.
+template <class T>
+struct Surroundings {
+  Slot<T>& input;
+  Slot<T>& output;
+  Slot<T>* skipped;  // of a residual connection
+  Use use;
+  // Whether anything before the slot has parameters, and whether a later layer passes deltas back
+  // to it as well, which come first.
+  bool propagate, accumulate;
+  bool propagate_skipped, accumulate_skipped;
+};
+
+// The chain of layers. Slot 0 is the input; layer i reads slot i and writes slot i + 1.
+template <class T>
+class Program {
+ public:
+  using Make = std::function<std::unique_ptr<Layer<T>>(const Surroundings<T>&)>;
+
+  struct Step {
+    Index fan_out;
+    bool has_parameters;
+    Index skipped;  // the slot that a residual connection comes from, or -1
+    Make make;
+  };
+
+  Program(Index fan_in, Index n_parameters) : fan_in_(fan_in), n_parameters_(n_parameters) {}
+
+  Index fan_in() const { return fan_in_; }
+  Index fan_out() const { return width_of(static_cast<Index>(steps_.size())); }
+  Index n_parameters() const { return n_parameters_; }
+  const std::vector<Step>& steps() const { return steps_; }
+
+  LossFunction<T> loss;
+  T loss_parameter = 0;
+
+  // Each of these returns the slot that holds the result.
+  Index add_linear(const LinearSpec& spec) {
+    if (spec.fan_out < 1) throw std::invalid_argument("a linear layer needs at least one output");
+    check_range(spec.weight_offset, fan_out() * spec.fan_out);
+    if (spec.bias_offset >= 0) check_range(spec.bias_offset, spec.fan_out);
+    const auto activation = std::make_shared<Activation<T>>();
+    const Index slot = add(spec.fan_out, true, [spec, activation](const Surroundings<T>& s) {
+      return std::make_unique<LinearLayer<T>>(spec, *activation, s.input, s.output, s.use,
+                                              s.propagate, s.accumulate);
+    });
+    open_activation_ = activation;
+    return slot;
+  }
+
+  // An activation that directly follows a linear layer becomes part of it, unless something else
+  // needs what it starts from.
+  Index add_activation(const std::string& name, T parameter, T blend, bool may_fuse) {
+    const Activation<T> activation = find_activation(name, parameter, blend);
+    if (!may_fuse) open_activation_ = nullptr;
+    if (activation.is_identity()) return static_cast<Index>(steps_.size());
+    if (open_activation_ != nullptr) {
+      *open_activation_ = activation;
+      open_activation_ = nullptr;
+      return static_cast<Index>(steps_.size());
+    }
+    return add(fan_out(), false, [activation](const Surroundings<T>& s) {
+      return std::make_unique<ActivationLayer<T>>(activation, s.input, s.output, s.propagate,
+                                                  s.accumulate);
+    });
+  }
+
+  Index add_parametric_activation(const std::string& name, T parameter, Index offset, double rate) {
+    const Activation<T> activation = find_activation(name, parameter, T(1));
+    check_range(offset, fan_out());
+    return add(fan_out(), true, [activation, offset, rate](const Surroundings<T>& s) {
+      return std::make_unique<ParametricActivationLayer<T>>(activation, offset, rate, s.input,
+                                                            s.output, s.use == Use::kTraining,
+                                                            s.propagate, s.accumulate);
+    });
+  }
+
+  Index add_scale(Index offset, double rate) {
+    check_range(offset, fan_out());
+    return add(fan_out(), true, [offset, rate](const Surroundings<T>& s) {
+      return std::make_unique<ScaleLayer<T>>(offset, rate, s.input, s.output, s.propagate,
+                                             s.accumulate);
+    });
+  }
+
+  // Offsets of -1 stand for what is not learned.
+  Index add_row_norm(bool centered, T epsilon, Index gamma_offset, double gamma_rate,
+                     Index beta_offset, double beta_rate) {
+    if (gamma_offset >= 0) check_range(gamma_offset, fan_out());
+    if (beta_offset >= 0) check_range(beta_offset, fan_out());
+    return add(fan_out(), gamma_offset >= 0 || beta_offset >= 0,
+               [=](const Surroundings<T>& s) -> std::unique_ptr<Layer<T>> {
+                 if (centered)
+                   return std::make_unique<RowNormLayer<T, true>>(
+                       epsilon, gamma_offset, gamma_rate, beta_offset, beta_rate, s.input, s.output,
+                       s.propagate, s.accumulate);
+                 return std::make_unique<RowNormLayer<T, false>>(epsilon, gamma_offset, gamma_rate,
+                                                                 Index{-1}, 1.0, s.input, s.output,
+                                                                 s.propagate, s.accumulate);
+               });
+  }
+
+  Index add_dropout(double share, bool scales_in_training, std::uint32_t layer_number) {
+    return add(fan_out(), false, [=](const Surroundings<T>& s) {
+      return std::make_unique<DropoutLayer<T>>(share, scales_in_training, layer_number, s.input,
+                                               s.output, s.use == Use::kTraining, s.propagate,
+                                               s.accumulate);
+    });
+  }
+
+  // y = x + the values in an earlier slot.
+  Index add_sum(Index skipped) {
+    if (skipped < 0 || skipped > static_cast<Index>(steps_.size()) ||
+        width_of(skipped) != fan_out())
+      throw std::invalid_argument("a residual connection needs an earlier slot of its own width");
+    const Index slot = add(fan_out(), false, [](const Surroundings<T>& s) {
+      return std::make_unique<AddLayer<T>>(s.input, *s.skipped, s.output, s.propagate, s.accumulate,
+                                           s.propagate_skipped, s.accumulate_skipped);
+    });
+    steps_.back().skipped = skipped;
+    return slot;
+  }
+
+  void set_loss(const std::string& name, T parameter) {
+    for (const auto& known : kLosses<T>) {
+      if (known.name != name) continue;
+      loss = known.function;
+      loss_parameter = parameter;
+      return;
+    }
+    throw std::invalid_argument("unknown loss " + name);
+  }
+
+  Index width_of(Index slot) const {
+    return slot == 0 ? fan_in_ : steps_[static_cast<std::size_t>(slot - 1)].fan_out;
+  }
+
+ private:
+  Index add(Index fan_out, bool has_parameters, Make make) {
+    steps_.push_back({fan_out, has_parameters, -1, std::move(make)});
+    open_activation_ = nullptr;
+    return static_cast<Index>(steps_.size());
+  }
+
+  static Activation<T> find_activation(const std::string& name, T parameter, T blend) {
+    for (const auto& known : kActivations<T>)
+      if (known.name == name) return known.make(parameter, blend);
+    throw std::invalid_argument("unknown activation " + name);
+  }
+
+  void check_range(Index offset, Index count) const {
+    if (offset < 0 || offset + count > n_parameters_)
+      throw std::invalid_argument("a layer's parameters lie outside the flat buffer");
+  }
+
+  Index fan_in_;
+  Index n_parameters_;
+  std::vector<Step> steps_;
+  std::shared_ptr<Activation<T>> open_activation_;  // of a linear layer that nothing follows yet
+};
+
+// The layers and slots for batches of up to `rows` rows.
+template <class T>
+class Network {
+ public:
+  Network(const Program<T>& program, Index rows, Use use) : rows_(rows) {
+    const bool for_training = use == Use::kTraining;
+    const auto n_layers = static_cast<Index>(program.steps().size());
+    for (Index slot = 0; slot <= n_layers; ++slot)
+      slots_.push_back(
+          std::make_unique<Slot<T>>(program.width_of(slot), rows, for_training && slot > 0));
+    std::vector<bool> propagate{false};  // does anything before this slot have parameters?
+    for (const auto& step : program.steps())
+      propagate.push_back(propagate.back() || step.has_parameters);
+    layers_.resize(static_cast<std::size_t>(n_layers));
+    // Deltas are passed back from the last layer to the first.
+    std::vector<bool> passed(slots_.size(), false);
+    const auto pass = [&passed](Index slot) {
+      const bool before = passed[static_cast<std::size_t>(slot)];
+      passed[static_cast<std::size_t>(slot)] = true;
+      return before;
+    };
+    for (Index l = n_layers; l-- > 0;) {
+      const auto& step = program.steps()[static_cast<std::size_t>(l)];
+      const bool skips = step.skipped >= 0;
+      const Index source = skips ? step.skipped : l;
+      const bool accumulate = pass(l);
+      const bool accumulate_skipped = skips && pass(source);
+      layers_[static_cast<std::size_t>(l)] =
+          step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use,
+                     for_training && propagate[static_cast<std::size_t>(l)], accumulate,
+                     for_training && skips && propagate[static_cast<std::size_t>(source)],
+                     accumulate_skipped});
+    }
+  }
+
+  Index rows() const { return rows_; }
+  Slot<T>& input() { return *slots_.front(); }
+  Slot<T>& output() { return *slots_.back(); }
+  const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
+
+  Index most_panels() const {
+    Index most = 0;
+    for (const auto& slot : slots_) most = std::max(most, slot->panels.count());
+    return most;
+  }
+
+  std::vector<ParameterBlock<T>*> blocks() const {
+    std::vector<ParameterBlock<T>*> all;
+    for (const auto& layer : layers_)
+      for (ParameterBlock<T>* block : layer->blocks()) all.push_back(block);
+    return all;
+  }
+
+  // With Use::kFewRows the flat buffer must stay where it is.
+  void load(const T* flat) {
+    for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
+    for (const auto& layer : layers_) layer->refresh();
+  }
+
+  void forward(const Pass<T>& pass) {
+    for (const auto& layer : layers_) layer->forward(pass);
+  }
+
+  void backward(const Pass<T>& pass) {
+    for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) (*layer)->backward(pass);
+  }
+
+ private:
+  Slot<T>& slot(Index i) { return *slots_[static_cast<std::size_t>(i)]; }
+
+  Index rows_;
+  std::vector<std::unique_ptr<Slot<T>>> slots_;
+  std::vector<std::unique_ptr<Layer<T>>> layers_;
+};
+
+}  // namespace pellucid::inline PELLUCID_ISA

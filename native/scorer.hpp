@@ -1,0 +1,163 @@
+// The loss of a batch: gathers targets, writes the scores' deltas, keeps each row's loss.
+#pragma once
+
+#include "layer.hpp"
+#include "losses.hpp"
+#include "table.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// What a pass reads: rows of a table with their targets and weights.
+template <class T>
+struct Examples {
+  TableView table;
+  GatherFunction<T> gather = nullptr;
+  TableView targets;  // real targets, or
+  GatherFunction<T> gather_targets = nullptr;
+  const std::int64_t* labels = nullptr;  // class labels
+  const double* weights = nullptr;       // null: all ones
+};
+
+// Rows `first` to `last` of the batch; order[i] is where row i stands in the table.
+template <class T>
+void gather_rows(const Examples<T>& examples, const std::int64_t* order, Index first, Index last,
+                 Slot<T>& input) {
+  // Rows come in random order, which no processor foresees.
+  constexpr Index kRowsAhead = 8;
+  const auto prefetch = [&examples](std::int64_t row) {
+    if (!examples.table.sparse) {
+      const std::byte* start = examples.table.data + row * examples.table.row_stride;
+      for (Index line = 0; line < 4; ++line) __builtin_prefetch(start + 64 * line);
+    }
+    if (examples.labels != nullptr) __builtin_prefetch(examples.labels + row);
+    if (examples.weights != nullptr) __builtin_prefetch(examples.weights + row);
+    if (examples.targets.data != nullptr)
+      __builtin_prefetch(examples.targets.data + row * examples.targets.row_stride);
+  };
+  for (Index row = first; row < last; ++row) {
+    if (row + kRowsAhead < last) prefetch(order[row + kRowsAhead]);
+    examples.gather(examples.table, order[row], input.panels, input.rows, row, input.values.data());
+  }
+}
+
+template <class T>
+class Scorer {
+ public:
+  Scorer(LossFunction<T> loss, T parameter, Slot<T>& scores)
+      : loss_(loss),
+        parameter_(parameter),
+        scores_(scores),
+        targets_(scores.values.size()),
+        row_losses_(scores.rows) {}
+
+  // Losses and deltas of rows `first` to `last`; `scale` is 1 / the number of rows that are
+  // averaged over. Returns the sum of the rows' losses, to be looked at for finiteness.
+  double score(const Examples<T>& examples, const std::int64_t* order, Index first, Index last,
+               double scale, std::vector<T>& scratch) {
+    if (examples.labels == nullptr)
+      for (Index row = first; row < last; ++row)
+        examples.gather_targets(examples.targets, order[row], scores_.panels, scores_.rows, row,
+                                targets_.data());
+    const auto weight_of = [&](Index row) {
+      return examples.weights != nullptr ? examples.weights[order[row]] : 1.0;
+    };
+    double total = 0;
+    if (scores_.panels.width() == kLanes<T>) {
+      for (Index row = first; row < last; row += kLanes<T>)
+        total += score_block(examples, order, row, std::min<Index>(kLanes<T>, last - row), scale,
+                             weight_of);
+    } else {
+      for (Index row = first; row < last; ++row) {
+        const Index label = examples.labels != nullptr ? examples.labels[order[row]] : -1;
+        const double weight = weight_of(row);
+        row_losses_[row] = weight * score_row(row, label, T(weight * scale), scratch);
+        total += row_losses_[row];
+      }
+    }
+    return total;
+  }
+
+  // The sum of the losses of rows 0 to `count`, in one fixed order.
+  double sum_losses(Index count) const {
+    constexpr Index kWays = 8;
+    double sums[kWays] = {};
+    Index row = 0;
+    for (; row + kWays <= count; row += kWays)
+      for (Index i = 0; i < kWays; ++i) sums[i] += row_losses_[row + i];
+    for (Index i = 0; row + i < count; ++i) sums[i] += row_losses_[row + i];
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    return total;
+  }
+
+ private:
+  // Rows `first` to `first + count`, at most as many as there are lanes. Lanes beyond them repeat
+  // the last row, and what they give is dropped.
+  template <class WeightOf>
+  double score_block(const Examples<T>& examples, const std::int64_t* order, Index first,
+                     Index count, double scale, WeightOf weight_of) {
+    constexpr Index lanes = kLanes<T>;
+    alignas(64) T rows[lanes * lanes];
+    LossBlock<T> block;
+    block.columns = scores_.panels.columns();
+    block.parameter = parameter_;
+    block.has_labels = examples.labels != nullptr;
+    const auto transpose_in = [&](const T* source, Vector<T>* columns) {
+      for (Index i = 0; i < lanes; ++i)
+        store<T>(rows + i * lanes, load(source + (first + std::min(i, count - 1)) * lanes));
+      transpose_square(rows, lanes, reinterpret_cast<T*>(columns), lanes);
+    };
+    transpose_in(scores_.values.data(), block.scores);
+    if (!block.has_labels) transpose_in(targets_.data(), block.targets);
+    double weights[lanes];
+    for (Index i = 0; i < lanes; ++i) {
+      const Index row = first + std::min(i, count - 1);
+      weights[i] = weight_of(row);
+      block.scale[i] = T(weights[i] * scale);
+      block.labels[i] =
+          block.has_labels ? static_cast<decltype(block.labels[0] + 0)>(examples.labels[order[row]])
+                           : 0;
+    }
+    loss_.block(block);
+    for (Index c = block.columns; c < lanes; ++c) block.scores[c] = Vector<T>{};
+    transpose_square(reinterpret_cast<const T*>(block.scores), lanes, rows, lanes);
+    T* deltas = scores_.deltas.data();
+    double total = 0;
+    for (Index i = 0; i < count; ++i) {
+      store<T>(deltas + (first + i) * lanes, load(rows + i * lanes));
+      row_losses_[first + i] = weights[i] * static_cast<double>(block.values[i]);
+      total += row_losses_[first + i];
+    }
+    return total;
+  }
+
+  // One row of more columns than a vector has lanes; `label` is negative where there are targets.
+  double score_row(Index row, Index label, T scale, std::vector<T>& scratch) {
+    const Index width = scores_.panels.width();
+    scratch.resize(static_cast<std::size_t>(3 * width));
+    T* scores = scratch.data();
+    T* targets = scores + width;
+    T* deltas = targets + width;
+    const auto copy = [&](const auto& visit) {
+      for (const Panel& panel : scores_.panels) visit(panel, scores_.at(panel, row));
+    };
+    copy([&](const Panel& panel, Index offset) {
+      std::copy_n(scores_.values.data() + offset, panel.width, scores + panel.first);
+      if (label < 0) std::copy_n(targets_.data() + offset, panel.width, targets + panel.first);
+    });
+    const double value = loss_.row({scores, label < 0 ? targets : nullptr, label, deltas,
+                                    scores_.panels.columns(), scale, parameter_});
+    copy([&](const Panel& panel, Index offset) {
+      std::copy_n(deltas + panel.first, panel.width, scores_.deltas.data() + offset);
+    });
+    return value;
+  }
+
+  LossFunction<T> loss_;
+  T parameter_;
+  Slot<T>& scores_;
+  Buffer<T> targets_;
+  Buffer<double> row_losses_;
+};
+
+}  // namespace pellucid::inline PELLUCID_ISA
