@@ -78,6 +78,7 @@ class DropoutLayer final : public Layer<T> {
       const Index count = (pass.last - pass.first) * panel.width;
       for (Index i = start; i < start + count; i += kLanes<T>)
         store<T>(output_.values.data() + i, load(input_.values.data() + i) * scale);
+      if (factors_.size() > 0) std::fill_n(factors_.data() + start, count, scale);
     }
   }
 

@@ -14,9 +14,9 @@ import scipy.sparse
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
+from pellucid.engine.native_program import core_class, make_program
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.threads import resolve_n_threads
-from pellucid.engine.native_program import core_class, make_program
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from pellucid.nn.network import Network
 from pellucid.nn.optimizers import SGD, Adam, AdamW, AdaptiveOptimizer, Optimizer, OptimizerState
