@@ -322,8 +322,8 @@ class AdamW(AdaptiveOptimizer):
     def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
         """Return the numbers of step `step`, counted from 1."""
         eta = self.learning_rate if learning_rate is None else learning_rate
-        adam = Adam(eta, self.beta_1, self.beta_2, self.epsilon)
-        return adam.coefficients(step)._replace(decay=eta * self.weight_decay)
+        adam = Adam(self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
+        return adam.coefficients(step, eta)._replace(decay=eta * self.weight_decay)
 
 
 def _check_learning_rate(learning_rate: float) -> None:
