@@ -177,9 +177,8 @@ class NativeTrainer:
         reached = self.parameters.copy()
         self._core.store_parameters(reached.flat)
         rows = order[first : first + self._batch_size]
-        raise explain_non_finite(
-            self.network, reached, self.data, rows, self._epoch, self._step + 1
-        )
+        context = self.plan.context_at(self._epoch, self._step + 1, self.data.n_examples)
+        raise explain_non_finite(self.network, reached, self.data, rows, context)
 
 
 def predict_scores(
