@@ -142,6 +142,11 @@ def test_m18_rmsprop_is_adam_without_momentum_and_correction():
 
 
 @pytest.mark.parametrize("optimizer", ALL, ids=repr)
+def test_a_schedule_may_give_a_rate_of_zero(optimizer):
+    np.testing.assert_array_equal(run(optimizer, learning_rate=0.0), START)
+
+
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
 def test_m18_a_factor_multiplies_every_move(optimizer):
     factors = np.array([0.0, 0.1, 0.5, 1.0, 2.0, 6.0, 1.0])
     one = run(optimizer, GRADIENTS[:1]) - START

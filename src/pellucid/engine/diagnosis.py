@@ -19,20 +19,13 @@ TOO_FAST = (
 
 
 def explain_non_finite(
-    network: Network,
-    parameters: Parameters,
-    data: TrainingData,
-    rows: Ints,
-    epoch: int,
-    step: int,
-    seed: int = 0,
+    network: Network, parameters: Parameters, data: TrainingData, rows: Ints, context: Context
 ) -> NonFiniteError:
     """Return the error for a step on `rows` at `parameters`, by doing its forward pass again."""
-    context = Context(training=True, seed=seed, epoch=epoch, step=step)
     with np.errstate(all="ignore"):
         batch = gather(data, rows, parameters.flat.dtype)
         layer, cause = diagnose(network.forward(parameters, batch.X, context), batch)
-    return NonFiniteError(epoch, step, layer, cause)
+    return NonFiniteError(context.epoch, context.step, layer, cause)
 
 
 def explain_weights(parameters: Parameters, epoch: int, step: int) -> NonFiniteError:

@@ -224,9 +224,8 @@ class NativeTrainer:
         if left is None:
             return explain_weights(reached, self._epoch, self._step)
         rows = left[: self._batch_size]
-        return explain_non_finite(
-            self.network, reached, self.data, rows, self._epoch, self._step + 1
-        )
+        context = self.plan.context_at(self._epoch, self._step + 1, self.data.n_examples)
+        return explain_non_finite(self.network, reached, self.data, rows, context)
 
 
 def predict_scores(

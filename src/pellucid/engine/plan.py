@@ -5,15 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
 from pellucid.nn.clipping import Clipping
+from pellucid.nn.context import Context
 from pellucid.nn.optimizers import Optimizer, OptimizerState
 from pellucid.nn.random import check_seed
 from pellucid.nn.schedules import Schedule
+
+
+class StepFactors(NamedTuple):
+    """What the schedules of a plan multiply at one step."""
+
+    learning_rate: float
+    weight_decay: float
+    dropout: float
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,19 @@ class TrainingPlan:
         if self.n_epochs is None:
             return None
         return max(1, self.n_epochs * -(-n_examples // self.batch_size))
+
+    def factors_at(self, step: int, n_examples: int) -> StepFactors:
+        """Return what the schedules say at a step, counted from 1 over the whole training."""
+        n_steps = self.n_steps(n_examples)
+        schedules = (self.schedule, self.weight_decay_schedule, self.dropout_schedule)
+        return StepFactors(
+            *(1.0 if s is None or n_steps is None else s.factor(step, n_steps) for s in schedules)
+        )
+
+    def context_at(self, epoch: int, step: int, n_examples: int) -> Context:
+        """Return the context of a training step: epochs from 0, steps from 1 over all epochs."""
+        factor = self.factors_at(step, n_examples).dropout
+        return Context(training=True, seed=self.seed, epoch=epoch, step=step, dropout_factor=factor)
 
     def _check_schedules(self) -> None:
         for name in ("schedule", "weight_decay_schedule", "dropout_schedule"):

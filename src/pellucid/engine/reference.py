@@ -12,12 +12,10 @@ from pellucid.engine.batch import dense, gather
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
-from pellucid.nn.context import Context
 from pellucid.nn.network import Gradients, Network
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, permutation
-from pellucid.nn.schedules import Schedule
 
 _CHUNK_ROWS = 4096
 """Rows computed at a time outside training, which bounds the memory whatever the table."""
@@ -144,13 +142,7 @@ class ReferenceTrainer:
         """Return the objective of one batch at θ, its gradient (size,) and the new statistics."""
         parameters = Parameters(theta, self.parameters.layout)
         batch = gather(self.data, rows, theta.dtype)
-        context = Context(
-            training=True,
-            seed=self.plan.seed,
-            epoch=self._state.epoch,
-            step=step,
-            dropout_factor=self._scheduled(self.plan.dropout_schedule, step),
-        )
+        context = self.plan.context_at(self._state.epoch, step, self.data.n_examples)
         trace = self.network.forward(parameters, batch.X, context)
         loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
@@ -176,19 +168,15 @@ class ReferenceTrainer:
         plan, optimizer = self.plan, self.plan.optimizer
         if plan.clipping is not None:
             gradient = plan.clipping.apply(gradient, self.parameters.layout)
+        factors = plan.factors_at(step, self.data.n_examples)
         rate = optimizer.learning_rate if learning_rate is None else learning_rate
-        rate = rate * self._scheduled(plan.schedule, step)
-        if plan.weight_decay_schedule is not None and isinstance(optimizer, AdamW):
-            share = self._scheduled(plan.weight_decay_schedule, step)
-            optimizer = replace(optimizer, weight_decay=optimizer.weight_decay * share)
+        rate = rate * factors.learning_rate
+        if isinstance(optimizer, AdamW):
+            decay = optimizer.weight_decay * factors.weight_decay
+            optimizer = replace(optimizer, weight_decay=decay)
         return optimizer.update(
             gradient, state, theta, step, rate, self._weight_mask, self._factors
         )
-
-    def _scheduled(self, schedule: Schedule | None, step: int) -> float:
-        """Return the schedule's factor at a step; 1 without a schedule."""
-        n_steps = self.plan.n_steps(self.data.n_examples)
-        return 1.0 if schedule is None or n_steps is None else schedule.factor(step, n_steps)
 
 
 def predict_scores(

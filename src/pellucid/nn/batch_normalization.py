@@ -75,6 +75,8 @@ class BatchNorm(Layer):
     v·m/(m - 1). In prediction μ and v are the running moments, so that no row depends on another.
     They live beside the parameters, in role "statistic": no gradient, no decay.
 
+    All rows count alike: weights of examples weigh their losses, not the moments.
+
     A batch of one row has no variance: its output is β, and the running moments stay as they are.
 
     Parameters

@@ -166,7 +166,9 @@ class AdaptiveOptimizer(ABC):
         xp, c = namespace(theta), self.coefficients(step, learning_rate)
         m = c.b1 * state.first + c.c1 * gradient
         v = c.b2 * state.second + c.c2 * (gradient * gradient)
-        move = c.s * m / (xp.sqrt(v + c.eps_in) + c.eps_out)
+        # An ε of zero would make 0/0 of a parameter that has never had a gradient.
+        eps_out = c.eps_out if c.eps_in + c.eps_out > 0.0 else _smallest(theta)
+        move = c.s * m / (xp.sqrt(v + c.eps_in) + eps_out)
         if c.decay != 0.0:
             kept = (1.0 - (c.decay if factors is None else c.decay * factors)) * theta
             theta = kept if weight_mask is None else xp.where(weight_mask, kept, theta)
@@ -324,6 +326,10 @@ class AdamW(AdaptiveOptimizer):
         eta = self.learning_rate if learning_rate is None else learning_rate
         adam = Adam(self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
         return adam.coefficients(step, eta)._replace(decay=eta * self.weight_decay)
+
+
+def _smallest(theta: Array) -> float:
+    return float(namespace(theta).finfo(theta.dtype).smallest_normal)
 
 
 def _check_learning_rate(learning_rate: float) -> None:
