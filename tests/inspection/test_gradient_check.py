@@ -3,6 +3,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from pellucid.engine.plan import TrainingData
+from pellucid.engine.reference import loss_and_gradient
 from pellucid.inspection.gradient_check import check_gradient
 from pellucid.nn import Activation, Layer, Linear, Network, Parameters
 
@@ -101,3 +103,20 @@ def test_the_report_reads_as_text():
     lines = str(check_gradient(network, network.initialize(3, seed=0), X, Y)).splitlines()
     assert [line.split()[0] for line in lines] == ["0.W", "0.b", "all"]
     assert all("relative error" in line and "ok" in line for line in lines)
+
+
+def test_m15_the_gradient_of_an_engine_can_be_given():
+    network = Network([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
+    params = network.initialize(3, seed=0)
+    _, gradient = loss_and_gradient(network, params, TrainingData(X, Y))
+    assert check_gradient(network, params, X, Y, gradient=gradient).relative_error < 1e-7
+    gradient["2.b"][...] += 0.01
+    check = check_gradient(network, params, X, Y, gradient=gradient)
+    assert [part.name for part in check.parameters if not part.passed] == ["2.b"]
+
+
+def test_a_gradient_of_another_network_is_refused():
+    network = Network([Linear(2)], "half_squared_error")
+    other = Parameters.zeros(Network([Linear(2), Linear(2)], "half_squared_error").layout(3))
+    with pytest.raises(ValueError, match="gradient must be laid out as"):
+        check_gradient(network, network.initialize(3, seed=0), X, Y, gradient=other)

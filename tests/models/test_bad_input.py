@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
@@ -75,6 +77,14 @@ BAD_FITS = {
         "None in 50 of 150 rows",
     ),
     "NaN target": (MLPRegressor, {}, X, np.where(Y == 0, np.nan, Y), "y contains NaN"),
+    "None among targets": (
+        MLPRegressor,
+        {},
+        X,
+        np.where(Y == 0, None, Y),
+        "Input y contains NaN",
+    ),
+    "sparse targets": (MLPRegressor, {}, X, scipy.sparse.csr_array(np.c_[Y, Y]), "dense y"),
     "negative counts": (MLPRegressor, {"loss": "poisson"}, X, Y - 1, "loss='poisson' needs y >= 0"),
     "y beyond float32": (
         MLPRegressor,
@@ -184,6 +194,27 @@ class TestPartialFit:
         with pytest.raises(ValueError, match=r"classes must be passed|sample_weight"):
             MLPClassifier().partial_fit(X, Y, [0, 1, 2])
 
+    def test_classes_are_column_numbers_for_several_labels(self):
+        estimator = MLPClassifier(**QUICK)
+        labels = np.c_[Y == 0, Y == 1, Y == 2].astype(int)
+        for classes in ([0, 1], [0, 1, 2, 3]):
+            with pytest.raises(ValueError, match="classes must be the column numbers of y"):
+                estimator.partial_fit(X, labels, classes=classes)
+        assert set(vars(estimator)) == set(estimator.get_params())
+        assert estimator.partial_fit(X, labels, classes=[0, 1, 2]).n_outputs_ == 3
+
+    @pytest.mark.parametrize("sparse", [False, True])
+    def test_fewer_labels_than_before(self, sparse):
+        container = scipy.sparse.csr_array if sparse else np.asarray
+        labels = np.c_[Y == 0, Y == 1, Y == 2].astype(int)
+        estimator = MLPClassifier(**QUICK).fit(X, container(labels))
+        with pytest.raises(ValueError, match=r"y must have 3 columns.*got 2"):
+            estimator.partial_fit(X, container(labels[:, :2]))
+        with pytest.raises(ValueError, match=r"y must have 3 columns.*got 2"):
+            estimator.check_gradient(X, container(labels[:, :2]))
+        with pytest.raises(ValueError, match=r"classes not in `self.classes_`: \[3\]"):
+            estimator.partial_fit(X, container(labels[:, [0, 1, 2, 2]]))
+
     def test_other_number_of_targets(self):
         estimator = MLPRegressor(**QUICK).partial_fit(X, Y)
         with pytest.raises(ValueError, match="y must have 1 outputs"):
@@ -226,6 +257,12 @@ class TestWeights:
             estimator.fit(X, Y, sample_weight=weight)
         assert set(vars(estimator)) == set(estimator.get_params())
 
+    @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+    def test_a_sum_beyond_float64_is_no_obstacle(self, solver):
+        estimator = MLPRegressor(solver=solver, alpha=0.0, max_iter=10, random_state=0)
+        huge = clone(estimator).fit(X, Y, sample_weight=np.full(150, 1e308))
+        np.testing.assert_allclose(huge.coefs_[0], estimator.fit(X, Y).coefs_[0], rtol=1e-9)
+
     def test_none_left_for_validation(self):
         weight = np.zeros(150)
         weight[0] = 1.0
@@ -262,6 +299,11 @@ class TestThatWorks:
             warnings.simplefilter("ignore")
             same = MLPClassifier(batch_size=150, **QUICK).fit(X, Y)
         np.testing.assert_array_equal(estimator.coefs_[0], same.coefs_[0])
+
+    def test_a_power_beyond_float64(self):
+        estimator = MLPClassifier(solver="sgd", learning_rate="invscaling", power_t=1e6, **QUICK)
+        once = clone(estimator).set_params(max_iter=1).fit(X, Y)
+        np.testing.assert_allclose(estimator.fit(X, Y).coefs_[0], once.coefs_[0], atol=1e-2)
 
     def test_numbers_in_objects(self):
         a = MLPClassifier(**QUICK).fit(X.astype(object), Y)
@@ -304,6 +346,36 @@ class TestHugeValues:
         assert 0 < estimator.n_iter_ < 200
         assert len(estimator.loss_curve_) == estimator.n_iter_
         assert all(np.isfinite(W).all() for W in estimator.coefs_)
+
+    @pytest.mark.parametrize(
+        ("table", "y", "layer", "cause"),
+        [
+            (X * 1e200, Y, None, r"values in X are as large as 7.9e\+200"),
+            (X, Y * 1e200, None, r"the targets as large as 2e\+200"),
+        ],
+        ids=["table", "targets"],
+    )
+    def test_lbfgs_names_the_layer_and_the_cause(self, table, y, layer, cause):
+        estimator = MLPRegressor(solver="lbfgs", random_state=0)
+        with pytest.raises(NonFiniteError, match=cause) as caught:
+            estimator.fit(table, y)
+        assert caught.value.layer == layer
+        assert "learning rate" not in str(caught.value)
+
+    def test_lbfgs_finds_the_row_that_overflows(self):
+        estimator = MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", warm_start=True)
+        estimator.set_params(max_iter=2, random_state=0).fit(X, Y)
+        estimator.coefs_[0][...] = 10.0
+        table = np.where(np.arange(150) == 140, 1e308, X.T).T
+        with pytest.raises(NonFiniteError, match=r"values in X are as large as 1e\+308") as caught:
+            estimator.fit(table, Y)
+        assert caught.value.layer == 0
+        assert (estimator.coefs_[0] == 10.0).all()
+
+    def test_lbfgs_whose_penalty_overflows_says_so(self):
+        estimator = MLPRegressor(solver="lbfgs", alpha=1.79e308, random_state=0)
+        with pytest.raises(NonFiniteError, match="change alpha"):
+            estimator.fit(X[:1], Y[:1])
 
     def test_partial_fit_keeps_the_model_as_it_was(self):
         estimator = MLPRegressor(**QUICK).partial_fit(X, Y)

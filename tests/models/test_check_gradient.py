@@ -6,6 +6,8 @@ import scipy.sparse
 from sklearn.exceptions import NotFittedError
 
 from pellucid import MLPClassifier, MLPRegressor
+from pellucid.models import multilayer_perceptron
+from pellucid.models.default_engine import loss_and_gradient
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((40, 5))
@@ -52,3 +54,21 @@ def test_unknown_classes_and_missing_fits_are_refused():
     model = MLPClassifier((4,), max_iter=400, random_state=0, early_stopping=True).fit(X, y)
     with pytest.raises(ValueError, match="2"):
         model.check_gradient(X, y + 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_m15_a_wrong_gradient_of_the_engine_is_reported(monkeypatch, dtype):
+    y = (X[:, 0] > 0).astype(int)
+    model = MLPClassifier((4,), max_iter=400, random_state=0, early_stopping=True)
+    model.fit(X.astype(dtype), y)
+
+    def wrong(network, parameters, data):
+        loss, gradient = loss_and_gradient(network, parameters, data)
+        gradient["2.W"][1, 0] *= 1.01
+        return loss, gradient
+
+    assert model.check_gradient(X, y).passed
+    monkeypatch.setattr(multilayer_perceptron, "loss_and_gradient", wrong)
+    report = model.check_gradient(X, y)
+    assert [check.name for check in report.parameters if not check.passed] == ["2.W"]
+    assert "WRONG" in str(report)

@@ -173,6 +173,60 @@ def test_control_c_in_the_middle_of_an_epoch_keeps_the_model():
     assert np.isfinite(estimator.predict(table)).all()
 
 
+class _AlarmError(Exception):
+    pass
+
+
+@pytest.fixture
+def alarm():
+    def ring(*_):
+        raise _AlarmError
+
+    old = signal.signal(signal.SIGALRM, ring)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, old)
+
+
+@quiet
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
+@pytest.mark.parametrize("how", ["partial_fit", "warm start"])
+def test_an_exception_in_the_first_epoch_takes_the_weights_back(alarm, how):
+    table = np.random.default_rng(0).standard_normal((200_000, 20))
+    y = table[:, 0]
+    estimator = MLPRegressor(batch_size=4, max_iter=1, warm_start=how == "warm start")
+    estimator.fit(table[:100], y[:100])
+    before, weights = dict(vars(estimator)), estimator._parameters.flat.copy()
+    curve = list(estimator.loss_curve_)
+    alarm(0.05)
+    with pytest.raises(_AlarmError):
+        (estimator.partial_fit if how == "partial_fit" else estimator.fit)(table, y)
+    assert vars(estimator) == before
+    assert estimator.loss_curve_ == curve
+    np.testing.assert_array_equal(estimator._parameters.flat, weights)
+    np.testing.assert_array_equal(estimator.coefs_[0].ravel(), weights[: 20 * 100])
+
+
+def test_an_exception_in_lbfgs_keeps_the_last_point(monkeypatch):
+    from pellucid.models import lbfgs_solver
+
+    class Interrupted(lbfgs_solver.EngineObjective):
+        calls = 0
+
+        def __call__(self, flat):
+            Interrupted.calls += 1
+            if Interrupted.calls == 20:
+                raise _AlarmError
+            return super().__call__(flat)
+
+    monkeypatch.setattr(lbfgs_solver, "EngineObjective", Interrupted)
+    estimator = MLPClassifier(solver="lbfgs", random_state=0)
+    with pytest.raises(_AlarmError):
+        estimator.fit(X, Y)
+    assert 0 < estimator.n_iter_ < 20
+    assert estimator.score(X, Y) > 0.5
+
+
 def test_control_c_in_lbfgs_keeps_the_last_point(monkeypatch):
     from pellucid.models import lbfgs_solver
 

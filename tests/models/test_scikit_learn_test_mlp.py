@@ -11,7 +11,7 @@ from pellucid import MLPClassifier, MLPRegressor
 
 DOES_NOT_APPLY = {
     "test_gradient": "calls the private method `_loss_grad_lbfgs` with lists of buffers; "
-    "test_gradients.py checks our gradient by central differences",
+    "test_known_results.py checks our gradient by central differences",
 }
 
 pytestmark = pytest.mark.filterwarnings("default", "ignore::sklearn.exceptions.ConvergenceWarning")

@@ -90,6 +90,11 @@ def test_long_double_is_rounded():
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_no_array_of_the_size_of_the_table_is_made(order, early_stopping):
+    """NumPy's arrays only: tracemalloc does not see what the C++ core allocates.
+
+    test_a_million_rows_raise_the_peak_by_less_than_64_mebibytes guards both, by the peak of the
+    resident memory.
+    """
     table = np.asarray(RNG.standard_normal((60_000, 40)), order=order)  # 19.2 MB
     labels = (table[:, 0] > 0).astype(int)
     estimator = MLPClassifier((4,), max_iter=1, batch_size=500, early_stopping=early_stopping)

@@ -65,6 +65,20 @@ def test_m02_reports_that_it_cannot_on_circles():
     assert "hidden layer" in str(perceptron)
 
 
+def test_m02_the_bound_is_one_in_the_space_of_x_and_1():
+    """x = 999.5 is half a unit from both rows, which is 0.5/‖(1, 999.5)‖ in the space of (x, 1)."""
+    X, y = np.array([[1000.0], [999.0]]), [1, 0]
+    perceptron = train_perceptron(X, y, max_epochs=2000)
+    margin = np.abs(np.column_stack([X, np.ones(2)]) @ [1.0, -999.5]).min() / np.hypot(1.0, 999.5)
+    assert not perceptron.converged
+    assert margin <= perceptron.margin_bound < 0.5
+    assert "measured in the space of (x, 1)" in str(perceptron)
+    assert "Centre and scale the columns of X" in str(perceptron)
+    centred = train_perceptron((X - X.mean()) / X.std(), y)
+    assert centred.converged
+    assert centred.n_epochs <= 3
+
+
 def test_m02_one_hidden_layer_succeeds_on_both():
     X, y = make_circles(60, factor=0.5, noise=0.02, random_state=0)
     assert fit_one_hidden_layer(X, y, width=6).tolist() == y.tolist()

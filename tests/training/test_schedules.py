@@ -20,6 +20,12 @@ def test_rates_are_those_of_scikit_learn(name):
         assert rate == reference.learning_rate
 
 
+def test_a_huge_power_ends_at_a_rate_of_zero():
+    schedule = get_schedule("invscaling", 0.1, 1e6)
+    assert schedule.after_epoch(0.1, 0) == 0.1
+    assert schedule.after_epoch(0.1, 100) == 0.0
+
+
 def test_adaptive_stops_at_a_small_rate():
     schedule = get_schedule("adaptive", 0.1, 0.5)
     assert schedule.after_plateau(1.1e-6) == pytest.approx(2.2e-7)

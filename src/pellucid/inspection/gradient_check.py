@@ -29,7 +29,7 @@ class ParameterCheck:
     name : str
         Such as "2.W"; "all" for the whole network.
     gradient, estimate : array of the parameter's shape
-        By backpropagation, and by central differences.
+        The gradient checked, and its estimate by central differences.
     kinks : array of bool of the parameter's shape
         Where the step of the difference crosses a kink of an activation or of the loss, so that
         the two need not agree. These elements are left out of `relative_error`.
@@ -123,8 +123,9 @@ def check_gradient(
     sample_weight: Any = None,
     tolerance: float = 1e-5,
     context: Context = PREDICTION,
+    gradient: Parameters | None = None,
 ) -> GradientCheck:
-    """Compare the gradient that training uses with central differences, in float64.
+    """Compare a gradient of the loss with central differences, in float64.
 
     ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3)·max(1, |θ_j|). It costs two forward
     passes for each parameter, so use a small batch. Running moments, which are measured and not
@@ -143,6 +144,9 @@ def check_gradient(
         The relative error below which a parameter passes.
     context : Context
         `Context(training=True, …)` checks the pass of that training step, with its dropout masks.
+    gradient : Parameters, optional
+        What to check: the gradient that an engine computed at `parameters`, in float64, without a
+        penalty. By default `Network.backward`'s.
 
     Returns
     -------
@@ -163,7 +167,10 @@ def check_gradient(
     targets = np.asarray(targets)
     theta = Parameters(parameters.flat.astype(np.float64), parameters.layout)
     trace = network.forward(theta, X, context)
-    gradient = network.backward(theta, trace, targets, sample_weight, context).parameters
+    if gradient is None:
+        gradient = network.backward(theta, trace, targets, sample_weight, context).parameters
+    elif gradient.layout != theta.layout:
+        raise ValueError(f"gradient must be laid out as {parameters!r}, got {gradient!r}")
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
     estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
     for j, h, above, below in _neighbours(network, theta, X, context):

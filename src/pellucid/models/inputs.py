@@ -80,13 +80,23 @@ def checked_weights(sample_weight: Any, X: Any, rows: NDArray[np.int64] | None) 
     if sample_weight is None:
         return Weights()
     values = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    mean = float(values.mean() if rows is None else values[rows].mean())
+    mean = _mean(values if rows is None else values[rows])
     if mean == 0.0:
         raise ValueError(
             "sample_weight must contain at least one non-zero number among the rows that are "
             "trained on; early_stopping=True holds out the others"
         )
     return Weights(values / mean, mean)
+
+
+def _mean(weights: NDArray[np.float64]) -> float:
+    """Return the mean, also where the sum is beyond float64."""
+    with np.errstate(over="ignore"):
+        mean = float(weights.mean())
+    if np.isfinite(mean):
+        return mean
+    largest = float(weights.max())
+    return float((weights / largest).mean()) * largest
 
 
 def checked_hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:

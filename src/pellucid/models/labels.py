@@ -99,6 +99,11 @@ def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
             f"fit. Previously got {binarizer.classes_}, `y` has {classes}. Set warm_start=False to "
             "start afresh."
         )
+    if is_multilabel and y.shape[1] < len(binarizer.classes_):
+        raise ValueError(
+            f"y must have {len(binarizer.classes_)} columns, one for each label of the previous "
+            f"call, got {y.shape[1]}; fill columns of labels that no row has with zeros"
+        )
     unknown = np.setdiff1d(classes, binarizer.classes_)
     if len(unknown):
         raise ValueError(

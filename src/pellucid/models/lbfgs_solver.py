@@ -11,16 +11,20 @@ import scipy.optimize
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from pellucid.engine.diagnosis import TOO_FAST, explain_non_finite
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData
-from pellucid.models.default_engine import EngineObjective
+from pellucid.models.default_engine import EngineObjective, predict_scores
 from pellucid.models.inputs import checked_weights
 from pellucid.models.task import Task
+from pellucid.nn.context import Context
 from pellucid.nn.parameters import Parameters
 
 DEFAULT_TOL = 1e-4
 DEFAULT_SMALLEST_DECREASE = 1e7 * float(np.finfo(np.float64).eps)
 FLOOR_OF_SMALLEST_DECREASE = 64 * float(np.finfo(np.float64).eps)
+DIAGNOSED_ROWS = 256
+"""Most rows whose forward pass is done again to tell why the objective is not finite."""
 
 
 @dataclass
@@ -45,10 +49,13 @@ class LbfgsRun:
     def __post_init__(self) -> None:
         task = self.task
         weights = checked_weights(task.sample_weight, task.X, None)
-        data = TrainingData(task.X, task.targets, weights.values, weights.scale)
+        self._data = TrainingData(task.X, task.targets, weights.values, weights.scale)
         self._last_good = task.parameters.flat.astype(np.float64)
+        self._non_finite: NDArray[np.float64] | None = None
         start = Parameters(self._last_good, task.parameters.layout)
-        self._evaluate = EngineObjective(task.network, start, data, float(task.options["alpha"]))
+        self._evaluate = EngineObjective(
+            task.network, start, self._data, float(task.options["alpha"])
+        )
 
     def run(self) -> None:
         """Minimize until the largest element of the gradient is at most `tol`.
@@ -56,7 +63,7 @@ class LbfgsRun:
         Raises
         ------
         NonFiniteError
-            The objective became non-finite; the weights are the last for which it was finite.
+            The objective became non-finite; the weights are those of the last step taken.
         """
         options = self.task.options
         try:
@@ -77,15 +84,22 @@ class LbfgsRun:
             warnings.warn("Training interrupted by user.", stacklevel=6)
             self.task.parameters.flat[:] = self._last_good
             return
+        except BaseException:
+            self.task.parameters.flat[:] = self._last_good
+            raise
         self._finish(result)
 
     def _objective(self, flat: NDArray[np.float64]) -> tuple[float, NDArray[Any]]:
         loss, gradient = self._evaluate(flat)
+        is_finite = np.isfinite(loss) and np.isfinite(gradient.flat).all()
+        if not is_finite and self._non_finite is None:
+            self._non_finite = flat.copy()
         return loss, gradient.flat
 
     def _take(self, intermediate_result: scipy.optimize.OptimizeResult) -> None:
         if not np.isfinite(intermediate_result.fun):
             return
+        self._non_finite = None
         self.n_iterations += 1
         self.loss = float(intermediate_result.fun)
         self._last_good[:] = intermediate_result.x
@@ -96,16 +110,41 @@ class LbfgsRun:
         n_iterations = min(int(result.nit), self.task.options["max_iter"])
         if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
             self.task.parameters.flat[:] = self._last_good
-            raise NonFiniteError(
-                n_iterations,
-                int(result.nfev),
-                None,
-                "the objective is not finite; scale the columns of X and y, or raise alpha",
-            )
+            raise self._explanation(n_iterations, int(result.nfev))
         self.task.parameters.flat[:] = result.x
         self.loss, self.n_iterations = float(result.fun), n_iterations
         if result.status != 0:
             warnings.warn(self._not_converged(result), ConvergenceWarning, stacklevel=7)
+
+    def _explanation(self, n_iterations: int, n_evaluations: int) -> NonFiniteError:
+        """Return the error for the first point, after the last step, that was not finite."""
+        flat = self._last_good if self._non_finite is None else self._non_finite
+        reached = Parameters(flat, self.task.parameters.layout)
+        losses = self._losses(reached)
+        if np.isfinite(losses).all():
+            cause = f"the penalty, the gradient or the sum of the losses overflowed. {self._size()}"
+            return NonFiniteError(n_iterations, n_evaluations, None, cause)
+        rows = np.flatnonzero(~np.isfinite(losses))[:DIAGNOSED_ROWS]
+        context = Context(epoch=n_iterations, step=n_evaluations)
+        error = explain_non_finite(self.task.network, reached, self._data, rows, context)
+        cause = error.cause.replace(TOO_FAST, self._size())
+        return NonFiniteError(n_iterations, n_evaluations, error.layer, cause)
+
+    def _size(self) -> str:
+        sizes = f"values in X are as large as {_largest(self.task.X):.3g}"
+        if self.task.targets.dtype.kind == "f":
+            sizes += f", the targets as large as {_largest(self.task.targets):.3g}"
+        return (
+            f"{sizes}. Standardize the columns of X and, for regression, the targets, or change "
+            "alpha."
+        )
+
+    def _losses(self, parameters: Parameters) -> NDArray[np.float64]:
+        network = self.task.network
+        with np.errstate(all="ignore"):
+            scores = predict_scores(network, parameters, self.task.X)
+            losses: NDArray[np.float64] = network.loss.values(scores, self.task.targets)
+        return losses
 
     def _not_converged(self, result: scipy.optimize.OptimizeResult) -> str:
         options = self.task.options
@@ -116,6 +155,10 @@ class LbfgsRun:
             "or bring the columns of X to a similar scale, for example with "
             "sklearn.preprocessing.StandardScaler."
         )
+
+
+def _largest(values: Any) -> float:
+    return max(float(values.max()), -float(values.min()))
 
 
 def _smallest_decrease(tol: float) -> float:

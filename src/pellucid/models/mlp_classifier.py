@@ -241,7 +241,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row; weights are relative to the mean of this call.
         classes : array-like of shape (n_classes,), optional
-            All labels that any call will have; needed in the first call.
+            All labels that any call will have; needed in the first call. For several labels a row
+            the column numbers of `y`.
 
         Returns
         -------
@@ -351,6 +352,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
                 )
             return
         is_multilabel = type_of_target(y).startswith("multilabel")
+        if is_multilabel and not np.array_equal(classes, unique_labels(y)):
+            raise ValueError(
+                f"classes must be the column numbers of y where each row has several labels, "
+                f"{unique_labels(y)!r}, got {classes!r}"
+            )
         self._label_binarizer = LabelBinarizer().fit(y if is_multilabel else classes)
         self.classes_ = self._label_binarizer.classes_
 

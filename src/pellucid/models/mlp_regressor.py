@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
@@ -278,8 +279,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     def _checked_input(
         self, X: Any, y: Any, *, incremental: bool, fresh: bool
     ) -> tuple[Any, NDArray[Any]]:
-        _check_no_text(y)
+        _check_dense_numbers(y)
         X, y = checked_table_and_targets(self, X, y, reset=fresh, y_numeric=True)
+        assert_all_finite(y, input_name="y")  # None among objects has become NaN
         if y.dtype.kind not in "biuf":
             raise ValueError(f"MLPRegressor needs numbers as y, got dtype {y.dtype}")
         if self.loss == "poisson" and y.min() < 0:
@@ -317,7 +319,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         return float(r2_score(targets, predictions, sample_weight=sample_weight))
 
 
-def _check_no_text(y: Any) -> None:
+def _check_dense_numbers(y: Any) -> None:
+    if scipy.sparse.issparse(y):
+        raise ValueError("MLPRegressor needs dense y, got a sparse matrix; pass y.toarray()")
     values = np.asarray(y)
     has_text = values.dtype.kind in "US" or (
         values.dtype.kind == "O" and any(isinstance(value, str) for value in values.ravel())

@@ -19,6 +19,7 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.engine.batch import dense
+from pellucid.engine.plan import TrainingData
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
 from pellucid.models.coefficients import (
     are_views,
@@ -28,10 +29,11 @@ from pellucid.models.coefficients import (
     pack,
     views,
 )
-from pellucid.models.default_engine import predict_scores
+from pellucid.models.default_engine import loss_and_gradient
 from pellucid.models.inputs import checked_hidden_sizes, checked_table, compute_dtype
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
+from pellucid.models.prediction import fitted_scores
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Task
@@ -142,8 +144,10 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         return hasattr(self, "coefs_")
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
-        """Train; if nothing was learned before an error, leave the estimator as it was."""
+        """Train; if no epoch was finished before an error, leave the estimator as it was."""
         before = vars(self).copy()
+        goes_on = self.warm_start or incremental
+        weights = self._parameters.copy() if goes_on and self._parameters else None
         self.n_iter_ = 0
         try:
             task = self._make_task(X, y, sample_weight, incremental)
@@ -154,6 +158,8 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         except BaseException:
             if self.n_iter_ == 0:
                 self._go_back_to(before)
+                if self._parameters is not None and weights is not None:
+                    self._parameters.flat[:] = weights.flat
             raise
         return self
 
@@ -316,17 +322,18 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         check_is_fitted(self)
         X = checked_table(self, X, reset=False)
         network = self._fitted_network()
-        scores = predict_scores(network, self._current_parameters(network), X)
+        scores = fitted_scores(network, self._current_parameters(network), X)
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = network.loss.link(scores)
         return predictions
 
     def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> GradientCheck:
-        """Compare the gradient at the fitted weights with central differences, in float64.
+        """Compare the engine's gradient at the fitted weights with central differences, in float64.
 
-        ‖g - ĝ‖/(‖g‖ + ‖ĝ‖) for each weight and bias, for each layer and for the whole network;
-        elements at a kink of an activation are counted and left out. The penalty `alpha` is left
-        out too: its gradient is the weights themselves.
+        The gradient is computed by the engine that trains, the losses behind the differences by
+        the formulas of `pellucid.nn`: ‖g - ĝ‖/(‖g‖ + ‖ĝ‖) for each weight and bias, for each layer
+        and for the whole network. Elements at a kink of an activation are counted and left out. The
+        penalty `alpha` is left out too: its gradient is the weights themselves.
 
         Parameters
         ----------
@@ -353,9 +360,13 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         X, y = self._checked_input(X, y, incremental=True, fresh=False)
         network = self._fitted_network()
         targets = self._targets(y, np.float64)
-        parameters = self._current_parameters(network)
+        fitted = self._current_parameters(network)
+        parameters = Parameters(fitted.flat.astype(np.float64), fitted.layout)
+        _, gradient = loss_and_gradient(network, parameters, TrainingData(X, targets))
         table = dense(X, np.dtype(np.float64))
-        return check_gradient(network, parameters, table, targets, tolerance=tolerance)
+        return check_gradient(
+            network, parameters, table, targets, tolerance=tolerance, gradient=gradient
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

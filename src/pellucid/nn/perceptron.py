@@ -32,9 +32,11 @@ class Perceptron:
         Whether the weights came back to what they were at the end of an earlier epoch. The rule is
         deterministic, so it would repeat itself for ever: the rows are not linearly separable.
     margin_bound : float
-        No hyperplane separates the rows with a margin above this. With unit vectors u in the space
-        of (x, 1), k updates give ‖(w, b)‖ ≥ k·margin, so the margin is at most ‖(w, b)‖/k.
-        Infinite before the first update.
+        No hyperplane separates the rows with a margin above this, measured in the space of (x, 1):
+        the margin of the unit vector u is the smallest |u·(x, 1)|. k updates give
+        ‖(w, b)‖ ≥ k·margin, so the margin is at most ‖(w, b)‖/k. Distances in the space of x are
+        larger, by up to ‖(x, 1)‖ where columns are far from 0: centre and scale the columns of X
+        for a bound that tells something of them. Infinite before the first update.
     """
 
     W: Floats
@@ -69,8 +71,9 @@ class Perceptron:
             )
         return (
             f"has not converged after {done}: a hyperplane that separates the rows, if there is "
-            f"one, has a margin of at most {self.margin_bound:.3g}. Train for more epochs, or use "
-            "a network with a hidden layer."
+            f"one, has a margin of at most {self.margin_bound:.3g}, measured in the space of "
+            "(x, 1). Centre and scale the columns of X, train for more epochs, or use a network "
+            "with a hidden layer."
         )
 
 
@@ -79,7 +82,9 @@ def train_perceptron(X: Any, y: Any, max_epochs: int = 1000) -> Perceptron:
 
     It starts from zero and takes the rows in their order. A learning rate would only scale w and
     b, and is left out. If some unit vector of the space of (x, 1) separates the rows with margin
-    γ, and R is the length of the longest (x, 1), the rule makes at most (R/γ)² mistakes.
+    γ, and R is the length of the longest (x, 1), the rule makes at most (R/γ)² mistakes. Columns
+    that are centred and scaled keep R/γ small; without, rows that a hyperplane clearly separates
+    can take millions of epochs.
 
     Parameters
     ----------

@@ -41,7 +41,10 @@ def inverse_scaling(initial: float, power: float) -> Schedule:
     """Let the rate fall as initial / (t + 1)^power, t being the number of examples seen."""
 
     def after_epoch(_: float, examples_seen: int) -> float:
-        return float(initial / (examples_seen + 1) ** power)
+        try:
+            return float(initial / (examples_seen + 1) ** power)
+        except OverflowError:
+            return 0.0
 
     return Schedule(after_epoch=after_epoch, after_plateau=_stop)
 
