@@ -304,7 +304,7 @@ def _core_plan(plan: TrainingPlan, batch_size: int, weight_scale: float) -> Any:
     """Return the plan as the engine reads it."""
     clip, limit = "none", 0.0
     if plan.clipping is not None:
-        if not isinstance(plan.clipping, tuple(_CLIPPINGS)):
+        if not isinstance(plan.clipping, ClipByValue | ClipByNorm | ClipByGlobalNorm):
             raise TypeError(
                 f"the native engine does not know {type(plan.clipping).__name__}; "
                 "train with ReferenceTrainer"
@@ -335,9 +335,13 @@ def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
             "ReferenceTrainer"
         )
     c = optimizer.coefficients(1)
-    form = getattr(optimizer, "form", "standard") if isinstance(optimizer, Adam | AdamW) else ""
-    corrects = form in ("standard", "scikit-learn")
-    epsilon = optimizer.epsilon if corrects else c.eps_in + c.eps_out
+    corrects = isinstance(optimizer, AdamW) or (
+        isinstance(optimizer, Adam) and optimizer.form != "accumulator"
+    )
+    plain = isinstance(optimizer, AdamW) or (
+        isinstance(optimizer, Adam) and optimizer.form == "standard"
+    )
+    epsilon = optimizer.epsilon if isinstance(optimizer, Adam | AdamW) else c.eps_in + c.eps_out
     return {
         "rule": "adaptive",
         "first_decay": c.b1,
@@ -346,7 +350,7 @@ def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
         "second_gain": c.c2,
         "epsilon": epsilon,
         "bias_correction": corrects,
-        "epsilon_corrected": form == "standard",
+        "epsilon_corrected": plain,
         "epsilon_inside": c.eps_in > 0.0,
     }
 
