@@ -252,23 +252,26 @@ class Engine {
     trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
   }
 
-  // `rates` has the learning rate of each step. Returns (objective summed over rows, rows, steps,
-  // non_finite, what a signal handler raised or None).
+  // `rates`, `decays` and `drop_factors` have a number for each step. Returns (objective summed
+  // over rows, rows, steps, non_finite, what a signal handler raised or None).
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
-                const Plan& plan, nb::handle rates, Index steps_done, std::uint32_t epoch) {
+                const Plan& plan, nb::handle rates, nb::handle decays, nb::handle drop_factors,
+                Index steps_done, std::uint32_t epoch) {
     const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
     const RowOrder rows(order, held.rows());
     const Index n = rows.count();
     if (plan.batch_size < 1 || plan.batch_size > rows_)
       fail("batch_size must be at least 1 and at most " + std::to_string(rows_));
-    const Array rates_array(rates);
-    const auto* step_rates = rates_array.vector<const double>(
-        (n + plan.batch_size - 1) / plan.batch_size, "rates", "f8");
+    const Index n_steps = (n + plan.batch_size - 1) / plan.batch_size;
+    const Array held_rates(rates), held_decays(decays), held_factors(drop_factors);
+    const Schedules schedules{held_rates.vector<const double>(n_steps, "rates", "f8"),
+                              held_decays.vector<const double>(n_steps, "decays", "f8"),
+                              held_factors.vector<const double>(n_steps, "drop_factors", "f8")};
     Report report;
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      report = trainer_.run(held.examples, rows.data(), n, plan, step_rates, steps_done, epoch,
+      report = trainer_.run(held.examples, rows.data(), n, plan, schedules, steps_done, epoch,
                             [&poll] { return poll(); });
     }
     nb::object error = nb::none();
@@ -361,9 +364,9 @@ void bind_type(nb::module_& module, const std::string& suffix) {
            "parameter"_a, "offset"_a, "rate"_a = 1.0)
       .def("add_scale", &ProgramT::add_scale, "offset"_a, "rate"_a = 1.0)
       .def("add_row_norm", &ProgramT::add_row_norm, "centered"_a, "epsilon"_a, "gamma_offset"_a,
-           "beta_offset"_a)
-      .def("add_dropout", &ProgramT::add_dropout, "threshold"_a, "training_scale"_a,
-           "prediction_scale"_a, "layer_number"_a)
+           "gamma_rate"_a, "beta_offset"_a, "beta_rate"_a)
+      .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
+           "layer_number"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
@@ -382,7 +385,7 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("load_moments", &EngineT::load_moments, "first"_a, "second"_a)
       .def("store_moments", &EngineT::store_moments, "first"_a, "second"_a)
       .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a, "plan"_a,
-           "rates"_a, "steps_done"_a, "epoch"_a)
+           "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a, "epoch"_a)
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
            "gradient"_a);
   module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
@@ -406,22 +409,20 @@ void bind(nb::module_& module) {
           "__init__",
           [](Plan* self, Index batch_size, const std::string& rule, double first_decay,
              double first_gain, double second_decay, double second_gain, double epsilon,
-             bool bias_correction, bool epsilon_corrected, bool epsilon_inside, double weight_decay,
-             double l2_penalty, const std::string& clip, double clip_limit, std::uint64_t seed) {
-            new (self)
-                Plan{{find_rule(rule), first_decay, first_gain, second_decay, second_gain, epsilon,
-                      bias_correction, epsilon_corrected, epsilon_inside, weight_decay},
-                     batch_size,
-                     l2_penalty,
-                     find_clip(clip),
-                     clip_limit,
-                     seed};
+             bool bias_correction, bool epsilon_corrected, bool epsilon_inside, double l2_penalty,
+             const std::string& clip, double clip_limit, std::uint64_t seed) {
+            new (self) Plan{{find_rule(rule), first_decay, first_gain, second_decay, second_gain,
+                             epsilon, bias_correction, epsilon_corrected, epsilon_inside},
+                            batch_size,
+                            l2_penalty,
+                            find_clip(clip),
+                            clip_limit,
+                            seed};
           },
           nb::kw_only(), "batch_size"_a, "rule"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
           "second_decay"_a = 0.0, "second_gain"_a = 1.0, "epsilon"_a = 0.0,
           "bias_correction"_a = false, "epsilon_corrected"_a = false, "epsilon_inside"_a = false,
-          "weight_decay"_a = 0.0, "l2_penalty"_a = 0.0, "clip"_a = "none", "clip_limit"_a = 0.0,
-          "seed"_a = 0);
+          "l2_penalty"_a = 0.0, "clip"_a = "none", "clip_limit"_a = 0.0, "seed"_a = 0);
   bind_type<float>(module, "32");
   bind_type<double>(module, "64");
   module.def(

@@ -2,6 +2,8 @@
 // any mask can be drawn again. The plain reference is src/pellucid/nn/dropout.py.
 #pragma once
 
+#include <cmath>
+
 #include "layer.hpp"
 #include "random.hpp"
 
@@ -10,16 +12,14 @@ namespace pellucid::inline PELLUCID_ISA {
 template <class T>
 class DropoutLayer final : public Layer<T> {
  public:
-  // A number is dropped if its 16 random bits are below `threshold`. What is kept is multiplied by
-  // `training_scale` in training; in prediction everything is multiplied by `prediction_scale`.
-  DropoutLayer(std::uint32_t threshold, T training_scale, T prediction_scale,
-               std::uint32_t layer_number, Slot<T>& input, Slot<T>& output, bool for_training,
-               bool propagate, bool accumulate)
+  // A number is dropped if its 16 random bits are below share * 2^16. What makes up for the numbers
+  // dropped is a factor in training or, if not `scales_in_training`, in prediction.
+  DropoutLayer(double share, bool scales_in_training, std::uint32_t layer_number, Slot<T>& input,
+               Slot<T>& output, bool for_training, bool propagate, bool accumulate)
       : input_(input),
         output_(output),
-        threshold_(threshold),
-        training_scale_(training_scale),
-        prediction_scale_(prediction_scale),
+        share_(share),
+        scales_in_training_(scales_in_training),
         layer_number_(layer_number),
         factors_(for_training ? output.values.size() : 0),
         propagate_(propagate),
@@ -28,13 +28,15 @@ class DropoutLayer final : public Layer<T> {
   void forward(const Pass<T>& pass) override {
     if (!pass.training) return scale_all(pass);
     const Index blocks = (output_.panels.columns() + 7) / 8;
+    const std::uint32_t threshold = threshold_of(pass.dropout_factor);
+    const T scale = scales_in_training_ ? T(1 / kept_share(threshold)) : T(1);
     std::uint16_t halves[kBlocksAtOnce * 8];
     for (Index row = pass.first; row < pass.last; ++row) {
       for (Index block = 0; block < blocks; block += kBlocksAtOnce) {
         const Index count = std::min(kBlocksAtOnce, blocks - block);
         draw(pass.key, static_cast<std::uint32_t>(row * blocks + block), halves);
         write_factors(row, block * 8, std::min(count * 8, output_.panels.columns() - block * 8),
-                      halves);
+                      halves, threshold, scale);
       }
       for_each_vector(output_, row, [&](Index at, Index) {
         store<T>(output_.values.data() + at,
@@ -60,14 +62,23 @@ class DropoutLayer final : public Layer<T> {
 
  private:
   static constexpr Index kBlocksAtOnce = 16;
+  static constexpr double kLevels = 65536;
   static constexpr std::uint32_t kPurpose = 2u << 24;  // nn.random.Purpose.DROPOUT
 
+  // Halves are rounded to even, as Python rounds.
+  std::uint32_t threshold_of(double factor) const {
+    return static_cast<std::uint32_t>(std::nearbyint(share_ * factor * kLevels));
+  }
+  static double kept_share(std::uint32_t threshold) { return 1 - threshold / kLevels; }
+
   void scale_all(const Pass<T>& pass) {
+    const T scale = scales_in_training_ ? T(1) : T(kept_share(threshold_of(1)));
     for (const Panel& panel : output_.panels) {
       const Index start = output_.at(panel, pass.first);
       const Index count = (pass.last - pass.first) * panel.width;
       for (Index i = start; i < start + count; i += kLanes<T>)
-        store<T>(output_.values.data() + i, load(input_.values.data() + i) * prediction_scale_);
+        store<T>(output_.values.data() + i, load(input_.values.data() + i) * scale);
+      if (factors_.size() > 0) std::fill_n(factors_.data() + start, count, scale);
     }
   }
 
@@ -102,22 +113,22 @@ class DropoutLayer final : public Layer<T> {
     }
   }
 
-  void write_factors(Index row, Index first_column, Index count, const std::uint16_t* halves) {
+  void write_factors(Index row, Index first_column, Index count, const std::uint16_t* halves,
+                     std::uint32_t threshold, T scale) {
     for (const Panel& panel : output_.panels) {
       const Index begin = std::max(first_column, panel.first);
       const Index end = std::min(first_column + count, panel.first + panel.width);
       if (begin >= end) continue;
       T* factors = factors_.data() + output_.at(panel, row) + (begin - panel.first);
       const std::uint16_t* drawn = halves + (begin - first_column);
-      for (Index i = 0; i < end - begin; ++i)
-        factors[i] = drawn[i] >= threshold_ ? training_scale_ : T(0);
+      for (Index i = 0; i < end - begin; ++i) factors[i] = drawn[i] >= threshold ? scale : T(0);
     }
   }
 
   Slot<T>& input_;
   Slot<T>& output_;
-  std::uint32_t threshold_;
-  T training_scale_, prediction_scale_;
+  double share_;
+  bool scales_in_training_;
   std::uint32_t layer_number_;
   Buffer<T> factors_;  // the mask times the scale
   bool propagate_, accumulate_;

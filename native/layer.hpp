@@ -50,6 +50,7 @@ struct Pass {
   int thread = 0;
   int n_threads = 1;
   bool training = false;
+  double dropout_factor = 1;  // on the share that dropout drops
   StepKey key;
   Barrier* barrier = nullptr;  // where all threads of the batch meet
   std::vector<Segment<T>>* segments = nullptr;
@@ -146,6 +147,7 @@ class Layer {
 
   virtual Index n_units() const { return 0; }
   virtual Index unit_work(Index) const { return 0; }
+  // Without a block where what the unit would update is not learned.
   virtual UnitRange<T> unit_range(Index unit) = 0;
   // Writes the gradient of the unit's range over `rows` rows of the batch.
   virtual void unit_gradient(Index, Index, T*) {}

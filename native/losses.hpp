@@ -111,7 +111,8 @@ double evaluate_elementwise(const LossRow<T>& row) {
   return static_cast<double>(horizontal_sum<T>(total));
 }
 
-// -sum_c y_c log softmax(s)_c; its gradient is (sum of y) softmax(s) - y.
+// -sum_c y'_c log softmax(s)_c; its gradient is (sum of y) softmax(s) - y'. Label smoothing, the
+// parameter, moves a share of the target to all classes alike: y' = (1 - e) y + e (sum of y) / K.
 template <class T>
 double evaluate_softmax(const LossRow<T>& row) {
   constexpr T lowest = -std::numeric_limits<T>::infinity();
@@ -121,12 +122,13 @@ double evaluate_softmax(const LossRow<T>& row) {
     largest = maximum<T>(largest, inside ? load(row.scores + c) : largest);
   }
   const T top = horizontal_maximum<T>(largest);
-  Vector<T> sums{}, masses{}, products{};
+  Vector<T> sums{}, masses{}, products{}, spreads{};
   for (Index c = 0; c < row.columns; c += kLanes<T>) {
     const auto inside = first_lanes<T>(row.columns - c);
     const Vector<T> shifted = inside ? load(row.scores + c) - top : broadcast<T>(lowest);
     const Vector<T> e = exponential<T>(shifted);
     sums += e;
+    spreads += inside ? shifted : Vector<T>{};
     store<T>(row.deltas + c, e);
     if (row.targets != nullptr) {
       const Vector<T> y = load(row.targets + c);
@@ -136,18 +138,22 @@ double evaluate_softmax(const LossRow<T>& row) {
   }
   const T sum = horizontal_sum<T>(sums);
   const T log_sum = std::log(sum);
-  if (row.targets == nullptr) {
-    const T factor = row.scale / sum;
-    for (Index c = 0; c < row.columns; c += kLanes<T>)
-      store<T>(row.deltas + c, load(row.deltas + c) * factor);
-    row.deltas[row.label] -= row.scale;
-    return static_cast<double>(log_sum - (row.scores[row.label] - top));
-  }
-  const T mass = horizontal_sum<T>(masses);
+  const bool has_label = row.targets == nullptr;
+  const T mass = has_label ? T(1) : horizontal_sum<T>(masses);
+  const T even = row.parameter * mass / static_cast<T>(row.columns);
+  const T own = T(1) - row.parameter;
   const T factor = row.scale * mass / sum;
-  for (Index c = 0; c < row.columns; c += kLanes<T>)
-    store<T>(row.deltas + c, load(row.deltas + c) * factor - load(row.targets + c) * row.scale);
-  return static_cast<double>(mass * log_sum - horizontal_sum<T>(products));
+  for (Index c = 0; c < row.columns; c += kLanes<T>) {
+    const auto inside = first_lanes<T>(row.columns - c);
+    Vector<T> y = inside ? broadcast<T>(even) : Vector<T>{};
+    if (!has_label) y += own * load(row.targets + c);
+    store<T>(row.deltas + c, load(row.deltas + c) * factor - y * row.scale);
+  }
+  if (has_label) row.deltas[row.label] -= own * row.scale;
+  const T product = has_label ? row.scores[row.label] - top : horizontal_sum<T>(products);
+  T value = mass * log_sum - own * product;
+  if (even != 0) value -= even * horizontal_sum<T>(spreads);
+  return static_cast<double>(value);
 }
 
 // As many examples as a vector has lanes, transposed: vector c has column c of each. It serves
@@ -180,7 +186,7 @@ template <class T>
 void evaluate_softmax_block(LossBlock<T>& block) {
   Vector<T> top = block.scores[0];
   for (Index c = 1; c < block.columns; ++c) top = maximum<T>(top, block.scores[c]);
-  Vector<T> sum{}, mass{}, product{};
+  Vector<T> sum{}, mass{}, product{}, spread{};
   for (Index c = 0; c < block.columns; ++c) {
     const Vector<T> shifted = block.scores[c] - top;
     const Vector<T> y =
@@ -190,15 +196,19 @@ void evaluate_softmax_block(LossBlock<T>& block) {
             : block.targets[c];
     const Vector<T> e = exponential<T>(shifted);
     sum += e;
+    spread += shifted;
     mass += y;
     product += y != 0 ? y * shifted : Vector<T>{};
     block.targets[c] = y;
     block.scores[c] = e;
   }
-  block.values = mass * logarithm<T>(sum) - product;
+  const Vector<T> even = block.parameter * mass / static_cast<T>(block.columns);
+  const T own = T(1) - block.parameter;
+  block.values = mass * logarithm<T>(sum) - own * product;
+  if (block.parameter != 0) block.values -= even * spread;
   const Vector<T> factor = block.scale * mass / sum;
   for (Index c = 0; c < block.columns; ++c)
-    block.scores[c] = block.scores[c] * factor - block.targets[c] * block.scale;
+    block.scores[c] = block.scores[c] * factor - (own * block.targets[c] + even) * block.scale;
 }
 
 template <class T>

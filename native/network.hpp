@@ -98,24 +98,28 @@ class Program {
     });
   }
 
-  Index add_row_norm(bool centered, T epsilon, Index gamma_offset, Index beta_offset) {
-    check_range(gamma_offset, fan_out());
-    if (centered) check_range(beta_offset, fan_out());
-    return add(fan_out(), true, [=](const Surroundings<T>& s) -> std::unique_ptr<Layer<T>> {
-      if (centered)
-        return std::make_unique<RowNormLayer<T, true>>(epsilon, gamma_offset, beta_offset, s.input,
-                                                       s.output, s.propagate, s.accumulate);
-      return std::make_unique<RowNormLayer<T, false>>(epsilon, gamma_offset, Index{0}, s.input,
-                                                      s.output, s.propagate, s.accumulate);
-    });
+  // Offsets of -1 stand for what is not learned.
+  Index add_row_norm(bool centered, T epsilon, Index gamma_offset, double gamma_rate,
+                     Index beta_offset, double beta_rate) {
+    if (gamma_offset >= 0) check_range(gamma_offset, fan_out());
+    if (beta_offset >= 0) check_range(beta_offset, fan_out());
+    return add(fan_out(), gamma_offset >= 0 || beta_offset >= 0,
+               [=](const Surroundings<T>& s) -> std::unique_ptr<Layer<T>> {
+                 if (centered)
+                   return std::make_unique<RowNormLayer<T, true>>(
+                       epsilon, gamma_offset, gamma_rate, beta_offset, beta_rate, s.input, s.output,
+                       s.propagate, s.accumulate);
+                 return std::make_unique<RowNormLayer<T, false>>(epsilon, gamma_offset, gamma_rate,
+                                                                 Index{-1}, 1.0, s.input, s.output,
+                                                                 s.propagate, s.accumulate);
+               });
   }
 
-  Index add_dropout(std::uint32_t threshold, T training_scale, T prediction_scale,
-                    std::uint32_t layer_number) {
+  Index add_dropout(double share, bool scales_in_training, std::uint32_t layer_number) {
     return add(fan_out(), false, [=](const Surroundings<T>& s) {
-      return std::make_unique<DropoutLayer<T>>(threshold, training_scale, prediction_scale,
-                                               layer_number, s.input, s.output,
-                                               s.use == Use::kTraining, s.propagate, s.accumulate);
+      return std::make_unique<DropoutLayer<T>>(share, scales_in_training, layer_number, s.input,
+                                               s.output, s.use == Use::kTraining, s.propagate,
+                                               s.accumulate);
     });
   }
 

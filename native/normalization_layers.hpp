@@ -13,17 +13,20 @@ namespace pellucid::inline PELLUCID_ISA {
 template <class T, bool kCentered>
 class RowNormLayer final : public Layer<T> {
  public:
-  RowNormLayer(T epsilon, Index gamma_offset, Index beta_offset, Slot<T>& input, Slot<T>& output,
-               bool propagate, bool accumulate)
+  // An offset of -1 stands for a gamma of ones, a beta of zeros, which are not learned.
+  RowNormLayer(T epsilon, Index gamma_offset, double gamma_rate, Index beta_offset,
+               double beta_rate, Slot<T>& input, Slot<T>& output, bool propagate, bool accumulate)
       : input_(input),
         output_(output),
         epsilon_(epsilon),
-        gamma_(gamma_offset, 1, input.panels.columns(), false),
-        beta_(beta_offset, 1, input.panels.columns(), false),
+        gamma_(gamma_offset, 1, input.panels.columns(), false, gamma_rate),
+        beta_(beta_offset, 1, input.panels.columns(), false, beta_rate),
         means_(input.rows),
         factors_(input.rows),
         propagate_(propagate),
-        accumulate_(accumulate) {}
+        accumulate_(accumulate) {
+    std::fill_n(gamma_.values.data(), input.panels.columns(), T(1));
+  }
 
   void forward(const Pass<T>& pass) override {
     const Index columns = input_.panels.columns();
@@ -78,15 +81,18 @@ class RowNormLayer final : public Layer<T> {
   }
 
   std::vector<ParameterBlock<T>*> blocks() override {
-    if constexpr (kCentered) return {&gamma_, &beta_};
-    return {&gamma_};
+    std::vector<ParameterBlock<T>*> learned;
+    if (gamma_.flat_offset >= 0) learned.push_back(&gamma_);
+    if (beta_.flat_offset >= 0) learned.push_back(&beta_);
+    return learned;
   }
-  Index n_units() const override { return (kCentered ? 2 : 1) * output_.panels.count(); }
+  Index n_units() const override { return 2 * output_.panels.count(); }
   Index unit_work(Index unit) const override { return 3 * panel_of(unit).width; }
 
   UnitRange<T> unit_range(Index unit) override {
     const Index count = output_.panels.count();
-    return unit < count ? panel_range(gamma_, unit) : panel_range(beta_, unit - count);
+    ParameterBlock<T>& block = unit < count ? gamma_ : beta_;
+    return block.flat_offset < 0 ? UnitRange<T>{} : panel_range(block, unit % count);
   }
 
   // dgamma = sum of dy n over the rows; dbeta = sum of dy.

@@ -14,7 +14,8 @@ constexpr Index kPrefetchBytes = 256 * 1024;
 // `step` is counted from 1. It alone decides the coefficients, so that a step is the same whichever
 // run it falls in.
 template <class T>
-StepCoefficients<T> coefficients(const Plan& plan, double rate, Index step, Index rows) {
+StepCoefficients<T> coefficients(const Plan& plan, double rate, double decay, Index step,
+                                 Index rows) {
   const Optimizer& optimizer = plan.optimizer;
   double corrected = rate;
   double epsilon = optimizer.epsilon;
@@ -32,7 +33,7 @@ StepCoefficients<T> coefficients(const Plan& plan, double rate, Index step, Inde
           T(optimizer.second_gain),
           T(optimizer.epsilon_inside ? epsilon : 0),
           T(optimizer.epsilon_inside ? 0 : epsilon),
-          T(rate * optimizer.weight_decay),
+          T(rate * decay),
           T(plan.l2_penalty / static_cast<double>(rows))};
 }
 
@@ -93,7 +94,8 @@ Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, 
   }
   for (const auto& layer : network_.layers())
     for (Index unit = 0; unit < layer->n_units(); ++unit)
-      units_.push_back({layer.get(), unit, layer->unit_range(unit)});
+      if (layer->unit_range(unit).block != nullptr)
+        units_.push_back({layer.get(), unit, layer->unit_range(unit)});
   shares_ = share_units(n_threads_);
   whole_ = share_units(1);
   squares_.resize(units_.size());
@@ -266,7 +268,7 @@ void Trainer<T>::find_clip_factors(const Plan& plan) {
 // The steps that consecutive slices of `order`, n rows in all, make.
 template <class T>
 void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order,
-                            Index n, const Plan& plan, const double* rates, Index steps_done,
+                            Index n, const Plan& plan, const Schedules& schedules, Index steps_done,
                             std::uint32_t epoch, Report& report) {
   Barrier barrier(n_threads);
   std::atomic<bool> non_finite{false};
@@ -279,10 +281,13 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
       const Index start = i * plan.batch_size;
       const Index rows = std::min(plan.batch_size, n - start);
       const double scale = 1.0 / static_cast<double>(rows);
-      Step step{&plan, update_function<T>(plan.optimizer.rule),
-                coefficients<T>(plan, rates[i], steps_done + i + 1, rows), rows};
+      Step step{
+          &plan, update_function<T>(plan.optimizer.rule),
+          coefficients<T>(plan, schedules.rates[i], schedules.decays[i], steps_done + i + 1, rows),
+          rows};
       Pass<T> pass = make_pass(thread, n_threads, rows, barrier);
       pass.training = true;
+      pass.dropout_factor = schedules.drop_factors[i];
       pass.key = {plan.seed, epoch, static_cast<std::uint32_t>(steps_done + i + 1)};
       double squares = 0;
       if (thread == 0 && plan.l2_penalty != 0)
@@ -320,8 +325,8 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
 
 template <class T>
 Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, Index n,
-                       const Plan& plan, const double* rates, Index steps_done, std::uint32_t epoch,
-                       const std::function<bool()>& poll) {
+                       const Plan& plan, const Schedules& schedules, Index steps_done,
+                       std::uint32_t epoch, const std::function<bool()>& poll) {
   keep_gradients(plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm);
   Report report;
   while (report.rows < n && !report.non_finite && !report.interrupted) {
@@ -329,7 +334,7 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
     const Index steps_before = report.steps;
     const double begin = now();
     run_window(team_size_.threads(), examples, order + report.rows, rows, plan,
-               rates + report.steps, steps_done + report.steps, epoch, report);
+               schedules.after(report.steps), steps_done + report.steps, epoch, report);
     const double end = now();
     const Index steps = std::max<Index>(1, report.steps - steps_before);
     team_size_.record((end - begin) / static_cast<double>(steps), end);

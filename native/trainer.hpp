@@ -27,7 +27,6 @@ struct Optimizer {
   bool bias_correction = false;    // of both moments
   bool epsilon_corrected = false;  // epsilon stands beside the corrected root
   bool epsilon_inside = false;     // epsilon stands under the root
-  double weight_decay = 0;         // decoupled
 };
 
 enum class Clip { kNone, kValue, kNorm, kGlobalNorm };
@@ -40,6 +39,17 @@ struct Plan {
   Clip clip = Clip::kNone;
   double clip_limit = 0;
   std::uint64_t seed = 0;
+};
+
+// What may change from step to step: one number of each a step.
+struct Schedules {
+  const double* rates;         // learning rates
+  const double* decays;        // decoupled weight decays
+  const double* drop_factors;  // on the share that dropout drops
+
+  Schedules after(Index steps) const {
+    return {rates + steps, decays + steps, drop_factors + steps};
+  }
 };
 
 struct Report {
@@ -64,10 +74,10 @@ class Trainer {
   void store_moments(T* first, T* second) const;
 
   // Runs the batches that consecutive slices of `order` make, as steps `steps_done` + 1 and on;
-  // `rates` has the learning rate of each. `poll` is asked now and then, on the caller's thread,
+  // `schedules` has their numbers. `poll` is asked now and then, on the caller's thread,
   // whether to stop.
   Report run(const Examples<T>& examples, const std::int64_t* order, Index n, const Plan& plan,
-             const double* rates, Index steps_done, std::uint32_t epoch,
+             const Schedules& schedules, Index steps_done, std::uint32_t epoch,
              const std::function<bool()>& poll);
 
   // The mean loss over all n rows; its gradient is written to `gradient`, laid out as the
@@ -110,8 +120,8 @@ class Trainer {
   void find_clip_factors(const Plan& plan);
   void update_unit(std::size_t unit, const Step& step, const T* gradient);
   void run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order, Index n,
-                  const Plan& plan, const double* rates, Index steps_done, std::uint32_t epoch,
-                  Report& report);
+                  const Plan& plan, const Schedules& schedules, Index steps_done,
+                  std::uint32_t epoch, Report& report);
 
   Index n_parameters_;
   int n_threads_;

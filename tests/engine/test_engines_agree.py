@@ -8,8 +8,28 @@ import scipy.sparse
 
 from pellucid.engine import native, reference
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import ACTIVATIONS, SGD, Activation, Adam, AdamW, Linear, Network
+from pellucid.nn import (
+    ACTIVATIONS,
+    SGD,
+    Activation,
+    Adagrad,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    ClipByNorm,
+    ClipByValue,
+    Dropout,
+    InputScale,
+    LayerNorm,
+    Linear,
+    Network,
+    ParametricActivation,
+    Residual,
+    RMSNorm,
+    RMSProp,
+)
 from pellucid.nn.losses import LOSSES, Loss
+from pellucid.nn.schedules import Cosine, FlatCosine, LogCosine
 
 N_EXAMPLES, FAN_IN = 60, 5
 RELATIVE = {np.float64: 1e-10, np.float32: 1e-4}
@@ -22,6 +42,9 @@ OPTIMIZERS = {
     "adam-scikit-learn": Adam(0.01, form="scikit-learn"),
     "adam-accumulator": Adam(0.001, form="accumulator"),
     "adamw": AdamW(0.01, weight_decay=0.1),
+    "adagrad": Adagrad(0.05),
+    "adagrad from above zero": Adagrad(0.05, initial_accumulator=0.1),
+    "rmsprop": RMSProp(0.01),
 }
 
 
@@ -130,6 +153,114 @@ def test_shapes_of_chains(layers, loss):
     assert_engines_agree(*make_problem(layers, loss, np.float64), PLAN)
 
 
+# The widths make several panels, and a remainder, on every instruction set.
+CHAINS = {
+    "dropout": [Linear(41), Activation("relu"), Dropout(0.3), Linear(3)],
+    "dropout of the input": [Dropout(0.2), Linear(7), Activation("tanh"), Linear(3)],
+    "dropout made up for in prediction": [Linear(9), Dropout(0.5, "prediction"), Linear(3)],
+    "dropout twice": [Linear(70), Dropout(0.1), Activation("elu"), Dropout(0.6), Linear(3)],
+    "rms norm": [Linear(41), RMSNorm(), Activation("tanh"), Linear(3)],
+    "rms norm after an activation": [Linear(70), Activation("logistic"), RMSNorm(), Linear(3)],
+    "rms norm without scale": [Linear(9), RMSNorm(scale=False), Linear(3)],
+    "layer norm": [Linear(41), LayerNorm(), Activation("silu"), Linear(3)],
+    "layer norm without bias": [LayerNorm(bias=False), Linear(41), LayerNorm(), Linear(3)],
+    "residual": [Linear(9), Residual([Linear(9), Activation("tanh")]), Linear(3)],
+    "residual around the input": [Residual([Linear(FAN_IN), Activation("tanh")]), Linear(3)],
+    "residual from a pre-activation": [
+        Linear(41),
+        Residual([Activation("softplus"), Linear(41)]),
+        Activation("tanh"),
+        Linear(3),
+    ],
+    "residual in residual": [
+        Linear(9),
+        Residual([RMSNorm(), Residual([Linear(9), Activation("gelu")]), Linear(9)]),
+        Residual([Activation("identity"), Activation("tanh"), Linear(9)]),
+        Linear(3),
+    ],
+    "residual at the end": [Linear(3), Residual([Activation("tanh"), Linear(3)])],
+    "scales": [InputScale(), Linear(41), InputScale(), Activation("tanh"), Linear(3)],
+    "learned activations": [
+        Linear(41),
+        ParametricActivation("mish"),
+        Linear(9),
+        ParametricActivation("leaky_relu", 0.2),
+        Linear(3),
+    ],
+    "learned activation first": [ParametricActivation("selu"), Linear(3)],
+    "all together": [
+        InputScale(),
+        Linear(33),
+        Residual([LayerNorm(), Linear(33), ParametricActivation("selu"), Dropout(0.15)]),
+        RMSNorm(),
+        Linear(3),
+    ],
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", ["labels", "half_squared_error"])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_every_layer(chain, loss, dtype):
+    network, parameters, data = make_problem(CHAINS[chain], loss, dtype)
+    assert_engines_agree(network, parameters, data, PLAN)
+    tolerance = RELATIVE[dtype]
+    np.testing.assert_allclose(
+        native.predict_scores(network, parameters, data.X),
+        reference.predict_scores(network, parameters, data.X),
+        rtol=tolerance,
+        atol=tolerance,
+    )
+    expected, expected_gradient = reference.loss_and_gradient(network, parameters, data)
+    actual, gradient = native.loss_and_gradient(network, parameters, data)
+    assert actual == pytest.approx(expected, rel=tolerance)
+    scale = np.abs(expected_gradient.flat).max()
+    np.testing.assert_allclose(
+        gradient.flat, expected_gradient.flat, rtol=tolerance, atol=tolerance * scale
+    )
+
+
+PLANS = {
+    "schedules": {
+        "optimizer": AdamW(0.02, weight_decay=0.5),
+        "schedule": LogCosine(),
+        "weight_decay_schedule": FlatCosine(),
+        "dropout_schedule": Cosine(),
+        "n_epochs": 4,
+    },
+    "clipped by value": {"optimizer": SGD(0.05, momentum=0.9), "clipping": ClipByValue(0.01)},
+    "clipped by norm": {"optimizer": Adam(0.01), "clipping": ClipByNorm(0.05)},
+    "clipped by global norm": {
+        "optimizer": SGD(0.05, momentum=0.9, nesterov=True),
+        "clipping": ClipByGlobalNorm(0.1),
+    },
+    "hardly clipped": {"optimizer": AdamW(0.01), "clipping": ClipByGlobalNorm(1e6)},
+    "rates of their own": {
+        "optimizer": AdamW(0.02, weight_decay=0.3),
+        "learning_rate_factors": {"bias": 0.1, "factor": 6.0, "alpha": 0.1, "1.W": 0.5},
+    },
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_kind_of_plan(plan, penalty, dtype):
+    problem = make_problem(CHAINS["all together"], "labels", dtype)
+    plan = TrainingPlan(batch_size=13, l2_penalty=penalty, seed=5, **PLANS[plan])
+    assert_engines_agree(*problem, plan)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("fan_out", [2, 3, 40])
+@pytest.mark.parametrize("targets", ["labels", "softmax_cross_entropy"])
+def test_label_smoothing(targets, fan_out, dtype):
+    layers = [Linear(9), Activation("tanh"), Linear(fan_out)]
+    network, parameters, data = make_problem(layers, targets, dtype)
+    smoothed = Network(network.layers, Loss("softmax_cross_entropy", 0.1))
+    assert_engines_agree(smoothed, parameters, data, PLAN)
+
+
 # Widths around the panels and register blocks of every instruction set.
 WIDTHS = [1, 2, 7, 15, 16, 17, 31, 33, 48, 49, 63, 64, 65, 79, 81, 100, 113, 130]
 
@@ -229,12 +360,17 @@ def test_half_precision_is_read_exactly():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
-def test_same_bits_for_any_number_of_threads(batch_size, dtype):
+@pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
+@pytest.mark.parametrize("chain", ["linear", "all together"])
+def test_same_bits_for_any_number_of_threads(chain, clipping, batch_size, dtype):
     layers = [Linear(100), Activation("silu"), Linear(37), Activation("relu"), Linear(70)]
+    layers = CHAINS.get(chain, layers)
     network, parameters, data = make_problem(layers, "labels", dtype, n=203, fan_in=50)
     results = []
     for n_threads in (1, 2, 3, 7):
-        plan = TrainingPlan(Adam(0.01), batch_size, l2_penalty=0.1, seed=3, n_threads=n_threads)
+        plan = TrainingPlan(
+            Adam(0.01), batch_size, 0.1, seed=3, n_threads=n_threads, clipping=clipping
+        )
         trained, losses, _ = train(native.NativeTrainer, network, parameters, data, plan, 2)
         objective, gradient = native.loss_and_gradient(network, trained, data, 0.1, n_threads)
         scores = native.predict_scores(network, trained, data.X, n_threads)

@@ -170,10 +170,13 @@ def test_scores_of_no_rows():
 def test_an_epsilon_of_zero_leaves_parameters_without_gradient_alone():
     data = make_data()
     data.X[:, 2] = 0.0
-    trainer = make_trainer(data, optimizer=Adam(0.01, epsilon=0.0))
-    before = trainer.parameters["0.W"][2].copy()
-    trainer.run_epoch()
-    np.testing.assert_array_equal(trainer.parameters["0.W"][2], before)
+    plan = TrainingPlan(Adam(0.01, epsilon=0.0), batch_size=50)
+    for engine in (native.NativeTrainer, reference.ReferenceTrainer):
+        parameters = NETWORK.initialize(6, seed=1)
+        before = parameters["0.W"][2].copy()
+        engine(NETWORK, parameters, data, plan).run_epoch()
+        np.testing.assert_array_equal(parameters["0.W"][2], before)
+        assert np.isfinite(parameters.flat).all()
 
 
 BAD_INPUT = {

@@ -281,3 +281,39 @@ def test_errors_name_what_was_received():
         Loss("quantile", 1.5)
     with pytest.raises(ValueError, match="above 0 and below inf, got 0"):
         Loss("huber", 0)
+
+
+# M25: label smoothing
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_m25_label_smoothing_is_cross_entropy_with_softer_targets(smoothing):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(6, 4)), rng.integers(4, size=6)
+    plain, smooth = Loss("softmax_cross_entropy"), Loss("softmax_cross_entropy", smoothing)
+    one_hot = np.eye(4)[labels]
+    softer = (1 - smoothing) * one_hot + smoothing / 4
+    for targets in (labels, one_hot):
+        for name in ("values", "gradient"):
+            ours = getattr(smooth, name)(scores, targets)
+            expected = getattr(plain, name)(scores, softer)
+            np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_m25_label_smoothing_of_zero_is_none_and_keeps_the_weight_of_a_row():
+    rng = np.random.default_rng(0)
+    scores, rows = rng.normal(size=(6, 4)), rng.uniform(size=(6, 4))
+    plain, smooth = Loss("softmax_cross_entropy"), Loss("softmax_cross_entropy", 0.2)
+    np.testing.assert_array_equal(
+        Loss("softmax_cross_entropy", 0.0).gradient(scores, rows), plain.gradient(scores, rows)
+    )
+    np.testing.assert_allclose(smooth.gradient(scores, rows).sum(axis=1), 0, atol=1e-15)
+    np.testing.assert_allclose(
+        smooth.values(scores, 3 * rows), 3 * smooth.values(scores, rows), rtol=1e-13
+    )
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_m25_label_smoothing_has_limits(smoothing):
+    with pytest.raises(ValueError, match=f"at least 0 and below 1.0, got {smoothing}"):
+        Loss("softmax_cross_entropy", smoothing)

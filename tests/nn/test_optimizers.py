@@ -3,11 +3,22 @@ import math
 import numpy as np
 import pytest
 
-from pellucid.nn import SGD, Adam, AdamW
+from pellucid.nn import SGD, Adagrad, Adam, AdamW, Linear, Network, RMSNorm, RMSProp
 
 rng = np.random.default_rng(0)
 GRADIENTS = rng.normal(size=(30, 7))
 START = rng.normal(size=7)
+
+
+ALL = [
+    SGD(),
+    SGD(momentum=0.9),
+    SGD(momentum=0.9, nesterov=True),
+    Adagrad(),
+    RMSProp(),
+    AdamW(),
+    *(Adam(form=form) for form in ("standard", "scikit-learn", "accumulator")),
+]
 
 
 def run(optimizer, gradients=GRADIENTS, theta=START, **keywords):
@@ -107,6 +118,77 @@ def test_m18_sgd_penalty_and_decay_are_the_same_thing():
     np.testing.assert_allclose(run(SGD(0.1), [0.3 * START]), decayed, rtol=1e-14)
 
 
+def test_m18_adagrad_by_its_own_equation():
+    theta, v = START.copy(), 0.5
+    for g in GRADIENTS:
+        v = v + g**2
+        theta -= 0.1 * g / (np.sqrt(v) + 1e-3)
+    ours = run(Adagrad(0.1, epsilon=1e-3, initial_accumulator=0.5))
+    np.testing.assert_allclose(ours, theta, rtol=1e-13)
+
+
+def test_m18_rmsprop_by_its_own_equation():
+    theta, v = START.copy(), 0.0
+    for g in GRADIENTS:
+        v = 0.9 * v + 0.1 * g**2
+        theta -= 0.1 * g / (np.sqrt(v) + 1e-3)
+    np.testing.assert_allclose(run(RMSProp(0.1, 0.9, 1e-3)), theta, rtol=1e-13)
+
+
+def test_m18_rmsprop_is_adam_without_momentum_and_correction():
+    eta, ours = 0.01, run(RMSProp(0.01, 0.999, 0.0))
+    sums = run(Adam(eta / math.sqrt(1 - 0.999), 0.0, 0.999, 0.0, form="accumulator"))
+    np.testing.assert_allclose(ours, sums, rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
+def test_a_schedule_may_give_a_rate_of_zero(optimizer):
+    np.testing.assert_array_equal(run(optimizer, learning_rate=0.0), START)
+
+
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
+def test_m18_a_factor_multiplies_every_move(optimizer):
+    factors = np.array([0.0, 0.1, 0.5, 1.0, 2.0, 6.0, 1.0])
+    one = run(optimizer, GRADIENTS[:1]) - START
+    scaled = run(optimizer, GRADIENTS[:1], factors=factors) - START
+    np.testing.assert_allclose(scaled, factors * one, rtol=1e-9)
+    all_one = run(optimizer, factors=np.ones(7))
+    np.testing.assert_allclose(all_one, run(optimizer), rtol=1e-13)
+
+
+def test_m18_factors_of_sgd_are_learning_rates():
+    factors = np.where(np.arange(7) < 3, 0.1, 1.0)
+    for nesterov in (False, True):
+        slow, fast = run(SGD(0.01, 0.9, nesterov)), run(SGD(0.1, 0.9, nesterov))
+        ours = run(SGD(0.1, 0.9, nesterov), factors=factors)
+        np.testing.assert_allclose(ours, np.where(factors < 1, slow, fast), rtol=1e-12)
+
+
+def test_m18_factors_go_by_name_part_and_role():
+    network = Network([Linear(2), RMSNorm(), Linear(1)], "half_squared_error")
+    layout = network.layout(3)
+    given = {"bias": 0.1, "gamma": 6.0, "2": 3.0, "2.W": 5.0}
+    factors = layout.learning_rate_factors(given)
+    by_name = {entry.name: set(factors[entry.span].tolist()) for entry in layout.entries}
+    assert by_name == {"0.W": {1.0}, "0.b": {0.1}, "1.gamma": {6.0}, "2.W": {5.0}, "2.b": {3.0}}
+    with pytest.raises(ValueError, match=r"names 'alpha', which no parameter .* has.*bias.*2.b"):
+        layout.learning_rate_factors({"alpha": 0.1})
+    with pytest.raises(ValueError, match="factor of 'W' must be a number of at least 0, got -1"):
+        layout.learning_rate_factors({"W": -1})
+
+
+def test_m18_the_trainer_honours_factors():
+    from pellucid.engine.plan import TrainingData, TrainingPlan
+    from pellucid.engine.reference import ReferenceTrainer
+
+    network = Network([Linear(1, weights="zeros")], "squared_error")
+    params = network.initialize(2, seed=0)
+    data = TrainingData(np.array([[2.0, 3.0]]), np.array([[10.0]]))
+    plan = TrainingPlan(SGD(0.01), batch_size=1, learning_rate_factors={"b": 0.1})
+    ReferenceTrainer(network, params, data, plan).run_epoch()
+    np.testing.assert_allclose(params.flat, [0.4, 0.6, 0.02], rtol=1e-14)  # M13
+
+
 def test_m19_accumulator_form_by_its_own_equation():
     theta, v, G = START.copy(), 0.0, 0.0
     for g in GRADIENTS:
@@ -143,12 +225,7 @@ def test_m19_bias_correction_is_a_learning_rate_of_the_step(step):
     assert standard_move == pytest.approx(sums.s * v / math.sqrt(G), rel=1e-14)
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), Adam(), AdamW()]
-    + [Adam(form=form) for form in ("scikit-learn", "accumulator")],
-    ids=repr,
-)
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
 def test_updates_are_pure_and_keep_the_precision(optimizer):
     theta, g = START.astype(np.float32), GRADIENTS[0].astype(np.float32)
     state = optimizer.init(theta)
@@ -160,7 +237,7 @@ def test_updates_are_pure_and_keep_the_precision(optimizer):
     assert not np.array_equal(new_theta, theta)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(), SGD(momentum=0.9), Adam(), AdamW()], ids=repr)
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
 def test_a_learning_rate_given_to_the_step_replaces_the_optimizers(optimizer):
     from dataclasses import replace
 
@@ -179,6 +256,8 @@ def test_a_learning_rate_given_to_the_step_replaces_the_optimizers(optimizer):
         (lambda: AdamW(beta_2=-0.1), "beta_2 must be at least 0 and below 1, got -0.1"),
         (lambda: Adam(epsilon=-1.0), "epsilon must be at least 0, got -1.0"),
         (lambda: AdamW(weight_decay=math.nan), "weight_decay must be at least 0, got nan"),
+        (lambda: RMSProp(rho=1.0), "rho must be at least 0 and below 1, got 1.0"),
+        (lambda: Adagrad(initial_accumulator=-1), "initial_accumulator must be at least 0, got -1"),
         (lambda: Adam(form="amsgrad"), "one of standard, scikit-learn, accumulator; got 'amsgrad'"),
     ],
 )

@@ -2,8 +2,24 @@
 
 import numpy as np
 import pytest
+from layer_examples import LAYERS
 
-from pellucid.nn import ACTIVATIONS, LOSSES, SGD, Activation, Adam, AdamW, Linear, Network
+from pellucid.nn import (
+    ACTIVATIONS,
+    LOSSES,
+    SGD,
+    Activation,
+    Adagrad,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    ClipByNorm,
+    ClipByValue,
+    Context,
+    Linear,
+    Network,
+    RMSProp,
+)
 from pellucid.nn.losses import mean_loss
 from pellucid.nn.parameters import Parameters
 
@@ -19,21 +35,21 @@ def _double_precision():
         yield
 
 
-def train_step(network, layout, optimizer, mask):
+def train_step(network, layout, optimizer, mask, context):
     def run(flat, X, targets, state, step):
         params = Parameters(flat, layout)
-        trace = network.forward(params, X)
+        trace = network.forward(params, X, context)
         value = mean_loss(network.loss.values(trace.scores, targets))
-        gradient = network.backward(params, trace, targets).parameters.flat
+        gradient = network.backward(params, trace, targets, context=context).parameters.flat
         flat, state = optimizer.update(gradient, state, flat, step, weight_mask=mask)
         return value, gradient, flat, state
 
     return run
 
 
-def compare(network, targets, optimizer=SGD(0.1)):  # noqa: B008
+def compare(network, targets, optimizer=SGD(0.1), context=Context()):  # noqa: B008
     params = network.initialize(3, seed=0)
-    run = train_step(network, params.layout, optimizer, params.layout.weight_mask())
+    run = train_step(network, params.layout, optimizer, params.layout.weight_mask(), context)
     jitted = jax.jit(run, static_argnums=4)
     state = optimizer.init(params.flat)
     plain = run(params.flat, X, targets, state, 1)
@@ -62,10 +78,46 @@ def test_m09_labels_run_under_jit():
     compare(network, np.array([0, 1, 1, 0, 1, 0]))
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9, True), Adam(0.1), AdamW(0.1)], ids=repr)
+@pytest.mark.parametrize("name", list(LAYERS))
+def test_m25_layers_run_under_jit(name):
+    layers = [Linear(4), *LAYERS[name], Linear(2)]
+    context = Context(training=True, seed=1, step=3)
+    compare(Network(layers, "half_squared_error"), rng.normal(size=(6, 2)), context=context)
+
+
+@pytest.mark.parametrize("name", list(LAYERS))
+def test_m25_gradients_of_layers_agree_with_jax_grad(name):
+    network = Network([Linear(4), *LAYERS[name], Linear(2)], "half_squared_error")
+    params, targets = network.initialize(3, seed=0), rng.uniform(size=(6, 2))
+    context = Context(training=True, seed=1, step=3)
+
+    def objective(flat):
+        trace = network.forward(Parameters(flat, params.layout), jax.numpy.asarray(X), context)
+        return mean_loss(network.loss.values(trace.scores, targets))
+
+    trace = network.forward(params, X, context)
+    ours = network.backward(params, trace, targets, context=context).parameters
+    theirs = np.array(jax.grad(objective)(jax.numpy.asarray(params.flat)))
+    for entry in params.layout.entries:
+        if entry.role == "statistic":
+            theirs[entry.span] = 0.0
+    np.testing.assert_allclose(ours.flat, theirs, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1, 0.9, True), Adagrad(0.1), RMSProp(0.1), Adam(0.1), AdamW(0.1)], ids=repr
+)
 def test_m18_optimizers_run_under_jit(optimizer):
     network = Network([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
     compare(network, rng.normal(size=(6, 2)), optimizer)
+
+
+@pytest.mark.parametrize("clip", [ClipByValue(0.5), ClipByNorm(0.5), ClipByGlobalNorm(0.5)])
+def test_m21_clipping_runs_under_jit(clip):
+    layout = Network([Linear(4), Linear(2)], "half_squared_error").layout(3)
+    g = rng.normal(size=layout.size)
+    traced = jax.jit(lambda g: clip.apply(g, layout))(g)
+    np.testing.assert_allclose(clip.apply(g, layout), traced, rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "softmax_cross_entropy"])

@@ -14,21 +14,20 @@ import scipy.sparse
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
+from pellucid.engine.native_program import core_class, make_program
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.threads import resolve_n_threads
-from pellucid.nn.activations import Activation
-from pellucid.nn.linear import Linear
+from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from pellucid.nn.network import Network
-from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
+from pellucid.nn.optimizers import SGD, Adam, AdamW, AdaptiveOptimizer, Optimizer, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
+from pellucid.nn.schedules import Schedule
 
 _OBJECTIVE_ROWS = 1024
 _OBJECTIVE_BYTES = 32 * 2**20
 """At most so many rows, and so many bytes of the widest layer's numbers, are computed at a time for
 a full gradient, which bounds the memory whatever the table."""
-
-_SUFFIXES = {np.dtype(np.float32): "32", np.dtype(np.float64): "64"}
 
 
 def instruction_set() -> str:
@@ -90,7 +89,9 @@ class NativeTrainer:
         self.parameters = parameters
         self.data = data
         self.plan = plan
-        self._program = _program(network, parameters, data.X.shape[1])
+        self._program = make_program(
+            network, parameters, data.X.shape[1], plan.learning_rate_factors
+        )
         self._table = _table(data.X)
         self._targets = _targets(data.targets)
         self._sample_weight = _sample_weight(data)
@@ -99,16 +100,17 @@ class NativeTrainer:
         self._step = 0
         self._epoch = 0
         self._failed = False
-        if state is not None:
-            self._core.load_moments(*state.optimizer)
-            self._step, self._epoch = state.step, state.epoch
+        if state is None:
+            state = TrainerState(plan.optimizer.init(parameters.flat))
+        self._core.load_moments(*state.optimizer)
+        self._step, self._epoch = state.step, state.epoch
 
     def _make_core(self) -> Any:
         """Return a compiled trainer with room for batches of the present size."""
         threads = resolve_n_threads(self.plan.n_threads)
         # A number that was asked for is kept; the default is the most that may be of use.
         adapts = self.plan.n_threads is None
-        make = _core_class("Trainer", self.parameters)
+        make = core_class("Trainer", self.parameters)
         return make(self._program, self._batch_size, threads, adapts)
 
     def _make_room_for(self, n_rows: int) -> None:
@@ -173,7 +175,7 @@ class NativeTrainer:
             self._sample_weight,
             order,
             _core_plan(self.plan, self._batch_size, self.data.weight_scale),
-            self._rates(len(order), learning_rate),
+            *self._step_numbers(len(order), learning_rate),
             self._step,
             self._epoch,
         )
@@ -187,10 +189,27 @@ class NativeTrainer:
         seconds = time.perf_counter() - start
         return EpochResult(self._epoch - 1, total / max(n_rows, 1), n_rows, n_steps, seconds)
 
-    def _rates(self, n_rows: int, learning_rate: float | None) -> np.ndarray[Any, Any]:
-        """Return the learning rate of each step of an epoch of `n_rows` rows."""
-        rate = self.plan.optimizer.learning_rate if learning_rate is None else learning_rate
-        return np.full(-(-n_rows // self._batch_size), rate, dtype=np.float64)
+    def _step_numbers(
+        self, n_rows: int, learning_rate: float | None
+    ) -> tuple[np.ndarray[Any, Any], ...]:
+        """Return each step's learning rate, weight decay and dropout factor, for one epoch."""
+        plan, optimizer = self.plan, self.plan.optimizer
+        rate = optimizer.learning_rate if learning_rate is None else learning_rate
+        decay = optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0
+        n_steps = -(-n_rows // self._batch_size)
+        return (
+            rate * self._scheduled(plan.schedule, n_steps),
+            decay * self._scheduled(plan.weight_decay_schedule, n_steps),
+            self._scheduled(plan.dropout_schedule, n_steps),
+        )
+
+    def _scheduled(self, schedule: Schedule | None, n_steps: int) -> np.ndarray[Any, Any]:
+        """Return the schedule's factors of the next `n_steps` steps; ones without a schedule."""
+        whole = self.plan.n_steps(self.data.n_examples)
+        if schedule is None or whole is None:
+            return np.ones(n_steps)
+        steps = range(self._step + 1, self._step + 1 + n_steps)
+        return np.array([schedule.factor(step, whole) for step in steps], dtype=np.float64)
 
     def _default_order(self) -> Ints:
         order = np.arange(self.data.n_examples, dtype=np.int64)
@@ -205,9 +224,8 @@ class NativeTrainer:
         if left is None:
             return explain_weights(reached, self._epoch, self._step)
         rows = left[: self._batch_size]
-        return explain_non_finite(
-            self.network, reached, self.data, rows, self._epoch, self._step + 1
-        )
+        context = self.plan.context_at(self._epoch, self._step + 1, self.data.n_examples)
+        return explain_non_finite(self.network, reached, self.data, rows, context)
 
 
 def predict_scores(
@@ -222,12 +240,12 @@ def predict_scores(
     With `rows` (n,) only of those, in that order. Rows are taken in chunks, so that the memory
     beyond the result does not grow with n.
     """
-    program = _program(network, parameters, X.shape[1])
+    program = make_program(network, parameters, X.shape[1])
     if rows is not None:
         rows = np.ascontiguousarray(rows, dtype=np.int64)
     n = X.shape[0] if rows is None else len(rows)
     scores = np.empty((n, network.fan_out(X.shape[1])), dtype=parameters.flat.dtype)
-    predict = _core_class("predict", parameters)
+    predict = core_class("predict", parameters)
     flat = np.ascontiguousarray(parameters.flat)
     predict(program, flat, _table(X), rows, scores, resolve_n_threads(n_threads))
     return scores
@@ -258,12 +276,12 @@ class NativeObjective:
         l2_penalty: float = 0.0,
         n_threads: int | None = None,
     ) -> None:
-        program = _program(network, parameters, data.X.shape[1])
+        program = make_program(network, parameters, data.X.shape[1])
         widths = [data.X.shape[1], *(entry.shape[-1] for entry in parameters.layout.entries)]
         most = _OBJECTIVE_BYTES // (max(widths) * parameters.flat.itemsize)
         rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
-        self._core = _core_class("Trainer", parameters)(program, rows, threads)
+        self._core = core_class("Trainer", parameters)(program, rows, threads)
         self._layout = parameters.layout
         self._examples = (_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)
@@ -282,65 +300,58 @@ class NativeObjective:
         return loss, gradient
 
 
-def _core_class(name: str, parameters: Parameters) -> Any:
-    """Return the compiled class or function for the precision of the parameters."""
-    dtype = parameters.flat.dtype
-    if dtype not in _SUFFIXES:
-        raise TypeError(f"the native engine computes in float32 or float64, got {dtype}")
-    return getattr(core, name + _SUFFIXES[dtype])
-
-
-def _program(network: Network, parameters: Parameters, fan_in: int) -> Any:
-    """Return the network as the engine reads it: steps with offsets into the flat buffer."""
-    if network.layout(fan_in) != parameters.layout:
-        raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
-    program = _core_class("Program", parameters)(fan_in, parameters.layout.size)
-    for i, layer in enumerate(network.layers):
-        if isinstance(layer, Linear):
-            offset = parameters.layout[f"{i}.W"].offset
-            bias = parameters.layout[f"{i}.b"].offset if layer.bias else -1
-            program.add_linear(layer.fan_out, offset, bias)
-        elif isinstance(layer, Activation):
-            program.add_activation(layer.function, layer.parameter_value or 0.0, layer.blend)
-        else:
-            raise TypeError(
-                f"layer {i} is a {type(layer).__name__}, which the native engine does not know; "
-                "train with ReferenceTrainer"
-            )
-    program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
-    return program
-
-
 def _core_plan(plan: TrainingPlan, batch_size: int, weight_scale: float) -> Any:
     """Return the plan as the engine reads it."""
+    clip, limit = "none", 0.0
+    if plan.clipping is not None:
+        if not isinstance(plan.clipping, ClipByValue | ClipByNorm | ClipByGlobalNorm):
+            raise TypeError(
+                f"the native engine does not know {type(plan.clipping).__name__}; "
+                "train with ReferenceTrainer"
+            )
+        clip, limit = _CLIPPINGS[type(plan.clipping)], plan.clipping.limit
     return core.Plan(
         batch_size=batch_size,
         l2_penalty=plan.l2_penalty / weight_scale,
         seed=plan.seed,
+        clip=clip,
+        clip_limit=limit,
         **_optimizer_constants(plan.optimizer),
     )
 
 
+_CLIPPINGS = {ClipByValue: "value", ClipByNorm: "norm", ClipByGlobalNorm: "global_norm"}
+
+
 def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what stays the same in all steps; bias correction is left to the engine."""
     if isinstance(optimizer, SGD):
         rule = "sgd" if optimizer.momentum == 0.0 else "momentum"
         rule = "nesterov" if rule == "momentum" and optimizer.nesterov else rule
         return {"rule": rule, "first_decay": optimizer.momentum}
-    if not isinstance(optimizer, Adam | AdamW):
-        raise TypeError(f"the native engine does not know {type(optimizer).__name__}")
-    form = optimizer.form if isinstance(optimizer, Adam) else "standard"
-    sums = form == "accumulator"
+    if not isinstance(optimizer, AdaptiveOptimizer):
+        raise TypeError(
+            f"the native engine does not know {type(optimizer).__name__}; train with "
+            "ReferenceTrainer"
+        )
+    c = optimizer.coefficients(1)
+    corrects = isinstance(optimizer, AdamW) or (
+        isinstance(optimizer, Adam) and optimizer.form != "accumulator"
+    )
+    plain = isinstance(optimizer, AdamW) or (
+        isinstance(optimizer, Adam) and optimizer.form == "standard"
+    )
+    epsilon = optimizer.epsilon if isinstance(optimizer, Adam | AdamW) else c.eps_in + c.eps_out
     return {
         "rule": "adaptive",
-        "first_decay": optimizer.beta_1,
-        "first_gain": 1.0 if sums else 1.0 - optimizer.beta_1,
-        "second_decay": optimizer.beta_2,
-        "second_gain": 1.0 if sums else 1.0 - optimizer.beta_2,
-        "epsilon": optimizer.epsilon,
-        "bias_correction": not sums,
-        "epsilon_corrected": form == "standard",
-        "epsilon_inside": sums,
-        "weight_decay": optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0,
+        "first_decay": c.b1,
+        "first_gain": c.c1,
+        "second_decay": c.b2,
+        "second_gain": c.c2,
+        "epsilon": epsilon,
+        "bias_correction": corrects,
+        "epsilon_corrected": plain,
+        "epsilon_inside": c.eps_in > 0.0,
     }
 
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
+from pellucid.nn.clipping import Clipping
+from pellucid.nn.context import Context
 from pellucid.nn.optimizers import Optimizer, OptimizerState
 from pellucid.nn.random import check_seed
+from pellucid.nn.schedules import Schedule
+
+
+class StepFactors(NamedTuple):
+    """What the schedules of a plan multiply at one step."""
+
+    learning_rate: float
+    weight_decay: float
+    dropout: float
 
 
 @dataclass(frozen=True)
@@ -20,7 +32,7 @@ class TrainingPlan:
     Parameters
     ----------
     optimizer : Optimizer
-        `SGD`, `Adam` or `AdamW`.
+        `SGD`, `Adagrad`, `RMSProp`, `Adam` or `AdamW`.
     batch_size : int
         Rows in a step; the last step of an epoch may have fewer.
     l2_penalty : float
@@ -29,9 +41,22 @@ class TrainingPlan:
     shuffle : bool
         Whether each epoch takes the rows in a new order.
     seed : int
-        Of the row orders; at least 0 and below 2**64.
+        Of the row orders and of dropout; at least 0 and below 2**64.
     n_threads : int, optional
         See `resolve_n_threads`.
+    n_epochs : int, optional
+        The length of the whole training, which a schedule needs.
+    schedule : Schedule, optional
+        What the learning rate of each step is multiplied by.
+    weight_decay_schedule : Schedule, optional
+        What the weight decay λ of `AdamW` is multiplied by, beside the learning rate.
+    dropout_schedule : Schedule, optional
+        What the share p of every `Dropout` is multiplied by.
+    clipping : Clipping, optional
+        Applied to the gradient of the objective, penalty included.
+    learning_rate_factors : mapping of str to float
+        What the learning rate of some parameters is multiplied by, by name or by role; see
+        `Layout.learning_rate_factors`. `{"bias": 0.1}` lets biases learn ten times more slowly.
     """
 
     optimizer: Optimizer
@@ -40,6 +65,12 @@ class TrainingPlan:
     shuffle: bool = True
     seed: int = 0
     n_threads: int | None = None
+    n_epochs: int | None = None
+    schedule: Schedule | None = None
+    weight_decay_schedule: Schedule | None = None
+    dropout_schedule: Schedule | None = None
+    clipping: Clipping | None = None
+    learning_rate_factors: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
@@ -47,6 +78,38 @@ class TrainingPlan:
         if not (self.l2_penalty >= 0.0 and math.isfinite(self.l2_penalty)):
             raise ValueError(f"l2_penalty must be at least 0, got {self.l2_penalty!r}")
         check_seed(self.seed)
+        if self.n_epochs is not None and self.n_epochs < 1:
+            raise ValueError(f"n_epochs must be at least 1, got {self.n_epochs!r}")
+        self._check_schedules()
+
+    def n_steps(self, n_examples: int) -> int | None:
+        """Return the number of steps of the whole training; None if `n_epochs` is not given."""
+        if self.n_epochs is None:
+            return None
+        return max(1, self.n_epochs * -(-n_examples // self.batch_size))
+
+    def factors_at(self, step: int, n_examples: int) -> StepFactors:
+        """Return what the schedules say at a step, counted from 1 over the whole training."""
+        n_steps = self.n_steps(n_examples)
+        schedules = (self.schedule, self.weight_decay_schedule, self.dropout_schedule)
+        return StepFactors(
+            *(1.0 if s is None or n_steps is None else s.factor(step, n_steps) for s in schedules)
+        )
+
+    def context_at(self, epoch: int, step: int, n_examples: int) -> Context:
+        """Return the context of a training step: epochs from 0, steps from 1 over all epochs."""
+        factor = self.factors_at(step, n_examples).dropout
+        return Context(training=True, seed=self.seed, epoch=epoch, step=step, dropout_factor=factor)
+
+    def _check_schedules(self) -> None:
+        for name in ("schedule", "weight_decay_schedule", "dropout_schedule"):
+            if getattr(self, name) is not None and self.n_epochs is None:
+                raise ValueError(f"{name} needs n_epochs, the length of the training; got None")
+        if self.weight_decay_schedule is not None and not hasattr(self.optimizer, "weight_decay"):
+            raise ValueError(
+                f"weight_decay_schedule needs an optimizer with weight decay, AdamW; got "
+                f"{self.optimizer!r}"
+            )
 
 
 @dataclass(frozen=True)

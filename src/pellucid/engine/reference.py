@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.nn.network import Gradients, Network
-from pellucid.nn.optimizers import OptimizerState
+from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, permutation
 
@@ -64,6 +65,10 @@ class ReferenceTrainer:
         self.plan = plan
         self._state = state or TrainerState(plan.optimizer.init(parameters.flat))
         self._weight_mask = parameters.layout.weight_mask()
+        self._factors = None
+        if plan.learning_rate_factors:
+            factors = parameters.layout.learning_rate_factors(plan.learning_rate_factors)
+            self._factors = factors.astype(parameters.flat.dtype)
 
     @property
     def state(self) -> TrainerState:
@@ -91,7 +96,7 @@ class ReferenceTrainer:
             Row indices. By default every row once: in the plan's order for this epoch if it
             shuffles, else in the order of the table.
         learning_rate : float, optional
-            In place of the optimizer's, for this epoch.
+            In place of the optimizer's, for this epoch; the plan's schedule multiplies it.
 
         Raises
         ------
@@ -109,11 +114,13 @@ class ReferenceTrainer:
             for first in range(0, len(order), self.plan.batch_size):
                 rows = order[first : first + self.plan.batch_size]
                 step += 1
-                loss, gradient = self._loss_and_gradient(theta, rows, step)
+                loss, gradient, statistics = self._pass(theta, rows, step)
                 total += loss * len(rows)
-                theta, optimizer_state = self.plan.optimizer.update(
-                    gradient, optimizer_state, theta, step, learning_rate, self._weight_mask
+                theta, optimizer_state = self._update(
+                    gradient, optimizer_state, theta, step, learning_rate
                 )
+                for name, value in statistics.items():
+                    theta[self.parameters.layout[name].span] = value.reshape(-1)
         if not np.isfinite(theta).all():
             reached = Parameters(theta, self.parameters.layout)
             raise explain_weights(reached, self._state.epoch, step)
@@ -129,21 +136,47 @@ class ReferenceTrainer:
             return np.arange(n, dtype=np.int64)
         return permutation(self.plan.seed, self._state.epoch, n)
 
-    def _loss_and_gradient(
+    def _pass(
         self, theta: np.ndarray[Any, Any], rows: Ints, step: int
-    ) -> tuple[float, np.ndarray[Any, Any]]:
-        """Return the objective of one batch at θ and its gradient (size,)."""
+    ) -> tuple[float, np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
+        """Return the objective of one batch at θ, its gradient (size,) and the new statistics."""
         parameters = Parameters(theta, self.parameters.layout)
         batch = gather(self.data, rows, theta.dtype)
-        trace = self.network.forward(parameters, batch.X)
+        context = self.plan.context_at(self._state.epoch, step, self.data.n_examples)
+        trace = self.network.forward(parameters, batch.X, context)
         loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
         objective = loss + _penalty(parameters, scale)
         if not np.isfinite(objective):
             layer, cause = diagnose(trace, batch)
             raise NonFiniteError(self._state.epoch, step, layer, cause)
-        gradients = self.network.backward(parameters, trace, batch.targets, batch.sample_weight)
-        return objective, _with_penalty(gradients, parameters, scale).flat
+        gradients = self.network.backward(
+            parameters, trace, batch.targets, batch.sample_weight, context
+        )
+        statistics = self.network.updated_statistics(parameters, trace, context)
+        return objective, _with_penalty(gradients, parameters, scale).flat, statistics
+
+    def _update(
+        self,
+        gradient: np.ndarray[Any, Any],
+        state: OptimizerState,
+        theta: np.ndarray[Any, Any],
+        step: int,
+        learning_rate: float | None,
+    ) -> tuple[np.ndarray[Any, Any], OptimizerState]:
+        """Return θ and the optimizer's state after one step of the plan."""
+        plan, optimizer = self.plan, self.plan.optimizer
+        if plan.clipping is not None:
+            gradient = plan.clipping.apply(gradient, self.parameters.layout)
+        factors = plan.factors_at(step, self.data.n_examples)
+        rate = optimizer.learning_rate if learning_rate is None else learning_rate
+        rate = rate * factors.learning_rate
+        if isinstance(optimizer, AdamW):
+            decay = optimizer.weight_decay * factors.weight_decay
+            optimizer = replace(optimizer, weight_decay=decay)
+        return optimizer.update(
+            gradient, state, theta, step, rate, self._weight_mask, self._factors
+        )
 
 
 def predict_scores(
@@ -179,6 +212,7 @@ def loss_and_gradient(
     """Return the objective over all n rows, and its gradient, in chunks of rows.
 
     (1/n) Σ_i w_i l_i + l2_penalty/(2·n·weight_scale)·Σ‖W‖², the batch of a step that has every row.
+    The network is the one that predicts: dropout drops nothing, running moments normalize.
     """
     _check_fan_in(network, parameters, data.X)
     n = data.n_examples

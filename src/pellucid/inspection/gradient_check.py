@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.nn.activations import Activation
+from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 
@@ -79,7 +79,7 @@ class GradientCheck:
     """The check of every parameter of a network; `print` it to read it."""
 
     parameters: tuple[ParameterCheck, ...]
-    """One for each name of the layout, in its order."""
+    """One for each name of the layout, in its order; none for running moments."""
 
     @property
     def layers(self) -> dict[int, ParameterCheck]:
@@ -122,12 +122,14 @@ def check_gradient(
     targets: Any,
     sample_weight: Any = None,
     tolerance: float = 1e-5,
+    context: Context = PREDICTION,
     gradient: Parameters | None = None,
 ) -> GradientCheck:
     """Compare a gradient of the loss with central differences, in float64.
 
     ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3)·max(1, |θ_j|). It costs two forward
-    passes for each parameter, so use a small batch.
+    passes for each parameter, so use a small batch. Running moments, which are measured and not
+    learned, have no gradient and are left out.
 
     Parameters
     ----------
@@ -140,6 +142,8 @@ def check_gradient(
     sample_weight : array of shape (m,), optional
     tolerance : float
         The relative error below which a parameter passes.
+    context : Context
+        `Context(training=True, …)` checks the pass of that training step, with its dropout masks.
     gradient : Parameters, optional
         What to check: the gradient that an engine computed at `parameters`, in float64, without a
         penalty. By default `Network.backward`'s.
@@ -162,14 +166,14 @@ def check_gradient(
     X = np.asarray(X, dtype=np.float64)
     targets = np.asarray(targets)
     theta = Parameters(parameters.flat.astype(np.float64), parameters.layout)
-    trace = network.forward(theta, X)
+    trace = network.forward(theta, X, context)
     if gradient is None:
-        gradient = network.backward(theta, trace, targets, sample_weight).parameters
+        gradient = network.backward(theta, trace, targets, sample_weight, context).parameters
     elif gradient.layout != theta.layout:
         raise ValueError(f"gradient must be laid out as {parameters!r}, got {gradient!r}")
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
     estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
-    for j, h, above, below in _neighbours(network, theta, X):
+    for j, h, above, below in _neighbours(network, theta, X, context):
         change = _values(network, above, targets) - _values(network, below, targets)
         estimate[j] = float(np.mean(weight * change)) / (2.0 * h)
         kinks[j] = _differ(_sides(network, above, targets), _sides(network, below, targets))
@@ -185,21 +189,22 @@ def check_gradient(
                 tolerance,
             )
             for entry in theta.layout.entries
+            if entry.role != "statistic"
         )
     )
 
 
 def _neighbours(
-    network: Network, theta: Parameters, X: Floats
+    network: Network, theta: Parameters, X: Floats, context: Context
 ) -> Iterator[tuple[int, float, Trace, Trace]]:
     """Yield, for each parameter j, its step h and the traces at θ_j + h and θ_j - h."""
     moved = theta.copy()
     for j, value in enumerate(theta.flat.tolist()):
         h = _STEP * max(1.0, abs(value))
         moved.flat[j] = value + h
-        above = network.forward(moved, X)
+        above = network.forward(moved, X, context)
         moved.flat[j] = value - h
-        below = network.forward(moved, X)
+        below = network.forward(moved, X, context)
         moved.flat[j] = value
         yield j, h, above, below
 
@@ -211,11 +216,10 @@ def _values(network: Network, trace: Trace, targets: Any) -> Floats:
 
 def _sides(network: Network, trace: Trace, targets: Any) -> list[Floats]:
     """Return on which side of its kink every kinked function is evaluated."""
-    sides = [
-        np.sign(trace.values[i])
-        for i, layer in enumerate(network.layers)
-        if isinstance(layer, Activation) and layer.definition.kinked
-    ]
+    of_layers = (
+        layer.kink_sides(x) for layer, x in zip(network.layers, trace.values, strict=False)
+    )
+    sides = [side for side in of_layers if side is not None]
     if network.loss.definition.kinked:
         sides.append(np.sign(trace.scores - targets))
     return sides

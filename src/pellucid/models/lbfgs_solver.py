@@ -17,6 +17,7 @@ from pellucid.engine.plan import TrainingData
 from pellucid.models.default_engine import EngineObjective, predict_scores
 from pellucid.models.inputs import checked_weights
 from pellucid.models.task import Task
+from pellucid.nn.context import Context
 from pellucid.nn.parameters import Parameters
 
 DEFAULT_TOL = 1e-4
@@ -124,9 +125,8 @@ class LbfgsRun:
             cause = f"the penalty, the gradient or the sum of the losses overflowed. {self._size()}"
             return NonFiniteError(n_iterations, n_evaluations, None, cause)
         rows = np.flatnonzero(~np.isfinite(losses))[:DIAGNOSED_ROWS]
-        error = explain_non_finite(
-            self.task.network, reached, self._data, rows, n_iterations, n_evaluations
-        )
+        context = Context(epoch=n_iterations, step=n_evaluations)
+        error = explain_non_finite(self.task.network, reached, self._data, rows, context)
         cause = error.cause.replace(TOO_FAST, self._size())
         return NonFiniteError(n_iterations, n_evaluations, error.layer, cause)
 

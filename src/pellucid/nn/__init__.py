@@ -1,29 +1,57 @@
 """The textbook: every formula of a multi-layer perceptron, forward beside backward."""
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
+from pellucid.nn.batch_normalization import BatchNorm
+from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, Clipping
+from pellucid.nn.columns import Columns
+from pellucid.nn.context import Context
+from pellucid.nn.dropout import Dropout
+from pellucid.nn.embedding import Embedding
 from pellucid.nn.hyperplane import Hyperplane, hyperplanes
 from pellucid.nn.initializers import INITIALIZERS, Initializer
+from pellucid.nn.layer import Layer
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import LOSSES, Loss, LossFunction, get_loss
-from pellucid.nn.network import Gradients, Layer, Network, Trace
-from pellucid.nn.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerState
+from pellucid.nn.network import Gradients, Network, Trace
+from pellucid.nn.normalization import LayerNorm, RMSNorm
+from pellucid.nn.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, OptimizerState, RMSProp
 from pellucid.nn.parameters import Entry, Layout, Parameters
+from pellucid.nn.parametric_activation import ParametricActivation
 from pellucid.nn.perceptron import Perceptron, train_perceptron
+from pellucid.nn.periodic_embedding import PeriodicEmbedding
+from pellucid.nn.piecewise_linear_embedding import PiecewiseLinearEmbedding
+from pellucid.nn.residual import Add, Residual
+from pellucid.nn.scaling import InputScale
+from pellucid.nn.schedules import SCHEDULES, Schedule
 
 __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
     "LOSSES",
+    "SCHEDULES",
     "SGD",
     "Activation",
     "ActivationFunction",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Add",
+    "BatchNorm",
+    "ClipByGlobalNorm",
+    "ClipByNorm",
+    "ClipByValue",
+    "Clipping",
+    "Columns",
+    "Context",
+    "Dropout",
+    "Embedding",
     "Entry",
     "Gradients",
     "Hyperplane",
     "Initializer",
+    "InputScale",
     "Layer",
+    "LayerNorm",
     "Layout",
     "Linear",
     "Loss",
@@ -32,7 +60,14 @@ __all__ = [
     "Optimizer",
     "OptimizerState",
     "Parameters",
+    "ParametricActivation",
     "Perceptron",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
+    "RMSNorm",
+    "RMSProp",
+    "Residual",
+    "Schedule",
     "Trace",
     "get_loss",
     "hyperplanes",

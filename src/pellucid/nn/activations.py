@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pellucid.nn.array import Array, namespace
+from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.error_function import erfc
-from pellucid.nn.parameters import Role
+from pellucid.nn.layer import Layer
 
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
@@ -206,7 +207,7 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Layer):
     """A layer that applies an activation function to every element.
 
     a = z + blend·(φ(z) - z), which is φ(z) for the default blend of 1 and z for a blend of 0.
@@ -256,21 +257,24 @@ class Activation:
         """The parameter in use: the one given, else the function's default, else None."""
         return self.definition.parameter if self.parameter is None else self.parameter
 
-    def output_width(self, fan_in: int) -> int:
-        """Return the width of the output, which is that of the input."""
-        return fan_in
+    def kink_sides(self, x: Array) -> Array | None:
+        """Return the signs of x (m, width) for a function with a kink at 0."""
+        return namespace(x).sign(x) if self.definition.kinked else None
 
-    def parameter_shapes(self, fan_in: int) -> dict[str, tuple[tuple[int, ...], Role]]:
-        """Return the shape and role of each parameter: there are none."""
-        return {}
-
-    def forward(self, parameters: Mapping[str, Array], z: Array) -> Array:
+    def forward(
+        self, parameters: Mapping[str, Array], z: Array, context: Context = PREDICTION
+    ) -> Array:
         """Return a (m, width) for z (m, width)."""
         a = self.definition.forward(z, *self._arguments())
         return a if self.blend == 1.0 else z + self.blend * (a - z)
 
     def backward(
-        self, parameters: Mapping[str, Array], da: Array, z: Array, a: Array
+        self,
+        parameters: Mapping[str, Array],
+        da: Array,
+        z: Array,
+        a: Array,
+        context: Context = PREDICTION,
     ) -> tuple[Array, dict[str, Array]]:
         """Return dz (m, width) = da ⊙ (1 + blend·(φ'(z) - 1)), and no parameter gradient."""
         if self.blend == 1.0:

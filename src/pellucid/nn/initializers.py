@@ -114,3 +114,26 @@ INITIALIZERS: dict[str, Initializer] = {
         Initializer("orthogonal", _draw_orthogonal),
     )
 }
+
+
+def fit_units(Z: Floats, stream: Stream, n_rows: int = 5) -> tuple[Floats, Floats]:
+    """Return what to multiply the weights of each unit by, and its bias, for training rows.
+
+    Z (n, fan_out) are the pre-activations that the weights give without a bias, and σ (fan_out,)
+    is their standard deviation over the rows. The factors (fan_out,) are 1/σ, and 1 for a unit that
+    is constant. The biases (fan_out,) are -Σ_r w_r Z_r/σ over `n_rows` rows r drawn for each unit,
+    with weights w of Exp(1) divided by their sum: each unit starts with its kink among the rows.
+
+    The initialization of RealMLP (D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by
+    default", 2024).
+    """
+    n, fan_out = Z.shape
+    deviation = Z.std(axis=0)
+    varies = deviation > 1e-10 * np.abs(Z).max(axis=0)  # below, it is the rounding of a constant
+    scale = 1.0 / np.where(varies, deviation, 1.0)
+    draws = (stream.part(part).uniform(n_rows * fan_out).reshape(n_rows, -1) for part in (1, 2))
+    places, exponential = next(draws), -np.log1p(-next(draws))
+    rows = np.minimum((places * n).astype(np.int64), n - 1)
+    weights = exponential / exponential.sum(axis=0)
+    chosen = np.take_along_axis(Z, rows, axis=0)
+    return scale, -(weights * chosen).sum(axis=0) * scale

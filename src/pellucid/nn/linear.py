@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from pellucid.nn.array import Array
-from pellucid.nn.initializers import INITIALIZERS, Initializer
-from pellucid.nn.parameters import Role
+from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.initializers import INITIALIZERS, Initializer, fit_units
+from pellucid.nn.layer import Layer, Shapes
+from pellucid.nn.random import Floats, Stream
+
+Parametrization = Literal["standard", "ntk"]
 
 
 def affine(A: Array, W: Array, b: Array | None) -> Array:
@@ -41,7 +46,7 @@ def affine_columns_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Layer):
     """A layer of `fan_out` perceptrons before their activation: Z = A W + b.
 
     Parameters
@@ -54,6 +59,10 @@ class Linear:
         How W starts: a name in `INITIALIZERS`, or an `Initializer`.
     biases : "zeros" or float
         What every element of b starts from.
+    parametrization : {"standard", "ntk"}
+        "ntk" is Z = A W/√fan_in + b (A. Jacot, F. Gabriel and C. Hongler, "Neural tangent kernel",
+        2018), meant for weights="standard_normal": the same function to start from as LeCun's
+        scheme, but with W of size 1 in every layer, so that one learning rate suits all widths.
 
     Examples
     --------
@@ -66,6 +75,7 @@ class Linear:
     bias: bool = True
     weights: str | Initializer = "glorot_uniform"
     biases: str | float = "zeros"
+    parametrization: Parametrization = "standard"
 
     def __post_init__(self) -> None:
         is_integer = isinstance(self.fan_out, int | np.integer) and not isinstance(
@@ -81,6 +91,11 @@ class Linear:
                 raise ValueError(f'biases must be "zeros" or a number, got {self.biases!r}')
         elif not math.isfinite(self.biases):
             raise ValueError(f"biases must be finite, got {self.biases!r}")
+        if self.parametrization not in get_args(Parametrization):
+            names = ", ".join(get_args(Parametrization))
+            raise ValueError(
+                f"parametrization must be one of {names}; got {self.parametrization!r}"
+            )
 
     @property
     def initializer(self) -> Initializer:
@@ -92,24 +107,47 @@ class Linear:
         """What every element of b starts from."""
         return 0.0 if isinstance(self.biases, str) else float(self.biases)
 
+    def effective(self, W: Array) -> Array:
+        """Return what A is multiplied by: W, or W/√fan_in (fan_in, fan_out)."""
+        return W if self.parametrization == "standard" else W * (1.0 / math.sqrt(W.shape[0]))
+
     def output_width(self, fan_in: int) -> int:
         """Return the width of the output."""
         return self.fan_out
 
-    def parameter_shapes(self, fan_in: int) -> dict[str, tuple[tuple[int, ...], Role]]:
+    def parameter_shapes(self, fan_in: int) -> Shapes:
         """Return the shape and role of W, and of b if there is one."""
-        shapes: dict[str, tuple[tuple[int, ...], Role]] = {"W": ((fan_in, self.fan_out), "weight")}
+        shapes: Shapes = {"W": ((fan_in, self.fan_out), "weight")}
         if self.bias:
             shapes["b"] = ((self.fan_out,), "bias")
         return shapes
 
-    def forward(self, parameters: Mapping[str, Array], A: Array) -> Array:
+    def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
+        """Return W as its initializer draws it, and a constant b."""
+        W = self.initializer.draw(stream, fan_in, self.fan_out)
+        return {"W": W, "b": np.full(self.fan_out, self.initial_bias)} if self.bias else {"W": W}
+
+    def fitted_parameters(self, x: Floats, stream: Stream) -> dict[str, Floats]:
+        """Return W and b that suit the training rows x (n, fan_in): see `fit_units`."""
+        W = self.initializer.draw(stream, x.shape[1], self.fan_out)
+        scale, b = fit_units(x @ self.effective(W), stream)
+        return {"W": W * scale, "b": b} if self.bias else {"W": W * scale}
+
+    def forward(
+        self, parameters: Mapping[str, Array], A: Array, context: Context = PREDICTION
+    ) -> Array:
         """Return Z (m, fan_out) for A (m, fan_in)."""
-        return affine(A, parameters["W"], parameters.get("b"))
+        return affine(A, self.effective(parameters["W"]), parameters.get("b"))
 
     def backward(
-        self, parameters: Mapping[str, Array], dZ: Array, A: Array, Z: Array
+        self,
+        parameters: Mapping[str, Array],
+        dZ: Array,
+        A: Array,
+        Z: Array,
+        context: Context = PREDICTION,
     ) -> tuple[Array, dict[str, Array]]:
         """Return dA (m, fan_in), and dW and db under their names."""
-        dA, dW, db = affine_backward(dZ, A, parameters["W"])
+        dA, dW, db = affine_backward(dZ, A, self.effective(parameters["W"]))
+        dW = self.effective(dW)
         return dA, {"W": dW, "b": db} if self.bias else {"W": dW}

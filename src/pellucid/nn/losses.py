@@ -32,22 +32,36 @@ def log_softmax(scores: Array) -> Array:
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
 
 
-def softmax_cross_entropy(scores: Array, targets: Array) -> Array:
-    """Return l = -Σ_c y_c log p_c; targets are labels (m,), or rows y (m, K), one-hot or soft."""
+def softmax_cross_entropy(scores: Array, targets: Array, smoothing: float = 0.0) -> Array:
+    """Return l = -Σ_c y'_c log p_c; targets are labels (m,), or rows y (m, K), one-hot or soft.
+
+    y' = (1 - ε)y + ε·(Σ_j y_j)/K moves the share ε of the target to all classes alike: label
+    smoothing (C. Szegedy et al., "Rethinking the Inception architecture", 2016).
+    """
     xp = namespace(scores)
     log_p = log_softmax(scores)
     if targets.ndim == 1:
-        return -xp.take_along_axis(log_p, targets[:, None], axis=1)[:, 0]
-    return -xp.sum(targets * log_p, axis=1)
+        hard = -xp.take_along_axis(log_p, targets[:, None], axis=1)[:, 0]
+    else:
+        hard = -xp.sum(targets * log_p, axis=1)
+    if smoothing == 0.0:
+        return hard
+    total = 1.0 if targets.ndim == 1 else xp.sum(targets, axis=1)
+    even = -xp.sum(log_p, axis=1) / scores.shape[1]
+    return (1.0 - smoothing) * hard + smoothing * total * even
 
 
-def softmax_cross_entropy_gradient(scores: Array, targets: Array) -> Array:
-    """Return ds = (Σ_j y_j) p - y, which is p - y when the targets of a row sum to 1."""
+def softmax_cross_entropy_gradient(scores: Array, targets: Array, smoothing: float = 0.0) -> Array:
+    """Return ds = (Σ_j y_j) p - y', which is p - y when the targets of a row sum to 1 and ε = 0."""
     xp = namespace(scores)
     if targets.ndim == 1:
         one_hot = xp.arange(scores.shape[1])[None, :] == targets[:, None]
-        return softmax(scores) - xp.astype(one_hot, scores.dtype)
-    return xp.sum(targets, axis=1, keepdims=True) * softmax(scores) - targets
+        total, smoothed = 1.0, xp.astype(one_hot, scores.dtype)
+    else:
+        total, smoothed = xp.sum(targets, axis=1, keepdims=True), targets
+    if smoothing != 0.0:
+        smoothed = (1.0 - smoothing) * smoothed + smoothing * total / scores.shape[1]
+    return total * softmax(scores) - smoothed
 
 
 def logistic_cross_entropy(scores: Array, targets: Array) -> Array:
@@ -172,7 +186,7 @@ class LossFunction:
     parameter: float | None = None
     """The default of the parameter; None for a loss that has none."""
     parameter_limit: float = math.inf
-    """The parameter lies strictly between 0 and this."""
+    """The parameter lies below this and above 0; at 0 too if 0 is its default."""
     accepts_labels: bool = False
     kinked: bool = False
     """Whether the derivative jumps where a score equals its target."""
@@ -186,7 +200,9 @@ LOSSES: dict[str, LossFunction] = {
             softmax_cross_entropy,
             softmax_cross_entropy_gradient,
             softmax,
-            "-Σ y log softmax(s)",
+            "-Σ y' log softmax(s), y' = (1 - p)y + p/K",
+            parameter=0.0,
+            parameter_limit=1.0,
             accepts_labels=True,
         ),
         LossFunction(
@@ -252,7 +268,8 @@ class Loss:
     name : str
         A name in `LOSSES`.
     parameter : float, optional
-        δ of `huber`, the level of `quantile`; the loss's default if None.
+        The label smoothing ε of `softmax_cross_entropy`, δ of `huber`, the level of `quantile`; the
+        loss's default if None.
 
     Examples
     --------
@@ -275,9 +292,11 @@ class Loss:
         limit = self.definition.parameter_limit
         if self.definition.parameter is None:
             raise ValueError(f"loss {self.name!r} has no parameter, got {self.parameter!r}")
-        if not (0.0 < self.parameter < limit):
+        from_zero = self.definition.parameter == 0.0
+        if not (0.0 < self.parameter < limit or (from_zero and self.parameter == 0.0)):
+            lowest = "at least 0" if from_zero else "above 0"
             raise ValueError(
-                f"the parameter of {self.name!r} must be above 0 and below {limit}, "
+                f"the parameter of {self.name!r} must be {lowest} and below {limit}, "
                 f"got {self.parameter!r}"
             )
 

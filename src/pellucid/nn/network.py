@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from pellucid.nn.array import Array, namespace
+from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.layer import Layer
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import Loss, get_loss, mean_loss
-from pellucid.nn.parameters import Entry, Layout, Parameters, Role
+from pellucid.nn.parameters import Entry, Layout, Parameters
 from pellucid.nn.random import Purpose, Stream, check_seed
-
-
-class Layer(Protocol):
-    """What a layer offers: its widths, the parameters it needs, and a forward/backward pair."""
-
-    def output_width(self, fan_in: int) -> int:
-        """Return the width of the output for inputs of width `fan_in`."""
-        ...
-
-    def parameter_shapes(self, fan_in: int) -> dict[str, tuple[tuple[int, ...], Role]]:
-        """Return the shape and role of each parameter, in the order of the flat buffer."""
-        ...
-
-    def forward(self, parameters: Mapping[str, Array], x: Array, /) -> Array:
-        """Return the output (m, output_width) for the input x (m, fan_in)."""
-        ...
-
-    def backward(
-        self, parameters: Mapping[str, Array], dy: Array, x: Array, y: Array, /
-    ) -> tuple[Array, dict[str, Array]]:
-        """Return dx, and the gradient of each parameter by name, for the output's gradient dy."""
-        ...
+from pellucid.nn.residual import Add, Residual, add_backward, written_out
 
 
 @dataclass(frozen=True)
@@ -104,8 +85,9 @@ class Network:
     Parameters
     ----------
     layers : sequence of layers
-        `Linear` and `Activation`, from the input to the scores. The link from scores to
-        predictions (softmax, logistic, …) belongs to the loss and is no layer.
+        `Linear`, `Activation`, `Dropout`, `RMSNorm`, … from the input to the scores; a `Residual`
+        is written out as its layers and an `Add`. The link from scores to predictions (softmax,
+        logistic, …) belongs to the loss and is no layer.
     loss : str or Loss
         A name in `LOSSES`, or a `Loss` with its parameter.
 
@@ -126,27 +108,33 @@ class Network:
     layers: tuple[Layer, ...]
     loss: Loss
 
-    def __init__(self, layers: Sequence[Layer], loss: str | Loss) -> None:
-        object.__setattr__(self, "layers", tuple(layers))
+    def __init__(self, layers: Sequence[Layer | Residual], loss: str | Loss) -> None:
+        object.__setattr__(self, "layers", written_out(layers))
         object.__setattr__(self, "loss", get_loss(loss))
+
+    def widths(self, fan_in: int) -> tuple[int, ...]:
+        """Return the width of every value of a trace, for inputs of width `fan_in`."""
+        if fan_in < 1:
+            raise ValueError(f"fan_in must be at least 1, got {fan_in!r}")
+        widths = [int(fan_in)]
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, Add):
+                _check_add(i, layer.back, widths)
+            widths.append(layer.output_width(widths[-1]))
+        return tuple(widths)
 
     def layout(self, fan_in: int) -> Layout:
         """Return where each parameter lies in the flat buffer, for inputs of width `fan_in`."""
-        if fan_in < 1:
-            raise ValueError(f"fan_in must be at least 1, got {fan_in!r}")
-        entries, offset, width = [], 0, int(fan_in)
-        for i, layer in enumerate(self.layers):
+        entries, offset = [], 0
+        for i, (layer, width) in enumerate(zip(self.layers, self.widths(fan_in), strict=False)):
             for name, (shape, role) in layer.parameter_shapes(width).items():
                 entries.append(Entry(f"{i}.{name}", shape, offset, role))
                 offset += entries[-1].size
-            width = layer.output_width(width)
         return Layout(tuple(entries))
 
     def fan_out(self, fan_in: int) -> int:
         """Return the number of scores of each example."""
-        for layer in self.layers:
-            fan_in = layer.output_width(fan_in)
-        return fan_in
+        return self.widths(fan_in)[-1]
 
     def initialize(self, fan_in: int, seed: int, dtype: Any = np.float64) -> Parameters:
         """Return the parameters that training starts from; equal seeds give equal parameters.
@@ -162,16 +150,43 @@ class Network:
         """
         seed = check_seed(seed)
         parameters = Parameters.zeros(self.layout(fan_in), dtype)
-        for i, layer in enumerate(self.layers):
-            if isinstance(layer, Linear):
-                W = parameters[f"{i}.W"]
-                stream = Stream(seed, Purpose.INITIALIZATION, layer=i)
-                W[...] = layer.initializer.draw(stream, *W.shape)
-                if layer.bias:
-                    parameters[f"{i}.b"][...] = layer.initial_bias
+        for i, (layer, width) in enumerate(zip(self.layers, self.widths(fan_in), strict=False)):
+            stream = Stream(seed, Purpose.INITIALIZATION, layer=i)
+            for name, value in layer.initial_parameters(width, stream).items():
+                parameters[f"{i}.{name}"][...] = value
         return parameters
 
-    def forward(self, params: Parameters, X: Array) -> Trace:
+    def initialize_from_data(self, X: Array, seed: int, dtype: Any = np.float64) -> Parameters:
+        """Return parameters that suit the training rows X (n, fan_in), layer by layer.
+
+        Each layer chooses its parameters (`Layer.fitted_parameters`) for what the layers before
+        it make of X: every unit of a `Linear` gets pre-activations of standard deviation 1 and a
+        bias within their range, whatever the scale of its initializer. A few thousand rows are
+        enough.
+
+        Parameters
+        ----------
+        X : array of shape (n, fan_in)
+        seed : int
+            At least 0 and below 2**64.
+        dtype : float64 or float32
+            The arithmetic is in float64; the result is rounded.
+        """
+        seed, X = check_seed(seed), np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or len(X) == 0:
+            raise ValueError(f"X must have shape (n, fan_in) with rows, got {X.shape}")
+        parameters = Parameters.zeros(self.layout(X.shape[1]))
+        values: list[Array] = [X]
+        for i, layer in enumerate(self.layers):
+            stream = Stream(seed, Purpose.INITIALIZATION, layer=i)
+            for name, value in layer.fitted_parameters(values[-1], stream).items():
+                parameters[f"{i}.{name}"][...] = value
+            values.append(self._output(i, self._arrays_of(parameters, i), values, PREDICTION))
+        rounded = Parameters.zeros(parameters.layout, dtype)
+        rounded.flat[:] = parameters.flat
+        return rounded
+
+    def forward(self, params: Parameters, X: Array, context: Context = PREDICTION) -> Trace:
         """Return every value of the network for X (m, fan_in), in the precision of `params`.
 
         Z_l = A_{l-1} W_l + b_l, A_l = φ_l(Z_l), A_0 = X.
@@ -180,9 +195,22 @@ class Network:
         if X.ndim != 2:
             raise ValueError(f"X must have shape (m, fan_in), got {X.shape}")
         values = [X]
-        for i, layer in enumerate(self.layers):
-            values.append(layer.forward(self._arrays_of(params, i), values[-1]))
+        for i in range(len(self.layers)):
+            values.append(self._output(i, self._arrays_of(params, i), values, context))
         return Trace(self.layers, tuple(values))
+
+    def sample_scores(self, params: Parameters, X: Array, n_samples: int, seed: int = 0) -> Array:
+        """Return the scores (n_samples, m, K) of random sub-networks: Monte-Carlo dropout.
+
+        Dropout drops as in training, with other masks in each sample; everything else predicts.
+        The mean over samples is the prediction, their spread its uncertainty (Y. Gal and
+        Z. Ghahramani, "Dropout as a Bayesian approximation", 2016).
+        """
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
+        contexts = [Context(sampling=True, seed=seed, step=s) for s in range(1, n_samples + 1)]
+        samples = [self.forward(params, X, context).scores for context in contexts]
+        return namespace(samples[0]).stack(samples)
 
     def loss_value(
         self, trace_or_scores: Trace | Array, targets: Array, sample_weight: Array | None = None
@@ -201,23 +229,60 @@ class Network:
         trace: Trace,
         targets: Array,
         sample_weight: Array | None = None,
+        context: Context = PREDICTION,
     ) -> Gradients:
         """Return the gradient of `loss_value` with respect to every parameter and every value.
 
         dZ_l = dA_l ⊙ φ_l'(Z_l);  dA_{l-1} = dZ_l W_lᵀ;  dW_l = A_{l-1}ᵀ dZ_l;  db_l = Σ_rows dZ_l.
+
+        `context` is the one of the forward pass. Statistics have the gradient 0.
         """
         delta = self.loss.gradient(trace.scores, targets) / trace.scores.shape[0]
         if sample_weight is not None:
             weight = namespace(delta).asarray(sample_weight, dtype=delta.dtype)
             delta = delta * weight[:, None]
-        deltas, by_name = [delta], {}
+        deltas = [delta]
+        skipped: dict[int, Array] = {}  # by the place of a value, its gradient through an Add
+        by_name = {
+            entry.name: namespace(params.flat).zeros_like(params[entry.name])
+            for entry in params.layout.entries
+            if entry.role == "statistic"
+        }
         for i in reversed(range(len(self.layers))):
-            x, y = trace.values[i], trace.values[i + 1]
-            delta, gradients = self.layers[i].backward(self._arrays_of(params, i), delta, x, y)
+            layer, x, y = self.layers[i], trace.values[i], trace.values[i + 1]
+            if isinstance(layer, Add):
+                place, earlier = i - layer.back, add_backward(delta)[1]
+                skipped[place] = skipped[place] + earlier if place in skipped else earlier
+            delta, gradients = layer.backward(
+                self._arrays_of(params, i), delta, x, y, replace(context, layer=i)
+            )
+            if i in skipped:
+                delta = delta + skipped.pop(i)
             deltas.append(delta)
             by_name.update({f"{i}.{name}": gradient for name, gradient in gradients.items()})
         packed = Parameters.pack(params.layout, by_name)
         return Gradients(self.layers, packed, tuple(reversed(deltas)))
+
+    def updated_statistics(
+        self, params: Parameters, trace: Trace, context: Context
+    ) -> dict[str, Array]:
+        """Return, by name, every parameter of role "statistic" after a step with this trace."""
+        return {
+            f"{i}.{name}": value
+            for i, layer in enumerate(self.layers)
+            for name, value in layer.updated_statistics(
+                self._arrays_of(params, i), trace.values[i], replace(context, layer=i)
+            ).items()
+        }
+
+    def _output(
+        self, i: int, arrays: dict[str, Array], values: Sequence[Array], context: Context
+    ) -> Array:
+        """Return the output of `layers[i]` for the values before it."""
+        layer, context = self.layers[i], replace(context, layer=i)
+        if isinstance(layer, Add):
+            return layer.forward(arrays, values[i], context, values[i - layer.back])
+        return layer.forward(arrays, values[i], context)
 
     def _arrays_of(self, params: Parameters, i: int) -> dict[str, Array]:
         """Return the parameters of `layers[i]` under the names the layer knows."""
@@ -227,3 +292,15 @@ class Network:
             for name in params.names()
             if name.startswith(prefix)
         }
+
+
+def _check_add(place: int, back: int, widths: list[int]) -> None:
+    """Refuse an Add that reaches before the input or whose two values differ in width."""
+    if back > place:
+        raise ValueError(f"layer {place}, Add(back={back}), reaches back before the input")
+    if widths[place] != widths[place - back]:
+        raise ValueError(
+            f"layer {place} adds a value of width {widths[place - back]} to one of width "
+            f"{widths[place]}: the layers of a Residual must end with the width they start from, "
+            f"here {widths[place - back]}"
+        )

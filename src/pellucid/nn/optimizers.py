@@ -12,6 +12,7 @@ learning rate and t the step.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, get_args
 
@@ -24,9 +25,9 @@ class OptimizerState(NamedTuple):
     """What an optimizer remembers between steps, in the layout of the parameters."""
 
     first: Array
-    """The velocity of `SGD`, the running mean of the gradients of `Adam`; (size,)."""
+    """m: the velocity of `SGD`, the running mean of the gradients of `Adam`; (size,)."""
     second: Array
-    """The running mean of their squares of `Adam`, (size,); empty, (0,), for `SGD`."""
+    """v: the mean or the sum of their squares, (size,); empty, (0,), for `SGD`."""
 
 
 class Optimizer(Protocol):
@@ -49,8 +50,24 @@ class Optimizer(Protocol):
         step: int,
         learning_rate: float | None = None,
         weight_mask: Array | None = None,
+        factors: Array | None = None,
     ) -> tuple[Array, OptimizerState]:
-        """Return the parameters and the state after one step."""
+        """Return the parameters and the state after one step.
+
+        Parameters
+        ----------
+        gradient, theta : array of shape (size,)
+        state : OptimizerState
+        step : int
+            Counted from 1.
+        learning_rate : float, optional
+            In place of the optimizer's.
+        weight_mask : array of bool of shape (size,), optional
+            Where θ may decay (`Layout.weight_mask`); everywhere if None.
+        factors : array of shape (size,), optional
+            What the learning rate of each element is multiplied by, in the precision of θ
+            (`Layout.learning_rate_factors`): its move, decay included, is so many times as long.
+        """
         ...
 
 
@@ -92,33 +109,140 @@ class SGD:
         step: int,
         learning_rate: float | None = None,
         weight_mask: Array | None = None,
+        factors: Array | None = None,
     ) -> tuple[Array, OptimizerState]:
-        """Return the parameters and the state after step `step`."""
+        """Return the parameters and the state after step `step`; see `Optimizer.update`."""
         eta = self.learning_rate if learning_rate is None else learning_rate
         velocity = self.momentum * state.first - eta * gradient
         move = self.momentum * velocity - eta * gradient if self.nesterov else velocity
+        move = move if factors is None else factors * move
         return theta + move, OptimizerState(velocity, state.second)
 
 
-class AdamCoefficients(NamedTuple):
-    """The numbers of one step of any form of Adam.
+class StepCoefficients(NamedTuple):
+    """The numbers of one step of any optimizer that divides by the size of past gradients.
 
-    m ← b1·m + c1·g;  v ← b2·v + c2·g²;  θ ← keep·θ - s·m/(√(v + eps_in) + eps_out)
+    m ← b1·m + c1·g;  v ← b2·v + c2·g²;  θ ← (1 - f·decay)θ - f·s·m/(√(v + eps_in) + eps_out)
+
+    with f = 1, or the learning-rate factor of each element.
     """
 
     b1: float
     c1: float
     b2: float
     c2: float
-    keep: float
-    """Below 1 for decoupled weight decay, and applied to weights only."""
+    decay: float
+    """Of weights only; 0 without decoupled weight decay."""
     s: float
     eps_in: float
     eps_out: float
 
 
+class AdaptiveOptimizer(ABC):
+    """What Adagrad, RMSProp, Adam and AdamW share: one update with different numbers."""
+
+    learning_rate: float
+
+    @abstractmethod
+    def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
+        """Return the numbers of step `step`, counted from 1."""
+
+    def init(self, theta: Array) -> OptimizerState:
+        """Return moments of zero."""
+        xp = namespace(theta)
+        return OptimizerState(xp.zeros_like(theta), xp.zeros_like(theta))
+
+    def update(
+        self,
+        gradient: Array,
+        state: OptimizerState,
+        theta: Array,
+        step: int,
+        learning_rate: float | None = None,
+        weight_mask: Array | None = None,
+        factors: Array | None = None,
+    ) -> tuple[Array, OptimizerState]:
+        """Return the parameters and the state after step `step`; see `Optimizer.update`."""
+        xp, c = namespace(theta), self.coefficients(step, learning_rate)
+        m = c.b1 * state.first + c.c1 * gradient
+        v = c.b2 * state.second + c.c2 * (gradient * gradient)
+        # An ε of zero would make 0/0 of a parameter that has never had a gradient.
+        eps_out = c.eps_out if c.eps_in + c.eps_out > 0.0 else _smallest(theta)
+        move = c.s * m / (xp.sqrt(v + c.eps_in) + eps_out)
+        if c.decay != 0.0:
+            kept = (1.0 - (c.decay if factors is None else c.decay * factors)) * theta
+            theta = kept if weight_mask is None else xp.where(weight_mask, kept, theta)
+        return theta - (move if factors is None else factors * move), OptimizerState(m, v)
+
+
 @dataclass(frozen=True)
-class Adam:
+class Adagrad(AdaptiveOptimizer):
+    """Adagrad (J. Duchi, E. Hazan and Y. Singer, 2011): v ← v + g²;  θ ← θ - η·g/(√v + ε).
+
+    v only grows, so the steps of each parameter shrink as its gradients add up: rare columns keep
+    long steps.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η, above 0.
+    epsilon : float
+        ε, at least 0.
+    initial_accumulator : float
+        What every element of v starts from, at least 0.
+    """
+
+    learning_rate: float = 1e-2
+    epsilon: float = 1e-10
+    initial_accumulator: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_learning_rate(self.learning_rate)
+        _check_not_negative("epsilon", self.epsilon)
+        _check_not_negative("initial_accumulator", self.initial_accumulator)
+
+    def init(self, theta: Array) -> OptimizerState:
+        """Return v at its start; `first` holds the last gradient."""
+        xp = namespace(theta)
+        return OptimizerState(xp.zeros_like(theta), xp.full_like(theta, self.initial_accumulator))
+
+    def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
+        """Return the numbers of step `step`, the same for all."""
+        eta = self.learning_rate if learning_rate is None else learning_rate
+        return StepCoefficients(0.0, 1.0, 1.0, 1.0, 0.0, eta, 0.0, self.epsilon)
+
+
+@dataclass(frozen=True)
+class RMSProp(AdaptiveOptimizer):
+    """RMSProp (T. Tieleman and G. Hinton, 2012): v ← ρv + (1 - ρ)g²;  θ ← θ - η·g/(√v + ε).
+
+    Parameters
+    ----------
+    learning_rate : float
+        η, above 0.
+    rho : float
+        How much of v each step keeps, in [0, 1).
+    epsilon : float
+        ε, at least 0.
+    """
+
+    learning_rate: float = 1e-3
+    rho: float = 0.99
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check_learning_rate(self.learning_rate)
+        _check_share("rho", self.rho)
+        _check_not_negative("epsilon", self.epsilon)
+
+    def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
+        """Return the numbers of step `step`, the same for all."""
+        eta = self.learning_rate if learning_rate is None else learning_rate
+        return StepCoefficients(0.0, 1.0, self.rho, 1.0 - self.rho, 0.0, eta, 0.0, self.epsilon)
+
+
+@dataclass(frozen=True)
+class Adam(AdaptiveOptimizer):
     """Adam (D. P. Kingma and J. Ba, 2015), in three forms.
 
     All keep m ← b1·m + c1·g and v ← b2·v + c2·g². With m̂ = m/(1 - β1^t) and v̂ = v/(1 - β2^t):
@@ -155,37 +279,21 @@ class Adam:
                 f"form must be one of {', '.join(get_args(AdamForm))}; got {self.form!r}"
             )
 
-    def init(self, theta: Array) -> OptimizerState:
-        """Return moments of zero."""
-        return _zero_moments(theta)
-
-    def coefficients(self, step: int, learning_rate: float | None = None) -> AdamCoefficients:
+    def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
         """Return the numbers of step `step`, counted from 1."""
         eta = self.learning_rate if learning_rate is None else learning_rate
         b1, b2 = self.beta_1, self.beta_2
         if self.form == "accumulator":
-            return AdamCoefficients(b1, 1.0, b2, 1.0, 1.0, eta, self.epsilon, 0.0)
+            return StepCoefficients(b1, 1.0, b2, 1.0, 0.0, eta, self.epsilon, 0.0)
         correction = math.sqrt(1.0 - b2**step)
         # m̂/(√v̂ + ε) = √(1 - β2^t)/(1 - β1^t) · m/(√v + ε√(1 - β2^t)): one form, two values of ε.
         epsilon = self.epsilon * correction if self.form == "standard" else self.epsilon
         s = eta * correction / (1.0 - b1**step)
-        return AdamCoefficients(b1, 1.0 - b1, b2, 1.0 - b2, 1.0, s, 0.0, epsilon)
-
-    def update(
-        self,
-        gradient: Array,
-        state: OptimizerState,
-        theta: Array,
-        step: int,
-        learning_rate: float | None = None,
-        weight_mask: Array | None = None,
-    ) -> tuple[Array, OptimizerState]:
-        """Return the parameters and the state after step `step`."""
-        return _adam_update(self.coefficients(step, learning_rate), gradient, state, theta, None)
+        return StepCoefficients(b1, 1.0 - b1, b2, 1.0 - b2, 0.0, s, 0.0, epsilon)
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(AdaptiveOptimizer):
     """Adam in its standard form with decoupled weight decay (Loshchilov and Hutter, 2019).
 
     θ ← (1 - ηλ)θ - η·m̂/(√v̂ + ε) for weights; biases do not decay. Unlike an L2 penalty, whose
@@ -211,57 +319,17 @@ class AdamW:
 
     def __post_init__(self) -> None:
         _check_adam(self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
-        if not (self.weight_decay >= 0.0 and math.isfinite(self.weight_decay)):
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay!r}")
+        _check_not_negative("weight_decay", self.weight_decay)
 
-    def init(self, theta: Array) -> OptimizerState:
-        """Return moments of zero."""
-        return _zero_moments(theta)
-
-    def coefficients(self, step: int, learning_rate: float | None = None) -> AdamCoefficients:
+    def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
         """Return the numbers of step `step`, counted from 1."""
         eta = self.learning_rate if learning_rate is None else learning_rate
-        adam = Adam(eta, self.beta_1, self.beta_2, self.epsilon)
-        return adam.coefficients(step)._replace(keep=1.0 - eta * self.weight_decay)
-
-    def update(
-        self,
-        gradient: Array,
-        state: OptimizerState,
-        theta: Array,
-        step: int,
-        learning_rate: float | None = None,
-        weight_mask: Array | None = None,
-    ) -> tuple[Array, OptimizerState]:
-        """Return the parameters and the state after step `step`.
-
-        `weight_mask` (size,) is True where θ is a weight (`Layout.weight_mask`); None means
-        everywhere.
-        """
-        coefficients = self.coefficients(step, learning_rate)
-        return _adam_update(coefficients, gradient, state, theta, weight_mask)
+        adam = Adam(self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
+        return adam.coefficients(step, eta)._replace(decay=eta * self.weight_decay)
 
 
-def _adam_update(
-    c: AdamCoefficients,
-    gradient: Array,
-    state: OptimizerState,
-    theta: Array,
-    weight_mask: Array | None,
-) -> tuple[Array, OptimizerState]:
-    """Return θ and the moments after the step that `AdamCoefficients` describes."""
-    xp = namespace(theta)
-    m = c.b1 * state.first + c.c1 * gradient
-    v = c.b2 * state.second + c.c2 * (gradient * gradient)
-    if c.keep != 1.0:
-        kept = c.keep * theta
-        theta = kept if weight_mask is None else xp.where(weight_mask, kept, theta)
-    return theta - c.s * m / (xp.sqrt(v + c.eps_in) + c.eps_out), OptimizerState(m, v)
-
-
-def _zero_moments(theta: Array) -> OptimizerState:
-    xp = namespace(theta)
-    return OptimizerState(xp.zeros_like(theta), xp.zeros_like(theta))
+def _smallest(theta: Array) -> float:
+    return float(namespace(theta).finfo(theta.dtype).smallest_normal)
 
 
 def _check_learning_rate(learning_rate: float) -> None:
@@ -271,8 +339,16 @@ def _check_learning_rate(learning_rate: float) -> None:
 
 def _check_adam(learning_rate: float, beta_1: float, beta_2: float, epsilon: float) -> None:
     _check_learning_rate(learning_rate)
-    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-        if not 0.0 <= beta < 1.0:
-            raise ValueError(f"{name} must be at least 0 and below 1, got {beta!r}")
-    if not (epsilon >= 0.0 and math.isfinite(epsilon)):
-        raise ValueError(f"epsilon must be at least 0, got {epsilon!r}")
+    _check_share("beta_1", beta_1)
+    _check_share("beta_2", beta_2)
+    _check_not_negative("epsilon", epsilon)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
+
+
+def _check_not_negative(name: str, value: float) -> None:
+    if not (value >= 0.0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be at least 0, got {value!r}")

@@ -14,7 +14,16 @@ from pellucid.nn.array import Array, namespace
 ALIGNMENT = 64
 """Bytes: one cache line, and one vector of the widest instruction set."""
 
-Role = Literal["weight", "bias"]
+Role = Literal["weight", "bias", "scale", "statistic", "embedding"]
+"""What an array is for. Penalties and weight decay apply to weights alone:
+
+- "weight": multiplies values; towards 0 it makes the function simpler.
+- "bias": is added.
+- "scale": multiplies one column and starts at 1 (γ of a normalization, α of a parametric
+  activation): to shrink it to 0 would switch the column off, not simplify it.
+- "statistic": is measured and not learned (running moments); its gradient is 0.
+- "embedding": rows of a table, of which a step touches the active ones only.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,11 +76,54 @@ class Layout:
         return tuple(entry.name for entry in self.entries)
 
     def weight_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return a flat mask, True on weights and False on biases."""
+        """Return a flat mask, True on weights and False on everything else."""
         mask = np.zeros(self.size, dtype=np.bool_)
         for entry in self.entries:
             mask[entry.span] = entry.role == "weight"
         return mask
+
+    def learning_rate_factors(
+        self, factors: Mapping[str, float]
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the learning-rate factor of each element of the flat buffer; (size,).
+
+        Parameters
+        ----------
+        factors : mapping
+            By name: of one array ("2.b"), of a layer or a part of one ("2", "0.1"), of all arrays
+            of that name ("alpha"), or of a role ("bias"). Where several fit, the first kind in
+            this order counts, and among layers and parts the longest name; where none fits, 1.
+        """
+        unused = dict(factors)
+        flat = np.ones(self.size)
+        for entry in self.entries:
+            for name in _names_of(entry):
+                unused.pop(name, None)
+            named = [name for name in _names_of(entry) if name in factors]
+            if named:
+                flat[entry.span] = _checked_factor(named[0], factors[named[0]])
+        if unused:
+            known = ", ".join(dict.fromkeys(n for e in self.entries for n in _names_of(e)))
+            raise ValueError(
+                f"learning_rate_factors names {', '.join(map(repr, unused))}, which no parameter "
+                f"of the network has; the names and roles are: {known or 'none'}"
+            )
+        return flat
+
+
+def _names_of(entry: Entry) -> list[str]:
+    """Return what an array can be called, most specific first: itself, its parts, its role."""
+    parts = entry.name.split(".")
+    prefixes = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return [*prefixes, parts[-1], entry.role]
+
+
+def _checked_factor(name: str, value: float) -> float:
+    if not (value >= 0.0 and math.isfinite(value)):
+        raise ValueError(
+            f"the learning-rate factor of {name!r} must be a number of at least 0, got {value!r}"
+        )
+    return float(value)
 
 
 class Parameters:

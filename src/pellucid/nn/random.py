@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import enum
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 UInts: TypeAlias = np.ndarray[Any, np.dtype[np.uint32] | np.dtype[np.uint64]]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -35,6 +36,7 @@ class Purpose(enum.IntEnum):
 
     INITIALIZATION = 0
     PERMUTATION = 1
+    DROPOUT = 2
 
 
 def check_seed(seed: int) -> int:
@@ -84,6 +86,10 @@ class Stream:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+
+    def part(self, number: int) -> Stream:
+        """Return another stream of the same purpose and layer, for the array of that number."""
+        return replace(self, step=number)
 
     def bits(self, n: int) -> UInts:
         """Return elements 0 to n - 1, each 64 random bits; (n,) uint64."""

@@ -1,0 +1,82 @@
+"""Clipping: a bound on the gradient of a step, so that one steep place cannot throw the weights.
+
+R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks",
+2013. What is clipped is the gradient of the objective, penalty included.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from pellucid.nn.array import Array, namespace
+from pellucid.nn.parameters import Layout
+
+
+def clip_by_value(gradient: Array, limit: float) -> Array:
+    """Return g with each element clipped to [-limit, limit]; any shape."""
+    return namespace(gradient).clip(gradient, -limit, limit)
+
+
+def clip_by_norm(gradient: Array, limit: float) -> Array:
+    """Return g·min(1, limit/‖g‖): the same direction, no longer than the limit; any shape."""
+    xp = namespace(gradient)
+    norm = xp.sqrt(xp.sum(gradient * gradient))
+    return gradient * xp.where(norm > limit, limit / xp.where(norm > 0, norm, 1.0), 1.0)
+
+
+class Clipping(Protocol):
+    """What every way of clipping offers."""
+
+    def apply(self, gradient: Array, layout: Layout) -> Array:
+        """Return the clipped gradient, flat (size,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipByValue:
+    """Clips each element to [-limit, limit], which may turn the gradient."""
+
+    limit: float
+
+    def __post_init__(self) -> None:
+        _check_limit(self.limit)
+
+    def apply(self, gradient: Array, layout: Layout) -> Array:
+        """Return the clipped gradient, flat (size,)."""
+        return clip_by_value(gradient, self.limit)
+
+
+@dataclass(frozen=True)
+class ClipByNorm:
+    """Shortens the gradient of each array (each W, each b) to the norm `limit` on its own."""
+
+    limit: float
+
+    def __post_init__(self) -> None:
+        _check_limit(self.limit)
+
+    def apply(self, gradient: Array, layout: Layout) -> Array:
+        """Return the clipped gradient, flat (size,)."""
+        pieces = [clip_by_norm(gradient[entry.span], self.limit) for entry in layout.entries]
+        return namespace(gradient).concat(pieces)
+
+
+@dataclass(frozen=True)
+class ClipByGlobalNorm:
+    """Shortens the whole gradient to the norm `limit`, keeping its direction."""
+
+    limit: float
+
+    def __post_init__(self) -> None:
+        _check_limit(self.limit)
+
+    def apply(self, gradient: Array, layout: Layout) -> Array:
+        """Return the clipped gradient, flat (size,)."""
+        return clip_by_norm(gradient, self.limit)
+
+
+def _check_limit(limit: float) -> None:
+    if not (limit > 0.0 and math.isfinite(limit)):
+        raise ValueError(f"limit must be a number above 0, got {limit!r}")

@@ -1,0 +1,148 @@
+"""Different layers for different columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pellucid.nn.array import Array, namespace
+from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.layer import Layer, Shapes
+from pellucid.nn.random import Floats, Stream
+from pellucid.nn.residual import Add, Residual
+
+_MOST_PARTS = 255
+_PART_SHIFT = 16
+
+
+@dataclass(frozen=True, init=False)
+class Columns(Layer):
+    """A layer that hands each block of columns to a layer of its own and joins the outputs.
+
+    The parameters of part p are named "p.name", so those of `network.layers[0]` are "0.p.name".
+
+    Parameters
+    ----------
+    parts : sequence of (int, layer)
+        How many columns, and what becomes of them, from left to right.
+
+    Examples
+    --------
+    >>> from pellucid.nn import Activation, Columns, Embedding, Linear, Network
+    >>> parts = [(3, Activation("identity")), (1, Embedding(10, 4))]  # 3 numbers, 1 id
+    >>> network = Network([Columns(parts), Linear(1)], "half_squared_error")
+    >>> network.widths(4)
+    (4, 7, 1)
+    """
+
+    parts: tuple[tuple[int, Layer], ...]
+
+    def __init__(self, parts: Sequence[tuple[int, Layer]]) -> None:
+        object.__setattr__(self, "parts", tuple((int(n), layer) for n, layer in parts))
+        if not 1 <= len(self.parts) <= _MOST_PARTS:
+            raise ValueError(f"Columns takes 1 to {_MOST_PARTS} parts, got {len(self.parts)}")
+        for p, (n, layer) in enumerate(self.parts):
+            if n < 1:
+                raise ValueError(f"part {p} of Columns must have at least 1 column, got {n}")
+            if isinstance(layer, Columns | Add | Residual):
+                raise TypeError(
+                    f"part {p} of Columns is a {type(layer).__name__}; a part must be a plain layer"
+                )
+
+    def output_width(self, fan_in: int) -> int:
+        """Return the widths of the parts' outputs together."""
+        expected = sum(n for n, _ in self.parts)
+        if fan_in != expected:
+            raise ValueError(
+                f"the parts of Columns take {expected} columns and meet {fan_in}; give every "
+                'column a part, Activation("identity") for one that is passed on'
+            )
+        return sum(layer.output_width(n) for n, layer in self.parts)
+
+    def parameter_shapes(self, fan_in: int) -> Shapes:
+        """Return the shape and role of each parameter of each part."""
+        return _joined(layer.parameter_shapes(n) for n, layer in self.parts)
+
+    def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
+        """Return what the parameters of each part start from, each from a stream of its own."""
+        return _joined(
+            layer.initial_parameters(n, _stream_of(stream, p))
+            for p, (n, layer) in enumerate(self.parts)
+        )
+
+    def fitted_parameters(self, x: Floats, stream: Stream) -> dict[str, Floats]:
+        """Return what suits the columns of each part."""
+        return _joined(
+            layer.fitted_parameters(block, _stream_of(stream, p))
+            for p, (block, layer) in enumerate(self._blocks(x))
+        )
+
+    def kink_sides(self, x: Array) -> Array | None:
+        """Return those of all parts side by side."""
+        sides = [layer.kink_sides(block) for block, layer in self._blocks(x)]
+        found = [side for side in sides if side is not None]
+        return namespace(x).concat(found, axis=1) if found else None
+
+    def forward(
+        self, parameters: Mapping[str, Array], x: Array, context: Context = PREDICTION
+    ) -> Array:
+        """Return the outputs of the parts side by side, (m, output_width) for x (m, fan_in)."""
+        outputs = [
+            layer.forward(_own(parameters, p), block, _context_of(context, p))
+            for p, (block, layer) in enumerate(self._blocks(x))
+        ]
+        return namespace(x).concat(outputs, axis=1)
+
+    def backward(
+        self,
+        parameters: Mapping[str, Array],
+        dy: Array,
+        x: Array,
+        y: Array,
+        context: Context = PREDICTION,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return dx (m, fan_in), and the gradients of all parts under their names."""
+        pieces, first = [], 0
+        for p, (block, layer) in enumerate(self._blocks(x)):
+            places = slice(first, first + layer.output_width(block.shape[1]))
+            own, at = _own(parameters, p), _context_of(context, p)
+            pieces.append(layer.backward(own, dy[:, places], block, y[:, places], at))
+            first = places.stop
+        dx = namespace(x).concat([dblock for dblock, _ in pieces], axis=1)
+        return dx, _joined(gradients for _, gradients in pieces)
+
+    def updated_statistics(
+        self, parameters: Mapping[str, Array], x: Array, context: Context
+    ) -> dict[str, Array]:
+        """Return those of all parts under their names."""
+        return _joined(
+            layer.updated_statistics(_own(parameters, p), block, _context_of(context, p))
+            for p, (block, layer) in enumerate(self._blocks(x))
+        )
+
+    def _blocks(self, x: Array) -> Iterator[tuple[Array, Layer]]:
+        """Yield the columns of each part and its layer."""
+        first = 0
+        for n, layer in self.parts:
+            yield x[:, first : first + n], layer
+            first += n
+
+
+def _joined(of_parts: Any) -> dict[str, Any]:
+    return {f"{p}.{name}": value for p, own in enumerate(of_parts) for name, value in own.items()}
+
+
+def _own(parameters: Mapping[str, Array], part: int) -> dict[str, Array]:
+    """Return the parameters of a part under the names its layer knows."""
+    prefix = f"{part}."
+    return {n.removeprefix(prefix): a for n, a in parameters.items() if n.startswith(prefix)}
+
+
+def _stream_of(stream: Stream, part: int) -> Stream:
+    return replace(stream, layer=stream.layer + ((part + 1) << _PART_SHIFT))
+
+
+def _context_of(context: Context, part: int) -> Context:
+    """Return the context with a layer number of the part's own, so that its masks are its own."""
+    return replace(context, layer=context.layer + ((part + 1) << _PART_SHIFT))

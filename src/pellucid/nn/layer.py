@@ -1,0 +1,90 @@
+"""What every layer offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from pellucid.nn.array import Array
+from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.parameters import Role
+from pellucid.nn.random import Floats, Stream
+
+Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], Role]]
+"""The shape and the role of each parameter of a layer, by name."""
+
+
+class Layer(Protocol):
+    """A forward/backward pair, the widths it takes and gives, and the parameters it needs.
+
+    A layer holds hyper-parameters and no arrays. It is pure: backward computes what it needs again
+    from x, y, the parameters and the context. A class that inherits from this one gets the
+    defaults below (same width, no parameters) and writes only what differs.
+
+    Examples
+    --------
+    >>> from pellucid.nn import Layer, Linear, Network
+    >>> class Doubling(Layer):
+    ...     def forward(self, parameters, x, context):
+    ...         return 2.0 * x
+    ...
+    ...     def backward(self, parameters, dy, x, y, context):
+    ...         return 2.0 * dy, {}
+    >>> network = Network([Doubling(), Linear(1, weights="zeros")], "squared_error")
+    """
+
+    def output_width(self, fan_in: int) -> int:
+        """Return the width of the output for inputs of width `fan_in`."""
+        return fan_in
+
+    def parameter_shapes(self, fan_in: int) -> Shapes:
+        """Return the shape and role of each parameter, in the order of the flat buffer."""
+        return {}
+
+    def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
+        """Return what each parameter starts from: 1 for a scale, 0 for everything else."""
+        shapes = self.parameter_shapes(fan_in)
+        return {
+            name: np.ones(shape) if role == "scale" else np.zeros(shape)
+            for name, (shape, role) in shapes.items()
+        }
+
+    def fitted_parameters(self, x: Floats, stream: Stream) -> dict[str, Floats]:
+        """Return what each parameter starts from for the training rows x (n, fan_in)."""
+        return self.initial_parameters(x.shape[1], stream)
+
+    def kink_sides(self, x: Array) -> Array | None:
+        """Return on which side of a kink each element of x is evaluated; None without kinks.
+
+        A central difference between two points is meaningless where their sides differ.
+        """
+        return None
+
+    def forward(
+        self, parameters: Mapping[str, Array], x: Array, context: Context = PREDICTION, /
+    ) -> Array:
+        """Return the output (m, output_width) for the input x (m, fan_in)."""
+        ...
+
+    def backward(
+        self,
+        parameters: Mapping[str, Array],
+        dy: Array,
+        x: Array,
+        y: Array,
+        context: Context = PREDICTION,
+        /,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return dx, and the gradient of each parameter by name, for the output's gradient dy.
+
+        Parameters of role "statistic" have no gradient and are left out.
+        """
+        ...
+
+    def updated_statistics(
+        self, parameters: Mapping[str, Array], x: Array, context: Context, /
+    ) -> dict[str, Array]:
+        """Return the parameters of role "statistic" after a step on x (m, fan_in)."""
+        return {}

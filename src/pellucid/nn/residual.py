@@ -1,0 +1,107 @@
+"""Residual connections: y = x + what a few layers make of x.
+
+K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pellucid.nn.array import Array
+from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.layer import Layer
+
+
+def add(x: Array, earlier: Array) -> Array:
+    """Return y = x + earlier; all (m, width)."""
+    return x + earlier
+
+
+def add_backward(dy: Array) -> tuple[Array, Array]:
+    """Return dx = dy and dearlier = dy; all (m, width).
+
+    The gradient reaches the earlier value whole, whatever the layers in between do to it.
+    """
+    return dy, dy
+
+
+@dataclass(frozen=True)
+class Add(Layer):
+    """Adds the value that the network had `back` layers earlier: y = x + value.
+
+    Parameters
+    ----------
+    back : int
+        How many layers lie between the two values, at least 1. `Residual` writes it for you.
+    """
+
+    back: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.back, int) or isinstance(self.back, bool) or self.back < 1:
+            raise ValueError(f"back must be a positive integer, got {self.back!r}")
+
+    def forward(
+        self,
+        parameters: Mapping[str, Array],
+        x: Array,
+        context: Context = PREDICTION,
+        earlier: Array | None = None,
+    ) -> Array:
+        """Return y (m, width) for x and the earlier value (m, width), which the network passes."""
+        if earlier is None:
+            raise ValueError("Add needs the value of an earlier layer; use it inside a Network")
+        return add(x, earlier)
+
+    def backward(
+        self,
+        parameters: Mapping[str, Array],
+        dy: Array,
+        x: Array,
+        y: Array,
+        context: Context = PREDICTION,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return dx (m, width); the network adds the other half of `add_backward` to the value."""
+        return add_backward(dy)[0], {}
+
+
+@dataclass(frozen=True, init=False)
+class Residual:
+    """Layers with a connection around them: y = x + layers(x).
+
+    `Network` writes it out as the layers followed by `Add`, so that every value keeps its place in
+    the trace and every parameter its flat name.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        At least one; the last has to give the width that the first takes.
+
+    Examples
+    --------
+    >>> from pellucid.nn import Activation, Linear, Network, Residual
+    >>> block = Residual([Linear(8), Activation("relu")])
+    >>> network = Network([Linear(8), block, Linear(1)], "half_squared_error")
+    >>> network.layers[3]
+    Add(back=2)
+    """
+
+    layers: tuple[Layer | Residual, ...]
+
+    def __init__(self, layers: Sequence[Layer | Residual]) -> None:
+        object.__setattr__(self, "layers", tuple(layers))
+        if not self.layers:
+            raise ValueError("layers of Residual must hold at least one layer, got none")
+
+
+def written_out(layers: Sequence[Layer | Residual]) -> tuple[Layer, ...]:
+    """Return the layers with each `Residual` replaced by its layers and an `Add`."""
+    flat: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Residual):
+            inner = written_out(layer.layers)
+            flat += [*inner, Add(len(inner))]
+        else:
+            flat.append(layer)
+    return tuple(flat)
