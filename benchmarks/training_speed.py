@@ -96,7 +96,8 @@ class Pellucid:
         parameters = network.initialize(shape.fan_in, seed=0, dtype=np.float32)
         for i, W in enumerate(make_weights(shape)):
             parameters[f"{2 * i}.W"][...] = W
-        plan = TrainingPlan(Adam(LEARNING_RATE), shape.batch_size, n_threads=n_threads)
+        # The worker's environment says how many threads; the engine may use fewer.
+        plan = TrainingPlan(Adam(LEARNING_RATE), shape.batch_size)
         self.trainer = NativeTrainer(network, parameters, TrainingData(*make_table(shape)), plan)
 
     def epoch(self):
@@ -285,6 +286,7 @@ def measure(shape_name, libraries, runs, n_threads):
         peaks.append(core.product_rate(n_threads, 3))
         for name, worker in workers.items():
             if worker.ready:
+                time.sleep(0.1)  # the last library's threads may spin for a while
                 results[name].append(worker.run())
     peak = max(peaks)
     table = {}
