@@ -36,15 +36,17 @@ class TeamSize {
       const double other = alone_ ? team_ : single_;
       if (other == kUnknown && adapts_) return try_other();
       if (other < seconds_per_step) alone_ = !alone_;
+      // A team that keeps losing is tried less and less often.
+      retry_ = alone_ ? std::min(2 * retry_, kLongestRetry) : kFirstRetry;
       best_ = std::min(other, seconds_per_step);
+      slow_windows_ = 0;
       decided_ = now;
       stage_ = Stage::kSteady;
     } else if (adapts_) {
-      // Something may have changed for the worse, or the others may have gone.
-      const bool slower = seconds_per_step > 1.25 * best_;
+      // Something may have changed for the worse for good, or the others may have gone.
+      slow_windows_ = seconds_per_step > 1.25 * best_ ? slow_windows_ + 1 : 0;
       best_ = std::min(best_, seconds_per_step);
-      const double patience = slower ? kSlowSeconds : alone_ ? kRetrySeconds : kUnknown;
-      if (now - decided_ < patience) return;
+      if (slow_windows_ < kSlowWindows && !(alone_ && now - decided_ > retry_)) return;
       (alone_ ? single_ : team_) = seconds_per_step;
       (alone_ ? team_ : single_) = kUnknown;
       try_other();
@@ -57,8 +59,10 @@ class TeamSize {
   static constexpr double kUnknown = std::numeric_limits<double>::infinity();
   static constexpr double kWindowSeconds = 2e-3;
   static constexpr double kTrialSeconds = 0.5e-3;
-  static constexpr double kSlowSeconds = 10e-3;   // between two trials where steps are slow
-  static constexpr double kRetrySeconds = 50e-3;  // where one thread runs for want of processors
+  static constexpr int kSlowWindows = 4;  // in a row, before the other is tried
+  // Between two trials of the team while one thread runs.
+  static constexpr double kFirstRetry = 10e-3;
+  static constexpr double kLongestRetry = 0.5;
 
   void try_other() {
     alone_ = !alone_;
@@ -73,6 +77,8 @@ class TeamSize {
   double team_ = kUnknown, single_ = kUnknown;
   double best_ = kUnknown;
   double decided_ = 0;
+  double retry_ = kFirstRetry / 2;
+  int slow_windows_ = 0;
 };
 
 }  // namespace pellucid
