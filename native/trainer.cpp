@@ -372,51 +372,7 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
   return total / static_cast<double>(n);
 }
 
-template <class T>
-void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
-             int n_threads) {
-  constexpr Index kMostRows = 192, kFewRows = 64;
-  // Multiplications worth another thread: waking one takes tens of microseconds.
-  constexpr Index kWorthAThread = 4'000'000;
-  const Index useful = 1 + n * program.n_parameters() / kWorthAThread;
-  const Index share = (n + n_threads - 1) / n_threads;
-  const Index chunk = std::clamp(round_up(share, 8), Index{8}, kMostRows);
-  const Index chunks = (n + chunk - 1) / chunk;
-  const Index team = std::max<Index>(1, std::min({Index{n_threads}, chunks, useful}));
-  // Each thread has rows of its own in the slots, and goes through its chunks there.
-  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows);
-  network.load(flat);
-  Examples<T> examples;
-  examples.table = table;
-  examples.gather = gather;
-  const Slot<T>& output = network.output();
-  std::vector<std::vector<Segment<T>>> segments(static_cast<std::size_t>(team));
-  for (auto& own : segments) own.reserve(static_cast<std::size_t>(network.most_panels()));
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(chunk * team));
-  run_on_team(static_cast<int>(team), [&](int thread) {
-    Pass<T> pass;
-    pass.first = chunk * thread;
-    pass.segments = &segments[static_cast<std::size_t>(thread)];
-    for (Index c = chunks * thread / team; c < chunks * (thread + 1) / team; ++c) {
-      const Index first = c * chunk;
-      const Index count = std::min(chunk, n - first);
-      for (Index i = 0; i < count; ++i)
-        rows[static_cast<std::size_t>(pass.first + i)] =
-            order != nullptr ? order[first + i] : first + i;
-      pass.last = pass.first + count;
-      gather_rows(examples, rows.data(), pass.first, pass.last, network.input());
-      network.forward(pass);
-      unpack_rows(output, pass.first, count, scores + first * output.panels.columns());
-    }
-  });
-}
-
 template class Trainer<float>;
 template class Trainer<double>;
-template void predict<float>(const Program<float>&, const float*, const TableView&,
-                             GatherFunction<float>, const std::int64_t*, Index, float*, int);
-template void predict<double>(const Program<double>&, const double*, const TableView&,
-                              GatherFunction<double>, const std::int64_t*, Index, double*, int);
 
 }  // namespace pellucid::inline PELLUCID_ISA

@@ -139,13 +139,6 @@ class Trainer {
   TeamSize team_size_;
 };
 
-// Scores of n rows of a table, those that `order` names or, where it is null, the first; written to
-// `scores` (n, fan_out), row-major.
-template <class T>
-void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
-             int n_threads);
-
 extern template class Trainer<float>;
 extern template class Trainer<double>;
 

@@ -1,0 +1,191 @@
+// Python's arrays as the engine reads them: their memory held, their sizes checked.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "network.hpp"
+#include "scorer.hpp"
+
+namespace nb = nanobind;
+
+namespace pellucid::inline PELLUCID_ISA {
+
+[[noreturn]] inline void fail(const std::string& message) { throw std::invalid_argument(message); }
+
+// An array's memory, through Python's buffer protocol, held for as long as this lives.
+class Array {
+ public:
+  explicit Array(nb::handle source, bool writable = false) {
+    const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(source.ptr(), &view_, flags) != 0) throw nb::python_error();
+  }
+  Array(Array&& other) noexcept : view_(other.view_) { other.view_.obj = nullptr; }
+  Array(const Array&) = delete;
+  Array& operator=(const Array&) = delete;
+  ~Array() {
+    if (view_.obj != nullptr) PyBuffer_Release(&view_);
+  }
+
+  int dimensions() const { return view_.ndim; }
+  Index size(int axis) const { return view_.shape[axis]; }
+  Index stride(int axis) const { return view_.strides[axis]; }
+  Index item_size() const { return view_.itemsize; }
+  const std::byte* bytes() const { return static_cast<const std::byte*>(view_.buf); }
+
+  // NumPy's kind and item size, such as "f4"; empty where it is no plain native number.
+  std::string type() const {
+    const std::string format = view_.format == nullptr ? "B" : view_.format;
+    const std::string letter = format.size() == 2 && format[0] == '=' ? format.substr(1) : format;
+    if (letter.size() != 1) return "";
+    const std::string size = std::to_string(view_.itemsize);
+    if (std::string("efd").find(letter) != std::string::npos) return "f" + size;
+    if (std::string("bhilqn").find(letter) != std::string::npos) return "i" + size;
+    if (std::string("BHILQN").find(letter) != std::string::npos) return "u" + size;
+    return letter == "?" ? "b1" : "";
+  }
+
+  // The elements of a contiguous vector of `count` Ts.
+  template <class T>
+  T* vector(Index count, const char* name, const char* expected) const {
+    if (dimensions() != 1 || type() != expected || size(0) != count ||
+        (count > 1 && stride(0) != static_cast<Index>(sizeof(T))))
+      fail(std::string(name) + " must be a contiguous vector of " + std::to_string(count) +
+           " numbers of type " + expected);
+    return static_cast<T*>(view_.buf);
+  }
+
+ private:
+  Py_buffer view_{};
+};
+
+template <class T>
+constexpr const char* kType = sizeof(T) == 4 ? "f4" : "f8";
+
+// A table, its memory held.
+template <class T>
+struct HeldTable {
+  std::vector<Array> arrays;
+  TableView view;
+  GatherFunction<T> gather = nullptr;
+};
+
+template <class T>
+HeldTable<T> hold_dense(nb::handle source, Index columns, const char* name) {
+  HeldTable<T> table;
+  const Array& array = table.arrays.emplace_back(source);
+  if (array.dimensions() != 2 || array.size(1) != columns)
+    fail(std::string(name) + " must have two dimensions and " + std::to_string(columns) +
+         " columns");
+  table.view = {array.bytes(), array.size(0), columns, array.stride(0), array.stride(1)};
+  table.gather = find_gather<T>(array.type(), false, false);
+  return table;
+}
+
+// `source` is a tuple (values, column indices, row offsets) of a CSR matrix.
+template <class T>
+HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
+  if (source.size() != 3) fail("a sparse table is a tuple (data, indices, indptr)");
+  HeldTable<T> table;
+  for (nb::handle part : source) table.arrays.emplace_back(part);
+  const Array &values = table.arrays[0], &indices = table.arrays[1], &offsets = table.arrays[2];
+  const std::string index_type = offsets.type();
+  if (index_type != "i4" && index_type != "i8") fail("indptr must hold signed integers");
+  if (values.dimensions() != 1 || (values.size(0) > 1 && values.stride(0) != values.item_size()))
+    fail("data must be a contiguous vector");
+  const bool wide = index_type == "i8";
+  const Index n_rows = offsets.size(0) - 1;
+  const auto check = [&]<class Offset>() {
+    const auto* columns_of = indices.vector<Offset>(indices.size(0), "indices", index_type.c_str());
+    const auto* starts = offsets.vector<Offset>(n_rows + 1, "indptr", index_type.c_str());
+    bool ordered = n_rows >= 0 && starts[0] == 0;
+    for (Index i = 0; i < n_rows; ++i) ordered &= starts[i] <= starts[i + 1];
+    if (!ordered || static_cast<Index>(starts[n_rows]) > indices.size(0) ||
+        indices.size(0) != values.size(0))
+      fail("indptr does not describe the rows of data and indices");
+    for (Index i = 0; i < static_cast<Index>(starts[n_rows]); ++i)
+      if (columns_of[i] < 0 || static_cast<Index>(columns_of[i]) >= columns)
+        fail("a column index lies outside the matrix");
+  };
+  if (wide)
+    check.template operator()<std::int64_t>();
+  else
+    check.template operator()<std::int32_t>();
+  table.view = {values.bytes(), n_rows, columns, 0, 0, true, indices.bytes(), offsets.bytes()};
+  table.gather = find_gather<T>(values.type(), true, wide);
+  return table;
+}
+
+template <class T>
+HeldTable<T> hold_table(nb::handle source, Index columns) {
+  if (nb::isinstance<nb::tuple>(source))
+    return hold_sparse<T>(nb::cast<nb::tuple>(source), columns);
+  return hold_dense<T>(source, columns, "X");
+}
+
+// Rows of a table in the order in which to take them.
+class RowOrder {
+ public:
+  RowOrder(nb::handle source, Index table_rows) : array_(source) {
+    count_ = array_.dimensions() == 1 ? array_.size(0) : -1;
+    rows_ = array_.vector<const std::int64_t>(count_, "rows", "i8");
+    for (Index i = 0; i < count_; ++i)
+      if (rows_[i] < 0 || rows_[i] >= table_rows)
+        fail("the order names row " + std::to_string(rows_[i]) + ", but X has " +
+             std::to_string(table_rows) + " rows");
+  }
+  Index count() const { return count_; }
+  const std::int64_t* data() const { return rows_; }
+
+ private:
+  Array array_;
+  Index count_ = 0;
+  const std::int64_t* rows_ = nullptr;
+};
+
+// Everything a pass reads, its memory held.
+template <class T>
+struct HeldExamples {
+  HeldTable<T> table;
+  HeldTable<T> targets;
+  std::vector<Array> arrays;
+  Examples<T> examples;
+  Index rows() const { return table.view.rows; }
+};
+
+template <class T>
+HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handle targets,
+                              nb::handle weights) {
+  HeldExamples<T> held;
+  held.table = hold_table<T>(X, program.fan_in());
+  held.examples.table = held.table.view;
+  held.examples.gather = held.table.gather;
+  const Index n = held.rows();
+  Array array(targets);
+  if (array.dimensions() == 1) {
+    if (!program.loss.takes_labels) fail("this loss needs targets of shape (n, outputs)");
+    const auto* labels = array.vector<const std::int64_t>(n, "labels", "i8");
+    for (Index i = 0; i < n; ++i)
+      if (labels[i] < 0 || labels[i] >= program.fan_out())
+        fail("labels must be at least 0 and below " + std::to_string(program.fan_out()) + ", got " +
+             std::to_string(labels[i]));
+    held.examples.labels = labels;
+    held.arrays.push_back(std::move(array));
+  } else {
+    held.targets = hold_dense<T>(targets, program.fan_out(), "targets");
+    if (held.targets.view.rows != n) fail("X and targets must have as many rows");
+    held.examples.targets = held.targets.view;
+    held.examples.gather_targets = held.targets.gather;
+  }
+  if (!weights.is_none()) {
+    held.arrays.emplace_back(weights);
+    held.examples.weights =
+        held.arrays.back().template vector<const double>(n, "sample_weight", "f8");
+  }
+  return held;
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA
