@@ -80,12 +80,15 @@ class Engine {
     trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
   }
 
-  // `rates`, `decays` and `drop_factors` have a number for each step. Returns (objective summed
+  // `rates`, `decays` and `drop_factors` have a number for each step; `loss` is None, or what
+  // HeldLoss holds. Returns (objective summed
   // over rows, rows, steps, non_finite, what a signal handler raised or None).
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
                 const Plan& plan, nb::handle rates, nb::handle decays, nb::handle drop_factors,
-                Index steps_done, std::uint32_t epoch) {
-    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+                Index steps_done, std::uint32_t epoch, nb::handle loss) {
+    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
+    if (held_loss) held.examples.loss = &held_loss->outside;
     const RowOrder rows(order, held.rows());
     const Index n = rows.count();
     if (plan.batch_size < 1 || plan.batch_size > rows_)
@@ -108,27 +111,35 @@ class Engine {
   }
 
   // Returns the mean loss and writes its gradient.
-  double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat) {
-    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+  double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat,
+                  nb::handle loss) {
+    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
+    if (held_loss) held.examples.loss = &held_loss->outside;
     const Array array(flat, true);
     T* destination = vector_of(array, "gradient");
-    double loss = 0;
+    double value = 0;
     bool interrupted = false;
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      loss = trainer_.gradient(
+      value = trainer_.gradient(
           held.examples, held.rows(), destination, [&poll] { return poll(); }, interrupted);
     }
     if (interrupted) throw nb::python_error();
-    return loss;
+    return value;
   }
 
  private:
   static const Program<T>& check(const Program<T>& program) {
     if (program.steps().empty()) fail("a network to train needs at least one layer");
-    if (program.loss.row == nullptr) fail("a network to train needs a loss");
     return program;
+  }
+  std::optional<HeldLoss<T>> hold_loss(nb::handle loss) const {
+    if (!loss.is_none())
+      return std::make_optional<HeldLoss<T>>(nb::cast<nb::tuple>(loss), rows_, program_.fan_out());
+    if (program_.loss.row == nullptr) fail("a network to train needs a loss");
+    return std::nullopt;
   }
   static nb::object take_error() {
     nb::python_error error;  // takes over what is set
@@ -213,9 +224,9 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("load_moments", &EngineT::load_moments, "first"_a, "second"_a)
       .def("store_moments", &EngineT::store_moments, "first"_a, "second"_a)
       .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a, "plan"_a,
-           "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a, "epoch"_a)
+           "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a, "epoch"_a, "loss"_a.none())
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
-           "gradient"_a);
+           "gradient"_a, "loss"_a.none());
   module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
              "rows"_a.none(), "scores"_a, "n_threads"_a);
 }

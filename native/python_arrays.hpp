@@ -16,6 +16,9 @@ namespace pellucid::inline PELLUCID_ISA {
 
 [[noreturn]] inline void fail(const std::string& message) { throw std::invalid_argument(message); }
 
+template <class T>
+constexpr const char* kType = sizeof(T) == 4 ? "f4" : "f8";
+
 // An array's memory, through Python's buffer protocol, held for as long as this lives.
 class Array {
  public:
@@ -48,6 +51,17 @@ class Array {
     return letter == "?" ? "b1" : "";
   }
 
+  // The elements of a contiguous matrix of Ts.
+  template <class T>
+  T* matrix(Index rows, Index columns, const char* name) const {
+    if (dimensions() != 2 || type() != kType<T> || size(0) != rows || size(1) != columns ||
+        (columns > 1 && stride(1) != static_cast<Index>(sizeof(T))) ||
+        (rows > 1 && stride(0) != columns * static_cast<Index>(sizeof(T))))
+      fail(std::string(name) + " must be a contiguous array of shape (" + std::to_string(rows) +
+           ", " + std::to_string(columns) + ") and type " + kType<T>);
+    return static_cast<T*>(view_.buf);
+  }
+
   // The elements of a contiguous vector of `count` Ts.
   template <class T>
   T* vector(Index count, const char* name, const char* expected) const {
@@ -61,9 +75,6 @@ class Array {
  private:
   Py_buffer view_{};
 };
-
-template <class T>
-constexpr const char* kType = sizeof(T) == 4 ? "f4" : "f8";
 
 // A table, its memory held.
 template <class T>
@@ -156,6 +167,30 @@ struct HeldExamples {
   Index rows() const { return table.view.rows; }
 };
 
+// A loss that Python computes: a tuple (scores, gradient, rows, function), the arrays with room for
+// `rows` rows. The function, given the number of rows, fills the gradient and returns the loss.
+template <class T>
+struct HeldLoss {
+  Array scores, gradient, rows;
+  OutsideLoss<T> outside;
+
+  HeldLoss(const nb::tuple& parts, Index n_rows, Index columns)
+      : scores(parts[0], true), gradient(parts[1], true), rows(parts[2], true) {
+    outside = {scores.matrix<T>(n_rows, columns, "scores"),
+               gradient.matrix<T>(n_rows, columns, "gradient"),
+               rows.vector<std::int64_t>(n_rows, "rows", "i8"),
+               [function = nb::object(parts[3])](Index count) -> std::optional<double> {
+                 const nb::gil_scoped_acquire gil;
+                 PyObject* result = PyObject_CallFunction(function.ptr(), "n", count);
+                 if (result == nullptr) return std::nullopt;  // the exception stays set
+                 const nb::object held = nb::steal(result);
+                 const double loss = PyFloat_AsDouble(held.ptr());
+                 if (PyErr_Occurred() != nullptr) return std::nullopt;
+                 return loss;
+               }};
+  }
+};
+
 template <class T>
 HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handle targets,
                               nb::handle weights) {
@@ -165,7 +200,9 @@ HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handl
   held.examples.gather = held.table.gather;
   const Index n = held.rows();
   Array array(targets);
-  if (array.dimensions() == 1) {
+  if (program.loss.row == nullptr) {
+    // Targets are read by the caller, who computes the loss.
+  } else if (array.dimensions() == 1) {
     if (!program.loss.takes_labels) fail("this loss needs targets of shape (n, outputs)");
     const auto* labels = array.vector<const std::int64_t>(n, "labels", "i8");
     for (Index i = 0; i < n; ++i)

@@ -1,6 +1,5 @@
 #include "trainer.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -185,16 +184,27 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
   return pass;
 }
 
-// Returns whether all losses of the thread's rows are finite.
+// `scale` is 1 / the number of rows that the loss is averaged over.
 template <class T>
-bool Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
-                             const std::int64_t* order, double scale) {
+void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
+                             const std::int64_t* order, double scale, Stop& stop) {
   gather_rows(examples, order, pass.first, pass.last, network_.input());
   network_.forward(pass);
-  const double total = scorer_.score(examples, order, pass.first, pass.last, scale,
-                                     scratch_[static_cast<std::size_t>(pass.thread)].rows);
+  double total = 0;
+  if (examples.loss == nullptr) {
+    total = scorer_.score(examples, order, pass.first, pass.last, scale,
+                          scratch_[static_cast<std::size_t>(pass.thread)].rows);
+  } else {
+    pass.barrier->wait();
+    const T share = T(scale * static_cast<double>(pass.rows));
+    if (pass.thread == 0 && !stop.now() &&
+        !scorer_.score_outside(*examples.loss, order, pass.rows, share, total))
+      stop.asked = true;
+    pass.barrier->wait();
+    if (stop.now()) return;
+  }
   network_.backward(pass);
-  return std::isfinite(total);
+  if (!std::isfinite(total)) stop.non_finite = true;
 }
 
 template <class T>
@@ -271,7 +281,7 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
                             Index n, const Plan& plan, const Schedules& schedules, Index steps_done,
                             std::uint32_t epoch, Report& report) {
   Barrier barrier(n_threads);
-  std::atomic<bool> non_finite{false};
+  Stop stop;
   const bool clips_norms = plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm;
   run_on_team(n_threads, [&](int thread) {
     ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
@@ -292,10 +302,10 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
       double squares = 0;
       if (thread == 0 && plan.l2_penalty != 0)
         squares = std::accumulate(squares_.begin(), squares_.end(), 0.0);
-      if (!std::isfinite(squares)) non_finite = true;
-      if (!first_phase(pass, examples, order + start, scale)) non_finite = true;
+      if (!std::isfinite(squares)) stop.non_finite = true;
+      first_phase(pass, examples, order + start, scale, stop);
       barrier.wait();
-      if (non_finite) return;
+      if (stop.now()) return;
       if (clips_norms) {
         for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step, scratch);
         barrier.wait();
@@ -320,7 +330,8 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
       barrier.wait();
     }
   });
-  report.non_finite = non_finite;
+  report.non_finite = stop.non_finite;
+  report.interrupted = stop.asked;
 }
 
 template <class T>
@@ -338,7 +349,7 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
     const double end = now();
     const Index steps = std::max<Index>(1, report.steps - steps_before);
     team_size_.record((end - begin) / static_cast<double>(steps), end);
-    report.interrupted = poll();
+    if (!report.interrupted) report.interrupted = poll();
   }
   return report;
 }
@@ -357,16 +368,18 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
     step.rows = std::min(chunk, n - start);
     std::iota(order.begin(), order.end(), start);
     Barrier barrier(n_threads_);
+    Stop stop;
     run_on_team(n_threads_, [&](int thread) {
       const auto mine = static_cast<std::size_t>(thread);
       first_phase(make_pass(thread, n_threads_, step.rows, barrier), examples, order.data(),
-                  1.0 / static_cast<double>(n));
+                  1.0 / static_cast<double>(n), stop);
       barrier.wait();
+      if (stop.asked) return;
       for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
         unit_step(u, step, scratch_[mine]);
     });
     total += scorer_.sum_losses(step.rows);
-    interrupted = poll();
+    interrupted = stop.asked || poll();
   }
   store_moments(gradient, nullptr);
   return total / static_cast<double>(n);

@@ -7,6 +7,7 @@
 // one thread in one order, so results do not depend on the number of threads.
 #pragma once
 
+#include <atomic>
 #include <functional>
 
 #include "network.hpp"
@@ -56,8 +57,8 @@ struct Report {
   double objective = 0;  // summed over the rows seen
   Index rows = 0;
   Index steps = 0;
-  bool interrupted = false;
-  bool non_finite = false;  // the step after `steps` gave a loss that is not finite
+  bool interrupted = false;  // by what is polled, or by a loss that the caller computes
+  bool non_finite = false;   // the step after `steps` gave a loss that is not finite
 };
 
 template <class T>
@@ -98,6 +99,12 @@ class Trainer {
     std::vector<T> rows;  // for losses
     Buffer<T> gradient;   // a unit's
   };
+  // Why a team stops, for all its threads to see after the next barrier.
+  struct Stop {
+    std::atomic<bool> non_finite{false};
+    std::atomic<bool> asked{false};
+    bool now() const { return non_finite || asked; }
+  };
   // One step's numbers.
   struct Step {
     const Plan* plan;
@@ -113,8 +120,8 @@ class Trainer {
   void sum_squares(std::size_t unit);
   void keep_gradients(bool keep);
   Pass<T> make_pass(int thread, int n_threads, Index rows, Barrier& barrier);
-  bool first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
-                   double scale);
+  void first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
+                   double scale, Stop& stop);
   void unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch);
   void keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch& scratch);
   void find_clip_factors(const Plan& plan);

@@ -15,6 +15,7 @@ from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.engine.native_program import core_class, make_program
+from pellucid.engine.outside_loss import outside_loss
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.threads import resolve_n_threads
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
@@ -65,7 +66,8 @@ class NativeTrainer:
     --------
     >>> import numpy as np
     >>> from pellucid.engine.native import NativeTrainer
-    >>> from pellucid.engine.plan import TrainingData, TrainingPlan
+    >>> from pellucid.engine.outside_loss import outside_loss
+    from pellucid.engine.plan import TrainingData, TrainingPlan
     >>> from pellucid.nn import SGD, Linear, Network
     >>> network = Network([Linear(1, weights="zeros")], "squared_error")
     >>> params = network.initialize(fan_in=2, seed=0)
@@ -97,6 +99,7 @@ class NativeTrainer:
         self._sample_weight = _sample_weight(data)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
         self._core = self._make_core()
+        self._loss = self._outside_loss()
         self._step = 0
         self._epoch = 0
         self._failed = False
@@ -120,7 +123,13 @@ class NativeTrainer:
             moments = self.optimizer_state
             self._batch_size = needed
             self._core = self._make_core()
+            self._loss = self._outside_loss()
             self._core.load_moments(*moments)
+
+    def _outside_loss(self) -> Any:
+        """Return what the engine needs to call a loss of the user's; None for one of its own."""
+        dtype = self.parameters.flat.dtype
+        return outside_loss(self.network, self.data, self._batch_size, dtype)
 
     @property
     def step(self) -> int:
@@ -178,6 +187,7 @@ class NativeTrainer:
             *self._step_numbers(len(order), learning_rate),
             self._step,
             self._epoch,
+            self._loss,
         )
         self._step += n_steps
         if non_finite or not self._core.store_if_finite(self.parameters.flat):
@@ -282,6 +292,7 @@ class NativeObjective:
         rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
         self._core = core_class("Trainer", parameters)(program, rows, threads)
+        self._loss = outside_loss(network, data, rows, parameters.flat.dtype)
         self._layout = parameters.layout
         self._examples = (_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)
@@ -290,7 +301,7 @@ class NativeObjective:
         """Return the objective at `flat` and its gradient."""
         gradient = Parameters.zeros(self._layout, flat.dtype)
         self._core.load_parameters(flat)
-        loss = self._core.gradient(*self._examples, gradient.flat)
+        loss = self._core.gradient(*self._examples, gradient.flat, self._loss)
         if self._scale > 0.0:
             for entry in self._layout.entries:
                 if entry.role == "weight":

@@ -11,6 +11,7 @@ from pellucid.engine.instruction_set import core
 from pellucid.nn.activations import Activation
 from pellucid.nn.dropout import Dropout
 from pellucid.nn.linear import Linear
+from pellucid.nn.losses import Loss
 from pellucid.nn.network import Network
 from pellucid.nn.normalization import LayerNorm, RMSNorm
 from pellucid.nn.parameters import Parameters
@@ -41,7 +42,8 @@ def make_program(
     builder = _Builder(network, parameters, fan_in, learning_rate_factors or {})
     for i, layer in enumerate(network.layers):
         builder.add(i, layer)
-    builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
+    if isinstance(network.loss, Loss):
+        builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
     return builder.program
 
 

@@ -12,6 +12,7 @@ from pellucid.engine.batch import dense, gather
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.nn.custom_loss import CustomLoss
 from pellucid.nn.network import Gradients, Network
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
@@ -65,6 +66,7 @@ class ReferenceTrainer:
         self.plan = plan
         self._state = state or TrainerState(plan.optimizer.init(parameters.flat))
         self._weight_mask = parameters.layout.weight_mask()
+        self._checks_loss = isinstance(network.loss, CustomLoss) and network.loss.checks_gradient
         self._factors = None
         if plan.learning_rate_factors:
             factors = parameters.layout.learning_rate_factors(plan.learning_rate_factors)
@@ -144,6 +146,9 @@ class ReferenceTrainer:
         batch = gather(self.data, rows, theta.dtype)
         context = self.plan.context_at(self._state.epoch, step, self.data.n_examples)
         trace = self.network.forward(parameters, batch.X, context)
+        if self._checks_loss and isinstance(self.network.loss, CustomLoss):
+            self.network.loss.check(trace.scores, batch.targets, batch.sample_weight)
+            self._checks_loss = False
         loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
         objective = loss + _penalty(parameters, scale)
