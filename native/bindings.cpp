@@ -1,6 +1,7 @@
 // What Python sees of the engine. All sizes are checked here, once.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <chrono>
 #include <optional>
@@ -80,20 +81,23 @@ class Engine {
     trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
   }
 
-  // `rates`, `decays` and `drop_factors` have a number for each step; `loss` is None, or what
-  // HeldLoss holds. Returns (objective summed
-  // over rows, rows, steps, non_finite, what a signal handler raised or None).
+  // `order` has the rows of `n_epochs` epochs one after another; `rates`, `decays` and
+  // `drop_factors` have a number for each step; `loss` is None, or what HeldLoss holds. Returns
+  // (objectives summed over rows by epoch, steps, non_finite, what a signal handler raised or None,
+  // statistics).
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
-                const Plan& plan, nb::handle rates, nb::handle decays, nb::handle drop_factors,
-                Index steps_done, std::uint32_t epoch, nb::handle loss) {
+                Index n_epochs, const Plan& plan, nb::handle rates, nb::handle decays,
+                nb::handle drop_factors, Index steps_done, std::uint32_t epoch, nb::handle loss) {
     HeldExamples<T> held = hold_examples(program_, X, targets, weights);
     const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
     if (held_loss) held.examples.loss = &held_loss->outside;
     const RowOrder rows(order, held.rows());
-    const Index n = rows.count();
     if (plan.batch_size < 1 || plan.batch_size > rows_)
       fail("batch_size must be at least 1 and at most " + std::to_string(rows_));
-    const Index n_steps = (n + plan.batch_size - 1) / plan.batch_size;
+    if (n_epochs < 1 || rows.count() % n_epochs != 0)
+      fail("the order must have as many rows in each of its epochs");
+    const Order epochs{rows.data(), rows.count() / n_epochs, n_epochs, plan.batch_size};
+    const Index n_steps = rows.count() > 0 ? epochs.steps() : 0;
     const Array held_rates(rates), held_decays(decays), held_factors(drop_factors);
     const Schedules schedules{held_rates.vector<const double>(n_steps, "rates", "f8"),
                               held_decays.vector<const double>(n_steps, "decays", "f8"),
@@ -102,13 +106,18 @@ class Engine {
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      report = trainer_.run(held.examples, rows.data(), n, plan, schedules, steps_done, epoch,
+      report = trainer_.run(held.examples, epochs, plan, schedules, steps_done, epoch,
                             [&poll] { return poll(); });
     }
     nb::object error = nb::none();
     if (report.interrupted) error = take_error();
-    return nb::make_tuple(report.objective, report.rows, report.steps, report.non_finite, error);
+    nb::list statistics;
+    for (const StepStatistics& s : report.statistics)
+      statistics.append(nb::make_tuple(s.step, s.norms, s.dead_units, s.z_counts));
+    return nb::make_tuple(report.objectives, report.steps, report.non_finite, error, statistics);
   }
+
+  std::vector<Index> block_offsets() const { return trainer_.block_offsets(); }
 
   // Returns the mean loss and writes its gradient.
   double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat,
@@ -223,8 +232,10 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)
       .def("load_moments", &EngineT::load_moments, "first"_a, "second"_a)
       .def("store_moments", &EngineT::store_moments, "first"_a, "second"_a)
-      .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a, "plan"_a,
-           "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a, "epoch"_a, "loss"_a.none())
+      .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a,
+           "n_epochs"_a, "plan"_a, "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a,
+           "epoch"_a, "loss"_a.none())
+      .def("block_offsets", &EngineT::block_offsets)
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
            "gradient"_a, "loss"_a.none());
   module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
@@ -249,19 +260,22 @@ void bind(nb::module_& module) {
           [](Plan* self, Index batch_size, const std::string& rule, double first_decay,
              double first_gain, double second_decay, double second_gain, double epsilon,
              bool bias_correction, bool epsilon_corrected, bool epsilon_inside, double l2_penalty,
-             const std::string& clip, double clip_limit, std::uint64_t seed) {
+             const std::string& clip, double clip_limit, std::uint64_t seed,
+             Index statistics_every) {
             new (self) Plan{{find_rule(rule), first_decay, first_gain, second_decay, second_gain,
                              epsilon, bias_correction, epsilon_corrected, epsilon_inside},
                             batch_size,
                             l2_penalty,
                             find_clip(clip),
                             clip_limit,
-                            seed};
+                            seed,
+                            statistics_every};
           },
           nb::kw_only(), "batch_size"_a, "rule"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
           "second_decay"_a = 0.0, "second_gain"_a = 1.0, "epsilon"_a = 0.0,
           "bias_correction"_a = false, "epsilon_corrected"_a = false, "epsilon_inside"_a = false,
-          "l2_penalty"_a = 0.0, "clip"_a = "none", "clip_limit"_a = 0.0, "seed"_a = 0);
+          "l2_penalty"_a = 0.0, "clip"_a = "none", "clip_limit"_a = 0.0, "seed"_a = 0,
+          "statistics_every"_a = 0);
   bind_type<float>(module, "32");
   bind_type<double>(module, "64");
   module.def(

@@ -20,7 +20,8 @@ namespace pellucid::inline PELLUCID_ISA {
 template <class T>
 struct Slot {
   Panels<T> panels;
-  Index rows = 0;  // stored
+  Index rows = 0;     // stored
+  Index number = -1;  // in the chain of the network
   Buffer<T> values;
   Buffer<T> deltas;  // empty where nothing is trained
 
@@ -41,6 +42,9 @@ struct StepKey {
   std::uint32_t step = 0;
 };
 
+template <class T>
+class Observer;
+
 // One thread's way through its rows of a batch.
 template <class T>
 struct Pass {
@@ -54,6 +58,7 @@ struct Pass {
   StepKey key;
   Barrier* barrier = nullptr;  // where all threads of the batch meet
   std::vector<Segment<T>>* segments = nullptr;
+  Observer<T>* observer = nullptr;  // where the step is measured
 };
 
 // What a network is built for. For the prediction of a few rows weights are read where the caller

@@ -5,6 +5,7 @@
 
 #include "activations.hpp"
 #include "layer.hpp"
+#include "statistics.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
@@ -42,7 +43,9 @@ class LinearLayer final : public Layer<T> {
     T* values = output_.values.data();
     multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
              weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
-             [&](const Panel&, T* block, Index count) {
+             [&](const Panel& panel, T* block, Index count) {
+               if (pass.observer != nullptr)
+                 pass.observer->count_z(pass.thread, output_, panel, block, pass.last - pass.first);
                if (activation_.is_identity()) return;
                if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
                activation_.forward(block, count, activation_.parameter, activation_.blend);

@@ -181,9 +181,11 @@ class Network {
   Network(const Program<T>& program, Index rows, Use use) : rows_(rows) {
     const bool for_training = use == Use::kTraining;
     const auto n_layers = static_cast<Index>(program.steps().size());
-    for (Index slot = 0; slot <= n_layers; ++slot)
+    for (Index slot = 0; slot <= n_layers; ++slot) {
       slots_.push_back(
           std::make_unique<Slot<T>>(program.width_of(slot), rows, for_training && slot > 0));
+      slots_.back()->number = slot;
+    }
     std::vector<bool> propagate{false};  // does anything before this slot have parameters?
     for (const auto& step : program.steps())
       propagate.push_back(propagate.back() || step.has_parameters);
@@ -213,6 +215,12 @@ class Network {
   Slot<T>& input() { return *slots_.front(); }
   Slot<T>& output() { return *slots_.back(); }
   const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
+
+  std::vector<const Slot<T>*> slots() const {
+    std::vector<const Slot<T>*> all;
+    for (const auto& slot : slots_) all.push_back(slot.get());
+    return all;
+  }
 
   Index most_panels() const {
     Index most = 0;

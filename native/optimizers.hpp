@@ -63,20 +63,24 @@ void update_range(const ParameterRange<T>& range, const StepCoefficients<T>& c) 
   }
 }
 
-// gradient = gradient + penalty * values, limited to [-limit, limit].
+// Limits every number to [-limit, limit].
 template <class T>
-void clip_range(T* gradient, const T* values, Index count, T penalty, T limit) {
+void clip_range(T* values, Index count, T limit) {
   const Vector<T> most = broadcast<T>(limit);
-  for (Index i = 0; i < count; i += kLanes<T>) {
-    const Vector<T> g = load(gradient + i) + penalty * load(values + i);
-    store<T>(gradient + i, minimum<T>(maximum<T>(g, -most), most));
-  }
+  for (Index i = 0; i < count; i += kLanes<T>)
+    store<T>(values + i, minimum<T>(maximum<T>(load(values + i), -most), most));
 }
 
 template <class T>
 void add_penalty(T* gradient, const T* values, Index count, T penalty) {
   for (Index i = 0; i < count; i += kLanes<T>)
     store<T>(gradient + i, load(gradient + i) + penalty * load(values + i));
+}
+
+// to = from - to
+template <class T>
+void subtract_from(T* to, const T* from, Index count) {
+  for (Index i = 0; i < count; i += kLanes<T>) store<T>(to + i, load(from + i) - load(to + i));
 }
 
 template <class T>

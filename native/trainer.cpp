@@ -190,6 +190,7 @@ void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
                              const std::int64_t* order, double scale, Stop& stop) {
   gather_rows(examples, order, pass.first, pass.last, network_.input());
   network_.forward(pass);
+  if (pass.observer != nullptr) pass.observer->look_at_values(pass.thread, pass.first, pass.last);
   double total = 0;
   if (examples.loss == nullptr) {
     total = scorer_.score(examples, order, pass.first, pass.last, scale,
@@ -208,15 +209,70 @@ void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
 }
 
 template <class T>
-void Trainer<T>::update_unit(std::size_t unit, const Step& step, const T* gradient) {
+void Trainer<T>::update_unit(std::size_t unit, const Step& step, T* gradient,
+                             ThreadScratch& scratch) {
   const auto& [layer, index, range] = units_[unit];
   ParameterBlock<T>& block = *range.block;
-  const StepCoefficients<T> c = for_block(step.coefficients, block);
-  step.update({block.values.data() + range.offset, block.first.data() + range.offset,
-               block.second.data() + range.offset, gradient, range.count},
-              c);
+  if (step.measured) {
+    update_measured(unit, step, gradient, scratch);
+  } else {
+    step.update({block.values.data() + range.offset, block.first.data() + range.offset,
+                 block.second.data() + range.offset, gradient, range.count},
+                for_block(step.coefficients, block));
+  }
   if (step.plan->l2_penalty != 0) sum_squares(unit);
   layer->unit_updated(index);
+}
+
+// The same update, with the squares of what it starts from and of what it does.
+template <class T>
+void Trainer<T>::update_measured(std::size_t unit, const Step& step, T* gradient,
+                                 ThreadScratch& scratch) {
+  const UnitRange<T>& range = units_[unit].range;
+  ParameterBlock<T>& block = *range.block;
+  StepCoefficients<T> c = for_block(step.coefficients, block);
+  T* values = block.values.data() + range.offset;
+  T* before = scratch.before.data();
+  add_penalty(gradient, values, range.count, c.penalty);
+  c.penalty = 0;
+  std::copy_n(values, range.count, before);
+  step.update({values, block.first.data() + range.offset, block.second.data() + range.offset,
+               gradient, range.count},
+              c);
+  // Where gradients are clipped, their squares were taken before.
+  UnitSquares& squares = measured_[unit];
+  squares.gradient = step.plan->clip == Clip::kNone
+                         ? static_cast<double>(sum_of_squares(gradient, range.count))
+                         : norms_[unit];
+  squares.weights = static_cast<double>(sum_of_squares(before, range.count));
+  subtract_from(before, values, range.count);
+  squares.update = static_cast<double>(sum_of_squares(before, range.count));
+}
+
+template <class T>
+StepStatistics Trainer<T>::measured_step(Index step, int n_threads) {
+  StepStatistics result;
+  result.step = step;
+  observer_->collect(n_threads, result);
+  for (const ParameterBlock<T>* block : blocks_) {
+    UnitSquares total;
+    for (std::size_t u = 0; u < units_.size(); ++u) {
+      if (units_[u].range.block != block) continue;
+      total.gradient += measured_[u].gradient;
+      total.update += measured_[u].update;
+      total.weights += measured_[u].weights;
+    }
+    for (const double squares : {total.gradient, total.update, total.weights})
+      result.norms.push_back(std::sqrt(squares));
+  }
+  return result;
+}
+
+template <class T>
+std::vector<Index> Trainer<T>::block_offsets() const {
+  std::vector<Index> offsets;
+  for (const ParameterBlock<T>* block : blocks_) offsets.push_back(block->flat_offset);
+  return offsets;
 }
 
 // Gradient and update at once, where nothing must be known of the other units.
@@ -234,14 +290,15 @@ void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& sc
   if (step.plan->clip == Clip::kValue) {
     // What is clipped includes the penalty's part, which is then not to be added again.
     const T penalty = for_block(step.coefficients, block).penalty;
-    clip_range(gradient, block.values.data() + range.offset, range.count, penalty,
-               T(step.plan->clip_limit));
+    add_penalty(gradient, block.values.data() + range.offset, range.count, penalty);
+    if (step.measured) norms_[unit] = static_cast<double>(sum_of_squares(gradient, range.count));
+    clip_range(gradient, range.count, T(step.plan->clip_limit));
     Step without = step;
     without.coefficients.penalty = 0;
-    update_unit(unit, without, gradient);
+    update_unit(unit, without, gradient, scratch);
     return;
   }
-  update_unit(unit, step, gradient);
+  update_unit(unit, step, gradient, scratch);
 }
 
 template <class T>
@@ -253,6 +310,14 @@ void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step, ThreadSc
   add_penalty(gradient, block.values.data() + range.offset, range.count,
               for_block(step.coefficients, block).penalty);
   norms_[unit] = static_cast<double>(sum_of_squares(gradient, range.count));
+}
+
+template <class T>
+void Trainer<T>::prepare_to_measure() {
+  if (observer_) return;
+  observer_.emplace(network_.slots(), n_threads_);
+  measured_.resize(units_.size());
+  for (ThreadScratch& scratch : scratch_) scratch.before = Buffer<T>(kUnitSize<T>);
 }
 
 // What each unit's gradient is multiplied by so that no norm passes the limit.
@@ -275,11 +340,9 @@ void Trainer<T>::find_clip_factors(const Plan& plan) {
   }
 }
 
-// The steps that consecutive slices of `order`, n rows in all, make.
 template <class T>
-void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order,
-                            Index n, const Plan& plan, const Schedules& schedules, Index steps_done,
-                            std::uint32_t epoch, Report& report) {
+void Trainer<T>::run_window(int n_threads, const Window& window, Report& report) {
+  const auto& [examples, order, plan, schedules, steps_done, epoch, first, last] = window;
   Barrier barrier(n_threads);
   Stop stop;
   const bool clips_norms = plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm;
@@ -287,23 +350,27 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
     ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const std::size_t first_unit = shares(n_threads)[static_cast<std::size_t>(thread)];
     const std::size_t last_unit = shares(n_threads)[static_cast<std::size_t>(thread) + 1];
-    for (Index i = 0; i * plan.batch_size < n; ++i) {
-      const Index start = i * plan.batch_size;
-      const Index rows = std::min(plan.batch_size, n - start);
+    for (Index i = first; i < last; ++i) {
+      const Index rows = order.count_of(i);
+      const Index number = steps_done + i + 1;
       const double scale = 1.0 / static_cast<double>(rows);
-      Step step{
-          &plan, update_function<T>(plan.optimizer.rule),
-          coefficients<T>(plan, schedules.rates[i], schedules.decays[i], steps_done + i + 1, rows),
-          rows};
+      Step step{&plan, update_function<T>(plan.optimizer.rule),
+                coefficients<T>(plan, schedules.rates[i], schedules.decays[i], number, rows), rows,
+                plan.statistics_every > 0 && number % plan.statistics_every == 0};
       Pass<T> pass = make_pass(thread, n_threads, rows, barrier);
       pass.training = true;
       pass.dropout_factor = schedules.drop_factors[i];
-      pass.key = {plan.seed, epoch, static_cast<std::uint32_t>(steps_done + i + 1)};
+      pass.key = {plan.seed, epoch + static_cast<std::uint32_t>(order.epoch_of(i)),
+                  static_cast<std::uint32_t>(number)};
+      if (step.measured) {
+        pass.observer = &*observer_;
+        pass.observer->start(thread);
+      }
       double squares = 0;
       if (thread == 0 && plan.l2_penalty != 0)
         squares = std::accumulate(squares_.begin(), squares_.end(), 0.0);
       if (!std::isfinite(squares)) stop.non_finite = true;
-      first_phase(pass, examples, order + start, scale, stop);
+      first_phase(pass, examples, order.rows_of(i), scale, stop);
       barrier.wait();
       if (stop.now()) return;
       if (clips_norms) {
@@ -316,18 +383,22 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
           const UnitRange<T>& range = units_[u].range;
           T* gradient = range.block->gradient.data() + range.offset;
           scale_range(gradient, range.count, clip_factors_[u]);
-          update_unit(u, step, gradient);
+          update_unit(u, step, gradient, scratch);
         }
       } else {
         for (std::size_t u = first_unit; u < last_unit; ++u) unit_step(u, step, scratch);
       }
       if (thread == 0) {
         const double penalty = 0.5 * plan.l2_penalty * scale * squares;
-        report.objective += scorer_.sum_losses(rows) + penalty * static_cast<double>(rows);
-        report.rows += rows;
+        report.objectives[static_cast<std::size_t>(order.epoch_of(i))] +=
+            scorer_.sum_losses(rows) + penalty * static_cast<double>(rows);
         ++report.steps;
       }
       barrier.wait();
+      if (step.measured) {
+        if (thread == 0) report.statistics.push_back(measured_step(number, n_threads));
+        barrier.wait();
+      }
     }
   });
   report.non_finite = stop.non_finite;
@@ -335,19 +406,21 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
 }
 
 template <class T>
-Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, Index n,
-                       const Plan& plan, const Schedules& schedules, Index steps_done,
-                       std::uint32_t epoch, const std::function<bool()>& poll) {
+Report Trainer<T>::run(const Examples<T>& examples, const Order& order, const Plan& plan,
+                       const Schedules& schedules, Index steps_done, std::uint32_t epoch,
+                       const std::function<bool()>& poll) {
   keep_gradients(plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm);
+  if (plan.statistics_every > 0) prepare_to_measure();
   Report report;
-  while (report.rows < n && !report.non_finite && !report.interrupted) {
-    const Index rows = std::min(n - report.rows, team_size_.steps() * plan.batch_size);
-    const Index steps_before = report.steps;
+  report.objectives.resize(static_cast<std::size_t>(order.n_epochs));
+  while (report.steps < order.steps() && !report.non_finite && !report.interrupted) {
+    const Index first = report.steps;
+    const Index last = std::min(order.steps(), first + team_size_.steps());
     const double begin = now();
-    run_window(team_size_.threads(), examples, order + report.rows, rows, plan,
-               schedules.after(report.steps), steps_done + report.steps, epoch, report);
+    run_window(team_size_.threads(),
+               {examples, order, plan, schedules, steps_done, epoch, first, last}, report);
     const double end = now();
-    const Index steps = std::max<Index>(1, report.steps - steps_before);
+    const Index steps = std::max<Index>(1, report.steps - first);
     team_size_.record((end - begin) / static_cast<double>(steps), end);
     if (!report.interrupted) report.interrupted = poll();
   }

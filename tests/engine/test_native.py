@@ -317,6 +317,7 @@ def test_a_forked_child_trains_with_threads_of_its_own():
 def test_ctrl_c_stops_within_a_step_and_keeps_the_weights_so_far():
     code = SETUP + textwrap.dedent("""
         trainer = make(3_000_000)       # seconds an epoch
+        order = np.arange(3_000_000)    # to draw one takes a while, in which no step is done
         before = trainer.parameters.flat.copy()
         def interrupt():
             time.sleep(0.3)
@@ -324,7 +325,7 @@ def test_ctrl_c_stops_within_a_step_and_keeps_the_weights_so_far():
             os.kill(os.getpid(), signal.SIGINT)
         threading.Thread(target=interrupt).start()
         try:
-            trainer.run_epoch()
+            trainer.run_epoch(order=order)
         except KeyboardInterrupt:
             waited = time.perf_counter() - interrupt.sent
             kept = np.isfinite(trainer.parameters.flat).all()

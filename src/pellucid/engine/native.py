@@ -6,6 +6,7 @@ It computes what `reference` computes, step for step, and takes the same argumen
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import scipy.sparse
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
-from pellucid.engine.native_program import core_class, make_program
+from pellucid.engine.native_program import core_class, make_program, slots_of
 from pellucid.engine.outside_loss import outside_loss
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.engine.statistics import StepStatistics, activation_places, linear_places
 from pellucid.engine.threads import resolve_n_threads
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from pellucid.nn.network import Network
@@ -114,6 +116,7 @@ class NativeTrainer:
         # A number that was asked for is kept; the default is the most that may be of use.
         adapts = self.plan.n_threads is None
         make = core_class("Trainer", self.parameters)
+        self._core_plan = _core_plan(self.plan, self._batch_size, self.data.weight_scale)
         return make(self._program, self._batch_size, threads, adapts)
 
     def _make_room_for(self, n_rows: int) -> None:
@@ -170,43 +173,103 @@ class NativeTrainer:
         KeyboardInterrupt
             Or what another signal handler raises. The steps done so far are kept.
         """
+        order = self._default_order() if order is None else np.ascontiguousarray(order, np.int64)
+        results, error = self._run(order, 1, learning_rate)
+        if error is not None:
+            raise error
+        return results[0]
+
+    def run_epochs(
+        self, orders: np.ndarray[Any, np.dtype[np.int64]], learning_rate: float | None = None
+    ) -> Iterator[EpochResult]:
+        """Run an epoch for each row of `orders` (k, n), and yield their results.
+
+        The same as `run_epoch` for one row after the other, but for the time between epochs, which
+        counts where they last microseconds: signals are looked at, and parameters are written
+        back, after the last one.
+        """
+        moments, step, epoch = self.optimizer_state, self._step, self._epoch
+        results, error = self._run(orders.ravel(), len(orders), learning_rate)
+        if isinstance(error, NonFiniteError):
+            # Which epoch it was, and the weights before it, show when they run one by one.
+            self._core.load_moments(*moments)
+            self._step, self._epoch, self._failed = step, epoch, False
+            for order in orders:
+                yield self.run_epoch(order, learning_rate)
+            return
+        yield from results
+        if error is not None:
+            raise error
+
+    def _run(
+        self, order: Ints, n_epochs: int, learning_rate: float | None
+    ) -> tuple[list[EpochResult], BaseException | None]:
+        """Return the results of the epochs that were finished, and what ended the others."""
         if self._failed:
             raise RuntimeError(
                 "this trainer stopped at a loss that was not finite; make a new one to go on"
             )
         start = time.perf_counter()
-        order = self._default_order() if order is None else np.ascontiguousarray(order, np.int64)
-        self._make_room_for(len(order))
+        epoch_rows = len(order) // n_epochs
+        self._make_room_for(epoch_rows)
         self._core.load_parameters(self.parameters.flat)
-        total, n_rows, n_steps, non_finite, error = self._core.run(
+        objectives, n_steps, non_finite, error, statistics = self._core.run(
             self._table,
             self._targets,
             self._sample_weight,
             order,
-            _core_plan(self.plan, self._batch_size, self.data.weight_scale),
-            *self._step_numbers(len(order), learning_rate),
+            n_epochs,
+            self._core_plan,
+            *self._step_numbers(epoch_rows, n_epochs, learning_rate),
             self._step,
             self._epoch,
             self._loss,
         )
+        before, epoch_steps = self._step, -(-epoch_rows // self._batch_size)
         self._step += n_steps
+        n_done = n_steps // epoch_steps if epoch_steps > 0 else n_epochs
         if non_finite or not self._core.store_if_finite(self.parameters.flat):
             self._failed = True
-            raise self._explanation(order[n_rows:] if non_finite else None) from error
-        if error is not None:
-            raise error
-        self._epoch += 1
-        seconds = time.perf_counter() - start
-        return EpochResult(self._epoch - 1, total / max(n_rows, 1), n_rows, n_steps, seconds)
+            first = n_done * epoch_rows + n_steps % epoch_steps * self._batch_size
+            reason = self._explanation(order[first:][:epoch_rows] if non_finite else None)
+            reason.__cause__ = error
+            return [], reason
+        seconds = (time.perf_counter() - start) / n_epochs
+        results = []
+        for e in range(n_done):
+            steps = range(before + e * epoch_steps + 1, before + (e + 1) * epoch_steps + 1)
+            measured = tuple(self._named(raw) for raw in statistics if raw[0] in steps)
+            mean = objectives[e] / max(epoch_rows, 1)
+            results.append(
+                EpochResult(self._epoch + e, mean, epoch_rows, epoch_steps, seconds, measured)
+            )
+        self._epoch += n_done
+        return results, error
+
+    def _named(self, raw: tuple[int, list[float], list[int], list[int]]) -> StepStatistics:
+        """Return what the engine measured, under the names of parameters and layers."""
+        step, norms, dead, counts = raw
+        slots = slots_of(self.network, self.parameters, self.data.X.shape[1])
+        by_offset = {e.offset: e.name for e in self.parameters.layout.entries}
+        names = [by_offset[offset] for offset in self._core.block_offsets()]
+        z_counts = np.array(counts, dtype=np.int64).reshape(len(dead), -1)
+        return StepStatistics(
+            step,
+            dict(zip(names, norms[0::3], strict=True)),
+            dict(zip(names, norms[1::3], strict=True)),
+            dict(zip(names, norms[2::3], strict=True)),
+            {i: dead[slots[i + 1]] for i in activation_places(self.network)},
+            {i: z_counts[slots[i + 1]] for i in linear_places(self.network)},
+        )
 
     def _step_numbers(
-        self, n_rows: int, learning_rate: float | None
+        self, n_rows: int, n_epochs: int, learning_rate: float | None
     ) -> tuple[np.ndarray[Any, Any], ...]:
-        """Return each step's learning rate, weight decay and dropout factor, for one epoch."""
+        """Return each step's learning rate, weight decay and dropout factor."""
         plan, optimizer = self.plan, self.plan.optimizer
         rate = optimizer.learning_rate if learning_rate is None else learning_rate
         decay = optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0
-        n_steps = -(-n_rows // self._batch_size)
+        n_steps = n_epochs * -(-n_rows // self._batch_size)
         return (
             rate * self._scheduled(plan.schedule, n_steps),
             decay * self._scheduled(plan.weight_decay_schedule, n_steps),
@@ -325,6 +388,7 @@ def _core_plan(plan: TrainingPlan, batch_size: int, weight_scale: float) -> Any:
         batch_size=batch_size,
         l2_penalty=plan.l2_penalty / weight_scale,
         seed=plan.seed,
+        statistics_every=plan.statistics_every or 0,
         clip=clip,
         clip_limit=limit,
         **_optimizer_constants(plan.optimizer),

@@ -37,14 +37,26 @@ def make_program(
     learning_rate_factors: Mapping[str, float] | None = None,
 ) -> Any:
     """Return the network as a compiled program."""
-    if network.layout(fan_in) != parameters.layout:
-        raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
-    builder = _Builder(network, parameters, fan_in, learning_rate_factors or {})
-    for i, layer in enumerate(network.layers):
-        builder.add(i, layer)
+    builder = _built(network, parameters, fan_in, learning_rate_factors or {})
     if isinstance(network.loss, Loss):
         builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
     return builder.program
+
+
+def slots_of(network: Network, parameters: Parameters, fan_in: int) -> tuple[int, ...]:
+    """Return in which slot of the program each value of the network's trace lies."""
+    return tuple(_built(network, parameters, fan_in, {}).slots)
+
+
+def _built(
+    network: Network, parameters: Parameters, fan_in: int, factors: Mapping[str, float]
+) -> _Builder:
+    if network.layout(fan_in) != parameters.layout:
+        raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
+    builder = _Builder(network, parameters, fan_in, factors)
+    for i, layer in enumerate(network.layers):
+        builder.add(i, layer)
+    return builder
 
 
 class _Builder:
@@ -56,7 +68,7 @@ class _Builder:
         self._layout = parameters.layout
         self._factors = self._layout.learning_rate_factors(factors) if factors else None
         self.program = core_class("Program", parameters)(fan_in, self._layout.size)
-        self._slots = [0]
+        self.slots = [0]
         # Values that a residual connection takes up again must stay as they are.
         self._taken_up = {
             i - layer.back for i, layer in enumerate(network.layers) if isinstance(layer, Add)
@@ -69,7 +81,7 @@ class _Builder:
                 f"layer {i} is a {type(layer).__name__}, which the native engine does not know; "
                 "train with ReferenceTrainer"
             )
-        self._slots.append(_ADD[type(layer)](self, i, layer))
+        self.slots.append(_ADD[type(layer)](self, i, layer))
 
     def place(self, name: str) -> tuple[int, float]:
         """Return the offset and the learning-rate factor of a parameter; offset -1 without one."""
@@ -117,7 +129,7 @@ class _Builder:
         return slot
 
     def add_up(self, i: int, layer: Add) -> int:
-        slot: int = self.program.add_sum(self._slots[i - layer.back])
+        slot: int = self.program.add_sum(self.slots[i - layer.back])
         return slot
 
 

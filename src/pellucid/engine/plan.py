@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
+from pellucid.engine.statistics import StepStatistics
 from pellucid.nn.clipping import Clipping
 from pellucid.nn.context import Context
 from pellucid.nn.optimizers import Optimizer, OptimizerState
@@ -57,6 +58,9 @@ class TrainingPlan:
     learning_rate_factors : mapping of str to float
         What the learning rate of some parameters is multiplied by, by name or by role; see
         `Layout.learning_rate_factors`. `{"bias": 0.1}` lets biases learn ten times more slowly.
+    statistics_every : int, optional
+        Every so many steps, counted over the whole training, the step is measured: see
+        `StepStatistics` in `EpochResult.statistics`. None measures nothing and costs nothing.
     """
 
     optimizer: Optimizer
@@ -71,6 +75,7 @@ class TrainingPlan:
     dropout_schedule: Schedule | None = None
     clipping: Clipping | None = None
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict, hash=False)
+    statistics_every: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
@@ -80,6 +85,10 @@ class TrainingPlan:
         check_seed(self.seed)
         if self.n_epochs is not None and self.n_epochs < 1:
             raise ValueError(f"n_epochs must be at least 1, got {self.n_epochs!r}")
+        if self.statistics_every is not None and self.statistics_every < 1:
+            raise ValueError(
+                f"statistics_every must be at least 1 or None, got {self.statistics_every!r}"
+            )
         self._check_schedules()
 
     def n_steps(self, n_examples: int) -> int | None:
@@ -87,6 +96,10 @@ class TrainingPlan:
         if self.n_epochs is None:
             return None
         return max(1, self.n_epochs * -(-n_examples // self.batch_size))
+
+    def measures(self, step: int) -> bool:
+        """Return whether the statistics of this step are asked for."""
+        return self.statistics_every is not None and step % self.statistics_every == 0
 
     def factors_at(self, step: int, n_examples: int) -> StepFactors:
         """Return what the schedules say at a step, counted from 1 over the whole training."""
@@ -180,3 +193,5 @@ class EpochResult:
     n_examples: int
     n_steps: int
     seconds: float
+    statistics: tuple[StepStatistics, ...] = ()
+    """Of the steps that `TrainingPlan.statistics_every` asks for."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,14 +13,24 @@ from pellucid.engine.batch import dense, gather
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.engine.statistics import StepStatistics, measure
 from pellucid.nn.custom_loss import CustomLoss
-from pellucid.nn.network import Gradients, Network
+from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, permutation
 
 _CHUNK_ROWS = 4096
 """Rows computed at a time outside training, which bounds the memory whatever the table."""
+
+
+class _Pass(NamedTuple):
+    """What one batch gives: the objective, its gradient and the new running moments."""
+
+    objective: float
+    gradient: Parameters
+    running: dict[str, np.ndarray[Any, Any]]
+    trace: Trace
 
 
 class ReferenceTrainer:
@@ -112,17 +123,24 @@ class ReferenceTrainer:
             raise ValueError(f"order must name rows 0 to {self.data.n_examples - 1} of X")
         theta, optimizer_state = self.parameters.flat.copy(), self._state.optimizer
         step, total = self._state.step, 0.0
+        statistics: list[StepStatistics] = []
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for first in range(0, len(order), self.plan.batch_size):
                 rows = order[first : first + self.plan.batch_size]
                 step += 1
-                loss, gradient, statistics = self._pass(theta, rows, step)
-                total += loss * len(rows)
+                before = Parameters(theta, self.parameters.layout)
+                done = self._pass(before, rows, step)
+                total += done.objective * len(rows)
                 theta, optimizer_state = self._update(
-                    gradient, optimizer_state, theta, step, learning_rate
+                    done.gradient.flat, optimizer_state, theta, step, learning_rate
                 )
-                for name, value in statistics.items():
+                for name, value in done.running.items():
                     theta[self.parameters.layout[name].span] = value.reshape(-1)
+                if self.plan.measures(step):
+                    after = Parameters(theta, self.parameters.layout)
+                    statistics.append(
+                        measure(self.network, done.trace, done.gradient, before, after, step)
+                    )
         if not np.isfinite(theta).all():
             reached = Parameters(theta, self.parameters.layout)
             raise explain_weights(reached, self._state.epoch, step)
@@ -130,7 +148,15 @@ class ReferenceTrainer:
         self.parameters.flat[:] = theta
         self._state = TrainerState(optimizer_state, step, epoch + 1)
         seconds = time.perf_counter() - start
-        return EpochResult(epoch, total / max(len(order), 1), len(order), n_steps, seconds)
+        mean = total / max(len(order), 1)
+        return EpochResult(epoch, mean, len(order), n_steps, seconds, tuple(statistics))
+
+    def run_epochs(
+        self, orders: np.ndarray[Any, np.dtype[np.int64]], learning_rate: float | None = None
+    ) -> Iterator[EpochResult]:
+        """Run an epoch for each row of `orders` (k, n), and yield their results."""
+        for order in orders:
+            yield self.run_epoch(order, learning_rate)
 
     def _default_order(self) -> Ints:
         n = self.data.n_examples
@@ -138,12 +164,8 @@ class ReferenceTrainer:
             return np.arange(n, dtype=np.int64)
         return permutation(self.plan.seed, self._state.epoch, n)
 
-    def _pass(
-        self, theta: np.ndarray[Any, Any], rows: Ints, step: int
-    ) -> tuple[float, np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
-        """Return the objective of one batch at θ, its gradient (size,) and the new statistics."""
-        parameters = Parameters(theta, self.parameters.layout)
-        batch = gather(self.data, rows, theta.dtype)
+    def _pass(self, parameters: Parameters, rows: Ints, step: int) -> _Pass:
+        batch = gather(self.data, rows, parameters.flat.dtype)
         context = self.plan.context_at(self._state.epoch, step, self.data.n_examples)
         trace = self.network.forward(parameters, batch.X, context)
         if self._checks_loss and isinstance(self.network.loss, CustomLoss):
@@ -158,8 +180,8 @@ class ReferenceTrainer:
         gradients = self.network.backward(
             parameters, trace, batch.targets, batch.sample_weight, context
         )
-        statistics = self.network.updated_statistics(parameters, trace, context)
-        return objective, _with_penalty(gradients, parameters, scale).flat, statistics
+        running = self.network.updated_statistics(parameters, trace, context)
+        return _Pass(objective, _with_penalty(gradients, parameters, scale), running, trace)
 
     def _update(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -17,14 +17,17 @@ from pellucid.training.history import EpochReport, History
 from pellucid.training.schedules import Schedule
 from pellucid.training.stopping import BestWeights, NoImprovement
 
+_SECONDS_AT_ONCE = 0.005
+"""Epochs run without looking at signals take together about so long."""
+
 
 class Trainer(Protocol):
     """What the loop needs of an engine."""
 
-    def run_epoch(
-        self, order: NDArray[np.int64] | None = None, learning_rate: float | None = None
-    ) -> EpochResult:
-        """Train on the rows in this order."""
+    def run_epochs(
+        self, orders: NDArray[np.int64], learning_rate: float | None = None
+    ) -> Iterator[EpochResult]:
+        """Train on the rows in the order of each row of `orders` (k, n)."""
 
 
 class Outcome(Enum):
@@ -89,6 +92,7 @@ class EpochLoop:
     say: Callable[[str], None] | None = None
     n_epochs: int = 0
     """Epochs of this run so far."""
+    _epoch_seconds: float = math.inf
 
     def run(self, max_epochs: int) -> Outcome:
         """Train until there is no more improvement, but at most `max_epochs` epochs.
@@ -100,8 +104,8 @@ class EpochLoop:
             weights are those of the last good epoch.
         """
         try:
-            for _ in range(max_epochs):
-                self._run_epoch()
+            while self.n_epochs < max_epochs:
+                self._run_epochs(min(self._epochs_at_once(), max_epochs - self.n_epochs))
                 if self.stopping.exhausted and not self._go_on_after_plateau():
                     return Outcome.CONVERGED
         except KeyboardInterrupt:
@@ -116,9 +120,29 @@ class EpochLoop:
                 self.validation.best_weights.restore()
         return Outcome.MAX_EPOCHS
 
-    def _run_epoch(self) -> None:
-        rate = self.learning_rate
-        result = self.trainer.run_epoch(order=self.next_order(), learning_rate=rate)
+    def _epochs_at_once(self) -> int:
+        """Return how many epochs can be run before anything must be decided.
+
+        Each counts at most one epoch without improvement, so that training cannot end within them;
+        and they are short.
+        """
+        if self.validation is not None or self.schedule.changes_every_epoch:
+            return 1
+        until_decision = self.stopping.patience - self.stopping.count + 1
+        within_time = _SECONDS_AT_ONCE / self._epoch_seconds
+        return max(1, int(min(until_decision, within_time)))
+
+    def _run_epochs(self, n: int) -> None:
+        rate, first = self.learning_rate, self.next_order()
+        orders = np.empty((n, len(first)), dtype=np.int64)
+        orders[0] = first
+        for i in range(1, n):
+            orders[i] = self.next_order()
+        for result in self.trainer.run_epochs(orders, learning_rate=rate):
+            self._finish_epoch(result, rate)
+
+    def _finish_epoch(self, result: EpochResult, rate: float) -> None:
+        self._epoch_seconds = max(result.seconds, 1e-9)
         self.history.examples_seen += result.n_examples
         score = None if self.validation is None else self.validation.score()
         self._record(result.loss, score)
