@@ -5,6 +5,7 @@
 
 #include "activations.hpp"
 #include "layer.hpp"
+#include "narrow_product.hpp"
 #include "statistics.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
@@ -34,22 +35,25 @@ class LinearLayer final : public Layer<T> {
         has_bias_(spec.bias_offset >= 0),
         zeros_(std::max(input.panels.width(), output.panels.width())) {
     if (use != Use::kTraining) return;
-    if (propagate) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
+    narrow_ = 2 * spec.fan_out <= kLanes<T>;
+    if (propagate || narrow_) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
+    propagate_ = propagate;
     if (activation.needs_z) kept_z_ = Buffer<T>(output.values.size());
     make_units();
   }
 
   void forward(const Pass<T>& pass) override {
     T* values = output_.values.data();
+    if (narrow_) {
+      const Panel& panel = output_.panels[0];
+      T* block = values + output_.at(panel, pass.first);
+      narrow_product(input_, transpose_.data(), output_.panels.columns(), bias_.values.data(),
+                     pass.first, pass.last, values);
+      return finish(pass, panel, block, (pass.last - pass.first) * panel.width);
+    }
     multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
              weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
-             [&](const Panel& panel, T* block, Index count) {
-               if (pass.observer != nullptr)
-                 pass.observer->count_z(pass.thread, output_, panel, block, pass.last - pass.first);
-               if (activation_.is_identity()) return;
-               if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
-               activation_.forward(block, count, activation_.parameter, activation_.blend);
-             });
+             [&](const Panel& panel, T* block, Index count) { finish(pass, panel, block, count); });
   }
 
   void backward(const Pass<T>& pass) override {
@@ -62,7 +66,7 @@ class LinearLayer final : public Layer<T> {
                              activation_.parameter, activation_.blend);
       }
     }
-    if (transpose_.size() == 0) return;
+    if (!propagate_) return;
     multiply(output_.deltas.data(), output_.panels, input_.rows, pass.first, pass.last,
              {transpose_.data(), output_.panels.width()}, input_.panels,
              accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), *pass.segments,
@@ -108,6 +112,7 @@ class LinearLayer final : public Layer<T> {
       return;
     }
     const Panel& across = input_.panels[u.input_panel];
+    if (narrow_) return narrow_gradient(u, rows, gradient);
     const Segment<T> segment{
         input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1, across.width,
         rows};
@@ -124,6 +129,16 @@ class LinearLayer final : public Layer<T> {
   }
 
  private:
+  // What follows when rows of a panel hold z.
+  void finish(const Pass<T>& pass, const Panel& panel, T* block, Index count) {
+    if (pass.observer != nullptr)
+      pass.observer->count_z(pass.thread, output_, panel, block, pass.last - pass.first);
+    if (activation_.is_identity()) return;
+    if (kept_z_.size() > 0)
+      std::copy_n(block, count, kept_z_.data() + (block - output_.values.data()));
+    activation_.forward(block, count, activation_.parameter, activation_.blend);
+  }
+
   struct Unit {
     Index panel;      // of the outputs
     Index first_row;  // of the weights; -1 for the panel's bias
@@ -136,11 +151,28 @@ class LinearLayer final : public Layer<T> {
       for (Index q = 0; q < input_.panels.count(); ++q) {
         const Panel& across = input_.panels[q];
         const Index end = std::min(across.first + across.width, input_.panels.columns());
-        for (Index row = across.first; row < end; row += kUnitRows)
-          units_.push_back({p, row, std::min(kUnitRows, end - row), q});
+        const Index most = narrow_ ? across.width : kUnitRows;
+        for (Index row = across.first; row < end; row += most)
+          units_.push_back({p, row, std::min(most, end - row), q});
       }
       if (has_bias_) units_.push_back({p, -1, 1, 0});
     }
+  }
+
+  // The gradient of a whole panel of inputs where outputs are few: as its transpose, in which the
+  // inputs fill the vectors.
+  void narrow_gradient(const Unit& u, Index rows, T* gradient) {
+    const Panel& across = input_.panels[u.input_panel];
+    const Index columns = output_.panels.columns();
+    alignas(64) T transposed[kLanes<T> * kMaxTileVectors * kLanes<T>];
+    const Segment<T> segment{output_.deltas.data(), 1, kLanes<T>, rows};
+    for_each_tile<T>(columns, across.width, [&](Index row, Index, TileKernel<T> kernel) {
+      kernel(&segment, 1, row, input_.values.data() + input_.at(across, 0), across.width,
+             zeros_.data(), 0, transposed + row * across.width);
+    });
+    std::fill(transposed + columns * across.width, transposed + kLanes<T> * across.width, T(0));
+    for (Index row = 0; row < u.rows; row += kLanes<T>)
+      transpose_square(transposed + row, across.width, gradient + row * kLanes<T>, kLanes<T>);
   }
 
   // Brings the transpose up to date with kLanes rows of one panel of the weights.
@@ -160,12 +192,14 @@ class LinearLayer final : public Layer<T> {
   Slot<T>& input_;
   Slot<T>& output_;
   Activation<T> activation_;
+  bool propagate_ = false;
   bool accumulate_;
+  bool narrow_ = false;  // are outputs too few to fill a vector?
   ParameterBlock<T> weights_;
   ParameterBlock<T> bias_;  // zero where the layer has none
   bool has_bias_;
   Buffer<T> zeros_;
-  Buffer<T> transpose_;  // of the weights, in panels over the inputs
+  Buffer<T> transpose_;  // of the weights, in panels over the inputs; empty where nothing reads it
   Buffer<T> kept_z_;     // where the activation's derivative needs it
   std::vector<Unit> units_;
 };
