@@ -28,13 +28,11 @@ def load(part):
     """Return images (n, 784) between 0 and 1 as float32, and labels (n,)."""
 
     def read(kind, header):
-        (file,) = FOLDER.glob(f"{part}-{kind}*")
-        opened = gzip.open(file) if file.suffix == ".gz" else file.open("rb")
-        with opened as stream:
+        with gzip.open(FOLDER / f"{part}-{kind}-ubyte.gz") as stream:
             return np.frombuffer(stream.read(), np.uint8, offset=header)
 
-    images = read("images", 16).reshape(-1, 784).astype(np.float32) / np.float32(255)
-    return images, read("labels", 8).astype(np.int64)
+    images = read("images-idx3", 16).reshape(-1, 784).astype(np.float32) / np.float32(255)
+    return images, read("labels-idx1", 8).astype(np.int64)
 
 
 def train_pellucid(X, y, epochs, seed, dtype):
@@ -53,7 +51,7 @@ def train_pellucid(X, y, epochs, seed, dtype):
         BATCH_SIZE,
         seed=seed,
         n_epochs=epochs,
-        schedule=SCHEDULES["cosine"](),
+        schedule=SCHEDULES["cosine"],
         dtype=dtype,
     )
     trainer = NativeTrainer(network, parameters, TrainingData(X, y), plan)

@@ -22,7 +22,7 @@ from sklearn.datasets import load_iris
 EPOCHS = {"scikit-learn": 400, "pellucid": 4000}
 
 
-def make_model(library, hidden, dtype):
+def make_model(library, hidden):
     if library == "pellucid":
         from pellucid import MLPClassifier
     else:
@@ -38,7 +38,7 @@ def make_model(library, hidden, dtype):
 
 def seconds_per_epoch(library, hidden, dtype):
     X, y = load_iris(return_X_y=True)
-    model, X = make_model(library, hidden, dtype), X.astype(dtype)
+    model, X = make_model(library, hidden), X.astype(dtype)
     start = time.perf_counter()
     model.fit(X, y)
     return (time.perf_counter() - start) / model.n_iter_
