@@ -1,4 +1,5 @@
-// z = a W + b, and the activation that follows it.
+// z = s a W + b, and the activation that follows it; s is 1 unless the weights are parametrized for
+// their fan-in. The plain reference is src/pellucid/nn/linear.py.
 #pragma once
 
 #include <optional>
@@ -14,6 +15,7 @@ struct LinearSpec {
   Index bias_offset = -1;   // of b (fan_out); -1 where there is none
   double weight_rate = 1;   // factors on the learning rate
   double bias_rate = 1;
+  double weight_scale = 1;  // s
 };
 
 template <class T>
@@ -31,6 +33,7 @@ class LinearLayer final : public Layer<T> {
                  use == Use::kFewRows),
         bias_(spec.bias_offset, 1, spec.fan_out, false, spec.bias_rate),
         has_bias_(spec.bias_offset >= 0),
+        scale_(T(spec.weight_scale)),
         zeros_(std::max(input.panels.width(), output.panels.width())) {
     if (use != Use::kTraining) return;
     if (propagate) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
@@ -41,8 +44,10 @@ class LinearLayer final : public Layer<T> {
   void forward(const Pass<T>& pass) override {
     T* values = output_.values.data();
     multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
-             weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
-             [&](const Panel&, T* block, Index count) {
+             weights_.right_operand(), output_.panels,
+             scale_ == 1 ? bias_.values.data() : zeros_.data(), values, *pass.segments,
+             [&](const Panel& panel, T* block, Index count) {
+               if (scale_ != 1) scale_product(panel, block, count);
                if (activation_.is_identity()) return;
                if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
                activation_.forward(block, count, activation_.parameter, activation_.blend);
@@ -111,6 +116,9 @@ class LinearLayer final : public Layer<T> {
     for_each_tile<T>(u.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
       kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0, gradient + row * panel.width);
     });
+    if (scale_ != 1)
+      for (Index i = 0; i < u.rows * panel.width; i += kLanes<T>)
+        store<T>(gradient + i, load(gradient + i) * scale_);
   }
 
   void unit_updated(Index unit) override {
@@ -140,6 +148,15 @@ class LinearLayer final : public Layer<T> {
     }
   }
 
+  // Turns rows of a W into s a W + b.
+  void scale_product(const Panel& panel, T* block, Index count) const {
+    for (Index c = 0; c < panel.width; c += kLanes<T>) {
+      const Vector<T> bias = load(bias_.values.data() + panel.first + c);
+      for (Index i = c; i < count; i += panel.width)
+        store<T>(block + i, load(block + i) * scale_ + bias);
+    }
+  }
+
   // Brings the transpose up to date with kLanes rows of one panel of the weights.
   void transpose(const Panel& panel, Index row) {
     // `row` falls in one panel of the transpose: panels start at multiples of the lanes.
@@ -152,6 +169,11 @@ class LinearLayer final : public Layer<T> {
                      panel.first * across.width + (row - across.first);
     for (Index c = 0; c < panel.width; c += kLanes<T>)
       transpose_square(source + c, panel.width, destination + c * across.width, across.width);
+    if (scale_ == 1) return;
+    for (Index c = 0; c < panel.width; ++c) {
+      T* scaled = destination + c * across.width;
+      store<T>(scaled, load(scaled) * scale_);
+    }
   }
 
   Slot<T>& input_;
@@ -161,8 +183,9 @@ class LinearLayer final : public Layer<T> {
   ParameterBlock<T> weights_;
   ParameterBlock<T> bias_;  // zero where the layer has none
   bool has_bias_;
+  T scale_;
   Buffer<T> zeros_;
-  Buffer<T> transpose_;  // of the weights, in panels over the inputs
+  Buffer<T> transpose_;  // of s W, in panels over the inputs
   Buffer<T> kept_z_;     // where the activation's derivative needs it
   std::vector<Unit> units_;
 };

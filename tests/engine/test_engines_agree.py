@@ -15,6 +15,7 @@ from pellucid.nn import (
     Adagrad,
     Adam,
     AdamW,
+    BatchNorm,
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByValue,
@@ -24,6 +25,8 @@ from pellucid.nn import (
     Linear,
     Network,
     ParametricActivation,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
     Residual,
     RMSNorm,
     RMSProp,
@@ -153,7 +156,16 @@ def test_shapes_of_chains(layers, loss):
     assert_engines_agree(*make_problem(layers, loss, np.float64), PLAN)
 
 
-# The widths make several panels, and a remainder, on every instruction set.
+def ntk(fan_out, **kwargs):
+    return Linear(fan_out, weights="standard_normal", parametrization="ntk", **kwargs)
+
+
+# Bins on both sides of 0, as many as it takes for several vectors; one column has a single bin.
+EDGES = [(-1.0, -0.2, 0.3, 1.1), (-0.5, 0.5), (-2.0, 0.0, 2.0), np.linspace(-1, 1, 21), (0.0, 0.1)]
+
+
+# The widths make several panels, and a remainder, on every instruction set. A bias right before a
+# BatchNorm has no effect: its gradient is rounding error, which Adam would make steps of.
 CHAINS = {
     "dropout": [Linear(41), Activation("relu"), Dropout(0.3), Linear(3)],
     "dropout of the input": [Dropout(0.2), Linear(7), Activation("tanh"), Linear(3)],
@@ -188,6 +200,56 @@ CHAINS = {
         Linear(3),
     ],
     "learned activation first": [ParametricActivation("selu"), Linear(3)],
+    "batch norm": [Linear(41, bias=False), BatchNorm(), Activation("relu"), Linear(3)],
+    "batch norm of the input": [BatchNorm(momentum=0.3), Linear(9), Activation("tanh"), Linear(3)],
+    "batch norm after dropout": [
+        Linear(70, bias=False),
+        Dropout(0.2),
+        BatchNorm(epsilon=0.3),
+        Linear(3),
+    ],
+    "batch norm in a residual": [
+        BatchNorm(),
+        Residual([BatchNorm(momentum=1.0), Linear(FAN_IN), Activation("tanh"), Dropout(0.1)]),
+        Activation("tanh"),
+        Linear(3, bias=False),
+        BatchNorm(),
+    ],
+    "residual from a batch norm": [
+        Linear(9, bias=False),
+        BatchNorm(),
+        Residual([Activation("relu"), Linear(9)]),
+        Linear(3),
+    ],
+    "periodic": [PeriodicEmbedding(), Linear(9), Activation("tanh"), Linear(3)],
+    "periodic with many waves": [PeriodicEmbedding(7, 37, 1.0), Linear(9), Linear(3)],
+    "periodic with one wave": [PeriodicEmbedding(2, 1), Linear(3)],
+    "periodic of what is learned": [
+        Linear(41),
+        Residual([PeriodicEmbedding(3, 5, 0.3), Linear(41)]),
+        PeriodicEmbedding(6, 3, 0.3),
+        Dropout(0.1),
+        Linear(3),
+    ],
+    "piecewise linear": [PiecewiseLinearEmbedding(EDGES), Linear(9), Activation("tanh"), Linear(3)],
+    "piecewise linear vectors": [PiecewiseLinearEmbedding(EDGES, 6), Linear(3)],
+    "piecewise linear of what is learned": [
+        Linear(5),
+        Residual([PiecewiseLinearEmbedding(EDGES), Linear(5)]),
+        Residual([PiecewiseLinearEmbedding(EDGES, 3), Linear(5)]),
+        Linear(3),
+    ],
+    "ntk": [ntk(41), Activation("tanh"), ntk(9, bias=False), Activation("gelu"), ntk(3)],
+    "ntk in a residual": [ntk(9), Residual([ntk(9), Activation("tanh")]), ntk(3)],
+    "recipe": [
+        PeriodicEmbedding(),
+        InputScale(),
+        ntk(33),
+        ParametricActivation("selu"),
+        Dropout(0.15),
+        Residual([BatchNorm(), ntk(33), ParametricActivation("selu"), Dropout(0.15)]),
+        ntk(3),
+    ],
     "all together": [
         InputScale(),
         Linear(33),
@@ -237,16 +299,17 @@ PLANS = {
     "hardly clipped": {"optimizer": AdamW(0.01), "clipping": ClipByGlobalNorm(1e6)},
     "rates of their own": {
         "optimizer": AdamW(0.02, weight_decay=0.3),
-        "learning_rate_factors": {"bias": 0.1, "factor": 6.0, "alpha": 0.1, "1.W": 0.5},
+        "learning_rate_factors": {"bias": 0.1, "factor": 6.0, "alpha": 0.1, "W": 0.5},
     },
 }
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
+@pytest.mark.parametrize("chain", ["all together", "recipe"])
 @pytest.mark.parametrize("plan", PLANS)
-def test_every_kind_of_plan(plan, penalty, dtype):
-    problem = make_problem(CHAINS["all together"], "labels", dtype)
+def test_every_kind_of_plan(plan, chain, penalty, dtype):
+    problem = make_problem(CHAINS[chain], "labels", dtype)
     plan = TrainingPlan(batch_size=13, l2_penalty=penalty, seed=5, **PLANS[plan])
     assert_engines_agree(*problem, plan)
 
@@ -283,8 +346,9 @@ def test_wide_outputs_and_long_sums(width):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 59, 60, 61, 1000])
-def test_batch_sizes(batch_size):
-    layers = [Linear(9), Activation("tanh"), Linear(3)]
+@pytest.mark.parametrize("chain", ["linear", "batch norm after dropout", "periodic", "piecewise linear vectors"])
+def test_batch_sizes(chain, batch_size):
+    layers = CHAINS.get(chain, [Linear(9), Activation("tanh"), Linear(3)])
     plan = TrainingPlan(Adam(0.01), batch_size=batch_size, l2_penalty=0.1, seed=3)
     assert_engines_agree(*make_problem(layers, "labels", np.float64), plan)
 
@@ -361,9 +425,11 @@ def test_half_precision_is_read_exactly():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
-@pytest.mark.parametrize("chain", ["linear", "all together"])
+@pytest.mark.parametrize("chain", ["linear", "all together", "recipe", "piecewise", "batch norm"])
 def test_same_bits_for_any_number_of_threads(chain, clipping, batch_size, dtype):
     layers = [Linear(100), Activation("silu"), Linear(37), Activation("relu"), Linear(70)]
+    if chain == "piecewise":
+        layers = [Linear(5), PiecewiseLinearEmbedding(EDGES, 7), BatchNorm(), Linear(3)]
     layers = CHAINS.get(chain, layers)
     network, parameters, data = make_problem(layers, "labels", dtype, n=203, fan_in=50)
     results = []
