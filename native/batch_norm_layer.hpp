@@ -124,8 +124,8 @@ class BatchNormLayer final : public SummingLayer<T> {
   void set_factor(Buffer<T>& factors, const Column& c, Vector<T> variance) {
     const Vector<T> factor = T(1) / square_root(variance + epsilon_);
     // Zero in the padding, so that nothing infinite comes from there.
-    store<T>(factors.data() + c.first, load_columns(reinterpret_cast<const T*>(&factor), c.first,
-                                                    input_.panels.columns()));
+    store<T>(factors.data() + c.first,
+             load_columns(reinterpret_cast<const T*>(&factor), c.first, input_.panels.columns()));
   }
   PELLUCID_INLINE Vector<T> centered(const Column& c, Index row, Vector<T> mean) const {
     const Vector<T> x = load(input_.values.data() + c.start + row * c.stride) - mean;
@@ -149,10 +149,12 @@ class BatchNormLayer final : public SummingLayer<T> {
     const T share = T(1) / static_cast<T>(rows);
     const Vector<T> mean =
         sum_rows(rows, [&](Index row) { return centered(c, row, Vector<T>{}); }) * share;
-    const Vector<T> variance = sum_rows(rows, [&](Index row) {
-                                 const Vector<T> x = centered(c, row, mean);
-                                 return x * x;
-                               }) * share;
+    const Vector<T> variance = sum_rows(rows,
+                                        [&](Index row) {
+                                          const Vector<T> x = centered(c, row, mean);
+                                          return x * x;
+                                        }) *
+                               share;
     store<T>(means_.data() + c.first, mean);
     set_factor(factors_, c, variance);
     if (rows == 1) return;

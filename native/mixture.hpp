@@ -11,8 +11,8 @@ inline constexpr Index kRunVectors = 16;
 template <class T>
 inline constexpr Index kRunRows = kRunVectors * kLanes<T>;
 
-// N neighbouring outputs for up to kLanes rows: y_i += sum over k of c_k W[k, i]. `components` holds
-// a vector each, W has rows of `stride` numbers.
+// N neighbouring outputs for up to kLanes rows: y_i += sum over k of c_k W[k, i]. `components`
+// holds a vector each, W has rows of `stride` numbers.
 template <class T, int N>
 PELLUCID_INLINE void mix_some(const T* components, Index n_components, const T* weights,
                               Index stride, Vector<T>* mixed) {

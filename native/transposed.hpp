@@ -44,10 +44,10 @@ class Transposed {
   // Takes rows of the slot's values or deltas.
   void take(const Slot<T>& slot, const T* data, Index first, Index last) {
     for_each_square(slot, first, last, [&](Index at, Index width, Index c, Index row, Index count) {
-      if (count == kLanes<T>)
-        return transpose_square(data + at, width, column(c) + row, stride_);
+      if (count == kLanes<T>) return transpose_square(data + at, width, column(c) + row, stride_);
       alignas(64) T square[kLanes<T> * kLanes<T>] = {};
-      for (Index i = 0; i < count; ++i) store<T>(square + i * kLanes<T>, load(data + at + i * width));
+      for (Index i = 0; i < count; ++i)
+        store<T>(square + i * kLanes<T>, load(data + at + i * width));
       transpose_square(square, kLanes<T>, square, kLanes<T>);
       for (Index i = 0; i < kLanes<T>; ++i)
         std::copy_n(square + i * kLanes<T>, count, column(c + i) + row);

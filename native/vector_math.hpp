@@ -191,7 +191,8 @@ PELLUCID_INLINE Vector<T> reduced_sine(Vector<T> x, T phase) {
   r = reinterpret_cast<Vector<T>>(reinterpret_cast<Integer>(r) ^ sign);
   const Vector<T> square = r * r;
   Vector<T> series = broadcast<T>(coefficients.back());
-  for (std::size_t k = coefficients.size() - 1; k-- > 0;) series = series * square + coefficients[k];
+  for (std::size_t k = coefficients.size() - 1; k-- > 0;)
+    series = series * square + coefficients[k];
   return (r * square) * series + r;
 }
 

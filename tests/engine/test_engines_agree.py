@@ -367,7 +367,9 @@ def test_wide_outputs_and_long_sums(width):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 59, 60, 61, 1000])
-@pytest.mark.parametrize("chain", ["linear", "batch norm after dropout", "periodic", "piecewise linear vectors"])
+@pytest.mark.parametrize(
+    "chain", ["linear", "batch norm after dropout", "periodic", "piecewise linear vectors"]
+)
 def test_batch_sizes(chain, batch_size):
     layers = CHAINS.get(chain, [Linear(9), Activation("tanh"), Linear(3)])
     plan = TrainingPlan(Adam(0.01), batch_size=batch_size, l2_penalty=0.1, seed=3)
