@@ -1,5 +1,6 @@
 // What Python sees of the engine. All sizes are checked here, once.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -201,11 +202,12 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def(
           "add_linear",
           [](ProgramT& self, Index fan_out, Index weight_offset, Index bias_offset,
-             double weight_rate, double bias_rate) {
-            return self.add_linear({fan_out, weight_offset, bias_offset, weight_rate, bias_rate});
+             double weight_rate, double bias_rate, double weight_scale) {
+            return self.add_linear(
+                {fan_out, weight_offset, bias_offset, weight_rate, bias_rate, weight_scale});
           },
           "fan_out"_a, "weight_offset"_a, "bias_offset"_a, "weight_rate"_a = 1.0,
-          "bias_rate"_a = 1.0)
+          "bias_rate"_a = 1.0, "weight_scale"_a = 1.0)
       .def("add_activation", &ProgramT::add_activation, "name"_a, "parameter"_a, "blend"_a,
            "may_fuse"_a = true)
       .def("add_parametric_activation", &ProgramT::add_parametric_activation, "name"_a,
@@ -213,6 +215,29 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("add_scale", &ProgramT::add_scale, "offset"_a, "rate"_a = 1.0)
       .def("add_row_norm", &ProgramT::add_row_norm, "centered"_a, "epsilon"_a, "gamma_offset"_a,
            "gamma_rate"_a, "beta_offset"_a, "beta_rate"_a)
+      .def(
+          "add_batch_norm",
+          [](ProgramT& self, double momentum, double epsilon, const Place& gamma, const Place& beta,
+             const Place& mean, const Place& variance) {
+            return self.add_batch_norm(
+                {momentum, epsilon, gamma, beta, mean.first, variance.first});
+          },
+          "momentum"_a, "epsilon"_a, "gamma"_a, "beta"_a, "mean"_a, "variance"_a)
+      .def(
+          "add_periodic_embedding",
+          [](ProgramT& self, Index dim, Index n_frequencies, const Place& frequencies,
+             const Place& phases, const Place& weights, const Place& biases) {
+            return self.add_periodic_embedding(
+                {dim, n_frequencies, frequencies, phases, weights, biases});
+          },
+          "dim"_a, "n_frequencies"_a, "frequencies"_a, "phases"_a, "weights"_a, "biases"_a)
+      .def(
+          "add_piecewise_linear_embedding",
+          [](ProgramT& self, const std::vector<std::vector<double>>& edges, Index dim,
+             const Place& weights, const Place& biases) {
+            return self.add_piecewise_linear_embedding({edges, dim, weights, biases});
+          },
+          "edges"_a, "dim"_a, "weights"_a, "biases"_a)
       .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
            "layer_number"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)

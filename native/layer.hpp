@@ -181,6 +181,12 @@ void unpack_rows(const Slot<T>& slot, Index first, Index count, T* matrix) {
   }
 }
 
+// Passes deltas on: writes them, or adds them to what a later layer has already passed back.
+template <class T>
+PELLUCID_INLINE void pass_back(T* deltas, Vector<T> value, bool accumulate) {
+  store<T>(deltas, accumulate ? load(deltas) + value : value);
+}
+
 // A vector of a slot with zeros in place of padding, whose contents nobody promises.
 template <class T>
 PELLUCID_INLINE Vector<T> load_columns(const T* data, Index column, Index columns) {

@@ -1,4 +1,5 @@
-// z = a W + b, and the activation that follows it.
+// z = s a W + b, and the activation that follows it; s is 1 unless the weights are parametrized for
+// their fan-in. The plain reference is src/pellucid/nn/linear.py.
 #pragma once
 
 #include <optional>
@@ -16,6 +17,7 @@ struct LinearSpec {
   Index bias_offset = -1;   // of b (fan_out); -1 where there is none
   double weight_rate = 1;   // factors on the learning rate
   double bias_rate = 1;
+  double weight_scale = 1;  // s
 };
 
 template <class T>
@@ -33,6 +35,7 @@ class LinearLayer final : public Layer<T> {
                  use == Use::kFewRows),
         bias_(spec.bias_offset, 1, spec.fan_out, false, spec.bias_rate),
         has_bias_(spec.bias_offset >= 0),
+        scale_(T(spec.weight_scale)),
         zeros_(std::max(input.panels.width(), output.panels.width())) {
     if (use != Use::kTraining) return;
     narrow_ = 2 * spec.fan_out <= kLanes<T>;
@@ -52,8 +55,12 @@ class LinearLayer final : public Layer<T> {
       return finish(pass, panel, block, (pass.last - pass.first) * panel.width);
     }
     multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
-             weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
-             [&](const Panel& panel, T* block, Index count) { finish(pass, panel, block, count); });
+             weights_.right_operand(), output_.panels,
+             scale_ == 1 ? bias_.values.data() : zeros_.data(), values, *pass.segments,
+             [&](const Panel& panel, T* block, Index count) {
+               if (scale_ != 1) scale_product(panel, block, count);
+               finish(pass, panel, block, count);
+             });
   }
 
   void backward(const Pass<T>& pass) override {
@@ -111,14 +118,21 @@ class LinearLayer final : public Layer<T> {
                                                                    zeros_.data(), 0, gradient);
       return;
     }
-    const Panel& across = input_.panels[u.input_panel];
-    if (narrow_) return narrow_gradient(u, rows, gradient);
-    const Segment<T> segment{
-        input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1, across.width,
-        rows};
-    for_each_tile<T>(u.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
-      kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0, gradient + row * panel.width);
-    });
+    if (narrow_) {
+      narrow_gradient(u, rows, gradient);
+    } else {
+      const Panel& across = input_.panels[u.input_panel];
+      const Segment<T> segment{
+          input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1,
+          across.width, rows};
+      for_each_tile<T>(u.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
+        kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0,
+               gradient + row * panel.width);
+      });
+    }
+    if (scale_ != 1)
+      for (Index i = 0; i < u.rows * panel.width; i += kLanes<T>)
+        store<T>(gradient + i, load(gradient + i) * scale_);
   }
 
   void unit_updated(Index unit) override {
@@ -175,6 +189,15 @@ class LinearLayer final : public Layer<T> {
       transpose_square(transposed + row, across.width, gradient + row * kLanes<T>, kLanes<T>);
   }
 
+  // Turns rows of a W into s a W + b.
+  void scale_product(const Panel& panel, T* block, Index count) const {
+    for (Index c = 0; c < panel.width; c += kLanes<T>) {
+      const Vector<T> bias = load(bias_.values.data() + panel.first + c);
+      for (Index i = c; i < count; i += panel.width)
+        store<T>(block + i, load(block + i) * scale_ + bias);
+    }
+  }
+
   // Brings the transpose up to date with kLanes rows of one panel of the weights.
   void transpose(const Panel& panel, Index row) {
     // `row` falls in one panel of the transpose: panels start at multiples of the lanes.
@@ -187,6 +210,11 @@ class LinearLayer final : public Layer<T> {
                      panel.first * across.width + (row - across.first);
     for (Index c = 0; c < panel.width; c += kLanes<T>)
       transpose_square(source + c, panel.width, destination + c * across.width, across.width);
+    if (scale_ == 1) return;
+    for (Index c = 0; c < panel.width; ++c) {
+      T* scaled = destination + c * across.width;
+      store<T>(scaled, load(scaled) * scale_);
+    }
   }
 
   Slot<T>& input_;
@@ -198,8 +226,9 @@ class LinearLayer final : public Layer<T> {
   ParameterBlock<T> weights_;
   ParameterBlock<T> bias_;  // zero where the layer has none
   bool has_bias_;
+  T scale_;
   Buffer<T> zeros_;
-  Buffer<T> transpose_;  // of the weights, in panels over the inputs; empty where nothing reads it
+  Buffer<T> transpose_;  // of s W, in panels over the inputs; empty where nothing reads it
   Buffer<T> kept_z_;     // where the activation's derivative needs it
   std::vector<Unit> units_;
 };

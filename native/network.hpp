@@ -4,11 +4,14 @@
 #include <functional>
 #include <stdexcept>
 
+#include "batch_norm_layer.hpp"
 #include "dropout_layer.hpp"
 #include "elementwise_layers.hpp"
 #include "linear_layer.hpp"
 #include "losses.hpp"
 #include "normalization_layers.hpp"
+#include "periodic_layer.hpp"
+#include "piecewise_linear_layer.hpp"
 #include "table.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
@@ -113,6 +116,46 @@ class Program {
                                                                  Index{-1}, 1.0, s.input, s.output,
                                                                  s.propagate, s.accumulate);
                });
+  }
+
+  Index add_batch_norm(const BatchNormSpec& spec) {
+    for (const Index offset :
+         {spec.gamma.first, spec.beta.first, spec.mean_offset, spec.variance_offset})
+      check_range(offset, fan_out());
+    return add(fan_out(), true, [spec](const Surroundings<T>& s) {
+      return std::make_unique<BatchNormLayer<T>>(spec, s.input, s.output, s.use == Use::kTraining,
+                                                 s.propagate, s.accumulate);
+    });
+  }
+
+  Index add_periodic_embedding(const PeriodicSpec& spec) {
+    if (spec.dim < 2 || spec.n_frequencies < 1)
+      throw std::invalid_argument("a periodic embedding needs a dim of 2 and a frequency");
+    const Index waves = fan_out() * spec.n_frequencies;
+    check_range(spec.frequencies.first, waves);
+    check_range(spec.phases.first, waves);
+    check_range(spec.weights.first, waves * (spec.dim - 1));
+    check_range(spec.biases.first, fan_out() * (spec.dim - 1));
+    return add(fan_out() * spec.dim, true, [spec](const Surroundings<T>& s) {
+      return std::make_unique<PeriodicLayer<T>>(spec, s.input, s.output, s.use == Use::kTraining,
+                                                s.propagate, s.accumulate);
+    });
+  }
+
+  Index add_piecewise_linear_embedding(const PiecewiseLinearSpec& spec) {
+    if (static_cast<Index>(spec.edges.size()) != fan_out() || spec.dim < 0)
+      throw std::invalid_argument("a piecewise-linear embedding needs the edges of each column");
+    for (const auto& edges : spec.edges)
+      if (edges.size() < 2) throw std::invalid_argument("a column needs at least two edges");
+    if (spec.dim > 0) {
+      check_range(spec.weights.first, spec.n_components() * spec.dim);
+      check_range(spec.biases.first, fan_out() * spec.dim);
+    }
+    const Index width = spec.dim > 0 ? fan_out() * spec.dim : spec.n_components();
+    return add(width, spec.dim > 0, [spec](const Surroundings<T>& s) {
+      return std::make_unique<PiecewiseLinearLayer<T>>(
+          spec, s.input, s.output, s.use == Use::kTraining, s.propagate, s.accumulate);
+    });
   }
 
   Index add_dropout(double share, bool scales_in_training, std::uint32_t layer_number) {

@@ -236,6 +236,19 @@ def test_the_compiled_module_checks_offsets_itself():
     program = core.Program64(3, 10)
     with pytest.raises(ValueError, match="outside the flat buffer"):
         program.add_linear(4, 0, -1)
+    here, outside = (0, 1.0), (8, 1.0)
+    with pytest.raises(ValueError, match="outside the flat buffer"):
+        program.add_batch_norm(0.1, 1e-5, here, here, here, outside)
+    with pytest.raises(ValueError, match="outside the flat buffer"):
+        program.add_periodic_embedding(2, 1, here, here, here, outside)
+    with pytest.raises(ValueError, match="a dim of 2"):
+        program.add_periodic_embedding(1, 1, here, here, here, here)
+    with pytest.raises(ValueError, match="the edges of each column"):
+        program.add_piecewise_linear_embedding([[0.0, 1.0]] * 2, 0, here, here)
+    with pytest.raises(ValueError, match="at least two edges"):
+        program.add_piecewise_linear_embedding([[0.0]] * 3, 0, here, here)
+    with pytest.raises(ValueError, match="outside the flat buffer"):
+        program.add_piecewise_linear_embedding([[0.0, 1.0]] * 3, 2, outside, here)
     with pytest.raises(ValueError, match="unknown activation"):
         program.add_activation("sine", 0.0, 1.0)
     with pytest.raises(ValueError, match="unknown loss"):

@@ -101,8 +101,6 @@ BASE = Network([Linear(3)], "softmax_cross_entropy")
     ("network", "message"),
     [
         (NETWORK, "layer 0 is a Columns, which the native engine does not know"),
-        (Network([Linear(3, parametrization="ntk")], BASE.loss), "parametrization='ntk'"),
-        (Network([BatchNorm(), Linear(3)], BASE.loss), "layer 0 is a BatchNorm"),
     ],
 )
 def test_the_native_engine_refuses_what_it_does_not_know(network, message):

@@ -350,8 +350,8 @@ class NativeObjective:
         n_threads: int | None = None,
     ) -> None:
         program = make_program(network, parameters, data.X.shape[1])
-        widths = [data.X.shape[1], *(entry.shape[-1] for entry in parameters.layout.entries)]
-        most = _OBJECTIVE_BYTES // (max(widths) * parameters.flat.itemsize)
+        widest = max(network.widths(data.X.shape[1]))
+        most = _OBJECTIVE_BYTES // (widest * parameters.flat.itemsize)
         rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
         self._core = core_class("Trainer", parameters)(program, rows, threads)

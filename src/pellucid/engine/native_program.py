@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from pellucid.engine.instruction_set import core
 from pellucid.nn.activations import Activation
+from pellucid.nn.batch_normalization import BatchNorm
 from pellucid.nn.dropout import Dropout
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import Loss
@@ -16,6 +18,8 @@ from pellucid.nn.network import Network
 from pellucid.nn.normalization import LayerNorm, RMSNorm
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.parametric_activation import ParametricActivation
+from pellucid.nn.periodic_embedding import PeriodicEmbedding
+from pellucid.nn.piecewise_linear_embedding import PiecewiseLinearEmbedding
 from pellucid.nn.residual import Add
 from pellucid.nn.scaling import InputScale
 
@@ -90,14 +94,17 @@ class _Builder:
         offset = self._layout[name].offset
         return offset, 1.0 if self._factors is None else float(self._factors[offset])
 
+    def places(self, i: int, *names: str) -> list[tuple[int, float]]:
+        """Return the places of several parameters of layer i."""
+        return [self.place(f"{i}.{name}") for name in names]
+
     def linear(self, i: int, layer: Linear) -> int:
-        if layer.parametrization != "standard":
-            raise TypeError(
-                f"layer {i} has parametrization={layer.parametrization!r}, which the native engine "
-                "does not know; train with ReferenceTrainer"
-            )
         (weights, weight_rate), (bias, bias_rate) = self.place(f"{i}.W"), self.place(f"{i}.b")
-        slot: int = self.program.add_linear(layer.fan_out, weights, bias, weight_rate, bias_rate)
+        fan_in = self._layout[f"{i}.W"].shape[0]
+        scale = 1.0 if layer.parametrization == "standard" else 1.0 / math.sqrt(fan_in)
+        slot: int = self.program.add_linear(
+            layer.fan_out, weights, bias, weight_rate, bias_rate, scale
+        )
         return slot
 
     def activation(self, i: int, layer: Activation) -> int:
@@ -124,6 +131,26 @@ class _Builder:
         )
         return slot
 
+    def batch_norm(self, i: int, layer: BatchNorm) -> int:
+        slot: int = self.program.add_batch_norm(
+            layer.momentum,
+            layer.epsilon,
+            *self.places(i, "gamma", "beta", "running_mean", "running_variance"),
+        )
+        return slot
+
+    def periodic_embedding(self, i: int, layer: PeriodicEmbedding) -> int:
+        slot: int = self.program.add_periodic_embedding(
+            layer.dim, layer.n_frequencies, *self.places(i, "frequencies", "phases", "W", "b")
+        )
+        return slot
+
+    def piecewise_linear_embedding(self, i: int, layer: PiecewiseLinearEmbedding) -> int:
+        slot: int = self.program.add_piecewise_linear_embedding(
+            layer.edges, layer.dim or 0, *self.places(i, "W", "b")
+        )
+        return slot
+
     def dropout(self, i: int, layer: Dropout) -> int:
         slot: int = self.program.add_dropout(layer.p, layer.scale_at == "training", i)
         return slot
@@ -140,6 +167,9 @@ _ADD: dict[type, Callable[[_Builder, int, Any], int]] = {
     InputScale: _Builder.input_scale,
     RMSNorm: _Builder.row_norm,
     LayerNorm: _Builder.row_norm,
+    BatchNorm: _Builder.batch_norm,
+    PeriodicEmbedding: _Builder.periodic_embedding,
+    PiecewiseLinearEmbedding: _Builder.piecewise_linear_embedding,
     Dropout: _Builder.dropout,
     Add: _Builder.add_up,
 }
