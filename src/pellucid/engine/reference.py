@@ -12,6 +12,7 @@ from pellucid.engine.batch import dense, gather
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.nn.embedding import lazy_step
 from pellucid.nn.network import Gradients, Network
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
@@ -114,10 +115,10 @@ class ReferenceTrainer:
             for first in range(0, len(order), self.plan.batch_size):
                 rows = order[first : first + self.plan.batch_size]
                 step += 1
-                loss, gradient, statistics = self._pass(theta, rows, step)
+                loss, gradient, statistics, active = self._pass(theta, rows, step)
                 total += loss * len(rows)
                 theta, optimizer_state = self._update(
-                    gradient, optimizer_state, theta, step, learning_rate
+                    gradient, optimizer_state, theta, step, learning_rate, active
                 )
                 for name, value in statistics.items():
                     theta[self.parameters.layout[name].span] = value.reshape(-1)
@@ -138,8 +139,11 @@ class ReferenceTrainer:
 
     def _pass(
         self, theta: np.ndarray[Any, Any], rows: Ints, step: int
-    ) -> tuple[float, np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
-        """Return the objective of one batch at θ, its gradient (size,) and the new statistics."""
+    ) -> tuple[float, np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]], dict[str, Ints]]:
+        """Return the objective of one batch at θ and its gradient (size,).
+
+        With them the statistics after the step, and the rows of tables that the batch has.
+        """
         parameters = Parameters(theta, self.parameters.layout)
         batch = gather(self.data, rows, theta.dtype)
         context = self.plan.context_at(self._state.epoch, step, self.data.n_examples)
@@ -154,7 +158,8 @@ class ReferenceTrainer:
             parameters, trace, batch.targets, batch.sample_weight, context
         )
         statistics = self.network.updated_statistics(parameters, trace, context)
-        return objective, _with_penalty(gradients, parameters, scale).flat, statistics
+        active = self.network.active_rows(trace)
+        return objective, _with_penalty(gradients, parameters, scale).flat, statistics, active
 
     def _update(
         self,
@@ -163,8 +168,13 @@ class ReferenceTrainer:
         theta: np.ndarray[Any, Any],
         step: int,
         learning_rate: float | None,
+        active: dict[str, Ints],
     ) -> tuple[np.ndarray[Any, Any], OptimizerState]:
-        """Return θ and the optimizer's state after one step of the plan."""
+        """Return θ and the optimizer's state after one step of the plan.
+
+        Tables take a lazy step (see `nn.Embedding`): only their active rows change, and only
+        these rows' moments.
+        """
         plan, optimizer = self.plan, self.plan.optimizer
         if plan.clipping is not None:
             gradient = plan.clipping.apply(gradient, self.parameters.layout)
@@ -174,9 +184,17 @@ class ReferenceTrainer:
         if isinstance(optimizer, AdamW):
             decay = optimizer.weight_decay * factors.weight_decay
             optimizer = replace(optimizer, weight_decay=decay)
-        return optimizer.update(
+        stepped, moments = optimizer.update(
             gradient, state, theta, step, rate, self._weight_mask, self._factors
         )
+        pairs = [(theta, stepped), *zip(state, moments, strict=True)]
+        for name, rows in active.items():
+            entry = self.parameters.layout[name]
+            for before, after in pairs:
+                if after.size > 0:
+                    table, dense = (a[entry.span].reshape(entry.shape) for a in (before, after))
+                    after[entry.span] = lazy_step(table, dense, rows).reshape(-1)
+        return stepped, moments
 
 
 def predict_scores(
