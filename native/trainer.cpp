@@ -65,6 +65,12 @@ bool all_finite(const Buffer<T>& values) {
   return horizontal_sum<T>(differences) == 0;
 }
 
+// Null in an empty buffer.
+template <class T>
+T* number_at(Buffer<T>& numbers, Index place) {
+  return numbers.size() > 0 ? numbers.data() + place : nullptr;
+}
+
 template <class T>
 void prefetch(const T* data, Index count) {
   constexpr Index per_line = 64 / static_cast<Index>(sizeof(T));
@@ -81,12 +87,11 @@ template <class T>
 Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
     : n_parameters_(program.n_parameters()),
       n_threads_(n_threads),
-      network_(program, batch_size, Use::kTraining),
+      network_(program, batch_size, Use::kTraining, n_threads),
       scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
       blocks_(network_.blocks()),
       team_size_(n_threads, adapts) {
-  for (ParameterBlock<T>* block : blocks_) block->allocate_moments();
   for (ThreadScratch& scratch : scratch_) {
     scratch.segments.reserve(static_cast<std::size_t>(network_.most_panels()));
     scratch.rows.reserve(static_cast<std::size_t>(3 * network_.output().panels.width()));
@@ -100,6 +105,7 @@ Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, 
   whole_ = share_units(1);
   squares_.resize(units_.size());
   norms_.resize(units_.size());
+  kept_.resize(units_.size());
   clip_factors_.assign(units_.size(), T(1));
 }
 
@@ -143,8 +149,7 @@ bool Trainer<T>::parameters_finite() const {
 template <class T>
 void Trainer<T>::load_moments(const T* first, const T* second) {
   for (ParameterBlock<T>* block : blocks_) {
-    block->first.clear();
-    block->second.clear();
+    block->allocate_moments(first != nullptr, second != nullptr);
     if (first != nullptr) block->load(first, block->first);
     if (second != nullptr) block->load(second, block->second);
   }
@@ -153,8 +158,8 @@ void Trainer<T>::load_moments(const T* first, const T* second) {
 template <class T>
 void Trainer<T>::store_moments(T* first, T* second) const {
   for (const ParameterBlock<T>* block : blocks_) {
-    if (first != nullptr) block->store(block->first, first);
-    if (second != nullptr) block->store(block->second, second);
+    if (first != nullptr && block->first.size() > 0) block->store(block->first, first);
+    if (second != nullptr && block->second.size() > 0) block->store(block->second, second);
   }
 }
 
@@ -169,11 +174,14 @@ void Trainer<T>::sum_squares(std::size_t unit) {
 template <class T>
 void Trainer<T>::keep_gradients(bool keep) {
   for (ParameterBlock<T>* block : blocks_)
-    if (keep && block->gradient.size() == 0) block->gradient = Buffer<T>(block->size());
+    if (keep && block->gradient.size() == 0 && !block->row_sparse)
+      block->gradient = Buffer<T>(block->size());
 }
 
 template <class T>
 Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& barrier) {
+  ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+  scratch.wrong_id = {};
   Pass<T> pass;
   pass.first = slice(rows, thread, n_threads);
   pass.last = slice(rows, thread + 1, n_threads);
@@ -181,11 +189,12 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
   pass.thread = thread;
   pass.n_threads = n_threads;
   pass.barrier = &barrier;
-  pass.segments = &scratch_[static_cast<std::size_t>(thread)].segments;
+  pass.segments = &scratch.segments;
+  pass.wrong_id = &scratch.wrong_id;
   return pass;
 }
 
-// Returns whether all losses of the thread's rows are finite.
+// Returns whether all ids of the thread's rows are right and all their losses finite.
 template <class T>
 bool Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
                              const std::int64_t* order, double scale) {
@@ -194,55 +203,75 @@ bool Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
   const double total = scorer_.score(examples, order, pass.first, pass.last, scale,
                                      scratch_[static_cast<std::size_t>(pass.thread)].rows);
   network_.backward(pass);
-  return std::isfinite(total);
+  return std::isfinite(total) && pass.wrong_id->n_rows == 0;
+}
+
+// The gradient of a unit: of its range, written to `into`, or of the active rows of its table.
+template <class T>
+ActiveRows<T> Trainer<T>::unit_gradient(std::size_t unit, Index rows, T* into) {
+  const auto& [layer, index, range] = units_[unit];
+  if (range.block->row_sparse) return layer->active_rows(index);
+  layer->unit_gradient(index, rows, into);
+  return {&range.offset, 1, range.count, range.count, into};
 }
 
 template <class T>
-void Trainer<T>::update_unit(std::size_t unit, const Step& step, const T* gradient) {
+void Trainer<T>::update_unit(std::size_t unit, const Step& step, const ActiveRows<T>& active) {
   const auto& [layer, index, range] = units_[unit];
   ParameterBlock<T>& block = *range.block;
   const StepCoefficients<T> c = for_block(step.coefficients, block);
-  step.update({block.values.data() + range.offset, block.first.data() + range.offset,
-               block.second.data() + range.offset, gradient, range.count},
-              c);
+  for (Index i = 0; i < active.count; ++i) {
+    const Index offset = active.offsets[i];
+    update_ragged_range(
+        step.update,
+        {block.values.data() + offset, number_at(block.first, offset),
+         number_at(block.second, offset), active.gradients + i * active.stride, active.length},
+        c);
+  }
   if (step.plan->l2_penalty != 0) sum_squares(unit);
   layer->unit_updated(index);
+}
+
+// Tables have no penalty.
+template <class T>
+void Trainer<T>::penalize_unit(std::size_t unit, const Step& step, T* gradient) {
+  const UnitRange<T>& range = units_[unit].range;
+  const T penalty = for_block(step.coefficients, *range.block).penalty;
+  if (penalty != 0)
+    add_penalty(gradient, range.block->values.data() + range.offset, range.count, penalty);
 }
 
 // Gradient and update at once, where nothing must be known of the other units.
 template <class T>
 void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch) {
-  const auto& [layer, index, range] = units_[unit];
-  const ParameterBlock<T>& block = *range.block;
+  const UnitRange<T>& range = units_[unit].range;
+  ParameterBlock<T>& block = *range.block;
   if (block.size() * static_cast<Index>(sizeof(T)) > kPrefetchBytes) {
-    prefetch(block.values.data() + range.offset, range.count);
-    prefetch(block.first.data() + range.offset, range.count);
-    prefetch(block.second.data() + range.offset, range.count);
+    for (const Buffer<T>* numbers : {&block.values, &block.first, &block.second})
+      if (numbers->size() > 0) prefetch(numbers->data() + range.offset, range.count);
   }
-  T* gradient = scratch.gradient.data();
-  layer->unit_gradient(index, step.rows, gradient);
+  const ActiveRows<T> active = unit_gradient(unit, step.rows, scratch.gradient.data());
   if (step.plan->clip == Clip::kValue) {
     // What is clipped includes the penalty's part, which is then not to be added again.
-    const T penalty = for_block(step.coefficients, block).penalty;
-    clip_range(gradient, block.values.data() + range.offset, range.count, penalty,
-               T(step.plan->clip_limit));
+    penalize_unit(unit, step, active.gradients);
+    clip_range(active.gradients, active.count * active.stride, T(step.plan->clip_limit));
     Step without = step;
     without.coefficients.penalty = 0;
-    update_unit(unit, without, gradient);
+    update_unit(unit, without, active);
     return;
   }
-  update_unit(unit, step, gradient);
+  update_unit(unit, step, active);
 }
 
 template <class T>
-void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch&) {
-  const auto& [layer, index, range] = units_[unit];
-  ParameterBlock<T>& block = *range.block;
-  T* gradient = block.gradient.data() + range.offset;
-  layer->unit_gradient(index, step.rows, gradient);
-  add_penalty(gradient, block.values.data() + range.offset, range.count,
-              for_block(step.coefficients, block).penalty);
-  norms_[unit] = static_cast<double>(sum_of_squares(gradient, range.count));
+void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step) {
+  const UnitRange<T>& range = units_[unit].range;
+  T* room = number_at(range.block->gradient, range.offset);
+  const ActiveRows<T> active = unit_gradient(unit, step.rows, room);
+  penalize_unit(unit, step, active.gradients);
+  norms_[unit] =
+      static_cast<double>(sum_of_squares(active.gradients, active.count * active.stride));
+  kept_[unit] = active;
 }
 
 // What each unit's gradient is multiplied by so that no norm passes the limit.
@@ -297,16 +326,15 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
       barrier.wait();
       if (non_finite) return;
       if (clips_norms) {
-        for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step, scratch);
+        for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step);
         barrier.wait();
         if (thread == 0) find_clip_factors(plan);
         barrier.wait();
         step.coefficients.penalty = 0;
         for (std::size_t u = first_unit; u < last_unit; ++u) {
-          const UnitRange<T>& range = units_[u].range;
-          T* gradient = range.block->gradient.data() + range.offset;
-          scale_range(gradient, range.count, clip_factors_[u]);
-          update_unit(u, step, gradient);
+          const ActiveRows<T>& active = kept_[u];
+          scale_range(active.gradients, active.count * active.stride, clip_factors_[u]);
+          update_unit(u, step, active);
         }
       } else {
         for (std::size_t u = first_unit; u < last_unit; ++u) unit_step(u, step, scratch);
@@ -328,6 +356,9 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
                        const Plan& plan, const Schedules& schedules, Index steps_done,
                        std::uint32_t epoch, const std::function<bool()>& poll) {
   keep_gradients(plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm);
+  const Rule rule = plan.optimizer.rule;
+  for (ParameterBlock<T>* block : blocks_)
+    block->allocate_moments(keeps_first(rule), keeps_second(rule));
   Report report;
   while (report.rows < n && !report.non_finite && !report.interrupted) {
     const Index rows = std::min(n - report.rows, team_size_.steps() * plan.batch_size);
@@ -346,7 +377,10 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
 template <class T>
 double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
                             const std::function<bool()>& poll, bool& interrupted) {
-  load_moments(nullptr, nullptr);
+  for (ParameterBlock<T>* block : blocks_) {
+    block->allocate_moments(true, false);
+    block->first.clear();
+  }
   const Index chunk = network_.rows();
   std::vector<std::int64_t> order(static_cast<std::size_t>(chunk));
   const Plan plan;
@@ -365,6 +399,8 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
       for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
         unit_step(u, step, scratch_[mine]);
     });
+    for (const ThreadScratch& scratch : scratch_)
+      if (scratch.wrong_id.n_rows > 0) throw std::invalid_argument(scratch.wrong_id.message());
     total += scorer_.sum_losses(step.rows);
     interrupted = poll();
   }

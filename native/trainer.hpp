@@ -69,7 +69,7 @@ class Trainer {
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
   bool parameters_finite() const;
-  // Moments in the layout of the parameters; null pointers stand for zeros.
+  // Moments in the layout of the parameters, null where the rule keeps none.
   void load_moments(const T* first, const T* second);
   void store_moments(T* first, T* second) const;
 
@@ -97,6 +97,7 @@ class Trainer {
     std::vector<Segment<T>> segments;
     std::vector<T> rows;  // for losses
     Buffer<T> gradient;   // a unit's
+    WrongId wrong_id;
   };
   // One step's numbers.
   struct Step {
@@ -115,10 +116,12 @@ class Trainer {
   Pass<T> make_pass(int thread, int n_threads, Index rows, Barrier& barrier);
   bool first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
                    double scale);
+  ActiveRows<T> unit_gradient(std::size_t unit, Index rows, T* into);
+  void penalize_unit(std::size_t unit, const Step& step, T* gradient);
   void unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch);
-  void keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch& scratch);
+  void keep_unit_gradient(std::size_t unit, const Step& step);
   void find_clip_factors(const Plan& plan);
-  void update_unit(std::size_t unit, const Step& step, const T* gradient);
+  void update_unit(std::size_t unit, const Step& step, const ActiveRows<T>& active);
   void run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order, Index n,
                   const Plan& plan, const Schedules& schedules, Index steps_done,
                   std::uint32_t epoch, Report& report);
@@ -135,6 +138,7 @@ class Trainer {
   std::vector<std::size_t> whole_;   // of one thread
   std::vector<double> squares_;      // of the weights that decay, by unit
   std::vector<double> norms_;        // squared norms of the gradient, by unit
+  std::vector<ActiveRows<T>> kept_;  // gradients that wait for their norms, by unit
   std::vector<T> clip_factors_;      // by unit
   TeamSize team_size_;
 };

@@ -100,7 +100,7 @@ BASE = Network([Linear(3)], "softmax_cross_entropy")
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (NETWORK, "layer 0 is a Columns, which the native engine does not know"),
+        (NETWORK, "layer 0.0 is a PeriodicEmbedding, which the native engine does not know"),
         (Network([Linear(3, parametrization="ntk")], BASE.loss), "parametrization='ntk'"),
         (Network([BatchNorm(), Linear(3)], BASE.loss), "layer 0 is a BatchNorm"),
     ],

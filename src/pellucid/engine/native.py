@@ -102,7 +102,7 @@ class NativeTrainer:
         self._failed = False
         if state is None:
             state = TrainerState(plan.optimizer.init(parameters.flat))
-        self._core.load_moments(*state.optimizer)
+        self._load_moments(state.optimizer)
         self._step, self._epoch = state.step, state.epoch
 
     def _make_core(self) -> Any:
@@ -120,7 +120,12 @@ class NativeTrainer:
             moments = self.optimizer_state
             self._batch_size = needed
             self._core = self._make_core()
-            self._core.load_moments(*moments)
+            self._load_moments(moments)
+
+    def _load_moments(self, state: OptimizerState) -> None:
+        """Hand over the moments that the rule keeps."""
+        keeps_first = _optimizer_constants(self.plan.optimizer)["rule"] != "sgd"
+        self._core.load_moments(state.first[: None if keeps_first else 0], state.second)
 
     @property
     def step(self) -> int:
@@ -158,12 +163,15 @@ class NativeTrainer:
         NonFiniteError
             If a loss or a weight becomes NaN or infinite. The parameters stay as they were at the
             end of the previous epoch, and the trainer cannot go on.
+        ValueError
+            If X holds a value that is no id where an `Embedding` takes one. It leaves everything
+            as the error before does.
         KeyboardInterrupt
             Or what another signal handler raises. The steps done so far are kept.
         """
         if self._failed:
             raise RuntimeError(
-                "this trainer stopped at a loss that was not finite; make a new one to go on"
+                "this trainer stopped at values it could not go on from; make a new one to go on"
             )
         start = time.perf_counter()
         order = self._default_order() if order is None else np.ascontiguousarray(order, np.int64)
