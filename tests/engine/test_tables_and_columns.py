@@ -52,9 +52,7 @@ def table_network(dim, n_rows=N_ROWS):
 def assert_states_agree(fast, slow, dtype):
     for mine, theirs in zip(fast.optimizer_state, slow.optimizer_state, strict=True):
         scale = np.abs(theirs).max(initial=0.0)
-        np.testing.assert_allclose(
-            mine, theirs, rtol=RELATIVE[dtype], atol=RELATIVE[dtype] * scale
-        )
+        np.testing.assert_allclose(mine, theirs, rtol=RELATIVE[dtype], atol=RELATIVE[dtype] * scale)
 
 
 # Lazy steps

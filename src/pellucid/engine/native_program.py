@@ -59,7 +59,8 @@ class _Builder:
         self.program = core_class("Program", parameters)(fan_in, self._layout.size)
         self._slots = [0]
         # Of a part: what its names start with, and the Columns that it is a part of.
-        self._prefix, self._whole = "", None
+        self._prefix = ""
+        self._whole: int | None = None
         # Values that a residual connection takes up again must stay as they are.
         self._taken_up = {
             i - layer.back for i, layer in enumerate(network.layers) if isinstance(layer, Add)
@@ -85,8 +86,8 @@ class _Builder:
     def linear(self, i: int, layer: Linear) -> int:
         if layer.parametrization != "standard":
             raise TypeError(
-                f"layer {self._prefix}{i} has parametrization={layer.parametrization!r}, which the native engine "
-                "does not know; train with ReferenceTrainer"
+                f"layer {self._prefix}{i} has parametrization={layer.parametrization!r}, which the "
+                "native engine does not know; train with ReferenceTrainer"
             )
         (weights, weight_rate), (bias, bias_rate) = self.place(f"{i}.W"), self.place(f"{i}.b")
         slot: int = self.program.add_linear(layer.fan_out, weights, bias, weight_rate, bias_rate)
