@@ -7,6 +7,7 @@
 #include <chrono>
 #include <optional>
 
+#include "columns_layer.hpp"
 #include "prediction.hpp"
 #include "product_rate.hpp"
 #include "python_arrays.hpp"
@@ -75,7 +76,7 @@ class Engine {
   }
   void load_moments(nb::handle first, nb::handle second) {
     const Array one(first), two(second);
-    trainer_.load_moments(vector_of(one, "first"), optional_of(two, "second"));
+    trainer_.load_moments(optional_of(one, "first"), optional_of(two, "second"));
   }
   void store_moments(nb::handle first, nb::handle second) const {
     const Array one(first, true), two(second, true);
@@ -240,6 +241,9 @@ void bind_type(nb::module_& module, const std::string& suffix) {
           "edges"_a, "dim"_a, "weights"_a, "biases"_a)
       .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
            "layer_number"_a)
+      .def("add_embedding", &ProgramT::add_embedding, "n_rows"_a, "dim"_a, "offset"_a,
+           "rate"_a = 1.0)
+      .def("add_columns", &ProgramT::add_columns, "parts"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,18 @@ struct StepKey {
 template <class T>
 class Observer;
 
+// The first value that a thread met where an id was due.
+struct WrongId {
+  double value = 0;
+  Index n_rows = 0;  // of the table; 0 where all ids were right
+
+  std::string message() const {
+    std::ostringstream text;
+    text << "ids must be whole numbers from 0 to " << n_rows - 1 << ", got " << value;
+    return text.str();
+  }
+};
+
 // One thread's way through its rows of a batch.
 template <class T>
 struct Pass {
@@ -59,6 +72,7 @@ struct Pass {
   Barrier* barrier = nullptr;  // where all threads of the batch meet
   std::vector<Segment<T>>* segments = nullptr;
   Observer<T>* observer = nullptr;  // where the step is measured
+  WrongId* wrong_id = nullptr;
 };
 
 // What a network is built for. For the prediction of a few rows weights are read where the caller
@@ -75,6 +89,7 @@ struct ParameterBlock {
   bool decays = false;     // weights do; biases and scales do not
   double rate_factor = 1;  // on the learning rate
   bool in_place = false;
+  bool row_sparse = false;  // a table, of which a step changes the active rows only
   Buffer<T> values, first, second;
   Buffer<T> gradient;  // kept only where gradients are clipped by their norm
 
@@ -91,10 +106,22 @@ struct ParameterBlock {
         in_place(reads_in_place),
         values(reads_in_place ? stored_rows * ragged_width() : size()) {}
 
+  // A table of embeddings, as it lies in the flat buffer.
+  ParameterBlock(Index offset, Index n_rows, Index dim, double factor, bool reads_in_place)
+      : flat_offset(offset),
+        rows(n_rows),
+        stored_rows(n_rows),
+        panels(Panels<T>::plain(dim)),
+        rate_factor(factor),
+        in_place(reads_in_place),
+        row_sparse(true),
+        values(reads_in_place ? 0 : size()) {}
+
   Index size() const { return stored_rows * panels.width(); }
-  void allocate_moments() {
-    first = Buffer<T>(size());
-    second = Buffer<T>(size());
+  // Makes room for the moments that are asked for.
+  void allocate_moments(bool needs_first, bool needs_second) {
+    if (needs_first && first.size() == 0) first = Buffer<T>(size());
+    if (needs_second && second.size() == 0) second = Buffer<T>(size());
   }
   // Takes the values from the flat buffer; one read in place must stay where it is.
   void set_values(const T* flat) {
@@ -131,6 +158,16 @@ struct UnitRange {
   Index count;
 };
 
+// The rows of a table that a batch has ids of, with their gradients one after the other.
+template <class T>
+struct ActiveRows {
+  const Index* offsets;  // where each starts in the block
+  Index count;
+  Index length;  // of a row
+  Index stride;  // from one gradient to the next: whole vectors, zero beyond `length`
+  T* gradients;
+};
+
 // Most numbers that a unit's gradient has.
 inline constexpr Index kUnitRows = 16;
 template <class T>
@@ -156,6 +193,9 @@ class Layer {
   virtual UnitRange<T> unit_range(Index unit) = 0;
   // Writes the gradient of the unit's range over `rows` rows of the batch.
   virtual void unit_gradient(Index, Index, T*) {}
+  // What a unit of a row-sparse block updates in place of a range; the gradients are the layer's
+  // own and stay until the next step.
+  virtual ActiveRows<T> active_rows(Index) { return {}; }
   // Called when the unit's range was updated.
   virtual void unit_updated(Index) {}
 };

@@ -7,6 +7,7 @@
 #include "batch_norm_layer.hpp"
 #include "dropout_layer.hpp"
 #include "elementwise_layers.hpp"
+#include "embedding_layer.hpp"
 #include "linear_layer.hpp"
 #include "losses.hpp"
 #include "normalization_layers.hpp"
@@ -23,6 +24,7 @@ struct Surroundings {
   Slot<T>& output;
   Slot<T>* skipped;  // of a residual connection
   Use use;
+  int n_threads;  // at most
   // Whether anything before the slot has parameters, and whether a later layer passes deltas back
   // to it as well, which come first.
   bool propagate, accumulate;
@@ -47,6 +49,8 @@ class Program {
   Index fan_in() const { return fan_in_; }
   Index fan_out() const { return width_of(static_cast<Index>(steps_.size())); }
   Index n_parameters() const { return n_parameters_; }
+  // Numbers in embedding tables, which cost a pass nothing.
+  Index in_tables() const { return in_tables_; }
   const std::vector<Step>& steps() const { return steps_; }
 
   LossFunction<T> loss;
@@ -158,6 +162,20 @@ class Program {
     });
   }
 
+  // Every id of the input becomes its row of a table (n_rows, dim).
+  Index add_embedding(Index n_rows, Index dim, Index offset, double rate) {
+    check_range(offset, n_rows * dim);
+    if (n_rows > Index{1} << std::numeric_limits<T>::digits)
+      throw std::invalid_argument("float32 cannot tell the ids of a table of " +
+                                  std::to_string(n_rows) +
+                                  " rows apart (from 2**24 on); use float64 parameters");
+    in_tables_ += n_rows * dim;
+    return add(fan_out() * dim, true, [=](const Surroundings<T>& s) {
+      return std::make_unique<EmbeddingLayer<T>>(n_rows, dim, offset, rate, s.input, s.output,
+                                                 s.use, s.n_threads, s.propagate, s.accumulate);
+    });
+  }
+
   Index add_dropout(double share, bool scales_in_training, std::uint32_t layer_number) {
     return add(fan_out(), false, [=](const Surroundings<T>& s) {
       return std::make_unique<DropoutLayer<T>>(share, scales_in_training, layer_number, s.input,
@@ -193,13 +211,16 @@ class Program {
     return slot == 0 ? fan_in_ : steps_[static_cast<std::size_t>(slot - 1)].fan_out;
   }
 
- private:
   Index add(Index fan_out, bool has_parameters, Make make) {
     steps_.push_back({fan_out, has_parameters, -1, std::move(make)});
     open_activation_ = nullptr;
     return static_cast<Index>(steps_.size());
   }
 
+  // A layer of programs side by side, each for its block of columns; see columns_layer.hpp.
+  Index add_columns(std::vector<Program> parts);
+
+ private:
   static Activation<T> find_activation(const std::string& name, T parameter, T blend) {
     for (const auto& known : kActivations<T>)
       if (known.name == name) return known.make(parameter, blend);
@@ -213,6 +234,7 @@ class Program {
 
   Index fan_in_;
   Index n_parameters_;
+  Index in_tables_ = 0;
   std::vector<Step> steps_;
   std::shared_ptr<Activation<T>> open_activation_;  // of a linear layer that nothing follows yet
 };
@@ -221,17 +243,19 @@ class Program {
 template <class T>
 class Network {
  public:
-  Network(const Program<T>& program, Index rows, Use use) : rows_(rows) {
+  // `propagate`: whether the input's deltas are asked for.
+  Network(const Program<T>& program, Index rows, Use use, int n_threads, bool propagate = false)
+      : rows_(rows) {
     const bool for_training = use == Use::kTraining;
     const auto n_layers = static_cast<Index>(program.steps().size());
     for (Index slot = 0; slot <= n_layers; ++slot) {
-      slots_.push_back(
-          std::make_unique<Slot<T>>(program.width_of(slot), rows, for_training && slot > 0));
+      slots_.push_back(std::make_unique<Slot<T>>(program.width_of(slot), rows,
+                                                 for_training && (slot > 0 || propagate)));
       slots_.back()->number = slot;
     }
-    std::vector<bool> propagate{false};  // does anything before this slot have parameters?
+    std::vector<bool> propagates{propagate};  // does anything before this slot have parameters?
     for (const auto& step : program.steps())
-      propagate.push_back(propagate.back() || step.has_parameters);
+      propagates.push_back(propagates.back() || step.has_parameters);
     layers_.resize(static_cast<std::size_t>(n_layers));
     // Deltas are passed back from the last layer to the first.
     std::vector<bool> passed(slots_.size(), false);
@@ -247,9 +271,9 @@ class Network {
       const bool accumulate = pass(l);
       const bool accumulate_skipped = skips && pass(source);
       layers_[static_cast<std::size_t>(l)] =
-          step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use,
-                     for_training && propagate[static_cast<std::size_t>(l)], accumulate,
-                     for_training && skips && propagate[static_cast<std::size_t>(source)],
+          step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use, n_threads,
+                     for_training && propagates[static_cast<std::size_t>(l)], accumulate,
+                     for_training && skips && propagates[static_cast<std::size_t>(source)],
                      accumulate_skipped});
     }
   }
@@ -278,7 +302,8 @@ class Network {
     return all;
   }
 
-  // With Use::kFewRows the flat buffer must stay where it is.
+  // For prediction the flat buffer must stay where it is: tables, and with Use::kFewRows weights,
+  // are read there.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
     for (const auto& layer : layers_) layer->refresh();

@@ -11,13 +11,14 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
   constexpr Index kMostRows = 192, kFewRows = 64;
   // Multiplications worth another thread: waking one takes tens of microseconds.
   constexpr Index kWorthAThread = 4'000'000;
-  const Index useful = 1 + n * program.n_parameters() / kWorthAThread;
+  const Index useful = 1 + n * (program.n_parameters() - program.in_tables()) / kWorthAThread;
   const Index share = (n + n_threads - 1) / n_threads;
   const Index chunk = std::clamp(round_up(share, 8), Index{8}, kMostRows);
   const Index chunks = (n + chunk - 1) / chunk;
   const Index team = std::max<Index>(1, std::min({Index{n_threads}, chunks, useful}));
   // Each thread has rows of its own in the slots, and goes through its chunks there.
-  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows);
+  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows,
+                     static_cast<int>(team));
   network.load(flat);
   Examples<T> examples;
   examples.table = table;
@@ -25,11 +26,13 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
   const Slot<T>& output = network.output();
   std::vector<std::vector<Segment<T>>> segments(static_cast<std::size_t>(team));
   for (auto& own : segments) own.reserve(static_cast<std::size_t>(network.most_panels()));
+  std::vector<WrongId> wrong_ids(static_cast<std::size_t>(team));
   std::vector<std::int64_t> rows(static_cast<std::size_t>(chunk * team));
   run_on_team(static_cast<int>(team), [&](int thread) {
     Pass<T> pass;
     pass.first = chunk * thread;
     pass.segments = &segments[static_cast<std::size_t>(thread)];
+    pass.wrong_id = &wrong_ids[static_cast<std::size_t>(thread)];
     for (Index c = chunks * thread / team; c < chunks * (thread + 1) / team; ++c) {
       const Index first = c * chunk;
       const Index count = std::min(chunk, n - first);
@@ -42,6 +45,8 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
       unpack_rows(output, pass.first, count, scores + first * output.panels.columns());
     }
   });
+  for (const WrongId& wrong : wrong_ids)
+    if (wrong.n_rows > 0) throw std::invalid_argument(wrong.message());
 }
 
 template void predict<float>(const Program<float>&, const float*, const TableView&,

@@ -64,6 +64,25 @@ bool all_finite(const Buffer<T>& values) {
   return horizontal_sum<T>(differences) == 0;
 }
 
+// Null in an empty buffer.
+template <class T>
+T* number_at(Buffer<T>& numbers, Index place) {
+  return numbers.size() > 0 ? numbers.data() + place : nullptr;
+}
+
+// The numbers that the gradient of active row `i` updates.
+template <class T>
+ParameterRange<T> active_range(ParameterBlock<T>& block, const ActiveRows<T>& active, Index i) {
+  const Index offset = active.offsets[i];
+  return {block.values.data() + offset, number_at(block.first, offset),
+          number_at(block.second, offset), active.gradients + i * active.stride, active.length};
+}
+
+template <class T>
+double squares_of(const ActiveRows<T>& active) {
+  return static_cast<double>(sum_of_squares(active.gradients, active.count * active.stride));
+}
+
 template <class T>
 void prefetch(const T* data, Index count) {
   constexpr Index per_line = 64 / static_cast<Index>(sizeof(T));
@@ -80,12 +99,11 @@ template <class T>
 Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
     : n_parameters_(program.n_parameters()),
       n_threads_(n_threads),
-      network_(program, batch_size, Use::kTraining),
+      network_(program, batch_size, Use::kTraining, n_threads),
       scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
       blocks_(network_.blocks()),
       team_size_(n_threads, adapts) {
-  for (ParameterBlock<T>* block : blocks_) block->allocate_moments();
   for (ThreadScratch& scratch : scratch_) {
     scratch.segments.reserve(static_cast<std::size_t>(network_.most_panels()));
     scratch.rows.reserve(static_cast<std::size_t>(3 * network_.output().panels.width()));
@@ -99,6 +117,7 @@ Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, 
   whole_ = share_units(1);
   squares_.resize(units_.size());
   norms_.resize(units_.size());
+  kept_.resize(units_.size());
   clip_factors_.assign(units_.size(), T(1));
 }
 
@@ -142,8 +161,7 @@ bool Trainer<T>::parameters_finite() const {
 template <class T>
 void Trainer<T>::load_moments(const T* first, const T* second) {
   for (ParameterBlock<T>* block : blocks_) {
-    block->first.clear();
-    block->second.clear();
+    block->allocate_moments(first != nullptr, second != nullptr);
     if (first != nullptr) block->load(first, block->first);
     if (second != nullptr) block->load(second, block->second);
   }
@@ -152,8 +170,8 @@ void Trainer<T>::load_moments(const T* first, const T* second) {
 template <class T>
 void Trainer<T>::store_moments(T* first, T* second) const {
   for (const ParameterBlock<T>* block : blocks_) {
-    if (first != nullptr) block->store(block->first, first);
-    if (second != nullptr) block->store(block->second, second);
+    if (first != nullptr && block->first.size() > 0) block->store(block->first, first);
+    if (second != nullptr && block->second.size() > 0) block->store(block->second, second);
   }
 }
 
@@ -168,11 +186,14 @@ void Trainer<T>::sum_squares(std::size_t unit) {
 template <class T>
 void Trainer<T>::keep_gradients(bool keep) {
   for (ParameterBlock<T>* block : blocks_)
-    if (keep && block->gradient.size() == 0) block->gradient = Buffer<T>(block->size());
+    if (keep && block->gradient.size() == 0 && !block->row_sparse)
+      block->gradient = Buffer<T>(block->size());
 }
 
 template <class T>
 Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& barrier) {
+  ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+  scratch.wrong_id = {};
   Pass<T> pass;
   pass.first = slice(rows, thread, n_threads);
   pass.last = slice(rows, thread + 1, n_threads);
@@ -180,7 +201,8 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
   pass.thread = thread;
   pass.n_threads = n_threads;
   pass.barrier = &barrier;
-  pass.segments = &scratch_[static_cast<std::size_t>(thread)].segments;
+  pass.segments = &scratch.segments;
+  pass.wrong_id = &scratch.wrong_id;
   return pass;
 }
 
@@ -205,48 +227,65 @@ void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
     if (stop.now()) return;
   }
   network_.backward(pass);
-  if (!std::isfinite(total)) stop.non_finite = true;
+  if (!std::isfinite(total) || pass.wrong_id->n_rows > 0) stop.non_finite = true;
+}
+
+// The gradient of a unit: of its range, written to `into`, or of the active rows of its table.
+template <class T>
+ActiveRows<T> Trainer<T>::unit_gradient(std::size_t unit, Index rows, T* into) {
+  const auto& [layer, index, range] = units_[unit];
+  if (range.block->row_sparse) return layer->active_rows(index);
+  layer->unit_gradient(index, rows, into);
+  return {&range.offset, 1, range.count, range.count, into};
 }
 
 template <class T>
-void Trainer<T>::update_unit(std::size_t unit, const Step& step, T* gradient,
+void Trainer<T>::update_unit(std::size_t unit, const Step& step, const ActiveRows<T>& active,
                              ThreadScratch& scratch) {
   const auto& [layer, index, range] = units_[unit];
   ParameterBlock<T>& block = *range.block;
+  const StepCoefficients<T> c = for_block(step.coefficients, block);
   if (step.measured) {
-    update_measured(unit, step, gradient, scratch);
+    update_measured(unit, step, active, scratch);
   } else {
-    step.update({block.values.data() + range.offset, block.first.data() + range.offset,
-                 block.second.data() + range.offset, gradient, range.count},
-                for_block(step.coefficients, block));
+    for (Index i = 0; i < active.count; ++i)
+      update_ragged_range(step.update, active_range(block, active, i), c);
   }
   if (step.plan->l2_penalty != 0) sum_squares(unit);
   layer->unit_updated(index);
 }
 
+// Tables have no penalty.
+template <class T>
+void Trainer<T>::penalize_unit(std::size_t unit, const Step& step, T* gradient) {
+  const UnitRange<T>& range = units_[unit].range;
+  const T penalty = for_block(step.coefficients, *range.block).penalty;
+  if (penalty != 0)
+    add_penalty(gradient, range.block->values.data() + range.offset, range.count, penalty);
+}
+
 // The same update, with the squares of what it starts from and of what it does.
 template <class T>
-void Trainer<T>::update_measured(std::size_t unit, const Step& step, T* gradient,
+void Trainer<T>::update_measured(std::size_t unit, const Step& step, const ActiveRows<T>& active,
                                  ThreadScratch& scratch) {
-  const UnitRange<T>& range = units_[unit].range;
-  ParameterBlock<T>& block = *range.block;
+  ParameterBlock<T>& block = *units_[unit].range.block;
+  penalize_unit(unit, step, active.gradients);
   StepCoefficients<T> c = for_block(step.coefficients, block);
-  T* values = block.values.data() + range.offset;
-  T* before = scratch.before.data();
-  add_penalty(gradient, values, range.count, c.penalty);
   c.penalty = 0;
-  std::copy_n(values, range.count, before);
-  step.update({values, block.first.data() + range.offset, block.second.data() + range.offset,
-               gradient, range.count},
-              c);
   // Where gradients are clipped, their squares were taken before.
-  UnitSquares& squares = measured_[unit];
-  squares.gradient = step.plan->clip == Clip::kNone
-                         ? static_cast<double>(sum_of_squares(gradient, range.count))
-                         : norms_[unit];
-  squares.weights = static_cast<double>(sum_of_squares(before, range.count));
-  subtract_from(before, values, range.count);
-  squares.update = static_cast<double>(sum_of_squares(before, range.count));
+  UnitSquares squares;
+  squares.gradient = step.plan->clip == Clip::kNone ? squares_of(active) : norms_[unit];
+  T* before = scratch.before.data();
+  for (Index i = 0; i < active.count; ++i) {
+    const ParameterRange<T> range = active_range(block, active, i);
+    std::copy_n(range.values, active.length, before);
+    std::fill(before + active.length, before + active.stride, T(0));
+    squares.weights += static_cast<double>(sum_of_squares(before, active.stride));
+    update_ragged_range(step.update, range, c);
+    for (Index n = 0; n < active.length; ++n) before[n] -= range.values[n];
+    squares.update += static_cast<double>(sum_of_squares(before, active.stride));
+  }
+  measured_[unit] = squares;
 }
 
 template <class T>
@@ -278,38 +317,34 @@ std::vector<Index> Trainer<T>::block_offsets() const {
 // Gradient and update at once, where nothing must be known of the other units.
 template <class T>
 void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch) {
-  const auto& [layer, index, range] = units_[unit];
-  const ParameterBlock<T>& block = *range.block;
+  const UnitRange<T>& range = units_[unit].range;
+  ParameterBlock<T>& block = *range.block;
   if (block.size() * static_cast<Index>(sizeof(T)) > kPrefetchBytes) {
-    prefetch(block.values.data() + range.offset, range.count);
-    prefetch(block.first.data() + range.offset, range.count);
-    prefetch(block.second.data() + range.offset, range.count);
+    for (const Buffer<T>* numbers : {&block.values, &block.first, &block.second})
+      if (numbers->size() > 0) prefetch(numbers->data() + range.offset, range.count);
   }
-  T* gradient = scratch.gradient.data();
-  layer->unit_gradient(index, step.rows, gradient);
+  const ActiveRows<T> active = unit_gradient(unit, step.rows, scratch.gradient.data());
   if (step.plan->clip == Clip::kValue) {
     // What is clipped includes the penalty's part, which is then not to be added again.
-    const T penalty = for_block(step.coefficients, block).penalty;
-    add_penalty(gradient, block.values.data() + range.offset, range.count, penalty);
-    if (step.measured) norms_[unit] = static_cast<double>(sum_of_squares(gradient, range.count));
-    clip_range(gradient, range.count, T(step.plan->clip_limit));
+    penalize_unit(unit, step, active.gradients);
+    if (step.measured) norms_[unit] = squares_of(active);
+    clip_range(active.gradients, active.count * active.stride, T(step.plan->clip_limit));
     Step without = step;
     without.coefficients.penalty = 0;
-    update_unit(unit, without, gradient, scratch);
+    update_unit(unit, without, active, scratch);
     return;
   }
-  update_unit(unit, step, gradient, scratch);
+  update_unit(unit, step, active, scratch);
 }
 
 template <class T>
-void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch&) {
-  const auto& [layer, index, range] = units_[unit];
-  ParameterBlock<T>& block = *range.block;
-  T* gradient = block.gradient.data() + range.offset;
-  layer->unit_gradient(index, step.rows, gradient);
-  add_penalty(gradient, block.values.data() + range.offset, range.count,
-              for_block(step.coefficients, block).penalty);
-  norms_[unit] = static_cast<double>(sum_of_squares(gradient, range.count));
+void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step) {
+  const UnitRange<T>& range = units_[unit].range;
+  T* room = number_at(range.block->gradient, range.offset);
+  const ActiveRows<T> active = unit_gradient(unit, step.rows, room);
+  penalize_unit(unit, step, active.gradients);
+  norms_[unit] = squares_of(active);
+  kept_[unit] = active;
 }
 
 template <class T>
@@ -317,7 +352,10 @@ void Trainer<T>::prepare_to_measure() {
   if (observer_) return;
   observer_.emplace(network_.slots(), n_threads_);
   measured_.resize(units_.size());
-  for (ThreadScratch& scratch : scratch_) scratch.before = Buffer<T>(kUnitSize<T>);
+  Index most = kUnitSize<T>;
+  for (const ParameterBlock<T>* block : blocks_)
+    if (block->row_sparse) most = std::max(most, round_up(block->panels.columns(), kLanes<T>));
+  for (ThreadScratch& scratch : scratch_) scratch.before = Buffer<T>(most);
 }
 
 // What each unit's gradient is multiplied by so that no norm passes the limit.
@@ -374,16 +412,15 @@ void Trainer<T>::run_window(int n_threads, const Window& window, Report& report)
       barrier.wait();
       if (stop.now()) return;
       if (clips_norms) {
-        for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step, scratch);
+        for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step);
         barrier.wait();
         if (thread == 0) find_clip_factors(plan);
         barrier.wait();
         step.coefficients.penalty = 0;
         for (std::size_t u = first_unit; u < last_unit; ++u) {
-          const UnitRange<T>& range = units_[u].range;
-          T* gradient = range.block->gradient.data() + range.offset;
-          scale_range(gradient, range.count, clip_factors_[u]);
-          update_unit(u, step, gradient, scratch);
+          const ActiveRows<T>& active = kept_[u];
+          scale_range(active.gradients, active.count * active.stride, clip_factors_[u]);
+          update_unit(u, step, active, scratch);
         }
       } else {
         for (std::size_t u = first_unit; u < last_unit; ++u) unit_step(u, step, scratch);
@@ -411,6 +448,9 @@ Report Trainer<T>::run(const Examples<T>& examples, const Order& order, const Pl
                        const std::function<bool()>& poll) {
   keep_gradients(plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm);
   if (plan.statistics_every > 0) prepare_to_measure();
+  const Rule rule = plan.optimizer.rule;
+  for (ParameterBlock<T>* block : blocks_)
+    block->allocate_moments(keeps_first(rule), keeps_second(rule));
   Report report;
   report.objectives.resize(static_cast<std::size_t>(order.n_epochs));
   while (report.steps < order.steps() && !report.non_finite && !report.interrupted) {
@@ -430,7 +470,10 @@ Report Trainer<T>::run(const Examples<T>& examples, const Order& order, const Pl
 template <class T>
 double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
                             const std::function<bool()>& poll, bool& interrupted) {
-  load_moments(nullptr, nullptr);
+  for (ParameterBlock<T>* block : blocks_) {
+    block->allocate_moments(true, false);
+    block->first.clear();
+  }
   const Index chunk = network_.rows();
   std::vector<std::int64_t> order(static_cast<std::size_t>(chunk));
   const Plan plan;
@@ -451,6 +494,8 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
       for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
         unit_step(u, step, scratch_[mine]);
     });
+    for (const ThreadScratch& scratch : scratch_)
+      if (scratch.wrong_id.n_rows > 0) throw std::invalid_argument(scratch.wrong_id.message());
     total += scorer_.sum_losses(step.rows);
     interrupted = stop.asked || poll();
   }

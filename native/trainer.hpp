@@ -88,7 +88,7 @@ class Trainer {
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
   bool parameters_finite() const;
-  // Moments in the layout of the parameters; null pointers stand for zeros.
+  // Moments in the layout of the parameters, null where the rule keeps none.
   void load_moments(const T* first, const T* second);
   void store_moments(T* first, T* second) const;
 
@@ -117,7 +117,8 @@ class Trainer {
     std::vector<Segment<T>> segments;
     std::vector<T> rows;  // for losses
     Buffer<T> gradient;   // a unit's
-    Buffer<T> before;     // a unit's values before its update, where that is measured
+    Buffer<T> before;     // values before their update, where that is measured
+    WrongId wrong_id;
   };
   // Squared norms of a unit's gradient, update and weights.
   struct UnitSquares {
@@ -158,11 +159,15 @@ class Trainer {
   Pass<T> make_pass(int thread, int n_threads, Index rows, Barrier& barrier);
   void first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
                    double scale, Stop& stop);
+  ActiveRows<T> unit_gradient(std::size_t unit, Index rows, T* into);
+  void penalize_unit(std::size_t unit, const Step& step, T* gradient);
   void unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch);
-  void keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch& scratch);
+  void keep_unit_gradient(std::size_t unit, const Step& step);
   void find_clip_factors(const Plan& plan);
-  void update_unit(std::size_t unit, const Step& step, T* gradient, ThreadScratch& scratch);
-  void update_measured(std::size_t unit, const Step& step, T* gradient, ThreadScratch& scratch);
+  void update_unit(std::size_t unit, const Step& step, const ActiveRows<T>& active,
+                   ThreadScratch& scratch);
+  void update_measured(std::size_t unit, const Step& step, const ActiveRows<T>& active,
+                       ThreadScratch& scratch);
   StepStatistics measured_step(Index step, int n_threads);
   void run_window(int n_threads, const Window& window, Report& report);
 
@@ -178,6 +183,7 @@ class Trainer {
   std::vector<std::size_t> whole_;   // of one thread
   std::vector<double> squares_;      // of the weights that decay, by unit
   std::vector<double> norms_;        // squared norms of the gradient, by unit
+  std::vector<ActiveRows<T>> kept_;  // gradients that wait for their norms, by unit
   std::vector<T> clip_factors_;      // by unit
   std::optional<Observer<T>> observer_;
   std::vector<UnitSquares> measured_;  // by unit

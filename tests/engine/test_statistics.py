@@ -14,10 +14,13 @@ from pellucid.nn import (
     Activation,
     Adam,
     AdamW,
+    BatchNorm,
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByValue,
+    Columns,
     Dropout,
+    Embedding,
     InputScale,
     Linear,
     Network,
@@ -46,6 +49,16 @@ NETWORKS = {
         "softmax_cross_entropy",
     ),
 }
+TABLE = Network(
+    [
+        Columns([(3, Linear(7, bias=False)), (2, Embedding(9, 5))]),
+        BatchNorm(),
+        Activation("relu"),
+        Linear(3),
+    ],
+    "softmax_cross_entropy",
+)
+WITH_IDS = np.hstack([X[:, :3], RNG.integers(0, 8, (61, 2))])
 OPTIMIZERS = [
     (Adam(0.02), None),
     (SGD(0.1, momentum=0.9), ClipByGlobalNorm(0.1)),
@@ -65,16 +78,18 @@ def statistics_of(trainer, network, optimizer, clipping, every, n_threads=None, 
         statistics_every=every,
         n_threads=n_threads,
     )
-    run = trainer(network, parameters, TrainingData(X, LABELS), plan)
+    table = WITH_IDS if network is TABLE else X
+    run = trainer(network, parameters, TrainingData(table, LABELS), plan)
     results = [run.run_epoch() for _ in range(epochs)]
     return [s for result in results for s in result.statistics], parameters
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize(("optimizer", "clipping"), OPTIMIZERS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, "table"])
 def test_engines_measure_the_same(name, optimizer, clipping, n_threads):
-    arguments = NETWORKS[name], optimizer, clipping, 5
+    network = NETWORKS.get(name, TABLE)
+    arguments = network, optimizer, clipping, 5
     expected, expected_parameters = statistics_of(ReferenceTrainer, *arguments)
     measured, parameters = statistics_of(NativeTrainer, *arguments, n_threads=n_threads)
     assert [s.step for s in measured] == [s.step for s in expected] == [5, 10]
@@ -86,7 +101,7 @@ def test_engines_measure_the_same(name, optimizer, clipping, n_threads):
         assert ours.z_counts.keys() == theirs.z_counts.keys()
         for place, counts in theirs.z_counts.items():
             np.testing.assert_array_equal(ours.z_counts[place], counts)
-            assert counts.sum() == 16 * NETWORKS[name].widths(5)[place + 1]
+            assert counts.sum() == 16 * network.widths(5)[place + 1]
 
 
 def test_dead_units_are_counted():

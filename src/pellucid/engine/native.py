@@ -107,7 +107,7 @@ class NativeTrainer:
         self._failed = False
         if state is None:
             state = TrainerState(plan.optimizer.init(parameters.flat))
-        self._core.load_moments(*state.optimizer)
+        self._load_moments(state.optimizer)
         self._step, self._epoch = state.step, state.epoch
 
     def _make_core(self) -> Any:
@@ -127,7 +127,12 @@ class NativeTrainer:
             self._batch_size = needed
             self._core = self._make_core()
             self._loss = self._outside_loss()
-            self._core.load_moments(*moments)
+            self._load_moments(moments)
+
+    def _load_moments(self, state: OptimizerState) -> None:
+        """Hand over the moments that the rule keeps."""
+        keeps_first = _optimizer_constants(self.plan.optimizer)["rule"] != "sgd"
+        self._core.load_moments(state.first[: None if keeps_first else 0], state.second)
 
     def _outside_loss(self) -> Any:
         """Return what the engine needs to call a loss of the user's; None for one of its own."""
@@ -170,6 +175,9 @@ class NativeTrainer:
         NonFiniteError
             If a loss or a weight becomes NaN or infinite. The parameters stay as they were at the
             end of the previous epoch, and the trainer cannot go on.
+        ValueError
+            If X holds a value that is no id where an `Embedding` takes one. It leaves everything
+            as the error before does.
         KeyboardInterrupt
             Or what another signal handler raises. The steps done so far are kept.
         """
@@ -192,7 +200,7 @@ class NativeTrainer:
         results, error = self._run(orders.ravel(), len(orders), learning_rate)
         if isinstance(error, NonFiniteError):
             # Which epoch it was, and the weights before it, show when they run one by one.
-            self._core.load_moments(*moments)
+            self._load_moments(moments)
             self._step, self._epoch, self._failed = step, epoch, False
             for order in orders:
                 yield self.run_epoch(order, learning_rate)
@@ -207,7 +215,7 @@ class NativeTrainer:
         """Return the results of the epochs that were finished, and what ended the others."""
         if self._failed:
             raise RuntimeError(
-                "this trainer stopped at a loss that was not finite; make a new one to go on"
+                "this trainer stopped at values it could not go on from; make a new one to go on"
             )
         start = time.perf_counter()
         epoch_rows = len(order) // n_epochs
@@ -250,14 +258,18 @@ class NativeTrainer:
         """Return what the engine measured, under the names of parameters and layers."""
         step, norms, dead, counts = raw
         slots = slots_of(self.network, self.parameters, self.data.X.shape[1])
-        by_offset = {e.offset: e.name for e in self.parameters.layout.entries}
-        names = [by_offset[offset] for offset in self._core.block_offsets()]
+        entries = {e.offset: e for e in self.parameters.layout.entries}
+        learned = [
+            (entries[offset].name, norms[3 * i : 3 * i + 3])
+            for i, offset in enumerate(self._core.block_offsets())
+            if entries[offset].role != "statistic"
+        ]
         z_counts = np.array(counts, dtype=np.int64).reshape(len(dead), -1)
         return StepStatistics(
             step,
-            dict(zip(names, norms[0::3], strict=True)),
-            dict(zip(names, norms[1::3], strict=True)),
-            dict(zip(names, norms[2::3], strict=True)),
+            {name: gradient for name, (gradient, _, _) in learned},
+            {name: update for name, (_, update, _) in learned},
+            {name: weights for name, (_, _, weights) in learned},
             {i: dead[slots[i + 1]] for i in activation_places(self.network)},
             {i: z_counts[slots[i + 1]] for i in linear_places(self.network)},
         )

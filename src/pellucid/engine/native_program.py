@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from pellucid.engine.instruction_set import core
 from pellucid.nn.activations import Activation
 from pellucid.nn.batch_normalization import BatchNorm
+from pellucid.nn.columns import Columns, part_number
 from pellucid.nn.dropout import Dropout
+from pellucid.nn.embedding import Embedding
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import Loss
 from pellucid.nn.network import Network
@@ -73,6 +76,9 @@ class _Builder:
         self._factors = self._layout.learning_rate_factors(factors) if factors else None
         self.program = core_class("Program", parameters)(fan_in, self._layout.size)
         self.slots = [0]
+        # Of a part: what its names start with, and the Columns that it is a part of.
+        self._prefix = ""
+        self._whole: int | None = None
         # Values that a residual connection takes up again must stay as they are.
         self._taken_up = {
             i - layer.back for i, layer in enumerate(network.layers) if isinstance(layer, Add)
@@ -82,13 +88,14 @@ class _Builder:
         """Add `network.layers[i]`."""
         if type(layer) not in _ADD:
             raise TypeError(
-                f"layer {i} is a {type(layer).__name__}, which the native engine does not know; "
-                "train with ReferenceTrainer"
+                f"layer {self._prefix}{i} is a {type(layer).__name__}, which the native engine "
+                "does not know; train with ReferenceTrainer"
             )
         self.slots.append(_ADD[type(layer)](self, i, layer))
 
     def place(self, name: str) -> tuple[int, float]:
         """Return the offset and the learning-rate factor of a parameter; offset -1 without one."""
+        name = self._prefix + name
         if name not in self._layout.names():
             return -1, 1.0
         offset = self._layout[name].offset
@@ -100,7 +107,7 @@ class _Builder:
 
     def linear(self, i: int, layer: Linear) -> int:
         (weights, weight_rate), (bias, bias_rate) = self.place(f"{i}.W"), self.place(f"{i}.b")
-        fan_in = self._layout[f"{i}.W"].shape[0]
+        fan_in = self._layout[f"{self._prefix}{i}.W"].shape[0]
         scale = 1.0 if layer.parametrization == "standard" else 1.0 / math.sqrt(fan_in)
         slot: int = self.program.add_linear(
             layer.fan_out, weights, bias, weight_rate, bias_rate, scale
@@ -151,8 +158,28 @@ class _Builder:
         )
         return slot
 
+    def embedding(self, i: int, layer: Embedding) -> int:
+        slot: int = self.program.add_embedding(layer.n_rows, layer.dim, *self.place(f"{i}.table"))
+        return slot
+
+    def columns(self, i: int, layer: Columns) -> int:
+        programs = []
+        for p, (width, part) in enumerate(layer.parts):
+            builder = copy(self)
+            builder.program = type(self.program)(width, self._layout.size)
+            builder.slots, builder._taken_up = [0], set()
+            builder._prefix, builder._whole = f"{i}.", i
+            builder.add(p, part)
+            programs.append(builder.program)
+        slot: int = self.program.add_columns(programs)
+        return slot
+
+    def _number(self, i: int) -> int:
+        """Return the number that layer i, or part i of a `Columns`, draws its numbers under."""
+        return i if self._whole is None else part_number(self._whole, i)
+
     def dropout(self, i: int, layer: Dropout) -> int:
-        slot: int = self.program.add_dropout(layer.p, layer.scale_at == "training", i)
+        slot: int = self.program.add_dropout(layer.p, layer.scale_at == "training", self._number(i))
         return slot
 
     def add_up(self, i: int, layer: Add) -> int:
@@ -170,6 +197,8 @@ _ADD: dict[type, Callable[[_Builder, int, Any], int]] = {
     BatchNorm: _Builder.batch_norm,
     PeriodicEmbedding: _Builder.periodic_embedding,
     PiecewiseLinearEmbedding: _Builder.piecewise_linear_embedding,
+    Embedding: _Builder.embedding,
+    Columns: _Builder.columns,
     Dropout: _Builder.dropout,
     Add: _Builder.add_up,
 }

@@ -15,6 +15,7 @@ from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics, measure
 from pellucid.nn.custom_loss import CustomLoss
+from pellucid.nn.embedding import lazy_step
 from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
@@ -25,11 +26,12 @@ _CHUNK_ROWS = 4096
 
 
 class _Pass(NamedTuple):
-    """What one batch gives: the objective, its gradient and the new running moments."""
+    """What one batch gives: the objective, its gradient, the new running moments, active rows."""
 
     objective: float
     gradient: Parameters
     running: dict[str, np.ndarray[Any, Any]]
+    active: dict[str, Ints]
     trace: Trace
 
 
@@ -132,14 +134,22 @@ class ReferenceTrainer:
                 done = self._pass(before, rows, step)
                 total += done.objective * len(rows)
                 theta, optimizer_state = self._update(
-                    done.gradient.flat, optimizer_state, theta, step, learning_rate
+                    done.gradient.flat, optimizer_state, theta, step, learning_rate, done.active
                 )
                 for name, value in done.running.items():
                     theta[self.parameters.layout[name].span] = value.reshape(-1)
                 if self.plan.measures(step):
                     after = Parameters(theta, self.parameters.layout)
                     statistics.append(
-                        measure(self.network, done.trace, done.gradient, before, after, step)
+                        measure(
+                            self.network,
+                            done.trace,
+                            done.gradient,
+                            before,
+                            after,
+                            done.active,
+                            step,
+                        )
                     )
         if not np.isfinite(theta).all():
             reached = Parameters(theta, self.parameters.layout)
@@ -181,7 +191,8 @@ class ReferenceTrainer:
             parameters, trace, batch.targets, batch.sample_weight, context
         )
         running = self.network.updated_statistics(parameters, trace, context)
-        return _Pass(objective, _with_penalty(gradients, parameters, scale), running, trace)
+        active = self.network.active_rows(trace)
+        return _Pass(objective, _with_penalty(gradients, parameters, scale), running, active, trace)
 
     def _update(
         self,
@@ -190,8 +201,13 @@ class ReferenceTrainer:
         theta: np.ndarray[Any, Any],
         step: int,
         learning_rate: float | None,
+        active: dict[str, Ints],
     ) -> tuple[np.ndarray[Any, Any], OptimizerState]:
-        """Return θ and the optimizer's state after one step of the plan."""
+        """Return θ and the optimizer's state after one step of the plan.
+
+        Tables take a lazy step (see `nn.Embedding`): only their active rows change, and only
+        these rows' moments.
+        """
         plan, optimizer = self.plan, self.plan.optimizer
         if plan.clipping is not None:
             gradient = plan.clipping.apply(gradient, self.parameters.layout)
@@ -201,9 +217,17 @@ class ReferenceTrainer:
         if isinstance(optimizer, AdamW):
             decay = optimizer.weight_decay * factors.weight_decay
             optimizer = replace(optimizer, weight_decay=decay)
-        return optimizer.update(
+        stepped, moments = optimizer.update(
             gradient, state, theta, step, rate, self._weight_mask, self._factors
         )
+        pairs = [(theta, stepped), *zip(state, moments, strict=True)]
+        for name, rows in active.items():
+            entry = self.parameters.layout[name]
+            for before, after in pairs:
+                if after.size > 0:
+                    table, dense = (a[entry.span].reshape(entry.shape) for a in (before, after))
+                    after[entry.span] = lazy_step(table, dense, rows).reshape(-1)
+        return stepped, moments
 
 
 def predict_scores(

@@ -13,6 +13,7 @@ from pellucid.nn.linear import Linear
 from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.parametric_activation import ParametricActivation
+from pellucid.nn.random import Ints
 
 Z_EDGES = np.linspace(-8.0, 8.0, 65)
 """Edges of the bins in which pre-activations are counted; two more bins take what lies beyond."""
@@ -23,7 +24,8 @@ class StepStatistics:
     """How a step went, layer by layer.
 
     Norms are Euclidean, of each parameter by name. The gradient is that of the objective, penalty
-    included, before any clipping; the weights are those before the update.
+    included, before any clipping; the weights are those before the update. Of an embedding table
+    only the rows that the batch has count.
     """
 
     step: int
@@ -64,16 +66,19 @@ def measure(
     gradient: Parameters,
     before: Parameters,
     after: Parameters,
+    active: Mapping[str, Ints],
     step: int,
 ) -> StepStatistics:
-    """Return the statistics of a step from everything it computed."""
-    learned = [e for e in before.layout.entries if e.role != "statistic"]
-    update = after.flat - before.flat
+    """Return the statistics of a step from everything it computed.
+
+    `active` has, by name, the rows of each embedding table that the batch has.
+    """
+    update = Parameters(after.flat - before.flat, before.layout)
     return StepStatistics(
         step,
-        {e.name: _norm(gradient.flat[e.span]) for e in learned},
-        {e.name: _norm(update[e.span]) for e in learned},
-        {e.name: _norm(before.flat[e.span]) for e in learned},
+        _norms(gradient, active),
+        _norms(update, active),
+        _norms(before, active),
         {
             i: int((trace.values[i + 1] == 0.0).all(axis=0).sum())
             for i in activation_places(network)
@@ -88,5 +93,10 @@ def count_z(z: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.bincount(bins, minlength=len(Z_EDGES) + 1)
 
 
-def _norm(values: np.ndarray[Any, Any]) -> float:
-    return float(np.linalg.norm(values))
+def _norms(parameters: Parameters, active: Mapping[str, Ints]) -> dict[str, float]:
+    """Return the norm of every array that is learned, of a table that of its active rows."""
+    return {
+        entry.name: float(np.linalg.norm(parameters[entry.name][active.get(entry.name, ...)]))
+        for entry in parameters.layout.entries
+        if entry.role != "statistic"
+    }

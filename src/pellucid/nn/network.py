@@ -15,7 +15,7 @@ from pellucid.nn.layer import Layer
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import Loss, get_loss
 from pellucid.nn.parameters import Entry, Layout, Parameters
-from pellucid.nn.random import Purpose, Stream, check_seed
+from pellucid.nn.random import Ints, Purpose, Stream, check_seed
 from pellucid.nn.residual import Add, Residual, add_backward, written_out
 
 
@@ -275,6 +275,14 @@ class Network:
             for name, value in layer.updated_statistics(
                 self._arrays_of(params, i), trace.values[i], replace(context, layer=i)
             ).items()
+        }
+
+    def active_rows(self, trace: Trace) -> dict[str, Ints]:
+        """Return, by name, the rows of every table that a step with this trace changes."""
+        return {
+            f"{i}.{name}": rows
+            for i, layer in enumerate(self.layers)
+            for name, rows in layer.active_rows(trace.values[i]).items()
         }
 
     def _output(
