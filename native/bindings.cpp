@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 
@@ -100,12 +101,16 @@ class Engine {
       const nb::gil_scoped_release released;
       SignalPoll poll;
       report = trainer_.run(held.examples, rows.data(), n, plan, schedules, steps_done, epoch,
-                            [&poll] { return poll(); });
+                            [&] { return stop_.exchange(false) || poll(); });
     }
     nb::object error = nb::none();
-    if (report.interrupted) error = take_error();
+    if (report.interrupted)
+      error = PyErr_Occurred() != nullptr ? take_error() : nb::handle(PyExc_KeyboardInterrupt)();
     return nb::make_tuple(report.objective, report.rows, report.steps, report.non_finite, error);
   }
+
+  // Lets `run`, which another thread is in or will call, end after its step.
+  void request_stop() { stop_ = true; }
 
   // Returns the mean loss and writes its gradient.
   double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat) {
@@ -144,6 +149,7 @@ class Engine {
   Program<T> program_;
   Trainer<T> trainer_;
   Index rows_;  // most in a batch
+  std::atomic<bool> stop_{false};
 };
 
 template <class T>
@@ -214,6 +220,7 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("store_moments", &EngineT::store_moments, "first"_a, "second"_a)
       .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a, "plan"_a,
            "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a, "epoch"_a)
+      .def("request_stop", &EngineT::request_stop)
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
            "gradient"_a);
   module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,

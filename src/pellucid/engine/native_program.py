@@ -65,7 +65,7 @@ class _Builder:
         if type(layer) not in _ADD:
             raise TypeError(
                 f"layer {i} is a {type(layer).__name__}, which the native engine does not know; "
-                "train with ReferenceTrainer"
+                'train with ReferenceTrainer, engine="reference"'
             )
         self._slots.append(_ADD[type(layer)](self, i, layer))
 
@@ -80,7 +80,7 @@ class _Builder:
         if layer.parametrization != "standard":
             raise TypeError(
                 f"layer {i} has parametrization={layer.parametrization!r}, which the native engine "
-                "does not know; train with ReferenceTrainer"
+                'does not know; train with ReferenceTrainer, engine="reference"'
             )
         (weights, weight_rate), (bias, bias_rate) = self.place(f"{i}.W"), self.place(f"{i}.b")
         slot: int = self.program.add_linear(layer.fan_out, weights, bias, weight_rate, bias_rate)

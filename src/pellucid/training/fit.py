@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -20,6 +20,12 @@ from pellucid.training.stopping import BestWeights, NoImprovement
 
 class Trainer(Protocol):
     """What the loop needs of an engine."""
+
+    n_threads: int | None
+    """Of the next epoch; the results do not depend on it."""
+
+    def stop(self) -> None:
+        """Make the epoch that another thread runs, or the next, end with `KeyboardInterrupt`."""
 
     def run_epoch(
         self, order: NDArray[np.int64] | None = None, learning_rate: float | None = None
@@ -61,7 +67,7 @@ class EpochLoop:
     trainer : Trainer
         Of any engine.
     next_order : callable
-        `() -> row indices of the next epoch`.
+        `() -> row indices of the next epoch`, or None for the order of the trainer's plan.
     schedule : Schedule
         How the learning rate changes.
     learning_rate : float
@@ -76,10 +82,12 @@ class EpochLoop:
         `(EpochReport) -> None`, called after each epoch.
     say : callable, optional
         `(str) -> None`; gets the lines that scikit-learn prints with `verbose=True`.
+    before_epoch : list of callable
+        `() -> None`, each called before each epoch.
     """
 
     trainer: Trainer
-    next_order: Callable[[], NDArray[np.int64]]
+    next_order: Callable[[], NDArray[np.int64] | None]
     schedule: Schedule
     learning_rate: float
     stopping: NoImprovement
@@ -87,6 +95,7 @@ class EpochLoop:
     validation: Validation | None = None
     on_epoch: Callable[[EpochReport], None] | None = None
     say: Callable[[str], None] | None = None
+    before_epoch: list[Callable[[], None]] = field(default_factory=list)
     n_epochs: int = 0
     """Epochs of this run so far."""
 
@@ -117,6 +126,8 @@ class EpochLoop:
         return Outcome.MAX_EPOCHS
 
     def _run_epoch(self) -> None:
+        for call in self.before_epoch:
+            call()
         rate = self.learning_rate
         result = self.trainer.run_epoch(order=self.next_order(), learning_rate=rate)
         self.history.examples_seen += result.n_examples
