@@ -69,4 +69,6 @@ def _targets(state: dict[str, Any], n_outputs: int) -> Targets:
     expected = {"label": n_outputs, "shares": n_outputs, "two labels": 2}.get(kind)
     if (None if labels is None else len(labels)) != expected:
         raise ValueError(f"the classes do not fit a network with {n_outputs} outputs")
+    if labels is not None and not np.array_equal(np.unique(labels), labels):
+        raise ValueError("the classes must be sorted, each once")
     return Targets(kind, n_outputs, bool(state["is_vector"]), labels)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 
 from pellucid.persistence import write_model_file
 
@@ -64,7 +65,6 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     ModelFileError
         When the file cannot be written; an earlier file stays as it was.
     """
-    from sklearn.base import BaseEstimator
     from sklearn.utils.validation import check_is_fitted
 
     import pellucid
@@ -91,7 +91,7 @@ def restore(
 ) -> Any:
     """Build a fitted estimator from its parameters, state and arrays."""
     estimator = estimator_class._from_state(state, arrays)
-    if params:
+    if isinstance(estimator, BaseEstimator):
         estimator.set_params(**params_from_json(params))
     if hasattr(estimator, "_parameter_constraints"):
         estimator._validate_params()
