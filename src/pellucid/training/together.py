@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -12,6 +14,11 @@ from pellucid.training.fit import EpochLoop, Outcome
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 """How often the waiting thread looks up, where the system does not wake it for Ctrl-C."""
+
+_SHORT_EPOCH = 200e-6
+_TURN = 5e-3
+"""Seconds. Of an epoch shorter than the first most is Python, of which one thread runs at a time;
+to hand the GIL to and fro takes longer than to take turns of the second."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,10 @@ def run_together(
 
 
 def _run(loop: EpochLoop, max_epochs: int, cores: _Cores) -> FitResult:
+    turn = _Turn(cores.turn)
+
     def take_share() -> None:
+        turn.before_epoch()
         if cores.stopped.is_set():
             raise KeyboardInterrupt
         loop.trainer.n_threads = cores.share(loop)
@@ -82,8 +92,33 @@ def _run(loop: EpochLoop, max_epochs: int, cores: _Cores) -> FitResult:
     except Exception as error:
         return FitResult(None, error)
     finally:
+        turn.end()
         loop.before_epoch.remove(take_share)
         cores.leave(loop)
+
+
+class _Turn:
+    """Holds a lock for some time while the epochs of a loop are short."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._holds = False
+        self._since = self._last = -math.inf
+
+    def before_epoch(self) -> None:
+        now = time.perf_counter()
+        is_short = now - self._last < _SHORT_EPOCH
+        if self._holds and not (is_short and now - self._since < _TURN):
+            self.end()
+        if is_short and not self._holds:
+            self._lock.acquire()
+            self._holds, self._since = True, time.perf_counter()
+        self._last = time.perf_counter()
+
+    def end(self) -> None:
+        if self._holds:
+            self._lock.release()
+            self._holds = False
 
 
 class _Cores:
@@ -92,6 +127,7 @@ class _Cores:
     def __init__(self, n_threads: int, n_loops: int) -> None:
         self.n_places = min(n_threads, n_loops)
         self.stopped = threading.Event()
+        self.turn = threading.Lock()
         self._n_threads = n_threads
         self._n_left = n_loops
         self._running: list[EpochLoop] = []
