@@ -394,7 +394,9 @@ def test_a_loss_that_becomes_infinite_leaves_the_last_good_epoch():
     with pytest.raises(NotFittedError):
         fresh.predict(X)
     with pytest.warns(ConvergenceWarning, match="lowest validation loss are kept"):
-        network = small().fit(X, y, optimizer=SGD(30.0), epochs=50, batch_size=900, X_val=X, y_val=y)
+        network = small().fit(
+            X, y, optimizer=SGD(30.0), epochs=50, batch_size=900, X_val=X, y_val=y
+        )
     assert network.evaluate(X, y)["loss"] == pytest.approx(min(network.history["validation_loss"]))
 
 

@@ -23,11 +23,7 @@ def test_losses_come_back_equal(loss):
 
 def test_every_layer_of_the_textbook_is_known():
     exported = [getattr(nn, name) for name in nn.__all__]
-    layers = [
-        kind
-        for kind in exported
-        if isinstance(kind, type) and nn.Layer in kind.__mro__[1:]
-    ]
+    layers = [kind for kind in exported if isinstance(kind, type) and nn.Layer in kind.__mro__[1:]]
     assert len(layers) > 10
     assert {kind.__name__ for kind in layers} | {"Loss"} == set(KNOWN)
 

@@ -140,7 +140,9 @@ def test_a_step_that_never_was_is_refused():
     recording.before_epoch()
     trainer.run_epoch()
     for step in (0, 3, -1):
-        with pytest.raises(ValueError, match=f"step must be 1 to 2, the steps recorded, got {step}"):
+        with pytest.raises(
+            ValueError, match=f"step must be 1 to 2, the steps recorded, got {step}"
+        ):
             recording.replay(step)
     with pytest.raises(ValueError, match="positive integer; got 0"):
         Recording(trainer, every=0)
