@@ -50,7 +50,7 @@ class Doubling(Layer):
 
 
 def test_learns_digits_and_gives_labels_back():
-    names = np.array(["zero one two three four five six seven eight nine".split()[d] for d in Y])
+    names = np.array([f"digit {number}" for number in Y])
     network = digits([Linear(64), RMSNorm(), Activation("relu"), Dropout(0.1), Linear(10)])
     returned = network.fit(
         X[:1400],
@@ -269,7 +269,7 @@ def test_any_table_of_numbers_will_do():
 
 def test_a_layer_of_ones_own_takes_the_reference_engine():
     layers = [Doubling(), *LAYERS]
-    with pytest.raises(TypeError, match='Doubling, which the native engine.*engine="reference"'):
+    with pytest.raises(TypeError, match=r'Doubling, which the native engine.*engine="reference"'):
         digits(layers).fit(X, Y)
     own = digits(layers, engine="reference", dtype="float64").fit(X[:300], Y[:300], epochs=1)
     same = digits(dtype="float64").initialize(64)
@@ -388,8 +388,8 @@ def test_the_constructor_names_what_is_wrong():
 
 def test_a_loss_that_becomes_infinite_leaves_the_last_good_epoch():
     y = Y.astype(float)
+    fresh = small()
     with pytest.raises(NonFiniteError, match="Lower the learning rate"):
-        fresh = small()
         fresh.fit(X, y, optimizer=SGD(1e30), epochs=3)
     with pytest.raises(NotFittedError):
         fresh.predict(X)

@@ -147,13 +147,23 @@ def test_ctrl_c_leaves_a_usable_network():
         network.fit(X, X[:, 0], epochs=2)
         start = network.parameters.flat.copy()
 
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        class InterruptsSoon:
+            # A schedule, so that the signal comes when training has begun, however slow that is.
+            sent = False
+            def factor(self, step, n_steps):
+                if step > 1000 and not self.sent:
+                    self.sent = True
+                    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+                return 1.0
+
+        schedule, held_out = InterruptsSoon(), {"X_val": X[:100], "y_val": X[:100, 0]}
         try:
-            network.fit(X, X[:, 0], epochs=10**9, X_val=X[:100], y_val=X[:100, 0])
+            network.fit(X, X[:, 0], epochs=10**9, schedule=schedule, **held_out)
         except UserWarning as warning:
             print(warning)
         print(bool((network.parameters.flat != start).any()), len(network.predict(X)))
-        print(network.evaluate(X[:100], X[:100, 0])["loss"] <= network.history["validation_loss"][0])
+        losses = network.history["validation_loss"]
+        print(network.evaluate(X[:100], X[:100, 0])["loss"] <= losses[0])
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120

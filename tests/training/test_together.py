@@ -24,7 +24,7 @@ from pellucid.training import (
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 10)).astype(np.float32)
 Y = RNG.integers(0, 3, size=600)
-FOLDS = np.arange(600) % 5
+folds = np.arange(600) % 5
 
 
 def network(width=16, **options):
@@ -34,12 +34,12 @@ def network(width=16, **options):
 
 CASES = {
     "seeds": [(16, {"seed": seed}) for seed in range(5)],
-    "folds": [(16, {"rows_val": FOLDS == k, "schedule": OneCycle()}) for k in range(5)],
+    "folds": [(16, {"rows_val": folds == k, "schedule": OneCycle()}) for k in range(5)],
     "grid": [(16, {"optimizer": optimizer(rate)}) for optimizer in (SGD, Adam, AdamW)
              for rate in (1e-1, 1e-2)],
     "architectures": [(width, {"batch_size": width + 30}) for width in (3, 16, 64, 200)],
     "lengths": [(16, {"epochs": epochs}) for epochs in (30, 1, 1, 1)],
-    "patience": [(64, {"rows_val": FOLDS == k, "patience": k + 1, "epochs": 30,
+    "patience": [(64, {"rows_val": folds == k, "patience": k + 1, "epochs": 30,
                        "optimizer": Adam(1e-2)}) for k in range(4)],
     "one": [(16, {})],
     "none": [],
@@ -158,8 +158,18 @@ def test_ctrl_c_stops_all_and_leaves_usable_networks():
         X = np.random.default_rng(0).normal(size=(4000, 20)).astype(np.float32)
         networks = [Network([Linear(64), Activation("relu"), Linear(1)], "squared_error")
                     for _ in range(3)]
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        results = fit_together(networks, X, X[:, 0], epochs=10**8, n_threads=2)
+
+        class InterruptsSoon:
+            # A schedule, so that the signal comes when training has begun, however slow that is.
+            sent = False
+            def factor(self, step, n_steps):
+                if step > 1000 and not self.sent:
+                    self.sent = True
+                    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+                return 1.0
+
+        options = {"epochs": 10**8, "schedule": InterruptsSoon(), "n_threads": 2}
+        results = fit_together(networks, X, X[:, 0], **options)
         print([result.outcome.name for result in results])
         print([len(network.predict(X)) for network in networks])
         networks[0].fit(X, X[:, 0], epochs=1, warm_start=True)
