@@ -54,7 +54,7 @@ sanitize-address sanitize-thread: sanitize-%: $(VENV)/.installed-sanitize
 	rm -rf build/sanitize/$*/site && mkdir build/sanitize/$*/site
 	cp -r src/pellucid build/sanitize/$*/site && rm -f build/sanitize/$*/site/pellucid/engine/*.so
 	$(BIN)/cmake --install build/sanitize/$* --prefix build/sanitize/$*/site
-	PYTHONPATH=build/sanitize/$*/site:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	PYTHONPATH=$(CURDIR)/build/sanitize/$*/site:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	  PELLUCID_ISA=avx2 PELLUCID_SANITIZER=$* LD_PRELOAD="$(foreach name,$(RUNTIMES),$(shell $(CXX) -print-file-name=$(name)))" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  TSAN_OPTIONS=halt_on_error=1:report_signal_unsafe=0:ignore_noninstrumented_modules=1:die_after_fork=0 \
