@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 
@@ -109,10 +110,11 @@ class Engine {
       const nb::gil_scoped_release released;
       SignalPoll poll;
       report = trainer_.run(held.examples, epochs, plan, schedules, steps_done, epoch,
-                            [&poll] { return poll(); });
+                            [&] { return stop_.exchange(false) || poll(); });
     }
     nb::object error = nb::none();
-    if (report.interrupted) error = take_error();
+    if (report.interrupted)
+      error = PyErr_Occurred() != nullptr ? take_error() : nb::handle(PyExc_KeyboardInterrupt)();
     nb::list statistics;
     for (const StepStatistics& s : report.statistics)
       statistics.append(nb::make_tuple(s.step, s.norms, s.dead_units, s.z_counts));
@@ -120,6 +122,9 @@ class Engine {
   }
 
   std::vector<Index> block_offsets() const { return trainer_.block_offsets(); }
+
+  // Lets `run`, which another thread is in or will call, end after its step.
+  void request_stop() { stop_ = true; }
 
   // Returns the mean loss and writes its gradient.
   double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat,
@@ -166,6 +171,7 @@ class Engine {
   Program<T> program_;
   Trainer<T> trainer_;
   Index rows_;  // most in a batch
+  std::atomic<bool> stop_{false};
 };
 
 template <class T>
@@ -265,6 +271,7 @@ void bind_type(nb::module_& module, const std::string& suffix) {
            "n_epochs"_a, "plan"_a, "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a,
            "epoch"_a, "loss"_a.none())
       .def("block_offsets", &EngineT::block_offsets)
+      .def("request_stop", &EngineT::request_stop)
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
            "gradient"_a, "loss"_a.none());
   module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,

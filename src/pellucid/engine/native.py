@@ -100,6 +100,7 @@ class NativeTrainer:
         self._targets = _targets(data.targets)
         self._sample_weight = _sample_weight(data)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
+        self._n_threads = plan.n_threads
         self._core = self._make_core()
         self._loss = self._outside_loss()
         self._step = 0
@@ -112,9 +113,9 @@ class NativeTrainer:
 
     def _make_core(self) -> Any:
         """Return a compiled trainer with room for batches of the present size."""
-        threads = resolve_n_threads(self.plan.n_threads)
+        threads = resolve_n_threads(self._n_threads)
         # A number that was asked for is kept; the default is the most that may be of use.
-        adapts = self.plan.n_threads is None
+        adapts = self._n_threads is None
         make = core_class("Trainer", self.parameters)
         self._core_plan = _core_plan(self.plan, self._batch_size, self.data.weight_scale)
         return make(self._program, self._batch_size, threads, adapts)
@@ -123,11 +124,14 @@ class NativeTrainer:
         """Let a step take more rows than the table has, where the order repeats some."""
         needed = min(self.plan.batch_size, n_rows)
         if needed > self._batch_size:
-            moments = self.optimizer_state
             self._batch_size = needed
-            self._core = self._make_core()
-            self._loss = self._outside_loss()
-            self._load_moments(moments)
+            self._replace_core()
+
+    def _replace_core(self) -> None:
+        moments = self.optimizer_state
+        self._core = self._make_core()
+        self._loss = self._outside_loss()
+        self._load_moments(moments)
 
     def _load_moments(self, state: OptimizerState) -> None:
         """Hand over the moments that the rule keeps."""
@@ -138,6 +142,24 @@ class NativeTrainer:
         """Return what the engine needs to call a loss of the user's; None for one of its own."""
         dtype = self.parameters.flat.dtype
         return outside_loss(self.network, self.data, self._batch_size, dtype)
+
+    @property
+    def n_threads(self) -> int | None:
+        """Threads of the next epoch, as in the plan; the results do not depend on it."""
+        return self._n_threads
+
+    @n_threads.setter
+    def n_threads(self, n_threads: int | None) -> None:
+        if n_threads != self._n_threads:
+            self._n_threads = n_threads
+            self._replace_core()
+
+    def stop(self) -> None:
+        """Make the epoch that another thread runs end after its step, with `KeyboardInterrupt`.
+
+        Between two epochs it does that to the next one, after its first few steps.
+        """
+        self._core.request_stop()
 
     @property
     def step(self) -> int:
@@ -181,7 +203,7 @@ class NativeTrainer:
         KeyboardInterrupt
             Or what another signal handler raises. The steps done so far are kept.
         """
-        order = self._default_order() if order is None else np.ascontiguousarray(order, np.int64)
+        order = self.row_order() if order is None else np.ascontiguousarray(order, np.int64)
         results, error = self._run(order, 1, learning_rate)
         if error is not None:
             raise error
@@ -296,11 +318,12 @@ class NativeTrainer:
         steps = range(self._step + 1, self._step + 1 + n_steps)
         return np.array([schedule.factor(step, whole) for step in steps], dtype=np.float64)
 
-    def _default_order(self) -> Ints:
+    def row_order(self, epoch: int | None = None) -> Ints:
+        """Return the rows of X in the plan's order for an epoch, by default the next."""
         order = np.arange(self.data.n_examples, dtype=np.int64)
         if self.plan.shuffle:
-            core.permute(self.plan.seed, self._epoch, order)
-        return order
+            core.permute(self.plan.seed, self._epoch if epoch is None else epoch, order)
+        return self.data.in_order(order)
 
     def _explanation(self, left: Ints | None) -> NonFiniteError:
         """Return the error for a step whose rows are the next of `left`, or for the last update."""
@@ -361,6 +384,7 @@ class NativeObjective:
         l2_penalty: float = 0.0,
         n_threads: int | None = None,
     ) -> None:
+        data = data.gathered()
         program = make_program(network, parameters, data.X.shape[1])
         widest = max(network.widths(data.X.shape[1]))
         most = _OBJECTIVE_BYTES // (widest * parameters.flat.itemsize)
@@ -393,7 +417,7 @@ def _core_plan(plan: TrainingPlan, batch_size: int, weight_scale: float) -> Any:
         if not isinstance(plan.clipping, ClipByValue | ClipByNorm | ClipByGlobalNorm):
             raise TypeError(
                 f"the native engine does not know {type(plan.clipping).__name__}; "
-                "train with ReferenceTrainer"
+                'train with ReferenceTrainer, engine="reference"'
             )
         clip, limit = _CLIPPINGS[type(plan.clipping)], plan.clipping.limit
     return core.Plan(
@@ -419,7 +443,7 @@ def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
     if not isinstance(optimizer, AdaptiveOptimizer):
         raise TypeError(
             f"the native engine does not know {type(optimizer).__name__}; train with "
-            "ReferenceTrainer"
+            'ReferenceTrainer, engine="reference"'
         )
     c = optimizer.coefficients(1)
     corrects = isinstance(optimizer, AdamW) or (

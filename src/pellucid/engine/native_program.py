@@ -89,7 +89,7 @@ class _Builder:
         if type(layer) not in _ADD:
             raise TypeError(
                 f"layer {self._prefix}{i} is a {type(layer).__name__}, which the native engine "
-                "does not know; train with ReferenceTrainer"
+                'does not know; train with ReferenceTrainer, engine="reference"'
             )
         self.slots.append(_ADD[type(layer)](self, i, layer))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from pellucid.engine.statistics import StepStatistics
 from pellucid.nn.clipping import Clipping
 from pellucid.nn.context import Context
 from pellucid.nn.optimizers import Optimizer, OptimizerState
-from pellucid.nn.random import check_seed
+from pellucid.nn.random import Ints, check_seed
 from pellucid.nn.schedules import Schedule
 
 
@@ -139,12 +139,16 @@ class TrainingData:
         With mean 1.
     weight_scale : float
         The mean of the weights before they were divided by it.
+    rows : array of shape (m,), int64, optional
+        The rows to learn from, such as those of a fold, in the order that an epoch without
+        shuffling takes them; all n by default. They are read where they lie.
     """
 
     X: Any
     targets: np.ndarray[Any, Any]
     sample_weight: np.ndarray[Any, np.dtype[np.float64]] | None = None
     weight_scale: float = 1.0
+    rows: Ints | None = None
 
     def __post_init__(self) -> None:
         storage = getattr(self.X, "format", "csr") if scipy.sparse.issparse(self.X) else "csr"
@@ -164,11 +168,40 @@ class TrainingData:
             )
         if not (self.weight_scale > 0.0 and math.isfinite(self.weight_scale)):
             raise ValueError(f"weight_scale must be above 0, got {self.weight_scale!r}")
+        if self.rows is not None:
+            _check_rows(self.rows, n)
 
     @property
     def n_examples(self) -> int:
-        """Number of rows."""
-        return int(self.X.shape[0])
+        """Number of rows to learn from."""
+        return int(self.X.shape[0] if self.rows is None else len(self.rows))
+
+    def in_order(self, order: Ints) -> Ints:
+        """Return which rows of X are the examples `order`, numbers below `n_examples`."""
+        return order if self.rows is None else self.rows[order]
+
+    def gathered(self) -> TrainingData:
+        """Return the same examples as a table of their own: a copy where `rows` chooses some."""
+        if self.rows is None:
+            return self
+        weight = None if self.sample_weight is None else self.sample_weight[self.rows]
+        return replace(
+            self,
+            X=self.X[self.rows],
+            targets=self.targets[self.rows],
+            sample_weight=weight,
+            rows=None,
+        )
+
+
+def _check_rows(rows: Ints, n: int) -> None:
+    if rows.ndim != 1 or rows.dtype != np.int64 or len(rows) == 0:
+        raise ValueError(
+            f"rows must be a vector of int64 row numbers, at least one, got shape {rows.shape} "
+            f"and dtype {rows.dtype}"
+        )
+    if not 0 <= rows.min() <= rows.max() < n:
+        raise ValueError(f"rows must name rows 0 to {n - 1} of X, got {rows.min()} to {rows.max()}")
 
 
 @dataclass(frozen=True)

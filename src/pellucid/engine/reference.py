@@ -77,6 +77,8 @@ class ReferenceTrainer:
         self.parameters = parameters
         self.data = data
         self.plan = plan
+        self.n_threads = plan.n_threads
+        self._stops = False
         self._state = state or TrainerState(plan.optimizer.init(parameters.flat))
         self._weight_mask = parameters.layout.weight_mask()
         self._checks_loss = isinstance(network.loss, CustomLoss) and network.loss.checks_gradient
@@ -89,6 +91,10 @@ class ReferenceTrainer:
     def state(self) -> TrainerState:
         """What another trainer needs to go on from here, beside the parameters."""
         return self._state
+
+    def stop(self) -> None:
+        """Make the epoch that another thread runs, or the next, end with `KeyboardInterrupt`."""
+        self._stops = True
 
     @property
     def step(self) -> int:
@@ -118,16 +124,22 @@ class ReferenceTrainer:
         NonFiniteError
             If a loss or a weight becomes NaN or infinite. Parameters and state stay as they were
             at the end of the previous epoch.
+        KeyboardInterrupt
+            After `stop`, and as ever. Parameters and state stay as they were here too.
         """
         start = time.perf_counter()
-        order = self._default_order() if order is None else np.asarray(order, dtype=np.int64)
-        if len(order) > 0 and not 0 <= order.min() <= order.max() < self.data.n_examples:
-            raise ValueError(f"order must name rows 0 to {self.data.n_examples - 1} of X")
+        order = self.row_order() if order is None else np.asarray(order, dtype=np.int64)
+        n_rows = self.data.X.shape[0]
+        if len(order) > 0 and not 0 <= order.min() <= order.max() < n_rows:
+            raise ValueError(f"order must name rows 0 to {n_rows - 1} of X")
         theta, optimizer_state = self.parameters.flat.copy(), self._state.optimizer
         step, total = self._state.step, 0.0
         statistics: list[StepStatistics] = []
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for first in range(0, len(order), self.plan.batch_size):
+                if self._stops:
+                    self._stops = False
+                    raise KeyboardInterrupt
                 rows = order[first : first + self.plan.batch_size]
                 step += 1
                 before = Parameters(theta, self.parameters.layout)
@@ -168,11 +180,13 @@ class ReferenceTrainer:
         for order in orders:
             yield self.run_epoch(order, learning_rate)
 
-    def _default_order(self) -> Ints:
+    def row_order(self, epoch: int | None = None) -> Ints:
+        """Return the rows of X in the plan's order for an epoch, by default the next."""
         n = self.data.n_examples
         if not self.plan.shuffle:
-            return np.arange(n, dtype=np.int64)
-        return permutation(self.plan.seed, self._state.epoch, n)
+            return self.data.in_order(np.arange(n, dtype=np.int64))
+        epoch = self._state.epoch if epoch is None else epoch
+        return self.data.in_order(permutation(self.plan.seed, epoch, n))
 
     def _pass(self, parameters: Parameters, rows: Ints, step: int) -> _Pass:
         batch = gather(self.data, rows, parameters.flat.dtype)
@@ -266,6 +280,7 @@ def loss_and_gradient(
     The network is the one that predicts: dropout drops nothing, running moments normalize.
     """
     _check_fan_in(network, parameters, data.X)
+    data = data.gathered()
     n = data.n_examples
     loss, gradient = 0.0, Parameters.zeros(parameters.layout, parameters.flat.dtype)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -28,6 +28,12 @@ def fitted_scores(network: Network, parameters: Parameters, X: Any) -> NDArray[A
     if parameters.flat.dtype != dtype:
         parameters = Parameters(parameters.flat.astype(dtype), parameters.layout)
     scores = predict_scores(network, parameters, X)
+    check_finite(scores, parameters, X)
+    return scores
+
+
+def check_finite(scores: NDArray[Any], parameters: Parameters, X: Any) -> None:
+    """Raise ValueError where a score of X is not finite; say what made it so."""
     is_finite = np.isfinite(scores)
     if not is_finite.all():
         bad = np.flatnonzero(~is_finite.all(axis=1))
@@ -35,12 +41,11 @@ def fitted_scores(network: Network, parameters: Parameters, X: Any) -> NDArray[A
             f"the network's scores of {len(bad)} of {len(scores)} rows are not finite, first of "
             f"row {bad[0]}: {_cause(parameters, X[bad[:1]])}"
         )
-    return scores
 
 
 def _cause(parameters: Parameters, row: Any) -> str:
     if not np.isfinite(parameters.flat).all():
-        return "coefs_ or intercepts_ hold NaN or infinity. Put finite numbers in, or fit again."
+        return "the weights hold NaN or infinity. Put finite numbers in, or fit again."
     dtype = parameters.flat.dtype
     largest = np.abs(dense(row, np.dtype(np.float64))).max()
     wider = ", or pass it as float64" if dtype == np.float32 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -23,6 +23,12 @@ _SECONDS_AT_ONCE = 0.005
 
 class Trainer(Protocol):
     """What the loop needs of an engine."""
+
+    n_threads: int | None
+    """Of the next epoch; the results do not depend on it."""
+
+    def stop(self) -> None:
+        """Make the epoch that another thread runs, or the next, end with `KeyboardInterrupt`."""
 
     def run_epochs(
         self, orders: NDArray[np.int64], learning_rate: float | None = None
@@ -79,6 +85,10 @@ class EpochLoop:
         `(EpochReport) -> None`, called after each epoch.
     say : callable, optional
         `(str) -> None`; gets the lines that scikit-learn prints with `verbose=True`.
+    before_epoch : list of callable
+        `() -> None`, each called before each epoch; then epochs run one by one.
+    before_run : list of callable
+        `() -> None`, each called before the trainer is given the next epochs, one or several.
     """
 
     trainer: Trainer
@@ -90,6 +100,8 @@ class EpochLoop:
     validation: Validation | None = None
     on_epoch: Callable[[EpochReport], None] | None = None
     say: Callable[[str], None] | None = None
+    before_epoch: list[Callable[[], None]] = field(default_factory=list)
+    before_run: list[Callable[[], None]] = field(default_factory=list)
     n_epochs: int = 0
     """Epochs of this run so far."""
     _epoch_seconds: float = math.inf
@@ -126,18 +138,21 @@ class EpochLoop:
         Each counts at most one epoch without improvement, so that training cannot end within them;
         and they are short.
         """
-        if self.validation is not None or self.schedule.changes_every_epoch:
+        if self.validation is not None or self.before_epoch or self.schedule.changes_every_epoch:
             return 1
         until_decision = self.stopping.patience - self.stopping.count + 1
         within_time = _SECONDS_AT_ONCE / self._epoch_seconds
         return max(1, int(min(until_decision, within_time)))
 
     def _run_epochs(self, n: int) -> None:
-        rate, first = self.learning_rate, self.next_order()
-        orders = np.empty((n, len(first)), dtype=np.int64)
-        orders[0] = first
-        for i in range(1, n):
-            orders[i] = self.next_order()
+        for call in (*self.before_run, *self.before_epoch):
+            call()
+        rate = self.learning_rate
+        orders = self.next_order()[np.newaxis]
+        if n > 1:
+            orders = np.repeat(orders, n, axis=0)
+            for i in range(1, n):
+                orders[i] = self.next_order()
         for result in self.trainer.run_epochs(orders, learning_rate=rate):
             self._finish_epoch(result, rate)
 
