@@ -1,6 +1,7 @@
 // A network as Python describes it, and as the engine runs it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <stdexcept>
 
@@ -207,9 +208,18 @@ class Network {
                      for_training && skips && propagate[static_cast<std::size_t>(source)],
                      accumulate_skipped});
     }
+    reads_table_ = n_layers > 0 && layers_.front()->reads_table() &&
+                   std::ranges::none_of(program.steps(),
+                                        [](const auto& step) { return step.skipped == 0; });
   }
 
   Index rows() const { return rows_; }
+  // Lays the slots out for `rows` rows, at most as many as there is memory for.
+  void use_rows(Index rows) {
+    for (const auto& slot : slots_) slot->rows = rows;
+  }
+  // Whether the input can stay where the caller has it, for Pass::table.
+  bool reads_table() const { return reads_table_; }
   Slot<T>& input() { return *slots_.front(); }
   Slot<T>& output() { return *slots_.back(); }
   const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
@@ -234,7 +244,10 @@ class Network {
   }
 
   void forward(const Pass<T>& pass) {
-    for (const auto& layer : layers_) layer->forward(pass);
+    for (const auto& layer : layers_) {
+      if (!pass.by_columns || pass.thread == 0 || layer->shares_columns()) layer->forward(pass);
+      if (pass.by_columns) pass.barrier->wait();
+    }
   }
 
   void backward(const Pass<T>& pass) {
@@ -245,6 +258,7 @@ class Network {
   Slot<T>& slot(Index i) { return *slots_[static_cast<std::size_t>(i)]; }
 
   Index rows_;
+  bool reads_table_ = false;
   std::vector<std::unique_ptr<Slot<T>>> slots_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
 };

@@ -58,10 +58,22 @@ class Panels {
   std::vector<Panel> panels_;
 };
 
-// Copies a row-major matrix (rows x columns, no gaps) into panels of `stored_rows` rows.
+struct PanelRange {
+  Index first, last;
+};
+
+// Part `part` of `parts` nearly equal parts.
+constexpr PanelRange share(Index panels, Index part, Index parts) {
+  return {panels * part / parts, panels * (part + 1) / parts};
+}
+
+// Copies a range of the panels of a row-major matrix (rows x columns, no gaps) into panels of
+// `stored_rows` rows.
 template <class T>
-void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panels, T* packed) {
-  for (const Panel& panel : panels) {
+void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panels, PanelRange range,
+          T* packed) {
+  for (Index p = range.first; p < range.last; ++p) {
+    const Panel& panel = panels[p];
     const Index count = std::min(panel.width, panels.columns() - panel.first);
     T* destination = packed + stored_rows * panel.first;
     const T* source = matrix + panel.first;
