@@ -154,7 +154,9 @@ struct RightOperand {
   }
 };
 
-inline int env_terms() { static int v = getenv("TERMS") ? atoi(getenv("TERMS")) : 16; return v; }
+// Where few rows read a large B in place, what counts is that it comes from memory at full speed:
+// this many of its rows side by side.
+inline constexpr Index kTermsOfFewRows = 16, kFewRows = 32, kLargeBytes = 1 << 20;
 
 // C[rows first_row .. last_row) = start + A B in a range of C's panels, which have `stored_rows`
 // rows. Sums start from the vector `start` (right.width() numbers), or where it is null from what C
@@ -163,7 +165,10 @@ template <class T, class Finish>
 void multiply(const LeftOperand<T>& a, Index stored_rows, Index first_row, Index last_row,
               const RightOperand<T>& b, const Panels<T>& right, PanelRange range, const T* start,
               T* c, std::vector<Segment<T>>& segments, Finish finish) {
-  const Index most_terms = b.plain == nullptr ? kTermsPerBlock : env_terms();
+  const bool streams =
+      b.plain != nullptr && last_row - first_row <= kFewRows &&
+      a.panels.columns() * b.columns * static_cast<Index>(sizeof(T)) > kLargeBytes;
+  const Index most_terms = streams ? kTermsOfFewRows : kTermsPerBlock;
   segments.clear();
   Index column = 0;
   for (const Panel& panel : a.panels) {
@@ -190,13 +195,14 @@ void multiply(const LeftOperand<T>& a, Index stored_rows, Index first_row, Index
       T* block = c + stored_rows * panel.first + first_row * panel.width;
       const T* panel_b = b.row(panel, terms);
       const Index b_stride = b.stride(panel, terms);
-      for_each_tile<T>(
-          last_row - first_row, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
-            T* tile = block + row * panel.width;
-            kernel(segments.data() + s, next - s, row, panel_b, b_stride,
-                   from_start ? start + panel.first : tile, from_start ? 0 : panel.width, tile);
-          });
-      if (next == n_segments) finish(panel, block, (last_row - first_row) * panel.width);
+      for_each_tile<T>(last_row - first_row, panel.width,
+                       [&](Index row, Index rows, TileKernel<T> kernel) {
+                         T* tile = block + row * panel.width;
+                         kernel(segments.data() + s, next - s, row, panel_b, b_stride,
+                                from_start ? start + panel.first : tile,
+                                from_start ? 0 : panel.width, tile);
+                         if (next == n_segments) finish(tile, rows * panel.width);
+                       });
     }
     s = next;
     terms += length;

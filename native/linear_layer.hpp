@@ -47,7 +47,7 @@ class LinearLayer final : public Layer<T> {
               input_.elsewhere ? pass.table : nullptr, pass.table_stride},
              output_.rows, pass.first, pass.last, weights_.right_operand(), output_.panels, range,
              bias_.values.data(), values, *pass.segments,
-             [&](const Panel&, T* block, Index count) {
+             [&](T* block, Index count) {
                if (activation_.is_identity()) return;
                if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
                activation_.forward(block, count, activation_.parameter, activation_.blend);
@@ -68,7 +68,7 @@ class LinearLayer final : public Layer<T> {
     multiply({output_.deltas.data(), input_.rows, output_.panels}, input_.rows, pass.first,
              pass.last, {transpose_.data(), output_.panels.width()}, input_.panels,
              {0, input_.panels.count()}, accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), *pass.segments,
-             [](const Panel&, T*, Index) {});
+             [](T*, Index) {});
   }
 
   bool reads_table() const override { return true; }

@@ -224,6 +224,11 @@ class Network {
   Slot<T>& output() { return *slots_.back(); }
   const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
 
+  Index n_values() const {
+    Index count = 0;
+    for (const auto& slot : slots_) count += slot->values.size();
+    return count;
+  }
   Index most_panels() const {
     Index most = 0;
     for (const auto& slot : slots_) most = std::max(most, slot->panels.count());
@@ -237,7 +242,7 @@ class Network {
     return all;
   }
 
-  // With Use::kFewRows the flat buffer must stay where it is.
+  // Where weights are read in place, the flat buffer must stay where it is.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
     for (const auto& layer : layers_) layer->refresh();

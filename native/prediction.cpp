@@ -1,24 +1,20 @@
 #include "prediction.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace pellucid::inline PELLUCID_ISA {
 namespace {
-Index env(const char* name, Index value) {
-  const char* text = std::getenv(name);
-  return text ? std::atol(text) : value;
-}
 
-// Weights are read in place for at most so many rows.
-const Index kFewRows = env("FEW", 256);
+// For so many rows weights are read in place; bringing them into panels pays from about there on.
+constexpr Index kMostInPlace = 256;
+// For so many rows threads share out columns instead, so that each weight is read once.
+constexpr Index kMostByColumns = 16;
 // Multiplications worth another thread: waking one takes tens of microseconds.
-const Index kWorthAThread = env("WORTH", 4'000'000);
-const Index kByColumns = env("BYCOL", 16);
-const Index kChunkBytes = env("CHUNK", 256 * 1024);
-const Index kMostPlain = env("PLAIN", 1 << 30);
-constexpr Index kLeastChunk = 24, kMostChunk = 192;
-// Workspaces beyond this are given back at the end of a call.
+constexpr Index kWorthAThread = 4'000'000;
+// The values of a chunk of rows, all layers together, should stay in the second-level cache.
+constexpr Index kChunkBytes = 256 * 1024;
+constexpr Index kLeastChunk = 24, kMostChunk = 192;  // multiples of the register blocks' rows
+// A larger workspace is not kept: making it takes little of a call that needs it.
 constexpr Index kMostKeptBytes = 64 << 20;
 
 // How one call goes about its rows.
@@ -96,10 +92,20 @@ struct Job {
   }
 };
 
-Index bytes_per_row(const auto& program, Index item_size) {
-  Index columns = program.fan_in();
-  for (const auto& step : program.steps()) columns += step.fan_out;
-  return columns * item_size;
+// Rows in a chunk of many.
+template <class T>
+Index chunk_rows(const Program<T>& program) {
+  Index width = program.fan_in();
+  for (const auto& step : program.steps()) width += step.fan_out;
+  const Index rows = kChunkBytes / (width * static_cast<Index>(sizeof(T)));
+  return std::clamp(rows / kLeastChunk * kLeastChunk, kLeastChunk, kMostChunk);
+}
+
+template <class T>
+bool is_plain(const Rows<T>& rows) {
+  constexpr auto size = static_cast<Index>(sizeof(T));
+  return rows.plain && rows.order == nullptr && rows.table.row_stride % size == 0 &&
+         reinterpret_cast<std::uintptr_t>(rows.table.data) % sizeof(T) == 0;
 }
 
 }  // namespace
@@ -108,33 +114,25 @@ template <class T>
 void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores) {
   const Index n = rows.count;
   if (n == 0) return;
-  const Use use = n <= kFewRows ? Use::kFewRows : Use::kManyRows;
-  const Index useful = work(n) / kWorthAThread;
+  const Use use = n <= kMostInPlace ? Use::kFewRows : Use::kManyRows;
   Shares shares;
-  shares.team = static_cast<int>(std::clamp<Index>(useful, 1, n_threads_));
-  shares.by_columns = shares.team > 1 && n <= kByColumns;
-  if (shares.by_columns) {
-    shares.chunk = n;
-  } else {
-    const Index share = (n + shares.team - 1) / shares.team;
-    shares.chunk = use == Use::kFewRows ? share
-                                        : std::clamp(kChunkBytes / bytes_per_row(program_, sizeof(T)) /
-                                                         24 * 24,
-                                                     kLeastChunk, kMostChunk);
-  }
+  shares.team = static_cast<int>(std::clamp<Index>(work(n) / kWorthAThread, 1, n_threads_));
+  shares.by_columns = shares.team > 1 && n <= kMostByColumns;
+  shares.chunk = use == Use::kManyRows ? chunk_rows(program_)
+                 : shares.by_columns   ? n
+                                       : (n + shares.team - 1) / shares.team;
   shares.chunks = (n + shares.chunk - 1) / shares.chunk;
-  const Index slots = shares.by_columns ? n : shares.chunk * shares.team;
-  std::unique_ptr<Workspace<T>> workspace = take(use, slots);
-  Network<T>& network = workspace->network;
-  network.use_rows(slots);
-  const bool aligned = reinterpret_cast<std::uintptr_t>(rows.table.data) % sizeof(T) == 0 &&
-                       rows.table.row_stride % static_cast<Index>(sizeof(T)) == 0;
-  network.input().elsewhere = network.reads_table() && rows.plain && aligned &&
-                              rows.order == nullptr && program_.fan_in() <= kMostPlain;
+  const Index slot_rows = shares.by_columns ? n : shares.chunk * shares.team;
+  std::unique_ptr<Workspace<T>> workspace = take(use, slot_rows);
+  workspace->network.use_rows(slot_rows);
+  workspace->network.input().elsewhere = workspace->network.reads_table() && is_plain(rows);
   Job<T> job{*workspace, rows, flat, scores, shares};
   if (use == Use::kFewRows) job.load(0, 1);
   const auto task = [&job, use](int thread) {
-    use == Use::kFewRows ? job.few(thread) : job.many(thread);
+    if (use == Use::kFewRows)
+      job.few(thread);
+    else
+      job.many(thread);
   };
   if (shares.team == 1)
     task(0);
@@ -155,6 +153,7 @@ std::unique_ptr<Workspace<T>> Predictor<T>::take(Use use, Index rows) {
 
 template <class T>
 void Predictor<T>::put_back(Use use, std::unique_ptr<Workspace<T>> workspace) {
+  if (workspace->bytes() > kMostKeptBytes) return;
   Workspace<T>* nothing = nullptr;
   if (kept(use).compare_exchange_strong(nothing, workspace.get())) workspace.release();
 }

@@ -21,6 +21,12 @@ struct Workspace {
         blocks(network.blocks()),
         segments(static_cast<std::size_t>(n_threads)),
         order(static_cast<std::size_t>(rows)) {}
+
+  Index bytes() const {
+    Index numbers = network.n_values();
+    for (const ParameterBlock<T>* block : blocks) numbers += block->values.size();
+    return numbers * static_cast<Index>(sizeof(T));
+  }
 };
 
 // Rows to be scored.

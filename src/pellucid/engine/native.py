@@ -14,6 +14,7 @@ from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.engine.native_arrays import native_numbers, native_table
+from pellucid.engine.native_predictor import NativePredictor
 from pellucid.engine.native_program import core_class, make_program
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.threads import resolve_n_threads
@@ -226,6 +227,20 @@ class NativeTrainer:
         rows = left[: self._batch_size]
         context = self.plan.context_at(self._epoch, self._step + 1, self.data.n_examples)
         return explain_non_finite(self.network, reached, self.data, rows, context)
+
+
+def predict_scores(
+    network: Network,
+    parameters: Parameters,
+    X: Any,
+    n_threads: int | None = None,
+    rows: Ints | None = None,
+) -> np.ndarray[Any, Any]:
+    """Return the scores (n, K) of the rows of X, before the link, where they are needed once.
+
+    With `rows` (n,) only of those, in that order. `NativePredictor` is for many calls.
+    """
+    return NativePredictor(network, parameters, X.shape[1], n_threads)(X, rows)
 
 
 def loss_and_gradient(

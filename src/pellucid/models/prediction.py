@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.batch import dense
-from pellucid.models.default_engine import predict_scores
+from pellucid.models.default_engine import EnginePredictor, predict_scores
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
 
 
-def fitted_scores(network: Network, parameters: Parameters, X: Any) -> NDArray[Any]:
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted network, ready to score rows."""
+
+    network: Network
+    parameters: Parameters
+    predict: EnginePredictor
+
+    @classmethod
+    def make(cls, network: Network, parameters: Parameters) -> Fitted:
+        """Return the network with a predictor of its own."""
+        fan_in = parameters.layout.entries[0].shape[0]
+        return cls(network, parameters, EnginePredictor(network, parameters, fan_in))
+
+
+class KeptFitted:
+    """Keeps an estimator's `Fitted` between calls, for as long as it is the right one.
+
+    Parameters
+    ----------
+    views : sequence of ndarray
+        The views of the parameters that the estimator shows.
+    """
+
+    def __init__(self, views: Sequence[NDArray[Any]]) -> None:
+        self._views = tuple(views)
+        self._kept: tuple[Any, Fitted] | None = None
+
+    def find(self, arrays: Sequence[Any], key: Any) -> Fitted | None:
+        """Return what `keep` was given, if the key and each of the arrays are still the same."""
+        kept = self._kept
+        if kept is None or kept[0] != key or len(arrays) != len(self._views):
+            return None
+        return kept[1] if all(map(operator.is_, arrays, self._views)) else None
+
+    def keep(self, key: Any, fitted: Fitted) -> None:
+        """Keep `fitted` for the calls to come."""
+        self._kept = (key, fitted)
+
+
+def fitted_scores(fitted: Fitted, X: Any) -> NDArray[Any]:
     """Return the scores (n_rows, n_outputs) of X, in the dtype that NumPy's X @ W would have.
 
     So float32 weights meet a table of float64, or of integers beyond 24 bits, in float64: no value
@@ -24,10 +67,13 @@ def fitted_scores(network: Network, parameters: Parameters, X: Any) -> NDArray[A
     ValueError
         A score is not finite; the message tells whether the weights or the table made it so.
     """
+    parameters = fitted.parameters
     dtype = np.result_type(parameters.flat.dtype, X.dtype)
-    if parameters.flat.dtype != dtype:
+    if parameters.flat.dtype == dtype:
+        scores = fitted.predict(X)
+    else:
         parameters = Parameters(parameters.flat.astype(dtype), parameters.layout)
-    scores = predict_scores(network, parameters, X)
+        scores = predict_scores(fitted.network, parameters, X)
     is_finite = np.isfinite(scores)
     if not is_finite.all():
         bad = np.flatnonzero(~is_finite.all(axis=1))
