@@ -336,7 +336,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         fitted = kept.find([*self.coefs_, *self.intercepts_], key) if kept else None
         if fitted is None:
             network = self._fitted_network()
-            fitted = Fitted.make(network, self._current_parameters(network))
+            fitted = Fitted(network, self._current_parameters(network))
             if kept and fitted.parameters is self._parameters:
                 kept.keep(key, fitted)
         return fitted

@@ -4,31 +4,52 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.batch import dense
-from pellucid.models.default_engine import EnginePredictor, predict_scores
+from pellucid.models.default_engine import EnginePredictor
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
 
 
-@dataclass(frozen=True)
+MOST_KEPT_WIDENED = 2**17
+"""Parameters of which a copy in float64 is kept, 1 MiB; with more, making it anew takes little of
+the call."""
+
+
 class Fitted:
-    """A fitted network, ready to score rows."""
+    """A fitted network, ready to score rows.
 
-    network: Network
-    parameters: Parameters
-    predict: EnginePredictor
+    Parameters
+    ----------
+    network : Network
+    parameters : Parameters
+        Read at each call.
+    """
 
-    @classmethod
-    def make(cls, network: Network, parameters: Parameters) -> Fitted:
-        """Return the network with a predictor of its own."""
+    def __init__(self, network: Network, parameters: Parameters) -> None:
+        self.network = network
+        self.parameters = parameters
         fan_in = parameters.layout.entries[0].shape[0]
-        return cls(network, parameters, EnginePredictor(network, parameters, fan_in))
+        self.predict = EnginePredictor(network, parameters, fan_in)
+        self._widened: Fitted | None = None
+
+    def in_dtype(self, dtype: np.dtype[Any]) -> Fitted:
+        """Return the network with its parameters, as they are now, in `dtype`."""
+        if self.parameters.flat.dtype == dtype:
+            return self
+        widened = self._widened
+        if widened is None or widened.parameters.flat.dtype != dtype:
+            flat = self.parameters.flat.astype(dtype)
+            widened = Fitted(self.network, Parameters(flat, self.parameters.layout))
+            if flat.size <= MOST_KEPT_WIDENED:
+                self._widened = widened
+        else:
+            np.copyto(widened.parameters.flat, self.parameters.flat)
+        return widened
 
 
 class KeptFitted:
@@ -67,19 +88,14 @@ def fitted_scores(fitted: Fitted, X: Any) -> NDArray[Any]:
     ValueError
         A score is not finite; the message tells whether the weights or the table made it so.
     """
-    parameters = fitted.parameters
-    dtype = np.result_type(parameters.flat.dtype, X.dtype)
-    if parameters.flat.dtype == dtype:
-        scores = fitted.predict(X)
-    else:
-        parameters = Parameters(parameters.flat.astype(dtype), parameters.layout)
-        scores = predict_scores(fitted.network, parameters, X)
+    fitted = fitted.in_dtype(np.result_type(fitted.parameters.flat.dtype, X.dtype))
+    scores = fitted.predict(X)
     is_finite = np.isfinite(scores)
     if not is_finite.all():
         bad = np.flatnonzero(~is_finite.all(axis=1))
         raise ValueError(
             f"the network's scores of {len(bad)} of {len(scores)} rows are not finite, first of "
-            f"row {bad[0]}: {_cause(parameters, X[bad[:1]])}"
+            f"row {bad[0]}: {_cause(fitted.parameters, X[bad[:1]])}"
         )
     return scores
 
