@@ -165,9 +165,8 @@ template <class T, class Finish>
 void multiply(const LeftOperand<T>& a, Index stored_rows, Index first_row, Index last_row,
               const RightOperand<T>& b, const Panels<T>& right, PanelRange range, const T* start,
               T* c, std::vector<Segment<T>>& segments, Finish finish) {
-  const bool streams =
-      b.plain != nullptr && last_row - first_row <= kFewRows &&
-      a.panels.columns() * b.columns * static_cast<Index>(sizeof(T)) > kLargeBytes;
+  const bool streams = b.plain != nullptr && last_row - first_row <= kFewRows &&
+                       a.panels.columns() * b.columns * static_cast<Index>(sizeof(T)) > kLargeBytes;
   const Index most_terms = streams ? kTermsOfFewRows : kTermsPerBlock;
   segments.clear();
   Index column = 0;
@@ -187,7 +186,8 @@ void multiply(const LeftOperand<T>& a, Index stored_rows, Index first_row, Index
   Index terms = 0;
   for (Index s = 0; s < n_segments;) {
     Index next = s, length = 0;
-    while (next < n_segments && length < most_terms && (length == 0 || terms + length != b.readable))
+    while (next < n_segments && length < most_terms &&
+           (length == 0 || terms + length != b.readable))
       length += segments[static_cast<std::size_t>(next++)].length;
     const bool from_start = s == 0 && start != nullptr;
     for (Index p = range.first; p < range.last; ++p) {
@@ -195,14 +195,13 @@ void multiply(const LeftOperand<T>& a, Index stored_rows, Index first_row, Index
       T* block = c + stored_rows * panel.first + first_row * panel.width;
       const T* panel_b = b.row(panel, terms);
       const Index b_stride = b.stride(panel, terms);
-      for_each_tile<T>(last_row - first_row, panel.width,
-                       [&](Index row, Index rows, TileKernel<T> kernel) {
-                         T* tile = block + row * panel.width;
-                         kernel(segments.data() + s, next - s, row, panel_b, b_stride,
-                                from_start ? start + panel.first : tile,
-                                from_start ? 0 : panel.width, tile);
-                         if (next == n_segments) finish(tile, rows * panel.width);
-                       });
+      for_each_tile<T>(
+          last_row - first_row, panel.width, [&](Index row, Index rows, TileKernel<T> kernel) {
+            T* tile = block + row * panel.width;
+            kernel(segments.data() + s, next - s, row, panel_b, b_stride,
+                   from_start ? start + panel.first : tile, from_start ? 0 : panel.width, tile);
+            if (next == n_segments) finish(tile, rows * panel.width);
+          });
     }
     s = next;
     terms += length;

@@ -22,7 +22,7 @@ struct Slot {
   Panels<T> panels;
   Index rows = 0;  // stored
   Buffer<T> values;
-  Buffer<T> deltas;  // empty where nothing is trained
+  Buffer<T> deltas;        // empty where nothing is trained
   bool elsewhere = false;  // the values are where Pass::table says, not here
 
   Slot(Index columns, Index stored_rows, bool for_training)

@@ -41,13 +41,12 @@ class LinearLayer final : public Layer<T> {
   void forward(const Pass<T>& pass) override {
     T* values = output_.values.data();
     const Index n_panels = output_.panels.count();
-    const PanelRange range = pass.by_columns ? share(n_panels, pass.thread, pass.n_threads)
-                                             : PanelRange{0, n_panels};
+    const PanelRange range =
+        pass.by_columns ? share(n_panels, pass.thread, pass.n_threads) : PanelRange{0, n_panels};
     multiply({input_.values.data(), output_.rows, input_.panels,
               input_.elsewhere ? pass.table : nullptr, pass.table_stride},
              output_.rows, pass.first, pass.last, weights_.right_operand(), output_.panels, range,
-             bias_.values.data(), values, *pass.segments,
-             [&](T* block, Index count) {
+             bias_.values.data(), values, *pass.segments, [&](T* block, Index count) {
                if (activation_.is_identity()) return;
                if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
                activation_.forward(block, count, activation_.parameter, activation_.blend);
@@ -67,8 +66,8 @@ class LinearLayer final : public Layer<T> {
     if (transpose_.size() == 0) return;
     multiply({output_.deltas.data(), input_.rows, output_.panels}, input_.rows, pass.first,
              pass.last, {transpose_.data(), output_.panels.width()}, input_.panels,
-             {0, input_.panels.count()}, accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), *pass.segments,
-             [](T*, Index) {});
+             {0, input_.panels.count()}, accumulate_ ? nullptr : zeros_.data(),
+             input_.deltas.data(), *pass.segments, [](T*, Index) {});
   }
 
   bool reads_table() const override { return true; }

@@ -208,9 +208,9 @@ class Network {
                      for_training && skips && propagate[static_cast<std::size_t>(source)],
                      accumulate_skipped});
     }
-    reads_table_ = n_layers > 0 && layers_.front()->reads_table() &&
-                   std::ranges::none_of(program.steps(),
-                                        [](const auto& step) { return step.skipped == 0; });
+    reads_table_ =
+        n_layers > 0 && layers_.front()->reads_table() &&
+        std::ranges::none_of(program.steps(), [](const auto& step) { return step.skipped == 0; });
   }
 
   Index rows() const { return rows_; }

@@ -176,9 +176,8 @@ def test_several_threads_may_call_one_predictor(chain):
     wrong = []
 
     def call(n):
-        for _ in range(200 if chain == "no bias" else 20):
-            if not np.array_equal(predict(X[:n]), expected[:n]):
-                wrong.append(n)
+        calls = range(200 if chain == "no bias" else 20)
+        wrong.extend(n for _ in calls if not np.array_equal(predict(X[:n]), expected[:n]))
 
     threads = [threading.Thread(target=call, args=(n,)) for n in (1, 1, 50, 400, 400)]
     for thread in threads:

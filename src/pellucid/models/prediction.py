@@ -14,7 +14,6 @@ from pellucid.models.default_engine import EnginePredictor
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
 
-
 MOST_KEPT_WIDENED = 2**17
 """Parameters of which a copy in float64 is kept, 1 MiB; with more, making it anew takes little of
 the call."""
