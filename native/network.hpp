@@ -245,6 +245,10 @@ class Network {
   // Where weights are read in place, the flat buffer must stay where it is.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
+    refresh();
+  }
+  // Called when all blocks have been set.
+  void refresh() {
     for (const auto& layer : layers_) layer->refresh();
   }
 

@@ -40,6 +40,8 @@ struct Job {
   void many(int thread) {
     load(thread, shares.team);
     barrier.wait();
+    if (thread == 0) workspace.network.refresh();
+    barrier.wait();
     for (Index c = next_chunk++; c < shares.chunks; c = next_chunk++) {
       const Index first = c * shares.chunk;
       forward(thread, first, std::min(shares.chunk, rows.count - first));
@@ -127,7 +129,10 @@ void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores) {
   workspace->network.use_rows(slot_rows);
   workspace->network.input().elsewhere = workspace->network.reads_table() && is_plain(rows);
   Job<T> job{*workspace, rows, flat, scores, shares};
-  if (use == Use::kFewRows) job.load(0, 1);
+  if (use == Use::kFewRows) {
+    job.load(0, 1);
+    workspace->network.refresh();
+  }
   const auto task = [&job, use](int thread) {
     if (use == Use::kFewRows)
       job.few(thread);
