@@ -31,6 +31,7 @@ format: $(VENV)/.installed-lint
 
 bench: $(VENV)/.installed-peers
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/prediction_speed.py
 
 wheel: $(VENV)/.installed
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -174,26 +174,45 @@ class Engine {
   std::atomic<bool> stop_{false};
 };
 
+// A predictor and the parameters that it reads.
 template <class T>
-void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::handle order,
-                  nb::handle scores, int n_threads) {
-  const Array parameters(flat);
-  const T* values = parameters.vector<const T>(program.n_parameters(), "parameters", kType<T>);
-  const HeldTable<T> table = hold_table<T>(X, program.fan_in());
-  std::optional<RowOrder> rows;
-  if (!order.is_none()) rows.emplace(order, table.view.rows);
-  const Array output(scores, true);
-  const Index n = rows ? rows->count() : table.view.rows;
-  if (output.dimensions() != 2 || output.size(0) != n || output.size(1) != program.fan_out() ||
-      output.type() != kType<T> || output.stride(1) != static_cast<Index>(sizeof(T)) ||
-      output.stride(0) != program.fan_out() * static_cast<Index>(sizeof(T)))
-    fail("scores must be a contiguous array of shape (rows, outputs)");
-  if (n_threads < 1) fail("n_threads must be at least 1");
-  auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
-  const nb::gil_scoped_release released;
-  predict(program, values, table.view, table.gather, rows ? rows->data() : nullptr, n, destination,
-          n_threads);
-}
+class Scores {
+ public:
+  Scores(const Program<T>& program, nb::handle flat, int n_threads)
+      : predictor_(program, n_threads),
+        parameters_(flat),
+        flat_(parameters_.vector<const T>(program.n_parameters(), "parameters", kType<T>)) {}
+
+  void run(nb::handle X, nb::handle order, nb::handle scores) {
+    const Program<T>& program = predictor_.program();
+    const HeldTable<T> table = hold_table<T>(X, program.fan_in());
+    std::optional<RowOrder> chosen;
+    if (!order.is_none()) chosen.emplace(order, table.view.rows);
+    Rows<T> rows{table.view, table.gather, table.plain};
+    rows.order = chosen ? chosen->data() : nullptr;
+    rows.count = chosen ? chosen->count() : table.view.rows;
+    const Array output(scores, true);
+    constexpr auto size = static_cast<Index>(sizeof(T));
+    const Index width = program.fan_out();
+    if (output.dimensions() != 2 || output.size(0) != rows.count || output.size(1) != width ||
+        output.type() != kType<T> || (width > 1 && output.stride(1) != size) ||
+        (rows.count > 1 && output.stride(0) != width * size))
+      fail("out must be a contiguous array of shape (" + std::to_string(rows.count) + ", " +
+           std::to_string(width) + ") and of type " + kType<T>);
+    auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
+    // Another thread may hold the interpreter for milliseconds before it comes back.
+    std::optional<nb::gil_scoped_release> released;
+    if (predictor_.work(rows.count) > kWorthReleasing) released.emplace();
+    predictor_.run(flat_, rows, destination);
+  }
+
+ private:
+  static constexpr Index kWorthReleasing = 1'000'000;
+
+  Predictor<T> predictor_;
+  Array parameters_;
+  const T* flat_;
+};
 
 template <class T>
 void bind_type(nb::module_& module, const std::string& suffix) {
@@ -274,8 +293,16 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("request_stop", &EngineT::request_stop)
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
            "gradient"_a, "loss"_a.none());
-  module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
-             "rows"_a.none(), "scores"_a, "n_threads"_a);
+  using ScoresT = Scores<T>;
+  nb::class_<ScoresT>(module, ("Predictor" + suffix).c_str())
+      .def(
+          "__init__",
+          [](ScoresT* self, const ProgramT& program, nb::handle parameters, int n_threads) {
+            if (n_threads < 1) fail("n_threads must be at least 1");
+            new (self) ScoresT(program, parameters, n_threads);
+          },
+          "program"_a, "parameters"_a, "n_threads"_a)
+      .def("run", &ScoresT::run, "X"_a, "rows"_a.none(), "out"_a);
 }
 
 // The row order of nn.random.permutation, for `order` of n rows.

@@ -24,7 +24,8 @@ struct Slot {
   Index rows = 0;     // stored
   Index number = -1;  // in the chain of the network
   Buffer<T> values;
-  Buffer<T> deltas;  // empty where nothing is trained
+  Buffer<T> deltas;        // empty where nothing is trained
+  bool elsewhere = false;  // the values are where Pass::table says, not here
 
   Slot(Index columns, Index stored_rows, bool for_training)
       : panels(columns),
@@ -73,6 +74,12 @@ struct Pass {
   std::vector<Segment<T>>* segments = nullptr;
   Observer<T>* observer = nullptr;  // where the step is measured
   WrongId* wrong_id = nullptr;
+  // The first of the thread's rows of the network's input, where the caller has them.
+  const T* table = nullptr;
+  Index table_stride = 0;  // from one row to the next
+  // All threads have the same rows: layers that can do so share out their columns, thread 0 does
+  // the others alone.
+  bool by_columns = false;
 };
 
 // What a network is built for. For the prediction of a few rows weights are read where the caller
@@ -104,7 +111,7 @@ struct ParameterBlock {
         decays(is_matrix),
         rate_factor(factor),
         in_place(reads_in_place),
-        values(reads_in_place ? stored_rows * ragged_width() : size()) {}
+        values(reads_in_place ? (n_rows - readable()) * ragged_width() : size()) {}
 
   // A table of embeddings, as it lies in the flat buffer.
   ParameterBlock(Index offset, Index n_rows, Index dim, double factor, bool reads_in_place)
@@ -123,21 +130,26 @@ struct ParameterBlock {
     if (needs_first && first.size() == 0) first = Buffer<T>(size());
     if (needs_second && second.size() == 0) second = Buffer<T>(size());
   }
-  // Takes the values from the flat buffer; one read in place must stay where it is.
-  void set_values(const T* flat) {
-    if (!in_place) return load(flat, values);
+  // Takes the values from the flat buffer; one read in place must stay where it is. Of `parts`
+  // parts, which may be taken at the same time, this is part `part`.
+  void set_values(const T* flat, Index part = 0, Index parts = 1) {
+    if (!in_place)
+      return pack(flat + flat_offset, rows, stored_rows, panels, share(panels.count(), part, parts),
+                  values.data());
+    if (part != 0) return;
     plain = flat + flat_offset;
     if (ragged_width() == 0) return;
     const Panel& last = panels[panels.count() - 1];
-    for (Index row = 0; row < rows; ++row)
+    for (Index row = readable(); row < rows; ++row)
       std::copy_n(plain + row * panels.columns() + last.first, panels.columns() - last.first,
-                  values.data() + row * last.width);
+                  values.data() + (row - readable()) * last.width);
   }
   RightOperand<T> right_operand() const {
-    return {values.data(), stored_rows, plain, panels.columns()};
+    return {values.data(), stored_rows, plain, panels.columns(),
+            plain != nullptr && ragged_width() > 0 ? readable() : -1};
   }
   void load(const T* flat, Buffer<T>& into) const {
-    pack(flat + flat_offset, rows, stored_rows, panels, into.data());
+    pack(flat + flat_offset, rows, stored_rows, panels, {0, panels.count()}, into.data());
   }
   void store(const Buffer<T>& from, T* flat) const {
     unpack(from.data(), rows, stored_rows, panels, flat + flat_offset);
@@ -147,6 +159,11 @@ struct ParameterBlock {
   // The width of the last panel if the columns do not fill it, else 0.
   Index ragged_width() const {
     return panels.columns() < panels.width() ? panels[panels.count() - 1].width : 0;
+  }
+  // The rows that whole vectors can be read of without leaving the array.
+  Index readable() const {
+    const Index padding = panels.width() - panels.columns();
+    return std::max<Index>(0, rows - (padding + panels.columns() - 1) / panels.columns());
   }
 };
 
@@ -184,6 +201,10 @@ class Layer {
   virtual void backward(const Pass<T>& pass) = 0;
 
   virtual std::vector<ParameterBlock<T>*> blocks() { return {}; }
+  // Whether forward can read the network's input where the caller has it.
+  virtual bool reads_table() const { return false; }
+  // Whether forward heeds Pass::by_columns.
+  virtual bool shares_columns() const { return false; }
   // Called when parameters were set from outside.
   virtual void refresh() {}
 

@@ -54,8 +54,12 @@ class LinearLayer final : public Layer<T> {
                      pass.first, pass.last, values);
       return finish(pass, panel, block, (pass.last - pass.first) * panel.width);
     }
-    multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
-             weights_.right_operand(), output_.panels,
+    const Index n_panels = output_.panels.count();
+    const PanelRange range =
+        pass.by_columns ? share(n_panels, pass.thread, pass.n_threads) : PanelRange{0, n_panels};
+    multiply({input_.values.data(), output_.rows, input_.panels,
+              input_.elsewhere ? pass.table : nullptr, pass.table_stride},
+             output_.rows, pass.first, pass.last, weights_.right_operand(), output_.panels, range,
              scale_ == 1 ? bias_.values.data() : zeros_.data(), values, *pass.segments,
              [&](const Panel& panel, T* block, Index count) {
                if (scale_ != 1) scale_product(panel, block, count);
@@ -74,11 +78,14 @@ class LinearLayer final : public Layer<T> {
       }
     }
     if (!propagate_) return;
-    multiply(output_.deltas.data(), output_.panels, input_.rows, pass.first, pass.last,
-             {transpose_.data(), output_.panels.width()}, input_.panels,
-             accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), *pass.segments,
-             [](const Panel&, T*, Index) {});
+    multiply({output_.deltas.data(), input_.rows, output_.panels}, input_.rows, pass.first,
+             pass.last, {transpose_.data(), output_.panels.width()}, input_.panels,
+             {0, input_.panels.count()}, accumulate_ ? nullptr : zeros_.data(),
+             input_.deltas.data(), *pass.segments, [](const Panel&, T*, Index) {});
   }
+
+  bool reads_table() const override { return true; }
+  bool shares_columns() const override { return true; }
 
   std::vector<ParameterBlock<T>*> blocks() override {
     if (has_bias_) return {&weights_, &bias_};
@@ -146,7 +153,7 @@ class LinearLayer final : public Layer<T> {
   // What follows when rows of a panel hold z.
   void finish(const Pass<T>& pass, const Panel& panel, T* block, Index count) {
     if (pass.observer != nullptr)
-      pass.observer->count_z(pass.thread, output_, panel, block, pass.last - pass.first);
+      pass.observer->count_z(pass.thread, output_, panel, block, count / panel.width);
     if (activation_.is_identity()) return;
     if (kept_z_.size() > 0)
       std::copy_n(block, count, kept_z_.data() + (block - output_.values.data()));

@@ -1,6 +1,7 @@
 // A network as Python describes it, and as the engine runs it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <stdexcept>
 
@@ -276,9 +277,18 @@ class Network {
                      for_training && skips && propagates[static_cast<std::size_t>(source)],
                      accumulate_skipped});
     }
+    reads_table_ =
+        n_layers > 0 && layers_.front()->reads_table() &&
+        std::ranges::none_of(program.steps(), [](const auto& step) { return step.skipped == 0; });
   }
 
   Index rows() const { return rows_; }
+  // Lays the slots out for `rows` rows, at most as many as there is memory for.
+  void use_rows(Index rows) {
+    for (const auto& slot : slots_) slot->rows = rows;
+  }
+  // Whether the input can stay where the caller has it, for Pass::table.
+  bool reads_table() const { return reads_table_; }
   Slot<T>& input() { return *slots_.front(); }
   Slot<T>& output() { return *slots_.back(); }
   const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
@@ -289,6 +299,11 @@ class Network {
     return all;
   }
 
+  Index n_values() const {
+    Index count = 0;
+    for (const auto& slot : slots_) count += slot->values.size();
+    return count;
+  }
   Index most_panels() const {
     Index most = 0;
     for (const auto& slot : slots_) most = std::max(most, slot->panels.count());
@@ -302,15 +317,21 @@ class Network {
     return all;
   }
 
-  // For prediction the flat buffer must stay where it is: tables, and with Use::kFewRows weights,
-  // are read there.
+  // Where tables and weights are read in place, the flat buffer must stay where it is.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
+    refresh();
+  }
+  // Called when all blocks have been set.
+  void refresh() {
     for (const auto& layer : layers_) layer->refresh();
   }
 
   void forward(const Pass<T>& pass) {
-    for (const auto& layer : layers_) layer->forward(pass);
+    for (const auto& layer : layers_) {
+      if (!pass.by_columns || pass.thread == 0 || layer->shares_columns()) layer->forward(pass);
+      if (pass.by_columns) pass.barrier->wait();
+    }
   }
 
   void backward(const Pass<T>& pass) {
@@ -321,6 +342,7 @@ class Network {
   Slot<T>& slot(Index i) { return *slots_[static_cast<std::size_t>(i)]; }
 
   Index rows_;
+  bool reads_table_ = false;
   std::vector<std::unique_ptr<Slot<T>>> slots_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
 };

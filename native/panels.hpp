@@ -67,14 +67,26 @@ class Panels {
   std::vector<Panel> panels_;
 };
 
-// Copies a row-major matrix (rows x columns, no gaps) into panels of `stored_rows` rows.
+struct PanelRange {
+  Index first, last;
+};
+
+// Part `part` of `parts` nearly equal parts.
+constexpr PanelRange share(Index panels, Index part, Index parts) {
+  return {panels * part / parts, panels * (part + 1) / parts};
+}
+
+// Copies a range of the panels of a row-major matrix (rows x columns, no gaps) into panels of
+// `stored_rows` rows.
 template <class T>
-void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panels, T* packed) {
+void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panels, PanelRange range,
+          T* packed) {
   if (panels.is_plain()) {
-    std::copy_n(matrix, rows * panels.columns(), packed);
+    if (range.last > range.first) std::copy_n(matrix, rows * panels.columns(), packed);
     return;
   }
-  for (const Panel& panel : panels) {
+  for (Index p = range.first; p < range.last; ++p) {
+    const Panel& panel = panels[p];
     const Index count = std::min(panel.width, panels.columns() - panel.first);
     T* destination = packed + stored_rows * panel.first;
     const T* source = matrix + panel.first;

@@ -82,6 +82,7 @@ struct HeldTable {
   std::vector<Array> arrays;
   TableView view;
   GatherFunction<T> gather = nullptr;
+  bool plain = false;  // Ts, a row's one after the other
 };
 
 template <class T>
@@ -92,7 +93,9 @@ HeldTable<T> hold_dense(nb::handle source, Index columns, const char* name) {
     fail(std::string(name) + " must have two dimensions and " + std::to_string(columns) +
          " columns");
   table.view = {array.bytes(), array.size(0), columns, array.stride(0), array.stride(1)};
-  table.gather = find_gather<T>(array.type(), false, false);
+  const std::string type = array.type();
+  table.gather = find_gather<T>(type, false, false);
+  table.plain = type == kType<T> && (columns == 1 || array.stride(1) == array.item_size());
   return table;
 }
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
+from pellucid.engine.native_arrays import native_numbers, native_table
+from pellucid.engine.native_predictor import NativePredictor
 from pellucid.engine.native_program import core_class, make_program, slots_of
 from pellucid.engine.outside_loss import outside_loss
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
@@ -96,7 +97,7 @@ class NativeTrainer:
         self._program = make_program(
             network, parameters, data.X.shape[1], plan.learning_rate_factors
         )
-        self._table = _table(data.X)
+        self._table = native_table(data.X)
         self._targets = _targets(data.targets)
         self._sample_weight = _sample_weight(data)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
@@ -343,20 +344,11 @@ def predict_scores(
     n_threads: int | None = None,
     rows: Ints | None = None,
 ) -> np.ndarray[Any, Any]:
-    """Return the scores (n, K) of the rows of X, before the link.
+    """Return the scores (n, K) of the rows of X, before the link, where they are needed once.
 
-    With `rows` (n,) only of those, in that order. Rows are taken in chunks, so that the memory
-    beyond the result does not grow with n.
+    With `rows` (n,) only of those, in that order. `NativePredictor` is for many calls.
     """
-    program = make_program(network, parameters, X.shape[1])
-    if rows is not None:
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
-    n = X.shape[0] if rows is None else len(rows)
-    scores = np.empty((n, network.fan_out(X.shape[1])), dtype=parameters.flat.dtype)
-    predict = core_class("predict", parameters)
-    flat = np.ascontiguousarray(parameters.flat)
-    predict(program, flat, _table(X), rows, scores, resolve_n_threads(n_threads))
-    return scores
+    return NativePredictor(network, parameters, X.shape[1], n_threads)(X, rows)
 
 
 def loss_and_gradient(
@@ -393,7 +385,7 @@ class NativeObjective:
         self._core = core_class("Trainer", parameters)(program, rows, threads)
         self._loss = outside_loss(network, data, rows, parameters.flat.dtype)
         self._layout = parameters.layout
-        self._examples = (_table(data.X), _targets(data.targets), _sample_weight(data))
+        self._examples = (native_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)
 
     def __call__(self, flat: np.ndarray[Any, Any]) -> tuple[float, Parameters]:
@@ -466,21 +458,6 @@ def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
-def _table(X: Any) -> Any:
-    """Return what the engine reads rows from: the array, or the three arrays of a CSR matrix."""
-    is_sparse: bool = scipy.sparse.issparse(X)
-    if not is_sparse:
-        return _native_numbers(X)
-    if X.format != "csr":
-        raise TypeError(f"sparse X must be CSR, got {X.format!r}; call X.tocsr() first")
-    index_type = np.promote_types(X.indices.dtype, X.indptr.dtype)
-    return (
-        np.ascontiguousarray(_native_numbers(X.data)),
-        np.ascontiguousarray(X.indices, index_type),
-        np.ascontiguousarray(X.indptr, index_type),
-    )
-
-
 def _sample_weight(data: TrainingData) -> np.ndarray[Any, Any] | None:
     if data.sample_weight is None:
         return None
@@ -495,14 +472,4 @@ def _targets(targets: np.ndarray[Any, Any]) -> Any:
                 "are numbers have shape (n, outputs)"
             )
         return np.ascontiguousarray(targets, dtype=np.int64)
-    return _native_numbers(targets)
-
-
-def _native_numbers(source: Any) -> np.ndarray[Any, Any]:
-    """Return the array itself; a copy only where its numbers are not in the machine's format."""
-    array: np.ndarray[Any, Any] = np.asarray(source)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"the engine reads real numbers, got an array of dtype {array.dtype}")
-    if array.dtype.itemsize > 8:
-        return array.astype(np.float64)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return native_numbers(targets)

@@ -244,6 +244,72 @@ class ReferenceTrainer:
         return stepped, moments
 
 
+class ReferencePredictor:
+    """The scores of rows, before the link, computed with the formulas of `nn`.
+
+    Parameters
+    ----------
+    network : Network
+    parameters : Parameters
+        Each call reads them as they are at that moment; their dtype is that of the arithmetic.
+    fan_in : int
+        Columns of the tables.
+    n_threads : int, optional
+        Every engine has it; this one has a single thread of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.engine.reference import ReferencePredictor
+    >>> from pellucid.nn import Linear, Network
+    >>> network = Network([Linear(1, weights="zeros")], "squared_error")
+    >>> params = network.initialize(fan_in=2, seed=0)
+    >>> predict = ReferencePredictor(network, params, fan_in=2)
+    >>> params["0.W"][...] = [[1.0], [10.0]]
+    >>> predict(np.array([[3.0, 4.0], [5.0, 6.0]]), rows=np.array([1])).tolist()
+    [[65.0]]
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        parameters: Parameters,
+        fan_in: int,
+        n_threads: int | None = None,
+    ) -> None:
+        self._network = network
+        self._parameters = parameters
+        self._fan_out = network.fan_out(fan_in)
+
+    def __call__(
+        self, X: Any, rows: Ints | None = None, out: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Return the scores (n, K) of the rows of X, in chunks of rows.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (n_rows, fan_in)
+        rows : array of int64 of shape (n,), optional
+            Which rows of X, in which order. By default all.
+        out : array of shape (n, K), optional
+            Where to write the scores.
+
+        Raises
+        ------
+        ValueError
+            X has another number of columns.
+        """
+        _check_fan_in(self._network, self._parameters, X)
+        n, dtype = X.shape[0] if rows is None else len(rows), self._parameters.flat.dtype
+        scores = np.empty((n, self._fan_out), dtype) if out is None else out
+        with np.errstate(over="ignore", invalid="ignore"):
+            for first in range(0, n, _CHUNK_ROWS):
+                chunk = slice(first, first + _CHUNK_ROWS)
+                batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
+                scores[chunk] = self._network.forward(self._parameters, batch).scores
+        return scores
+
+
 def predict_scores(
     network: Network,
     parameters: Parameters,
@@ -251,20 +317,11 @@ def predict_scores(
     n_threads: int | None = None,
     rows: Ints | None = None,
 ) -> np.ndarray[Any, Any]:
-    """Return the scores (n, K) of the rows of X, before the link, in chunks of rows.
+    """Return the scores (n, K) of the rows of X, before the link, where they are needed once.
 
-    With `rows` (n,) only of those, in that order. `n_threads` is there because every engine has it;
-    this one has a single thread of its own.
+    With `rows` (n,) only of those, in that order. `ReferencePredictor` is for many calls.
     """
-    _check_fan_in(network, parameters, X)
-    n, dtype = X.shape[0] if rows is None else len(rows), parameters.flat.dtype
-    scores = np.empty((n, network.fan_out(X.shape[1])), dtype=dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(0, n, _CHUNK_ROWS):
-            chunk = slice(first, first + _CHUNK_ROWS)
-            batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
-            scores[chunk] = network.forward(parameters, batch).scores
-    return scores
+    return ReferencePredictor(network, parameters, X.shape[1], n_threads)(X, rows)
 
 
 def loss_and_gradient(

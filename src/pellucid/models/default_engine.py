@@ -1,6 +1,5 @@
 """The engines that models train and predict with, chosen here and nowhere else."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +7,13 @@ from pellucid.engine import native, reference
 from pellucid.engine.native import NativeObjective as EngineObjective
 from pellucid.engine.native import NativeTrainer as EngineTrainer
 from pellucid.engine.native import loss_and_gradient, predict_scores
+from pellucid.engine.native_predictor import NativePredictor as EnginePredictor
 
 __all__ = [
     "ENGINES",
     "Engine",
     "EngineObjective",
+    "EnginePredictor",
     "EngineTrainer",
     "loss_and_gradient",
     "predict_scores",
@@ -24,11 +25,11 @@ class Engine:
     """What a network needs of an engine."""
 
     trainer: type[Any]
-    predict_scores: Callable[..., Any]
+    predictor: type[Any]
 
 
 ENGINES = {
-    "native": Engine(native.NativeTrainer, native.predict_scores),
-    "reference": Engine(reference.ReferenceTrainer, reference.predict_scores),
+    "native": Engine(native.NativeTrainer, EnginePredictor),
+    "reference": Engine(reference.ReferenceTrainer, reference.ReferencePredictor),
 }
 """By name; estimators take the native one."""

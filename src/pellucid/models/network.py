@@ -258,7 +258,7 @@ class Network:
         """Return the output of the last layer, (n, K), before the link of the loss."""
         parameters = self.parameters
         table = checked_table(X, self._fan_in)
-        scores: NDArray[Any] = self._engine.predict_scores(self.chain, parameters, table)
+        scores: NDArray[Any] = self._engine.predictor(self.chain, parameters, table.shape[1])(table)
         check_finite(scores, parameters, table)
         return scores
 

@@ -198,10 +198,11 @@ class NetworkFit:
             check_consistent_length(table, self.y_val)
             targets = self.targets.encode(self.y_val, self.network.dtype, "y_val")
         weights = checked_weights(self.sample_weight_val, targets, None).values
-        chain, predict = self.network.chain, self.network._engine.predict_scores
+        chain, predictor = self.network.chain, self.network._engine.predictor
 
         def score() -> float:
-            scores = predict(chain, self.parameters, table, self.trainer.n_threads, rows)
+            fan_in, n_threads = table.shape[1], self.trainer.n_threads
+            scores = predictor(chain, self.parameters, fan_in, n_threads)(table, rows)
             with np.errstate(over="ignore", invalid="ignore"):
                 return -float(chain.loss_value(scores, targets, weights))
 
