@@ -51,9 +51,10 @@ Clip find_clip(const std::string& name) {
 template <class T>
 class Engine {
  public:
-  Engine(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
+  Engine(const Program<T>& program, Index batch_size, int n_threads, bool adapts, bool sparse)
       : program_(check(program)),
-        trainer_(program, batch_size, n_threads, adapts),
+        sparse_(sparse),
+        trainer_(program, batch_size, n_threads, adapts, sparse),
         rows_(batch_size) {}
 
   void load_parameters(nb::handle flat) {
@@ -85,7 +86,7 @@ class Engine {
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
                 const Plan& plan, nb::handle rates, nb::handle decays, nb::handle drop_factors,
                 Index steps_done, std::uint32_t epoch) {
-    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const HeldExamples<T> held = hold(X, targets, weights);
     const RowOrder rows(order, held.rows());
     const Index n = rows.count();
     if (plan.batch_size < 1 || plan.batch_size > rows_)
@@ -109,7 +110,7 @@ class Engine {
 
   // Returns the mean loss and writes its gradient.
   double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat) {
-    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const HeldExamples<T> held = hold(X, targets, weights);
     const Array array(flat, true);
     T* destination = vector_of(array, "gradient");
     double loss = 0;
@@ -130,6 +131,11 @@ class Engine {
     if (program.loss.row == nullptr) fail("a network to train needs a loss");
     return program;
   }
+  HeldExamples<T> hold(nb::handle X, nb::handle targets, nb::handle weights) const {
+    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    if (sparse_ && !held.table.view.sparse) fail("a trainer of sparse rows takes no dense table");
+    return held;
+  }
   static nb::object take_error() {
     nb::python_error error;  // takes over what is set
     return nb::borrow(error.value());
@@ -142,6 +148,7 @@ class Engine {
   }
 
   Program<T> program_;
+  bool sparse_;
   Trainer<T> trainer_;
   Index rows_;  // most in a batch
 };
@@ -156,6 +163,7 @@ void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::
   if (!order.is_none()) rows.emplace(order, table.view.rows);
   const Array output(scores, true);
   const Index n = rows ? rows->count() : table.view.rows;
+  check_rows(table, rows ? rows->data() : nullptr, n);
   if (output.dimensions() != 2 || output.size(0) != n || output.size(1) != program.fan_out() ||
       output.type() != kType<T> || output.stride(1) != static_cast<Index>(sizeof(T)) ||
       output.stride(0) != program.fan_out() * static_cast<Index>(sizeof(T)))
@@ -163,7 +171,7 @@ void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::
   if (n_threads < 1) fail("n_threads must be at least 1");
   auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
   const nb::gil_scoped_release released;
-  predict(program, values, table.view, table.gather, rows ? rows->data() : nullptr, n, destination,
+  predict(program, values, table.view, table.reader, rows ? rows->data() : nullptr, n, destination,
           n_threads);
 }
 
@@ -196,17 +204,19 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
            "layer_number"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)
+      .def("takes_sparse", &ProgramT::takes_sparse)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
   nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())
       .def(
           "__init__",
-          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads, bool adapts) {
+          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads, bool adapts,
+             bool sparse) {
             if (batch_size < 1 || n_threads < 1)
               fail("batch_size and n_threads must be at least 1");
-            new (self) EngineT(program, batch_size, n_threads, adapts);
+            new (self) EngineT(program, batch_size, n_threads, adapts, sparse);
           },
-          "program"_a, "batch_size"_a, "n_threads"_a, "adapts"_a = false)
+          "program"_a, "batch_size"_a, "n_threads"_a, "adapts"_a = false, "sparse"_a = false)
       .def("load_parameters", &EngineT::load_parameters, "flat"_a)
       .def("store_parameters", &EngineT::store_parameters, "flat"_a)
       .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)

@@ -144,6 +144,8 @@ class Layer {
   virtual std::vector<ParameterBlock<T>*> blocks() { return {}; }
   // Called when parameters were set from outside.
   virtual void refresh() {}
+  // Called before that with the flat buffer, which outside training stays where it is.
+  virtual void read_in_place(const T*) {}
 
   virtual Index n_units() const { return 0; }
   virtual Index unit_work(Index) const { return 0; }
@@ -151,6 +153,8 @@ class Layer {
   virtual UnitRange<T> unit_range(Index unit) = 0;
   // Writes the gradient of the unit's range over `rows` rows of the batch.
   virtual void unit_gradient(Index, Index, T*) {}
+  // Whether the unit's gradient is known to be zero.
+  virtual bool unit_is_still(Index) const { return false; }
   // Called when the unit's range was updated.
   virtual void unit_updated(Index) {}
 };

@@ -3,8 +3,7 @@
 
 #include <optional>
 
-#include "activations.hpp"
-#include "layer.hpp"
+#include "fused_activation.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
@@ -16,6 +15,16 @@ struct LinearSpec {
   double bias_rate = 1;
 };
 
+// db = sum of dz over the rows of a panel: a product with a row of ones.
+template <class T>
+void sum_rows(const T* deltas, Index width, Index rows, T* sums) {
+  constexpr T zeros[kMaxTileVectors * kLanes<T>] = {};
+  const T one = 1;
+  const Segment<T> ones{&one, 0, 0, rows};
+  tile_kernel<T>(static_cast<int>(width / kLanes<T>), 1)(&ones, 1, 0, deltas, width, zeros, 0,
+                                                         sums);
+}
+
 template <class T>
 class LinearLayer final : public Layer<T> {
  public:
@@ -25,7 +34,7 @@ class LinearLayer final : public Layer<T> {
               Slot<T>& output, Use use, bool propagate, bool accumulate)
       : input_(input),
         output_(output),
-        activation_(activation),
+        activation_(activation, output, use == Use::kTraining),
         accumulate_(accumulate),
         weights_(spec.weight_offset, input.panels.columns(), spec.fan_out, true, spec.weight_rate,
                  use == Use::kFewRows),
@@ -34,31 +43,19 @@ class LinearLayer final : public Layer<T> {
         zeros_(std::max(input.panels.width(), output.panels.width())) {
     if (use != Use::kTraining) return;
     if (propagate) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
-    if (activation.needs_z) kept_z_ = Buffer<T>(output.values.size());
     make_units();
   }
 
   void forward(const Pass<T>& pass) override {
     T* values = output_.values.data();
-    multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
-             weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
-             [&](const Panel&, T* block, Index count) {
-               if (activation_.is_identity()) return;
-               if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
-               activation_.forward(block, count, activation_.parameter, activation_.blend);
-             });
+    multiply(
+        input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
+        weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
+        [&](const Panel&, T* block, Index count) { activation_.forward(block - values, count); });
   }
 
   void backward(const Pass<T>& pass) override {
-    if (!activation_.is_identity()) {
-      for (const Panel& panel : output_.panels) {
-        const Index offset = output_.at(panel, pass.first);
-        activation_.backward(output_.deltas.data() + offset,
-                             kept_z_.size() > 0 ? kept_z_.data() + offset : nullptr,
-                             output_.values.data() + offset, (pass.last - pass.first) * panel.width,
-                             activation_.parameter, activation_.blend);
-      }
-    }
+    activation_.backward(pass);
     if (transpose_.size() == 0) return;
     multiply(output_.deltas.data(), output_.panels, input_.rows, pass.first, pass.last,
              {transpose_.data(), output_.panels.width()}, input_.panels,
@@ -96,14 +93,7 @@ class LinearLayer final : public Layer<T> {
     const Unit& u = units_[static_cast<std::size_t>(unit)];
     const Panel& panel = output_.panels[u.panel];
     const T* deltas = output_.deltas.data() + output_.at(panel, 0);
-    if (u.first_row < 0) {
-      // db = sum of dz over the rows: a product with a row of ones.
-      const T one = 1;
-      const Segment<T> ones{&one, 0, 0, rows};
-      tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(&ones, 1, 0, deltas, panel.width,
-                                                                   zeros_.data(), 0, gradient);
-      return;
-    }
+    if (u.first_row < 0) return sum_rows(deltas, panel.width, rows, gradient);
     const Panel& across = input_.panels[u.input_panel];
     const Segment<T> segment{
         input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1, across.width,
@@ -156,14 +146,13 @@ class LinearLayer final : public Layer<T> {
 
   Slot<T>& input_;
   Slot<T>& output_;
-  Activation<T> activation_;
+  FusedActivation<T> activation_;
   bool accumulate_;
   ParameterBlock<T> weights_;
   ParameterBlock<T> bias_;  // zero where the layer has none
   bool has_bias_;
   Buffer<T> zeros_;
   Buffer<T> transpose_;  // of the weights, in panels over the inputs
-  Buffer<T> kept_z_;     // where the activation's derivative needs it
   std::vector<Unit> units_;
 };
 

@@ -7,9 +7,9 @@
 #include "dropout_layer.hpp"
 #include "elementwise_layers.hpp"
 #include "linear_layer.hpp"
-#include "losses.hpp"
 #include "normalization_layers.hpp"
-#include "table.hpp"
+#include "scorer.hpp"
+#include "sparse_linear_layer.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
@@ -24,6 +24,7 @@ struct Surroundings {
   // to it as well, which come first.
   bool propagate, accumulate;
   bool propagate_skipped, accumulate_skipped;
+  SparseRows<T>* sparse_input;  // in place of `input`'s numbers, or null
 };
 
 // The chain of layers. Slot 0 is the input; layer i reads slot i and writes slot i + 1.
@@ -37,6 +38,7 @@ class Program {
     bool has_parameters;
     Index skipped;  // the slot that a residual connection comes from, or -1
     Make make;
+    bool takes_sparse = false;  // reads sparse rows as they are, where they are its input
   };
 
   Program(Index fan_in, Index n_parameters) : fan_in_(fan_in), n_parameters_(n_parameters) {}
@@ -55,10 +57,16 @@ class Program {
     check_range(spec.weight_offset, fan_out() * spec.fan_out);
     if (spec.bias_offset >= 0) check_range(spec.bias_offset, spec.fan_out);
     const auto activation = std::make_shared<Activation<T>>();
-    const Index slot = add(spec.fan_out, true, [spec, activation](const Surroundings<T>& s) {
+    const auto make = [spec, activation](const Surroundings<T>& s) -> std::unique_ptr<Layer<T>> {
+      if (s.sparse_input != nullptr)
+        return std::make_unique<SparseLinearLayer<T>>(spec, *activation, *s.sparse_input,
+                                                      s.input.panels.columns(), s.output,
+                                                      s.use == Use::kTraining);
       return std::make_unique<LinearLayer<T>>(spec, *activation, s.input, s.output, s.use,
                                               s.propagate, s.accumulate);
-    });
+    };
+    const Index slot = add(spec.fan_out, true, make);
+    steps_.back().takes_sparse = true;
     open_activation_ = activation;
     return slot;
   }
@@ -146,6 +154,14 @@ class Program {
     throw std::invalid_argument("unknown loss " + name);
   }
 
+  // Whether sparse rows can be taken as they are: the first layer does, and nothing else reads
+  // them.
+  bool takes_sparse() const {
+    const auto reads_input = [](const Step& step) { return step.skipped == 0; };
+    return !steps_.empty() && steps_.front().takes_sparse &&
+           std::none_of(steps_.begin(), steps_.end(), reads_input);
+  }
+
   Index width_of(Index slot) const {
     return slot == 0 ? fan_in_ : steps_[static_cast<std::size_t>(slot - 1)].fan_out;
   }
@@ -178,12 +194,17 @@ class Program {
 template <class T>
 class Network {
  public:
-  Network(const Program<T>& program, Index rows, Use use) : rows_(rows) {
+  // With `sparse` the table is sparse and its rows are to be taken as they are if the layers can.
+  Network(const Program<T>& program, Index rows, Use use, bool sparse, int n_threads)
+      : rows_(rows) {
     const bool for_training = use == Use::kTraining;
     const auto n_layers = static_cast<Index>(program.steps().size());
+    if (sparse && program.takes_sparse())
+      sparse_input_ =
+          std::make_unique<SparseRows<T>>(program.fan_in(), rows, n_threads, for_training);
     for (Index slot = 0; slot <= n_layers; ++slot)
-      slots_.push_back(
-          std::make_unique<Slot<T>>(program.width_of(slot), rows, for_training && slot > 0));
+      slots_.push_back(std::make_unique<Slot<T>>(
+          program.width_of(slot), slot == 0 && sparse_input_ ? 0 : rows, for_training && slot > 0));
     std::vector<bool> propagate{false};  // does anything before this slot have parameters?
     for (const auto& step : program.steps())
       propagate.push_back(propagate.back() || step.has_parameters);
@@ -205,12 +226,11 @@ class Network {
           step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use,
                      for_training && propagate[static_cast<std::size_t>(l)], accumulate,
                      for_training && skips && propagate[static_cast<std::size_t>(source)],
-                     accumulate_skipped});
+                     accumulate_skipped, l == 0 ? sparse_input_.get() : nullptr});
     }
   }
 
   Index rows() const { return rows_; }
-  Slot<T>& input() { return *slots_.front(); }
   Slot<T>& output() { return *slots_.back(); }
   const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
 
@@ -227,10 +247,25 @@ class Network {
     return all;
   }
 
-  // With Use::kFewRows the flat buffer must stay where it is.
+  // Outside training the flat buffer must stay where it is.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
-    for (const auto& layer : layers_) layer->refresh();
+    for (const auto& layer : layers_) {
+      layer->read_in_place(flat);
+      layer->refresh();
+    }
+  }
+
+  // Makes room for what the consecutive batches of `order` need (null: rows in their own order).
+  void reserve(const Examples<T>& examples, const std::int64_t* order, Index n, Index batch_size) {
+    if (sparse_input_) sparse_input_->reserve(most_entries(examples.table, order, n, batch_size));
+  }
+
+  // Brings the pass's rows to the input; order[i] is where row i stands in the table.
+  void gather(const Examples<T>& examples, const std::int64_t* order, const Pass<T>& pass) {
+    if (!sparse_input_) return gather_rows(examples, order, pass.first, pass.last, *slots_.front());
+    sparse_input_->gather(examples.table, examples.reader.list, order, pass.first, pass.last,
+                          pass.thread, pass.n_threads);
   }
 
   void forward(const Pass<T>& pass) {
@@ -245,6 +280,7 @@ class Network {
   Slot<T>& slot(Index i) { return *slots_[static_cast<std::size_t>(i)]; }
 
   Index rows_;
+  std::unique_ptr<SparseRows<T>> sparse_input_;  // in place of slot 0
   std::vector<std::unique_ptr<Slot<T>>> slots_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
 };

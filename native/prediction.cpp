@@ -6,7 +6,7 @@ namespace pellucid::inline PELLUCID_ISA {
 
 template <class T>
 void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
+             const RowReader<T>& reader, const std::int64_t* order, Index n, T* scores,
              int n_threads) {
   constexpr Index kMostRows = 192, kFewRows = 64;
   // Multiplications worth another thread: waking one takes tens of microseconds.
@@ -17,11 +17,13 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
   const Index chunks = (n + chunk - 1) / chunk;
   const Index team = std::max<Index>(1, std::min({Index{n_threads}, chunks, useful}));
   // Each thread has rows of its own in the slots, and goes through its chunks there.
-  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows);
+  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows,
+                     table.sparse, static_cast<int>(team));
   network.load(flat);
   Examples<T> examples;
   examples.table = table;
-  examples.gather = gather;
+  examples.reader = reader;
+  network.reserve(examples, order, n, chunk);
   const Slot<T>& output = network.output();
   std::vector<std::vector<Segment<T>>> segments(static_cast<std::size_t>(team));
   for (auto& own : segments) own.reserve(static_cast<std::size_t>(network.most_panels()));
@@ -29,6 +31,7 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
   run_on_team(static_cast<int>(team), [&](int thread) {
     Pass<T> pass;
     pass.first = chunk * thread;
+    pass.thread = thread;
     pass.segments = &segments[static_cast<std::size_t>(thread)];
     for (Index c = chunks * thread / team; c < chunks * (thread + 1) / team; ++c) {
       const Index first = c * chunk;
@@ -37,7 +40,7 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
         rows[static_cast<std::size_t>(pass.first + i)] =
             order != nullptr ? order[first + i] : first + i;
       pass.last = pass.first + count;
-      gather_rows(examples, rows.data(), pass.first, pass.last, network.input());
+      network.gather(examples, rows.data(), pass);
       network.forward(pass);
       unpack_rows(output, pass.first, count, scores + first * output.panels.columns());
     }
@@ -45,8 +48,8 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
 }
 
 template void predict<float>(const Program<float>&, const float*, const TableView&,
-                             GatherFunction<float>, const std::int64_t*, Index, float*, int);
+                             const RowReader<float>&, const std::int64_t*, Index, float*, int);
 template void predict<double>(const Program<double>&, const double*, const TableView&,
-                              GatherFunction<double>, const std::int64_t*, Index, double*, int);
+                              const RowReader<double>&, const std::int64_t*, Index, double*, int);
 
 }  // namespace pellucid::inline PELLUCID_ISA

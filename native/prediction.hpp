@@ -10,7 +10,7 @@ namespace pellucid::inline PELLUCID_ISA {
 // `scores` (n, fan_out), row-major.
 template <class T>
 void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
+             const RowReader<T>& reader, const std::int64_t* order, Index n, T* scores,
              int n_threads);
 
 }  // namespace pellucid::inline PELLUCID_ISA

@@ -78,10 +78,11 @@ double now() {
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
+Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts,
+                    bool sparse)
     : n_parameters_(program.n_parameters()),
       n_threads_(n_threads),
-      network_(program, batch_size, Use::kTraining),
+      network_(program, batch_size, Use::kTraining, sparse, n_threads),
       scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
       blocks_(network_.blocks()),
@@ -189,7 +190,7 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
 template <class T>
 bool Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
                              const std::int64_t* order, double scale) {
-  gather_rows(examples, order, pass.first, pass.last, network_.input());
+  network_.gather(examples, order, pass);
   network_.forward(pass);
   const double total = scorer_.score(examples, order, pass.first, pass.last, scale,
                                      scratch_[static_cast<std::size_t>(pass.thread)].rows);
@@ -213,6 +214,7 @@ void Trainer<T>::update_unit(std::size_t unit, const Step& step, const T* gradie
 template <class T>
 void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch) {
   const auto& [layer, index, range] = units_[unit];
+  if (step.skips_still && layer->unit_is_still(index)) return;
   const ParameterBlock<T>& block = *range.block;
   if (block.size() * static_cast<Index>(sizeof(T)) > kPrefetchBytes) {
     prefetch(block.values.data() + range.offset, range.count);
@@ -284,7 +286,8 @@ void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const st
       Step step{
           &plan, update_function<T>(plan.optimizer.rule),
           coefficients<T>(plan, schedules.rates[i], schedules.decays[i], steps_done + i + 1, rows),
-          rows};
+          rows,
+          plan.optimizer.rule == Rule::kSgd && plan.l2_penalty == 0 && schedules.decays[i] == 0};
       Pass<T> pass = make_pass(thread, n_threads, rows, barrier);
       pass.training = true;
       pass.dropout_factor = schedules.drop_factors[i];
@@ -328,6 +331,7 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
                        const Plan& plan, const Schedules& schedules, Index steps_done,
                        std::uint32_t epoch, const std::function<bool()>& poll) {
   keep_gradients(plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm);
+  network_.reserve(examples, order, n, plan.batch_size);
   Report report;
   while (report.rows < n && !report.non_finite && !report.interrupted) {
     const Index rows = std::min(n - report.rows, team_size_.steps() * plan.batch_size);
@@ -348,9 +352,10 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
                             const std::function<bool()>& poll, bool& interrupted) {
   load_moments(nullptr, nullptr);
   const Index chunk = network_.rows();
+  network_.reserve(examples, nullptr, n, chunk);
   std::vector<std::int64_t> order(static_cast<std::size_t>(chunk));
   const Plan plan;
-  Step step{&plan, update_function<T>(Rule::kAccumulate), {}, 0};
+  Step step{&plan, update_function<T>(Rule::kAccumulate), {}, 0, true};
   double total = 0;
   interrupted = false;
   for (Index start = 0; start < n && !interrupted; start += chunk) {

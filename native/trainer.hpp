@@ -64,7 +64,8 @@ template <class T>
 class Trainer {
  public:
   // With `adapts` the trainer takes steps with one thread where that is faster.
-  Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts);
+  // With `sparse` all tables are sparse.
+  Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts, bool sparse);
 
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
@@ -104,6 +105,7 @@ class Trainer {
     UpdateFunction<T> update;
     StepCoefficients<T> coefficients;
     Index rows;
+    bool skips_still;  // a parameter without gradient stays as it is
   };
 
   std::vector<std::size_t> share_units(int n_threads) const;

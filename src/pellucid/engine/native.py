@@ -111,7 +111,9 @@ class NativeTrainer:
         # A number that was asked for is kept; the default is the most that may be of use.
         adapts = self.plan.n_threads is None
         make = core_class("Trainer", self.parameters)
-        return make(self._program, self._batch_size, threads, adapts)
+        return make(
+            self._program, self._batch_size, threads, adapts, scipy.sparse.issparse(self.data.X)
+        )
 
     def _make_room_for(self, n_rows: int) -> None:
         """Let a step take more rows than the table has, where the order repeats some."""
@@ -277,11 +279,15 @@ class NativeObjective:
         n_threads: int | None = None,
     ) -> None:
         program = make_program(network, parameters, data.X.shape[1])
-        widths = [data.X.shape[1], *(entry.shape[-1] for entry in parameters.layout.entries)]
+        sparse = scipy.sparse.issparse(data.X) and program.takes_sparse()
+        widths = [1 if sparse else data.X.shape[1]]
+        widths += [entry.shape[-1] for entry in parameters.layout.entries]
         most = _OBJECTIVE_BYTES // (max(widths) * parameters.flat.itemsize)
         rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
-        self._core = core_class("Trainer", parameters)(program, rows, threads)
+        self._core = core_class("Trainer", parameters)(
+            program, rows, threads, adapts=False, sparse=sparse
+        )
         self._layout = parameters.layout
         self._examples = (_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)
