@@ -52,7 +52,7 @@ template <class T>
 class Engine {
  public:
   Engine(const Program<T>& program, Index batch_size, int n_threads, bool adapts, bool sparse)
-      : program_(check(program)),
+      : program_(check(program, sparse)),
         sparse_(sparse),
         trainer_(program, batch_size, n_threads, adapts, sparse),
         rows_(batch_size) {}
@@ -126,9 +126,10 @@ class Engine {
   }
 
  private:
-  static const Program<T>& check(const Program<T>& program) {
+  static const Program<T>& check(const Program<T>& program, bool sparse) {
     if (program.steps().empty()) fail("a network to train needs at least one layer");
     if (program.loss.row == nullptr) fail("a network to train needs a loss");
+    if (sparse && !program.can_take_sparse()) fail("this network takes no sparse rows");
     return program;
   }
   HeldExamples<T> hold(nb::handle X, nb::handle targets, nb::handle weights) const {
@@ -204,7 +205,7 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
            "layer_number"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)
-      .def("takes_sparse", &ProgramT::takes_sparse)
+      .def("takes_sparse", &ProgramT::takes_sparse, "stored"_a, "rows"_a)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
   nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())

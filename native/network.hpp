@@ -156,10 +156,17 @@ class Program {
 
   // Whether sparse rows can be taken as they are: the first layer does, and nothing else reads
   // them.
-  bool takes_sparse() const {
+  bool can_take_sparse() const {
     const auto reads_input = [](const Step& step) { return step.skipped == 0; };
     return !steps_.empty() && steps_.front().takes_sparse &&
            std::none_of(steps_.begin(), steps_.end(), reads_input);
+  }
+  // And whether that is faster than dense rows, for a table that stores so many numbers.
+  bool takes_sparse(Index stored, Index rows) const {
+    constexpr double kMostShare = 0.25;
+    return can_take_sparse() && static_cast<double>(stored) <= kMostShare *
+                                                                   static_cast<double>(rows) *
+                                                                   static_cast<double>(fan_in_);
   }
 
   Index width_of(Index slot) const {
@@ -194,12 +201,13 @@ class Program {
 template <class T>
 class Network {
  public:
-  // With `sparse` the table is sparse and its rows are to be taken as they are if the layers can.
+  // With `sparse` the rows of a sparse table are taken as they are, which the program must be able
+  // to.
   Network(const Program<T>& program, Index rows, Use use, bool sparse, int n_threads)
       : rows_(rows) {
     const bool for_training = use == Use::kTraining;
     const auto n_layers = static_cast<Index>(program.steps().size());
-    if (sparse && program.takes_sparse())
+    if (sparse)
       sparse_input_ =
           std::make_unique<SparseRows<T>>(program.fan_in(), rows, n_threads, for_training);
     for (Index slot = 0; slot <= n_layers; ++slot)

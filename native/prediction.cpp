@@ -18,7 +18,8 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
   const Index team = std::max<Index>(1, std::min({Index{n_threads}, chunks, useful}));
   // Each thread has rows of its own in the slots, and goes through its chunks there.
   Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows,
-                     table.sparse, static_cast<int>(team));
+                     table.sparse && program.takes_sparse(table.stored, table.rows),
+                     static_cast<int>(team));
   network.load(flat);
   Examples<T> examples;
   examples.table = table;

@@ -154,8 +154,8 @@ class SparseLinearLayer final : public Layer<T> {
   // A block's panels follow each other, so that a thread has its entries at hand.
   void make_units() {
     const Index n_panels = output_.panels.count();
-    for (Index row = 0; row < fan_in_; row += kUnitRows)
-      for (Index p = 0; p < n_panels; ++p)
+    for (Index p = 0; p < n_panels; ++p)
+      for (Index row = 0; row < fan_in_; row += kUnitRows)
         units_.push_back({p, row / kUnitRows, std::min(kUnitRows, fan_in_ - row)});
     if (!has_bias_) return;
     for (Index p = 0; p < n_panels; ++p) units_.push_back({p, -1, 1});

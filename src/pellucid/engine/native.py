@@ -111,9 +111,8 @@ class NativeTrainer:
         # A number that was asked for is kept; the default is the most that may be of use.
         adapts = self.plan.n_threads is None
         make = core_class("Trainer", self.parameters)
-        return make(
-            self._program, self._batch_size, threads, adapts, scipy.sparse.issparse(self.data.X)
-        )
+        sparse = _takes_sparse(self._program, self.data.X)
+        return make(self._program, self._batch_size, threads, adapts, sparse)
 
     def _make_room_for(self, n_rows: int) -> None:
         """Let a step take more rows than the table has, where the order repeats some."""
@@ -279,7 +278,7 @@ class NativeObjective:
         n_threads: int | None = None,
     ) -> None:
         program = make_program(network, parameters, data.X.shape[1])
-        sparse = scipy.sparse.issparse(data.X) and program.takes_sparse()
+        sparse = _takes_sparse(program, data.X)
         widths = [1 if sparse else data.X.shape[1]]
         widths += [entry.shape[-1] for entry in parameters.layout.entries]
         most = _OBJECTIVE_BYTES // (max(widths) * parameters.flat.itemsize)
@@ -374,6 +373,11 @@ def _table(X: Any) -> Any:
         np.ascontiguousarray(X.indices, index_type),
         np.ascontiguousarray(X.indptr, index_type),
     )
+
+
+def _takes_sparse(program: Any, X: Any) -> bool:
+    """Return whether the engine trains on the entries of X alone, else on dense batches of it."""
+    return bool(scipy.sparse.issparse(X) and program.takes_sparse(X.nnz, X.shape[0]))
 
 
 def _sample_weight(data: TrainingData) -> np.ndarray[Any, Any] | None:
