@@ -11,14 +11,18 @@ void predict(const Program<T>& program, const T* flat, const TableView& table,
   constexpr Index kMostRows = 192, kFewRows = 64;
   // Multiplications worth another thread: waking one takes tens of microseconds.
   constexpr Index kWorthAThread = 4'000'000;
-  const Index useful = 1 + n * program.n_parameters() / kWorthAThread;
+  const bool sparse = table.sparse && program.takes_sparse(table.stored, table.rows);
+  Index per_row = program.n_parameters();
+  if (sparse)  // of the first layer's weights only those of a row's entries
+    per_row +=
+        (table.stored / std::max<Index>(1, table.rows) - table.columns) * program.width_of(1);
+  const Index useful = 1 + n * per_row / kWorthAThread;
   const Index share = (n + n_threads - 1) / n_threads;
   const Index chunk = std::clamp(round_up(share, 8), Index{8}, kMostRows);
   const Index chunks = (n + chunk - 1) / chunk;
   const Index team = std::max<Index>(1, std::min({Index{n_threads}, chunks, useful}));
   // Each thread has rows of its own in the slots, and goes through its chunks there.
-  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows,
-                     table.sparse && program.takes_sparse(table.stored, table.rows),
+  Network<T> network(program, chunk * team, n <= kFewRows ? Use::kFewRows : Use::kManyRows, sparse,
                      static_cast<int>(team));
   network.load(flat);
   Examples<T> examples;

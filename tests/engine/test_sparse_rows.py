@@ -1,9 +1,13 @@
 """Sparse tables: what the dense table gives, at the cost of the entries."""
 
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 import scipy.sparse
-from test_engines_agree import PLAN, RELATIVE, assert_engines_agree, train
+from engine.test_engines_agree import PLAN, RELATIVE, assert_engines_agree, train
 
 from pellucid.engine import native, reference
 from pellucid.engine.errors import NonFiniteError
@@ -247,3 +251,25 @@ def test_nearly_full_rows_are_taken_as_dense_ones():
     network, parameters, data = make_problem(HIDDEN, X=X)
     fast, _ = assert_engines_agree(network, parameters, data, PLAN)
     assert not native._takes_sparse(fast._program, X)
+
+
+def test_no_batch_of_a_wide_table_is_ever_dense():
+    code = """
+        import resource, numpy as np, scipy.sparse
+        from pellucid.engine.native import NativeTrainer, loss_and_gradient, predict_scores
+        from pellucid.engine.plan import TrainingData, TrainingPlan
+        from pellucid.nn import SGD, Linear, Network
+        X = scipy.sparse.random(600, 300_000, density=1e-4, format="csr", random_state=0)
+        network = Network([Linear(1)], "logistic_cross_entropy")
+        parameters = network.initialize(300_000, seed=0)
+        data = TrainingData(X, np.zeros((600, 1)))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        NativeTrainer(network, parameters, data, TrainingPlan(SGD(), 200)).run_epoch()
+        loss_and_gradient(network, parameters, data)
+        predict_scores(network, parameters, X)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    # Weights and moments in panels of at most 8 float64 take 58 MB, twice; 200 dense rows 480 MB.
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 250 * 1024  # KiB

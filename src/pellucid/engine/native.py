@@ -377,7 +377,8 @@ def _table(X: Any) -> Any:
 
 def _takes_sparse(program: Any, X: Any) -> bool:
     """Return whether the engine trains on the entries of X alone, else on dense batches of it."""
-    return bool(scipy.sparse.issparse(X) and program.takes_sparse(X.nnz, X.shape[0]))
+    is_sparse: bool = scipy.sparse.issparse(X)
+    return is_sparse and bool(program.takes_sparse(X.nnz, X.shape[0]))
 
 
 def _sample_weight(data: TrainingData) -> np.ndarray[Any, Any] | None:
