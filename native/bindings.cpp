@@ -55,9 +55,10 @@ Clip find_clip(const std::string& name) {
 template <class T>
 class Engine {
  public:
-  Engine(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
-      : program_(check(program)),
-        trainer_(program, batch_size, n_threads, adapts),
+  Engine(const Program<T>& program, Index batch_size, int n_threads, bool adapts, bool sparse)
+      : program_(check(program, sparse)),
+        sparse_(sparse),
+        trainer_(program, batch_size, n_threads, adapts, sparse),
         rows_(batch_size) {}
 
   void load_parameters(nb::handle flat) {
@@ -91,7 +92,7 @@ class Engine {
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
                 Index n_epochs, const Plan& plan, nb::handle rates, nb::handle decays,
                 nb::handle drop_factors, Index steps_done, std::uint32_t epoch, nb::handle loss) {
-    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    HeldExamples<T> held = hold(X, targets, weights);
     const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
     if (held_loss) held.examples.loss = &held_loss->outside;
     const RowOrder rows(order, held.rows());
@@ -129,7 +130,7 @@ class Engine {
   // Returns the mean loss and writes its gradient.
   double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat,
                   nb::handle loss) {
-    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    HeldExamples<T> held = hold(X, targets, weights);
     const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
     if (held_loss) held.examples.loss = &held_loss->outside;
     const Array array(flat, true);
@@ -147,9 +148,15 @@ class Engine {
   }
 
  private:
-  static const Program<T>& check(const Program<T>& program) {
+  static const Program<T>& check(const Program<T>& program, bool sparse) {
     if (program.steps().empty()) fail("a network to train needs at least one layer");
+    if (sparse && !program.can_take_sparse()) fail("this network takes no sparse rows");
     return program;
+  }
+  HeldExamples<T> hold(nb::handle X, nb::handle targets, nb::handle weights) const {
+    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    if (sparse_ && !held.table.view.sparse) fail("a trainer of sparse rows takes no dense table");
+    return held;
   }
   std::optional<HeldLoss<T>> hold_loss(nb::handle loss) const {
     if (!loss.is_none())
@@ -169,6 +176,7 @@ class Engine {
   }
 
   Program<T> program_;
+  bool sparse_;
   Trainer<T> trainer_;
   Index rows_;  // most in a batch
   std::atomic<bool> stop_{false};
@@ -188,9 +196,10 @@ class Scores {
     const HeldTable<T> table = hold_table<T>(X, program.fan_in());
     std::optional<RowOrder> chosen;
     if (!order.is_none()) chosen.emplace(order, table.view.rows);
-    Rows<T> rows{table.view, table.gather, table.plain};
+    Rows<T> rows{table.view, table.reader, table.plain};
     rows.order = chosen ? chosen->data() : nullptr;
     rows.count = chosen ? chosen->count() : table.view.rows;
+    check_rows(table, rows.order, rows.count);
     const Array output(scores, true);
     constexpr auto size = static_cast<Index>(sizeof(T));
     const Index width = program.fan_out();
@@ -202,7 +211,7 @@ class Scores {
     auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
     // Another thread may hold the interpreter for milliseconds before it comes back.
     std::optional<nb::gil_scoped_release> released;
-    if (predictor_.work(rows.count) > kWorthReleasing) released.emplace();
+    if (predictor_.work(rows) > kWorthReleasing) released.emplace();
     predictor_.run(flat_, rows, destination);
   }
 
@@ -270,17 +279,19 @@ void bind_type(nb::module_& module, const std::string& suffix) {
            "rate"_a = 1.0)
       .def("add_columns", &ProgramT::add_columns, "parts"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)
+      .def("takes_sparse", &ProgramT::takes_sparse, "stored"_a, "rows"_a)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
   nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())
       .def(
           "__init__",
-          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads, bool adapts) {
+          [](EngineT* self, const ProgramT& program, Index batch_size, int n_threads, bool adapts,
+             bool sparse) {
             if (batch_size < 1 || n_threads < 1)
               fail("batch_size and n_threads must be at least 1");
-            new (self) EngineT(program, batch_size, n_threads, adapts);
+            new (self) EngineT(program, batch_size, n_threads, adapts, sparse);
           },
-          "program"_a, "batch_size"_a, "n_threads"_a, "adapts"_a = false)
+          "program"_a, "batch_size"_a, "n_threads"_a, "adapts"_a = false, "sparse"_a = false)
       .def("load_parameters", &EngineT::load_parameters, "flat"_a)
       .def("store_parameters", &EngineT::store_parameters, "flat"_a)
       .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)

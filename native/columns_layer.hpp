@@ -19,7 +19,7 @@ class ColumnsLayer final : public Layer<T> {
     Index first_in = 0, first_out = 0;
     for (const Program<T>& program : parts) {
       Part& part = parts_.emplace_back(
-          Network<T>(program, input_.rows, around.use, around.n_threads, around.propagate));
+          Network<T>(program, input_.rows, around.use, around.n_threads, false, around.propagate));
       part.ins = shared_runs(input_, first_in, part.network.input());
       part.outs = shared_runs(output_, first_out, part.network.output());
       first_in += program.fan_in();

@@ -207,6 +207,8 @@ class Layer {
   virtual bool shares_columns() const { return false; }
   // Called when parameters were set from outside.
   virtual void refresh() {}
+  // Called before that with the flat buffer, which outside training stays where it is.
+  virtual void read_in_place(const T*) {}
 
   virtual Index n_units() const { return 0; }
   virtual Index unit_work(Index) const { return 0; }
@@ -217,6 +219,8 @@ class Layer {
   // What a unit of a row-sparse block updates in place of a range; the gradients are the layer's
   // own and stay until the next step.
   virtual ActiveRows<T> active_rows(Index) { return {}; }
+  // Whether the unit's gradient is known to be zero.
+  virtual bool unit_is_still(Index) const { return false; }
   // Called when the unit's range was updated.
   virtual void unit_updated(Index) {}
 };

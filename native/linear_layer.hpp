@@ -4,8 +4,7 @@
 
 #include <optional>
 
-#include "activations.hpp"
-#include "layer.hpp"
+#include "fused_activation.hpp"
 #include "narrow_product.hpp"
 #include "statistics.hpp"
 
@@ -20,6 +19,16 @@ struct LinearSpec {
   double weight_scale = 1;  // s
 };
 
+// db = sum of dz over the rows of a panel: a product with a row of ones.
+template <class T>
+void sum_rows(const T* deltas, Index width, Index rows, T* sums) {
+  constexpr T zeros[kMaxTileVectors * kLanes<T>] = {};
+  const T one = 1;
+  const Segment<T> ones{&one, 0, 0, rows};
+  tile_kernel<T>(static_cast<int>(width / kLanes<T>), 1)(&ones, 1, 0, deltas, width, zeros, 0,
+                                                         sums);
+}
+
 template <class T>
 class LinearLayer final : public Layer<T> {
  public:
@@ -29,7 +38,7 @@ class LinearLayer final : public Layer<T> {
               Slot<T>& output, Use use, bool propagate, bool accumulate)
       : input_(input),
         output_(output),
-        activation_(activation),
+        activation_(activation, output, use == Use::kTraining),
         accumulate_(accumulate),
         weights_(spec.weight_offset, input.panels.columns(), spec.fan_out, true, spec.weight_rate,
                  use == Use::kFewRows),
@@ -41,7 +50,6 @@ class LinearLayer final : public Layer<T> {
     narrow_ = 2 * spec.fan_out <= kLanes<T>;
     if (propagate || narrow_) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
     propagate_ = propagate;
-    if (activation.needs_z) kept_z_ = Buffer<T>(output.values.size());
     make_units();
   }
 
@@ -68,15 +76,7 @@ class LinearLayer final : public Layer<T> {
   }
 
   void backward(const Pass<T>& pass) override {
-    if (!activation_.is_identity()) {
-      for (const Panel& panel : output_.panels) {
-        const Index offset = output_.at(panel, pass.first);
-        activation_.backward(output_.deltas.data() + offset,
-                             kept_z_.size() > 0 ? kept_z_.data() + offset : nullptr,
-                             output_.values.data() + offset, (pass.last - pass.first) * panel.width,
-                             activation_.parameter, activation_.blend);
-      }
-    }
+    activation_.backward(pass);
     if (!propagate_) return;
     multiply({output_.deltas.data(), input_.rows, output_.panels}, input_.rows, pass.first,
              pass.last, {transpose_.data(), output_.panels.width()}, input_.panels,
@@ -117,14 +117,7 @@ class LinearLayer final : public Layer<T> {
     const Unit& u = units_[static_cast<std::size_t>(unit)];
     const Panel& panel = output_.panels[u.panel];
     const T* deltas = output_.deltas.data() + output_.at(panel, 0);
-    if (u.first_row < 0) {
-      // db = sum of dz over the rows: a product with a row of ones.
-      const T one = 1;
-      const Segment<T> ones{&one, 0, 0, rows};
-      tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(&ones, 1, 0, deltas, panel.width,
-                                                                   zeros_.data(), 0, gradient);
-      return;
-    }
+    if (u.first_row < 0) return sum_rows(deltas, panel.width, rows, gradient);
     if (narrow_) {
       narrow_gradient(u, rows, gradient);
     } else {
@@ -154,10 +147,7 @@ class LinearLayer final : public Layer<T> {
   void finish(const Pass<T>& pass, const Panel& panel, T* block, Index count) {
     if (pass.observer != nullptr)
       pass.observer->count_z(pass.thread, output_, panel, block, count / panel.width);
-    if (activation_.is_identity()) return;
-    if (kept_z_.size() > 0)
-      std::copy_n(block, count, kept_z_.data() + (block - output_.values.data()));
-    activation_.forward(block, count, activation_.parameter, activation_.blend);
+    activation_.forward(block - output_.values.data(), count);
   }
 
   struct Unit {
@@ -226,7 +216,7 @@ class LinearLayer final : public Layer<T> {
 
   Slot<T>& input_;
   Slot<T>& output_;
-  Activation<T> activation_;
+  FusedActivation<T> activation_;
   bool propagate_ = false;
   bool accumulate_;
   bool narrow_ = false;  // are outputs too few to fill a vector?
@@ -236,7 +226,6 @@ class LinearLayer final : public Layer<T> {
   T scale_;
   Buffer<T> zeros_;
   Buffer<T> transpose_;  // of s W, in panels over the inputs; empty where nothing reads it
-  Buffer<T> kept_z_;     // where the activation's derivative needs it
   std::vector<Unit> units_;
 };
 

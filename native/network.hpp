@@ -10,11 +10,11 @@
 #include "elementwise_layers.hpp"
 #include "embedding_layer.hpp"
 #include "linear_layer.hpp"
-#include "losses.hpp"
 #include "normalization_layers.hpp"
 #include "periodic_layer.hpp"
 #include "piecewise_linear_layer.hpp"
-#include "table.hpp"
+#include "scorer.hpp"
+#include "sparse_linear_layer.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
@@ -30,6 +30,7 @@ struct Surroundings {
   // to it as well, which come first.
   bool propagate, accumulate;
   bool propagate_skipped, accumulate_skipped;
+  SparseRows<T>* sparse_input;  // in place of `input`'s numbers, or null
 };
 
 // The chain of layers. Slot 0 is the input; layer i reads slot i and writes slot i + 1.
@@ -43,6 +44,7 @@ class Program {
     bool has_parameters;
     Index skipped;  // the slot that a residual connection comes from, or -1
     Make make;
+    bool takes_sparse = false;  // reads sparse rows as they are, where they are its input
   };
 
   Program(Index fan_in, Index n_parameters) : fan_in_(fan_in), n_parameters_(n_parameters) {}
@@ -63,10 +65,16 @@ class Program {
     check_range(spec.weight_offset, fan_out() * spec.fan_out);
     if (spec.bias_offset >= 0) check_range(spec.bias_offset, spec.fan_out);
     const auto activation = std::make_shared<Activation<T>>();
-    const Index slot = add(spec.fan_out, true, [spec, activation](const Surroundings<T>& s) {
+    const auto make = [spec, activation](const Surroundings<T>& s) -> std::unique_ptr<Layer<T>> {
+      if (s.sparse_input != nullptr)
+        return std::make_unique<SparseLinearLayer<T>>(spec, *activation, *s.sparse_input,
+                                                      s.input.panels.columns(), s.output,
+                                                      s.use == Use::kTraining);
       return std::make_unique<LinearLayer<T>>(spec, *activation, s.input, s.output, s.use,
                                               s.propagate, s.accumulate);
-    });
+    };
+    const Index slot = add(spec.fan_out, true, make);
+    steps_.back().takes_sparse = spec.weight_scale == 1;
     open_activation_ = activation;
     return slot;
   }
@@ -208,6 +216,21 @@ class Program {
     throw std::invalid_argument("unknown loss " + name);
   }
 
+  // Whether sparse rows can be taken as they are: the first layer does, and nothing else reads
+  // them.
+  bool can_take_sparse() const {
+    const auto reads_input = [](const Step& step) { return step.skipped == 0; };
+    return !steps_.empty() && steps_.front().takes_sparse &&
+           std::none_of(steps_.begin(), steps_.end(), reads_input);
+  }
+  // And whether that is faster than dense rows, for a table that stores so many numbers.
+  bool takes_sparse(Index stored, Index rows) const {
+    constexpr double kMostShare = 0.25;
+    return can_take_sparse() && static_cast<double>(stored) <= kMostShare *
+                                                                   static_cast<double>(rows) *
+                                                                   static_cast<double>(fan_in_);
+  }
+
   Index width_of(Index slot) const {
     return slot == 0 ? fan_in_ : steps_[static_cast<std::size_t>(slot - 1)].fan_out;
   }
@@ -244,13 +267,19 @@ class Program {
 template <class T>
 class Network {
  public:
-  // `propagate`: whether the input's deltas are asked for.
-  Network(const Program<T>& program, Index rows, Use use, int n_threads, bool propagate = false)
+  // With `sparse` the rows of a sparse table are taken as they are, which the program must be able
+  // to. `propagate`: whether the input's deltas are asked for.
+  Network(const Program<T>& program, Index rows, Use use, int n_threads, bool sparse = false,
+          bool propagate = false)
       : rows_(rows) {
     const bool for_training = use == Use::kTraining;
     const auto n_layers = static_cast<Index>(program.steps().size());
+    if (sparse)
+      sparse_input_ =
+          std::make_unique<SparseRows<T>>(program.fan_in(), rows, n_threads, for_training);
     for (Index slot = 0; slot <= n_layers; ++slot) {
-      slots_.push_back(std::make_unique<Slot<T>>(program.width_of(slot), rows,
+      slots_.push_back(std::make_unique<Slot<T>>(program.width_of(slot),
+                                                 slot == 0 && sparse ? 0 : rows,
                                                  for_training && (slot > 0 || propagate)));
       slots_.back()->number = slot;
     }
@@ -275,7 +304,7 @@ class Network {
           step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use, n_threads,
                      for_training && propagates[static_cast<std::size_t>(l)], accumulate,
                      for_training && skips && propagates[static_cast<std::size_t>(source)],
-                     accumulate_skipped});
+                     accumulate_skipped, l == 0 ? sparse_input_.get() : nullptr});
     }
     reads_table_ =
         n_layers > 0 && layers_.front()->reads_table() &&
@@ -320,11 +349,26 @@ class Network {
   // Where tables and weights are read in place, the flat buffer must stay where it is.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
-    refresh();
+    refresh(flat);
   }
   // Called when all blocks have been set.
-  void refresh() {
-    for (const auto& layer : layers_) layer->refresh();
+  void refresh(const T* flat) {
+    for (const auto& layer : layers_) {
+      layer->read_in_place(flat);
+      layer->refresh();
+    }
+  }
+
+  // Makes room for what the consecutive batches of `order` need (null: rows in their own order).
+  void reserve(const TableView& table, const std::int64_t* order, Index n, Index batch_size) {
+    if (sparse_input_) sparse_input_->reserve(most_entries(table, order, n, batch_size));
+  }
+
+  // Brings the pass's rows to the input; order[i] is where row i stands in the table.
+  void gather(const Examples<T>& examples, const std::int64_t* order, const Pass<T>& pass) {
+    if (!sparse_input_) return gather_rows(examples, order, pass.first, pass.last, *slots_.front());
+    sparse_input_->gather(examples.table, examples.reader.list, order, pass.first, pass.last,
+                          pass.thread, pass.n_threads);
   }
 
   void forward(const Pass<T>& pass) {
@@ -343,6 +387,7 @@ class Network {
 
   Index rows_;
   bool reads_table_ = false;
+  std::unique_ptr<SparseRows<T>> sparse_input_;  // in place of slot 0
   std::vector<std::unique_ptr<Slot<T>>> slots_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
 };

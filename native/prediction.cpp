@@ -40,7 +40,7 @@ struct Job {
   void many(int thread) {
     load(thread, shares.team);
     barrier.wait();
-    if (thread == 0) workspace.network.refresh();
+    if (thread == 0) workspace.network.refresh(flat);
     barrier.wait();
     for (Index c = next_chunk++; c < shares.chunks; c = next_chunk++) {
       const Index first = c * shares.chunk;
@@ -90,15 +90,15 @@ struct Job {
     }
     Examples<T> examples;
     examples.table = rows.table;
-    examples.gather = rows.gather;
-    gather_rows(examples, workspace.order.data(), pass.first, pass.last, workspace.network.input());
+    examples.reader = rows.reader;
+    workspace.network.gather(examples, workspace.order.data(), pass);
   }
 };
 
 // Rows in a chunk of many.
 template <class T>
-Index chunk_rows(const Program<T>& program) {
-  Index width = program.fan_in();
+Index chunk_rows(const Program<T>& program, bool sparse) {
+  Index width = sparse ? 0 : program.fan_in();
   for (const auto& step : program.steps()) width += step.fan_out;
   const Index rows = kChunkBytes / (width * static_cast<Index>(sizeof(T)));
   return std::clamp(rows / kLeastChunk * kLeastChunk, kLeastChunk, kMostChunk);
@@ -114,26 +114,38 @@ bool is_plain(const Rows<T>& rows) {
 }  // namespace
 
 template <class T>
+Index Predictor<T>::work(const Rows<T>& rows) const {
+  Index weights = program_.n_parameters() - program_.in_tables();
+  if (takes_sparse(rows.table))  // of the first layer's only those of a row's entries
+    weights += (rows.table.stored / std::max<Index>(1, rows.table.rows) - rows.table.columns) *
+               program_.width_of(1);
+  return (rows.count + kReading) * weights;
+}
+
+template <class T>
 void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores) {
   const Index n = rows.count;
   if (n == 0) return;
   const Use use = n <= kMostInPlace ? Use::kFewRows : Use::kManyRows;
+  const bool sparse = takes_sparse(rows.table);
   Shares shares;
-  shares.team = static_cast<int>(std::clamp<Index>(work(n) / kWorthAThread, 1, n_threads_));
-  shares.by_columns = shares.team > 1 && n <= kMostByColumns;
-  shares.chunk = use == Use::kManyRows ? chunk_rows(program_)
+  shares.team = static_cast<int>(std::clamp<Index>(work(rows) / kWorthAThread, 1, n_threads_));
+  shares.by_columns = shares.team > 1 && n <= kMostByColumns && !sparse;
+  shares.chunk = use == Use::kManyRows ? chunk_rows(program_, sparse)
                  : shares.by_columns   ? n
                                        : (n + shares.team - 1) / shares.team;
   shares.chunks = (n + shares.chunk - 1) / shares.chunk;
   const Index slot_rows = shares.by_columns ? n : shares.chunk * shares.team;
-  std::unique_ptr<Workspace<T>> workspace = take(use, slot_rows);
-  workspace->network.use_rows(slot_rows);
-  workspace->network.input().elsewhere = workspace->network.reads_table() && is_plain(rows);
+  std::unique_ptr<Workspace<T>> workspace = take(use, sparse, slot_rows);
+  Network<T>& network = workspace->network;
+  network.use_rows(slot_rows);
+  network.reserve(rows.table, rows.order, n, shares.chunk);
+  network.input().elsewhere = network.reads_table() && is_plain(rows);
   std::fill(workspace->wrong_ids.begin(), workspace->wrong_ids.end(), WrongId{});
   Job<T> job{*workspace, rows, flat, scores, shares};
   if (use == Use::kFewRows) {
     job.load(0, 1);
-    workspace->network.refresh();
+    network.refresh(flat);
   }
   const auto task = [&job, use](int thread) {
     if (use == Use::kFewRows)
@@ -146,26 +158,26 @@ void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores) {
   else
     run_on_team(shares.team, std::ref(task));
   const std::vector<WrongId> wrong_ids = workspace->wrong_ids;
-  put_back(use, std::move(workspace));
+  put_back(use, sparse, std::move(workspace));
   for (const WrongId& wrong : wrong_ids)
     if (wrong.n_rows > 0) throw std::invalid_argument(wrong.message());
 }
 
 template <class T>
-std::unique_ptr<Workspace<T>> Predictor<T>::take(Use use, Index rows) {
-  std::unique_ptr<Workspace<T>> workspace(kept(use).exchange(nullptr));
+std::unique_ptr<Workspace<T>> Predictor<T>::take(Use use, bool sparse, Index rows) {
+  std::unique_ptr<Workspace<T>> workspace(kept(use, sparse).exchange(nullptr));
   if (workspace == nullptr || workspace->network.rows() < rows) {
     workspace.reset();
-    workspace = std::make_unique<Workspace<T>>(program_, rows, use, n_threads_);
+    workspace = std::make_unique<Workspace<T>>(program_, rows, use, sparse, n_threads_);
   }
   return workspace;
 }
 
 template <class T>
-void Predictor<T>::put_back(Use use, std::unique_ptr<Workspace<T>> workspace) {
+void Predictor<T>::put_back(Use use, bool sparse, std::unique_ptr<Workspace<T>> workspace) {
   if (workspace->bytes() > kMostKeptBytes) return;
   Workspace<T>* nothing = nullptr;
-  if (kept(use).compare_exchange_strong(nothing, workspace.get())) workspace.release();
+  if (kept(use, sparse).compare_exchange_strong(nothing, workspace.get())) workspace.release();
 }
 
 template class Predictor<float>;

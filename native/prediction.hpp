@@ -1,6 +1,7 @@
 // The scores of rows of a table, again and again.
 #pragma once
 
+#include <array>
 #include <atomic>
 
 #include "network.hpp"
@@ -17,8 +18,8 @@ struct Workspace {
   std::vector<std::int64_t> order;                // of the rows in the slots
   std::vector<WrongId> wrong_ids;                 // of each thread
 
-  Workspace(const Program<T>& program, Index rows, Use use, int n_threads)
-      : network(program, rows, use, n_threads),
+  Workspace(const Program<T>& program, Index rows, Use use, bool sparse, int n_threads)
+      : network(program, rows, use, n_threads, sparse),
         blocks(network.blocks()),
         segments(static_cast<std::size_t>(n_threads)),
         order(static_cast<std::size_t>(rows)),
@@ -35,7 +36,7 @@ struct Workspace {
 template <class T>
 struct Rows {
   TableView table;
-  GatherFunction<T> gather = nullptr;
+  RowReader<T> reader;
   bool plain = false;                   // Ts, a row's one after the other
   const std::int64_t* order = nullptr;  // which rows of the table; null: the first
   Index count = 0;
@@ -52,14 +53,12 @@ class Predictor {
   Predictor(const Predictor&) = delete;
   Predictor& operator=(const Predictor&) = delete;
   ~Predictor() {
-    for (auto* kept : {&few_, &many_}) delete kept->load();
+    for (auto& kept : kept_) delete kept.load();
   }
 
   const Program<T>& program() const { return program_; }
   // About how many multiplications a call takes.
-  Index work(Index n) const {
-    return (n + kReading) * (program_.n_parameters() - program_.in_tables());
-  }
+  Index work(const Rows<T>& rows) const;
 
   // Writes the scores (n, fan_out), row-major.
   void run(const T* flat, const Rows<T>& rows, T* scores);
@@ -69,15 +68,20 @@ class Predictor {
   // Reading a weight from memory takes as long as so many multiplications.
   static constexpr Index kReading = 8;
 
-  std::unique_ptr<Workspace<T>> take(Use use, Index rows);
-  void put_back(Use use, std::unique_ptr<Workspace<T>> workspace);
-  Kept& kept(Use use) { return use == Use::kFewRows ? few_ : many_; }
+  bool takes_sparse(const TableView& table) const {
+    return table.sparse && program_.takes_sparse(table.stored, table.rows);
+  }
+  std::unique_ptr<Workspace<T>> take(Use use, bool sparse, Index rows);
+  void put_back(Use use, bool sparse, std::unique_ptr<Workspace<T>> workspace);
+  Kept& kept(Use use, bool sparse) {
+    return kept_[(use == Use::kFewRows ? 0 : 1) + (sparse ? 2 : 0)];
+  }
 
   Program<T> program_;
   int n_threads_;
   // Null while a call works in it. No lock, so that a fork at any moment leaves the child with
   // nothing worse than an empty place.
-  Kept few_{nullptr}, many_{nullptr};
+  std::array<Kept, 4> kept_{};  // by kind
 };
 
 }  // namespace pellucid::inline PELLUCID_ISA

@@ -81,7 +81,7 @@ template <class T>
 struct HeldTable {
   std::vector<Array> arrays;
   TableView view;
-  GatherFunction<T> gather = nullptr;
+  RowReader<T> reader;
   bool plain = false;  // Ts, a row's one after the other
 };
 
@@ -94,12 +94,41 @@ HeldTable<T> hold_dense(nb::handle source, Index columns, const char* name) {
          " columns");
   table.view = {array.bytes(), array.size(0), columns, array.stride(0), array.stride(1)};
   const std::string type = array.type();
-  table.gather = find_gather<T>(type, false, false);
+  table.reader = find_reader<T>(type, false, false);
   table.plain = type == kType<T> && (columns == 1 || array.stride(1) == array.item_size());
   return table;
 }
 
-// `source` is a tuple (values, column indices, row offsets) of a CSR matrix.
+// Checks the n rows of a sparse table that `order` names (null: its first), so that they can be
+// read without looking: where they start and end, and their columns.
+template <class Offset>
+void check_sparse_rows(const TableView& table, const std::int64_t* order, Index n) {
+  const auto* offsets = reinterpret_cast<const Offset*>(table.offsets);
+  const auto* indices = reinterpret_cast<const Offset*>(table.indices);
+  for (Index i = 0; i < n; ++i) {
+    const Index row = order != nullptr ? order[i] : i;
+    const Index first = offsets[row], last = offsets[row + 1];
+    if (first < 0 || first > last || last > table.stored)
+      fail("indptr does not describe the rows of data and indices");
+    // As an unsigned number a negative index is a large one.
+    std::make_unsigned_t<Offset> largest = 0;
+    for (Index k = first; k < last; ++k)
+      largest = std::max(largest, static_cast<std::make_unsigned_t<Offset>>(indices[k]));
+    if (first < last &&
+        static_cast<std::uint64_t>(largest) >= static_cast<std::uint64_t>(table.columns))
+      fail("a column index lies outside the matrix");
+  }
+}
+
+template <class T>
+void check_rows(const HeldTable<T>& table, const std::int64_t* order, Index n) {
+  if (!table.view.sparse) return;
+  table.view.wide ? check_sparse_rows<std::int64_t>(table.view, order, n)
+                  : check_sparse_rows<std::int32_t>(table.view, order, n);
+}
+
+// `source` is a tuple (values, column indices, row offsets) of a CSR matrix; check_rows is still to
+// be called.
 template <class T>
 HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
   if (source.size() != 3) fail("a sparse table is a tuple (data, indices, indptr)");
@@ -112,24 +141,15 @@ HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
     fail("data must be a contiguous vector");
   const bool wide = index_type == "i8";
   const Index n_rows = offsets.size(0) - 1;
-  const auto check = [&]<class Offset>() {
-    const auto* columns_of = indices.vector<Offset>(indices.size(0), "indices", index_type.c_str());
-    const auto* starts = offsets.vector<Offset>(n_rows + 1, "indptr", index_type.c_str());
-    bool ordered = n_rows >= 0 && starts[0] == 0;
-    for (Index i = 0; i < n_rows; ++i) ordered &= starts[i] <= starts[i + 1];
-    if (!ordered || static_cast<Index>(starts[n_rows]) > indices.size(0) ||
-        indices.size(0) != values.size(0))
-      fail("indptr does not describe the rows of data and indices");
-    for (Index i = 0; i < static_cast<Index>(starts[n_rows]); ++i)
-      if (columns_of[i] < 0 || static_cast<Index>(columns_of[i]) >= columns)
-        fail("a column index lies outside the matrix");
+  const auto hold_vectors = [&]<class Offset>(Offset) {
+    indices.vector<Offset>(values.size(0), "indices", index_type.c_str());
+    offsets.vector<Offset>(offsets.size(0), "indptr", index_type.c_str());
   };
-  if (wide)
-    check.template operator()<std::int64_t>();
-  else
-    check.template operator()<std::int32_t>();
-  table.view = {values.bytes(), n_rows, columns, 0, 0, true, indices.bytes(), offsets.bytes()};
-  table.gather = find_gather<T>(values.type(), true, wide);
+  wide ? hold_vectors(std::int64_t{}) : hold_vectors(std::int32_t{});
+  if (n_rows < 0) fail("indptr needs at least one number");
+  table.view = {values.bytes(), n_rows,          columns,         0,    0,
+                true,           indices.bytes(), offsets.bytes(), wide, values.size(0)};
+  table.reader = find_reader<T>(values.type(), true, wide);
   return table;
 }
 
@@ -199,8 +219,9 @@ HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handl
                               nb::handle weights) {
   HeldExamples<T> held;
   held.table = hold_table<T>(X, program.fan_in());
+  check_rows(held.table, nullptr, held.rows());
   held.examples.table = held.table.view;
-  held.examples.gather = held.table.gather;
+  held.examples.reader = held.table.reader;
   const Index n = held.rows();
   Array array(targets);
   if (program.loss.row == nullptr) {
@@ -218,7 +239,7 @@ HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handl
     held.targets = hold_dense<T>(targets, program.fan_out(), "targets");
     if (held.targets.view.rows != n) fail("X and targets must have as many rows");
     held.examples.targets = held.targets.view;
-    held.examples.gather_targets = held.targets.gather;
+    held.examples.targets_reader = held.targets.reader;
   }
   if (!weights.is_none()) {
     held.arrays.emplace_back(weights);

@@ -24,9 +24,9 @@ struct OutsideLoss {
 template <class T>
 struct Examples {
   TableView table;
-  GatherFunction<T> gather = nullptr;
+  RowReader<T> reader;
   TableView targets;  // real targets, or
-  GatherFunction<T> gather_targets = nullptr;
+  RowReader<T> targets_reader;
   const std::int64_t* labels = nullptr;  // class labels
   const double* weights = nullptr;       // null: all ones
   const OutsideLoss<T>* loss = nullptr;  // in place of the program's
@@ -50,7 +50,8 @@ void gather_rows(const Examples<T>& examples, const std::int64_t* order, Index f
   };
   for (Index row = first; row < last; ++row) {
     if (row + kRowsAhead < last) prefetch(order[row + kRowsAhead]);
-    examples.gather(examples.table, order[row], input.panels, input.rows, row, input.values.data());
+    examples.reader.gather(examples.table, order[row], input.panels, input.rows, row,
+                           input.values.data());
   }
 }
 
@@ -70,8 +71,8 @@ class Scorer {
                double scale, std::vector<T>& scratch) {
     if (examples.labels == nullptr)
       for (Index row = first; row < last; ++row)
-        examples.gather_targets(examples.targets, order[row], scores_.panels, scores_.rows, row,
-                                targets_.data());
+        examples.targets_reader.gather(examples.targets, order[row], scores_.panels, scores_.rows,
+                                       row, targets_.data());
     const auto weight_of = [&](Index row) {
       return examples.weights != nullptr ? examples.weights[order[row]] : 1.0;
     };

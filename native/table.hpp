@@ -43,7 +43,51 @@ struct TableView {
   bool sparse = false;
   const std::byte* indices = nullptr;
   const std::byte* offsets = nullptr;
+  bool wide = false;  // indices and offsets have 64 bits, else 32
+  Index stored = 0;   // numbers in `data`
+
+  // The numbers that a sparse row stores.
+  Index entries(Index row) const {
+    const auto count = [&]<class Offset>(Offset) {
+      const auto* starts = reinterpret_cast<const Offset*>(offsets) + row;
+      return static_cast<Index>(starts[1] - starts[0]);
+    };
+    return wide ? count(std::int64_t{}) : count(std::int32_t{});
+  }
 };
+
+// The most numbers that a batch of consecutive rows of `order` stores.
+inline Index most_entries(const TableView& table, const std::int64_t* order, Index n,
+                          Index batch_size) {
+  Index most = 0, batch = 0;
+  for (Index i = 0; i < n; ++i) {
+    if (i % batch_size == 0) batch = 0;
+    batch += table.entries(order != nullptr ? order[i] : i);
+    most = std::max(most, batch);
+  }
+  return most;
+}
+
+template <class T>
+struct SparseEntry {
+  Index column;
+  T value;
+};
+
+// Lists a sparse row's entries from `next` on; returns where they end.
+template <class T>
+using ListFunction = SparseEntry<T>* (*)(const TableView& table, Index row, SparseEntry<T>* next);
+
+template <class T, class Source, class Offset>
+SparseEntry<T>* list_entries(const TableView& table, Index row, SparseEntry<T>* next) {
+  const auto* offsets = reinterpret_cast<const Offset*>(table.offsets);
+  const auto* indices = reinterpret_cast<const Offset*>(table.indices);
+  const auto* values = reinterpret_cast<const Source*>(table.data);
+  const auto end = static_cast<Index>(offsets[row + 1]);
+  for (auto i = static_cast<Index>(offsets[row]); i < end; ++i)
+    *next++ = {static_cast<Index>(indices[i]), static_cast<T>(values[i])};
+  return next;
+}
 
 template <class T>
 using GatherFunction = void (*)(const TableView& table, Index row, const Panels<T>& panels,
@@ -99,27 +143,34 @@ void gather_sparse(const TableView& table, Index row, const Panels<T>& panels, I
   }
 }
 
+// How the rows of a table are read: into a dense batch, or, if they are sparse, as entries.
+template <class T>
+struct RowReader {
+  GatherFunction<T> gather = nullptr;
+  ListFunction<T> list = nullptr;
+};
+
 template <class T, class Source>
-GatherFunction<T> gather_function(bool sparse, bool wide_offsets) {
-  if (!sparse) return gather_dense<T, Source>;
-  return wide_offsets ? gather_sparse<T, Source, std::int64_t>
-                      : gather_sparse<T, Source, std::int32_t>;
+RowReader<T> row_reader(bool sparse, bool wide) {
+  if (!sparse) return {gather_dense<T, Source>};
+  if (wide) return {gather_sparse<T, Source, std::int64_t>, list_entries<T, Source, std::int64_t>};
+  return {gather_sparse<T, Source, std::int32_t>, list_entries<T, Source, std::int32_t>};
 }
 
 // `type` is NumPy's kind and item size: "f4", "i8", "b1", ...
 template <class T>
-GatherFunction<T> find_gather(const std::string& type, bool sparse, bool wide_offsets) {
-  if (type == "f4") return gather_function<T, float>(sparse, wide_offsets);
-  if (type == "f8") return gather_function<T, double>(sparse, wide_offsets);
-  if (type == "f2") return gather_function<T, Half>(sparse, wide_offsets);
-  if (type == "i1") return gather_function<T, std::int8_t>(sparse, wide_offsets);
-  if (type == "i2") return gather_function<T, std::int16_t>(sparse, wide_offsets);
-  if (type == "i4") return gather_function<T, std::int32_t>(sparse, wide_offsets);
-  if (type == "i8") return gather_function<T, std::int64_t>(sparse, wide_offsets);
-  if (type == "u1" || type == "b1") return gather_function<T, std::uint8_t>(sparse, wide_offsets);
-  if (type == "u2") return gather_function<T, std::uint16_t>(sparse, wide_offsets);
-  if (type == "u4") return gather_function<T, std::uint32_t>(sparse, wide_offsets);
-  if (type == "u8") return gather_function<T, std::uint64_t>(sparse, wide_offsets);
+RowReader<T> find_reader(const std::string& type, bool sparse, bool wide) {
+  if (type == "f4") return row_reader<T, float>(sparse, wide);
+  if (type == "f8") return row_reader<T, double>(sparse, wide);
+  if (type == "f2") return row_reader<T, Half>(sparse, wide);
+  if (type == "i1") return row_reader<T, std::int8_t>(sparse, wide);
+  if (type == "i2") return row_reader<T, std::int16_t>(sparse, wide);
+  if (type == "i4") return row_reader<T, std::int32_t>(sparse, wide);
+  if (type == "i8") return row_reader<T, std::int64_t>(sparse, wide);
+  if (type == "u1" || type == "b1") return row_reader<T, std::uint8_t>(sparse, wide);
+  if (type == "u2") return row_reader<T, std::uint16_t>(sparse, wide);
+  if (type == "u4") return row_reader<T, std::uint32_t>(sparse, wide);
+  if (type == "u8") return row_reader<T, std::uint64_t>(sparse, wide);
   throw std::invalid_argument("cannot gather rows of element type " + type);
 }
 

@@ -96,10 +96,11 @@ double now() {
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
+Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts,
+                    bool sparse)
     : n_parameters_(program.n_parameters()),
       n_threads_(n_threads),
-      network_(program, batch_size, Use::kTraining, n_threads),
+      network_(program, batch_size, Use::kTraining, n_threads, sparse),
       scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
       blocks_(network_.blocks()),
@@ -210,7 +211,7 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
 template <class T>
 void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
                              const std::int64_t* order, double scale, Stop& stop) {
-  gather_rows(examples, order, pass.first, pass.last, network_.input());
+  network_.gather(examples, order, pass);
   network_.forward(pass);
   if (pass.observer != nullptr) pass.observer->look_at_values(pass.thread, pass.first, pass.last);
   double total = 0;
@@ -317,7 +318,8 @@ std::vector<Index> Trainer<T>::block_offsets() const {
 // Gradient and update at once, where nothing must be known of the other units.
 template <class T>
 void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch) {
-  const UnitRange<T>& range = units_[unit].range;
+  const auto& [layer, index, range] = units_[unit];
+  if (step.skips_still && layer->unit_is_still(index)) return;
   ParameterBlock<T>& block = *range.block;
   if (block.size() * static_cast<Index>(sizeof(T)) > kPrefetchBytes) {
     for (const Buffer<T>* numbers : {&block.values, &block.first, &block.second})
@@ -392,9 +394,14 @@ void Trainer<T>::run_window(int n_threads, const Window& window, Report& report)
       const Index rows = order.count_of(i);
       const Index number = steps_done + i + 1;
       const double scale = 1.0 / static_cast<double>(rows);
-      Step step{&plan, update_function<T>(plan.optimizer.rule),
-                coefficients<T>(plan, schedules.rates[i], schedules.decays[i], number, rows), rows,
-                plan.statistics_every > 0 && number % plan.statistics_every == 0};
+      const bool measured = plan.statistics_every > 0 && number % plan.statistics_every == 0;
+      Step step{&plan,
+                update_function<T>(plan.optimizer.rule),
+                coefficients<T>(plan, schedules.rates[i], schedules.decays[i], number, rows),
+                rows,
+                measured,
+                plan.optimizer.rule == Rule::kSgd && plan.l2_penalty == 0 &&
+                    schedules.decays[i] == 0 && !measured};
       Pass<T> pass = make_pass(thread, n_threads, rows, barrier);
       pass.training = true;
       pass.dropout_factor = schedules.drop_factors[i];
@@ -451,6 +458,9 @@ Report Trainer<T>::run(const Examples<T>& examples, const Order& order, const Pl
   const Rule rule = plan.optimizer.rule;
   for (ParameterBlock<T>* block : blocks_)
     block->allocate_moments(keeps_first(rule), keeps_second(rule));
+  for (Index e = 0; e < order.n_epochs; ++e)
+    network_.reserve(examples.table, order.rows + e * order.epoch_rows, order.epoch_rows,
+                     order.batch_size);
   Report report;
   report.objectives.resize(static_cast<std::size_t>(order.n_epochs));
   while (report.steps < order.steps() && !report.non_finite && !report.interrupted) {
@@ -475,9 +485,10 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
     block->first.clear();
   }
   const Index chunk = network_.rows();
+  network_.reserve(examples.table, nullptr, n, chunk);
   std::vector<std::int64_t> order(static_cast<std::size_t>(chunk));
   const Plan plan;
-  Step step{&plan, update_function<T>(Rule::kAccumulate), {}, 0};
+  Step step{&plan, update_function<T>(Rule::kAccumulate), {}, 0, false, true};
   double total = 0;
   interrupted = false;
   for (Index start = 0; start < n && !interrupted; start += chunk) {

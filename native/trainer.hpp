@@ -83,7 +83,8 @@ template <class T>
 class Trainer {
  public:
   // With `adapts` the trainer takes steps with one thread where that is faster.
-  Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts);
+  // With `sparse` all tables are sparse.
+  Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts, bool sparse);
 
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
@@ -137,6 +138,7 @@ class Trainer {
     StepCoefficients<T> coefficients;
     Index rows;
     bool measured = false;
+    bool skips_still = false;  // a parameter without gradient stays as it is
   };
   // What all steps of a window share.
   struct Window {

@@ -208,7 +208,9 @@ def test_one_class():
     assert_array_equal(mine.predict_proba(X), np.ones((N_ROWS, 1)))
 
 
-@pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
+@pytest.mark.parametrize(
+    "container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix, scipy.sparse.coo_array]
+)
 def test_sparse_table(container):
     X, y = _classes(3)
     X = np.where(np.abs(X) < 0.5, 0.0, X)

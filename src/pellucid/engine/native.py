@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
@@ -119,7 +120,8 @@ class NativeTrainer:
         adapts = self._n_threads is None
         make = core_class("Trainer", self.parameters)
         self._core_plan = _core_plan(self.plan, self._batch_size, self.data.weight_scale)
-        return make(self._program, self._batch_size, threads, adapts)
+        sparse = _takes_sparse(self._program, self.data.X)
+        return make(self._program, self._batch_size, threads, adapts, sparse)
 
     def _make_room_for(self, n_rows: int) -> None:
         """Let a step take more rows than the table has, where the order repeats some."""
@@ -378,11 +380,14 @@ class NativeObjective:
     ) -> None:
         data = data.gathered()
         program = make_program(network, parameters, data.X.shape[1])
-        widest = max(network.widths(data.X.shape[1]))
+        sparse = _takes_sparse(program, data.X)
+        widths = network.widths(data.X.shape[1])
+        widest = max(widths[1:] if sparse else widths)
         most = _OBJECTIVE_BYTES // (widest * parameters.flat.itemsize)
         rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
-        self._core = core_class("Trainer", parameters)(program, rows, threads)
+        make = core_class("Trainer", parameters)
+        self._core = make(program, rows, threads, adapts=False, sparse=sparse)
         self._loss = outside_loss(network, data, rows, parameters.flat.dtype)
         self._layout = parameters.layout
         self._examples = (native_table(data.X), _targets(data.targets), _sample_weight(data))
@@ -456,6 +461,12 @@ def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
         "epsilon_corrected": plain,
         "epsilon_inside": c.eps_in > 0.0,
     }
+
+
+def _takes_sparse(program: Any, X: Any) -> bool:
+    """Return whether the engine trains on the entries of X alone, else on dense batches of it."""
+    is_sparse: bool = scipy.sparse.issparse(X)
+    return is_sparse and bool(program.takes_sparse(X.nnz, X.shape[0]))
 
 
 def _sample_weight(data: TrainingData) -> np.ndarray[Any, Any] | None:

@@ -1,0 +1,275 @@
+"""Sparse tables: what the dense table gives, at the cost of the entries."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import scipy.sparse
+from engine.test_engines_agree import PLAN, RELATIVE, assert_engines_agree, train
+
+from pellucid.engine import native, reference
+from pellucid.engine.errors import NonFiniteError
+from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.nn import (
+    SGD,
+    Activation,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    ClipByValue,
+    Dropout,
+    InputScale,
+    LayerNorm,
+    Linear,
+    Network,
+    Residual,
+    RMSProp,
+)
+
+N, FAN_IN = 60, 130
+HIDDEN = [Linear(41), Activation("silu"), Linear(3)]
+
+
+def make_rows(n=N, fan_in=FAN_IN, seed=0, dtype=np.float64):
+    """Return CSR rows of which one is full, some are empty and one stores zeros."""
+    rng = np.random.default_rng(seed)
+    X = np.where(rng.random((n, fan_in)) < 0.08, np.round(rng.standard_normal((n, fan_in)), 2), 0.0)
+    X[n // 2] = np.arange(1, fan_in + 1) / fan_in
+    X[::7] = 0.0
+    rows = scipy.sparse.csr_array(X.astype(dtype))
+    rows.data[:3] = 0
+    return rows
+
+
+def scrambled(X):
+    """Return the same matrix with every number in two halves and each row's entries in disorder."""
+    rng = np.random.default_rng(0)
+    parts = [np.arange(a, b) for a, b in zip(X.indptr, X.indptr[1:], strict=False)]
+    places = np.concatenate([rng.permutation(np.repeat(part, 2)) for part in parts])
+    return scipy.sparse.csr_array((X.data[places] / 2, X.indices[places], 2 * X.indptr), X.shape)
+
+
+def wide(X):
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+def make_problem(layers, dtype=np.float64, X=None, seed=0):
+    X = make_rows() if X is None else X
+    network = Network(layers, "softmax_cross_entropy")
+    parameters = network.initialize(X.shape[1], seed=seed, dtype=dtype)
+    labels = np.random.default_rng(seed).integers(0, network.fan_out(X.shape[1]), X.shape[0])
+    return network, parameters, TrainingData(X, labels, weight_scale=1.5)
+
+
+def assert_scores_agree(network, parameters, X):
+    tolerance = RELATIVE[parameters.flat.dtype.type]
+    expected = reference.predict_scores(network, parameters, X)
+    actual = native.predict_scores(network, parameters, X)
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+    return actual
+
+
+CHAINS = {
+    "one layer": [Linear(3)],
+    "no bias": [Linear(17, bias=False), Activation("relu"), Linear(3)],
+    "activation that needs z": HIDDEN,
+    "several panels": [Linear(200), Activation("tanh"), Linear(3)],
+    "layers after it": [Linear(41), LayerNorm(), Residual([Linear(41)]), Dropout(0.2), Linear(3)],
+}
+DENSE_CHAINS = {
+    "dropout of the input": [Dropout(0.2), Linear(3)],
+    "scaled input": [InputScale(), Linear(3)],
+    "activation first": [Activation("tanh"), Linear(3)],
+    "residual around the input": [Residual([Linear(FAN_IN), Activation("tanh")]), Linear(3)],
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("chain", [*CHAINS, *DENSE_CHAINS])
+def test_every_chain(chain, dtype):
+    network, parameters, data = make_problem({**CHAINS, **DENSE_CHAINS}[chain], dtype)
+    fast, _ = assert_engines_agree(network, parameters, data, PLAN)
+    assert native._takes_sparse(fast._program, data.X) == (chain in CHAINS)
+    assert_scores_agree(network, parameters, data.X)
+    expected, expected_gradient = reference.loss_and_gradient(network, parameters, data, 0.1)
+    actual, gradient = native.loss_and_gradient(network, parameters, data, 0.1)
+    tolerance = RELATIVE[dtype]
+    assert actual == pytest.approx(expected, rel=tolerance)
+    scale = np.abs(expected_gradient.flat).max()
+    np.testing.assert_allclose(
+        gradient.flat, expected_gradient.flat, rtol=tolerance, atol=tolerance * scale
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+@pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1), ClipByValue(0.01)], ids=str)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(0.05),
+        SGD(0.02, momentum=0.9, nesterov=True),
+        Adam(0.01),
+        AdamW(0.01, weight_decay=0.1),
+        RMSProp(0.01),
+    ],
+    ids=str,
+)
+def test_rows_of_weights_without_entries_move_as_the_rule_says(optimizer, clipping, penalty, dtype):
+    plan = TrainingPlan(optimizer, 13, l2_penalty=penalty, seed=5, clipping=clipping)
+    assert_engines_agree(*make_problem(HIDDEN, dtype), plan)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("form", [scrambled, wide, lambda X: wide(scrambled(X))])
+def test_entries_in_any_order_and_repeated(form, dtype):
+    network, parameters, data = make_problem(HIDDEN, dtype, form(make_rows()))
+    np.testing.assert_allclose(data.X.toarray(), make_rows().toarray(), rtol=1e-15)
+    assert_engines_agree(network, parameters, data, PLAN)
+    assert_scores_agree(network, parameters, data.X)
+
+
+@pytest.mark.parametrize("compute", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "g"]
+)
+@pytest.mark.parametrize("form", [lambda X: X, wide])
+def test_sorted_rows_give_the_bits_of_the_dense_table(form, dtype, compute):
+    X = make_rows()
+    X.data = np.abs(np.round(3 * X.data)).astype(dtype)
+    if np.dtype(dtype).kind in "if":
+        X.data = -X.data
+    network, parameters, held = make_problem(HIDDEN, compute, form(X))
+    plain = TrainingData(held.X.toarray().astype(np.float64), held.targets, weight_scale=1.5)
+    expected, _, _ = train(native.NativeTrainer, network, parameters, plain, PLAN, 2)
+    actual, _, _ = train(native.NativeTrainer, network, parameters, held, PLAN, 2)
+    np.testing.assert_array_equal(actual.flat, expected.flat)
+    np.testing.assert_array_equal(
+        native.predict_scores(network, actual, held.X),
+        native.predict_scores(network, actual, plain.X),
+    )
+
+
+def test_half_precision_entries_are_read():
+    X = make_rows()
+    halves = X.data.astype(np.float16)
+    table = (halves, X.indices, X.indptr)
+    network, parameters, _ = make_problem(HIDDEN)
+    scores = np.empty((N, 3))
+    program = native.make_program(network, parameters, FAN_IN)
+    native.core.Predictor64(program, parameters.flat, 1).run(table, None, scores)
+    X.data = halves.astype(np.float64)
+    np.testing.assert_array_equal(scores, native.predict_scores(network, parameters, X))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("batch_size", [1, 13, 200])
+@pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
+@pytest.mark.parametrize("form", [lambda X: X, scrambled])
+def test_same_bits_for_any_number_of_threads(form, clipping, batch_size, dtype):
+    layers = [Linear(100), Activation("silu"), Linear(3)]
+    network, parameters, data = make_problem(layers, dtype, form(make_rows(203)))
+    results = []
+    for n_threads in (1, 2, 3, 7):
+        plan = TrainingPlan(
+            Adam(0.01), batch_size, 0.1, seed=3, n_threads=n_threads, clipping=clipping
+        )
+        trained, losses, _ = train(native.NativeTrainer, network, parameters, data, plan, 2)
+        objective, gradient = native.loss_and_gradient(network, trained, data, 0.1, n_threads)
+        scores = native.predict_scores(network, trained, data.X, n_threads)
+        results.append([trained.flat, losses, objective, gradient.flat, scores])
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+# Rows of W are read beyond their ends where that is inside W, so its last ones matter.
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("fan_out", [1, 2, 15, 16, 17, 65, 100])
+@pytest.mark.parametrize("fan_in", [5, 16, 130])
+def test_scores_of_every_width(fan_in, fan_out, dtype):
+    X = scipy.sparse.csr_array(np.roll(np.eye(fan_in), 1, axis=1)[np.arange(300) % fan_in])
+    network, parameters, _ = make_problem([Linear(fan_out)], dtype, X)
+    every = assert_scores_agree(network, parameters, X)
+    for rows in (np.array([fan_in - 1]), np.arange(0, 300, 7)):
+        some = native.predict_scores(network, parameters, X, rows=rows)
+        np.testing.assert_array_equal(some, every[rows])
+        np.testing.assert_array_equal(native.predict_scores(network, parameters, X[rows]), some)
+
+
+def test_prediction_checks_the_rows_asked_for():
+    X = make_rows()
+    network, parameters, _ = make_problem(HIDDEN)
+    expected = native.predict_scores(network, parameters, X, rows=np.array([2, 5]))
+    X.indices[X.indptr[3]] = FAN_IN
+    actual = native.predict_scores(network, parameters, X, rows=np.array([2, 5]))
+    np.testing.assert_array_equal(actual, expected)
+    with pytest.raises(ValueError, match="outside the matrix"):
+        native.predict_scores(network, parameters, X, rows=np.array([2, 3]))
+    X.indices[X.indptr[3]] = -1
+    with pytest.raises(ValueError, match="outside the matrix"):
+        native.predict_scores(network, parameters, X)
+    X.indptr[4] = X.indptr[3] - 1
+    with pytest.raises(ValueError, match="indptr does not describe"):
+        native.predict_scores(network, parameters, X, rows=np.array([3]))
+
+
+def test_training_checks_every_row_first():
+    network, parameters, data = make_problem(HIDDEN)
+    data.X.indices[-1] = FAN_IN
+    trainer = native.NativeTrainer(network, parameters, data, PLAN)
+    before = parameters.flat.copy()
+    with pytest.raises(ValueError, match="outside the matrix"):
+        trainer.run_epoch()
+    np.testing.assert_array_equal(parameters.flat, before)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_entries_that_are_not_finite_are_named(bad):
+    network, parameters, data = make_problem([Linear(3)])
+    data.X.data[5] = bad
+    with pytest.raises(NonFiniteError, match="X contains NaN, infinity"):
+        native.NativeTrainer(network, parameters, data, PLAN).run_epoch()
+
+
+def test_a_trainer_of_sparse_rows_takes_no_dense_table():
+    network, parameters, data = make_problem(HIDDEN)
+    trainer = native.NativeTrainer(network, parameters, data, PLAN)
+    trainer._table = data.X.toarray()
+    with pytest.raises(ValueError, match="no dense table"):
+        trainer.run_epoch()
+    program = native.make_program(*make_problem(DENSE_CHAINS["scaled input"])[:2], FAN_IN)
+    with pytest.raises(ValueError, match="no sparse rows"):
+        native.core.Trainer64(program, 10, 1, sparse=True)
+
+
+def test_nearly_full_rows_are_taken_as_dense_ones():
+    X = scipy.sparse.csr_array(make_rows().toarray() + 1.0)
+    network, parameters, data = make_problem(HIDDEN, X=X)
+    fast, _ = assert_engines_agree(network, parameters, data, PLAN)
+    assert not native._takes_sparse(fast._program, X)
+
+
+def test_no_batch_of_a_wide_table_is_ever_dense():
+    code = """
+        import resource, numpy as np, scipy.sparse
+        from pellucid.engine.native import NativeTrainer, loss_and_gradient, predict_scores
+        from pellucid.engine.plan import TrainingData, TrainingPlan
+        from pellucid.nn import SGD, Linear, Network
+        X = scipy.sparse.random(600, 300_000, density=1e-4, format="csr", random_state=0)
+        network = Network([Linear(1)], "logistic_cross_entropy")
+        parameters = network.initialize(300_000, seed=0)
+        data = TrainingData(X, np.zeros((600, 1)))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        NativeTrainer(network, parameters, data, TrainingPlan(SGD(), 200)).run_epoch()
+        loss_and_gradient(network, parameters, data)
+        predict_scores(network, parameters, X)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    # Weights and moments in panels of at most 8 float64 take 58 MB, twice; 200 dense rows 480 MB.
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 250 * 1024  # KiB
