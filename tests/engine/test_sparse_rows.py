@@ -7,8 +7,6 @@ import textwrap
 import numpy as np
 import pytest
 import scipy.sparse
-
-EPSILON = 1e-4  # with less, adaptive steps turn the rounding of a gradient of nearly 0 into a sign
 from engine.test_engines_agree import PLAN, RELATIVE, assert_engines_agree, train
 
 from pellucid.engine import native, reference
@@ -31,6 +29,7 @@ from pellucid.nn import (
 )
 
 N, FAN_IN = 60, 130
+EPSILON = 1e-4  # with less, adaptive steps turn the rounding of a gradient of nearly 0 into a sign
 HIDDEN = [Linear(41), Activation("silu"), Linear(3)]
 
 

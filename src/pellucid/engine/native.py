@@ -70,8 +70,7 @@ class NativeTrainer:
     --------
     >>> import numpy as np
     >>> from pellucid.engine.native import NativeTrainer
-    >>> from pellucid.engine.outside_loss import outside_loss
-    from pellucid.engine.plan import TrainingData, TrainingPlan
+    >>> from pellucid.engine.plan import TrainingData, TrainingPlan
     >>> from pellucid.nn import SGD, Linear, Network
     >>> network = Network([Linear(1, weights="zeros")], "squared_error")
     >>> params = network.initialize(fan_in=2, seed=0)
