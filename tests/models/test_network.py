@@ -411,3 +411,12 @@ def test_verbose_prints_a_line_an_epoch(capsys):
     assert len(lines) == 2
     assert lines[1].startswith("epoch 2/2  loss ")
     assert "validation loss" in lines[1]
+
+
+def test_statistics_are_those_of_the_steps_asked_for():
+    X, y = np.random.default_rng(0).standard_normal((2, 40, 3))
+    network = Network([Linear(5), Activation("relu"), Linear(3)], "half_squared_error")
+    network.fit(X, y, epochs=3, batch_size=10, statistics_every=5)
+    assert [measured.step for measured in network.statistics] == [5, 10]
+    assert set(network.statistics[0].gradient_norms) == {"0.W", "0.b", "2.W", "2.b"}
+    assert network.fit(X, y, epochs=1).statistics == []

@@ -14,6 +14,7 @@ from sklearn.metrics import r2_score
 
 from pellucid import nn
 from pellucid.engine.batch import dense
+from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
 from pellucid.models.inputs import checked_weights
@@ -52,6 +53,8 @@ class Network:
     history : dict
         Lists with one number an epoch: "loss", "validation_loss" where rows were held out, and
         "seconds" in the engine.
+    statistics : list of StepStatistics
+        What `fit(..., statistics_every=…)` measured; not kept in files.
     classes_ : ndarray of shape (n_classes,), or None
         The labels, in the order of the columns of `predict_proba`; None where y holds numbers.
 
@@ -85,6 +88,7 @@ class Network:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.engine = engine
         self.history: dict[str, list[float]] = {}
+        self.statistics: list[StepStatistics] = []
         self._parameters: nn.Parameters | None = None
         self._fan_in: int | None = None
         self._targets: Targets | None = None
@@ -135,6 +139,7 @@ class Network:
         n_threads: int | None = None,
         warm_start: bool = False,
         record: int | None = None,
+        statistics_every: int | None = None,
         verbose: bool = False,
     ) -> Self:
         """Train; a second call starts over, unless `warm_start` says to go on.
@@ -197,6 +202,9 @@ class Network:
         record : int
             Keep a checkpoint every so many epochs, so that `replay` can run any step again. A
             checkpoint takes three times the memory of the parameters with Adam.
+        statistics_every : int
+            Measure every so many steps: norms of gradients, updates and weights, silent units, and
+            how pre-activations are distributed; they are in `statistics`.
         verbose : bool
             Print a line an epoch.
 
@@ -363,7 +371,7 @@ class Network:
 
     def _start_over(self, parameters: nn.Parameters, fan_in: int) -> Self:
         self._parameters, self._fan_in = parameters, fan_in
-        self._targets, self._recording, self.history = None, None, {}
+        self._targets, self._recording, self.history, self.statistics = None, None, {}, []
         return self
 
     def _starting_parameters(self, fan_in: int, seed: int, warm_start: bool) -> nn.Parameters:
@@ -392,6 +400,7 @@ class Network:
         }
         self._parameters, self._fan_in = fit.parameters, int(fit.trainer.data.X.shape[1])
         self._targets, self._recording = fit.targets, fit.recording
+        self.statistics = fit.statistics
 
     def _fitted_targets(self) -> Targets:
         if self._targets is None:

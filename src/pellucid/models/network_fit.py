@@ -15,6 +15,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.class_weight import compute_sample_weight
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.engine.statistics import StepStatistics
 from pellucid.models.inputs import as_engine_takes_it, checked_weights
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.training import (
@@ -67,6 +68,7 @@ class NetworkFit:
     n_threads: int | None = None
     warm_start: bool = False
     record: int | None = None
+    statistics_every: int | None = None
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class NetworkFit:
         self.trainer = self.network._engine.trainer(self.network.chain, self.parameters, data, plan)
         validation = self._validation(table, data)
         self.recording: Recording | None = None
+        self.statistics: list[StepStatistics] = []
         self.history: dict[str, list[float]] = {"loss": []}
         if validation is not None:
             self.history["validation_loss"] = []
@@ -141,6 +144,7 @@ class NetworkFit:
             dropout_schedule=_schedule(self.dropout_schedule),
             clipping=self.clipping,
             learning_rate_factors=self.learning_rate_factors,
+            statistics_every=self.statistics_every,
         )
 
     def _data(self, table: Any) -> TrainingData:
@@ -221,6 +225,7 @@ class NetworkFit:
         return Patience(tol=0.0, patience=self.patience - 1, sign=1)
 
     def _remember(self, report: EpochReport) -> None:
+        self.statistics.extend(report.statistics)
         self.history["loss"].append(report.loss)
         self.history["seconds"].append(report.seconds)
         line = f"epoch {report.epoch}/{self.epochs}  loss {report.loss:.4g}"

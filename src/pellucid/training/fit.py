@@ -166,7 +166,13 @@ class EpochLoop:
         if self.on_epoch is not None:
             self.on_epoch(
                 EpochReport(
-                    self.n_epochs, result.loss, score, rate, result.n_examples, result.seconds
+                    self.n_epochs,
+                    result.loss,
+                    score,
+                    rate,
+                    result.n_examples,
+                    result.seconds,
+                    result.statistics,
                 )
             )
 

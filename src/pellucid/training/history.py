@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pellucid.engine.statistics import StepStatistics
+
 
 @dataclass(frozen=True)
 class EpochReport:
@@ -23,6 +25,8 @@ class EpochReport:
         Rows trained on.
     seconds : float
         Time in the engine, validation not included.
+    statistics : tuple of StepStatistics
+        Of the steps that were measured, where that is asked for.
     """
 
     epoch: int
@@ -31,6 +35,7 @@ class EpochReport:
     learning_rate: float
     n_examples: int
     seconds: float
+    statistics: tuple[StepStatistics, ...] = ()
 
 
 @dataclass
