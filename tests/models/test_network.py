@@ -415,7 +415,7 @@ def test_verbose_prints_a_line_an_epoch(capsys):
 
 def test_statistics_are_those_of_the_steps_asked_for():
     X, y = np.random.default_rng(0).standard_normal((2, 40, 3))
-    network = Network([Linear(5), Activation("relu"), Linear(3)], "half_squared_error")
+    network = pellucid.Network([Linear(5), Activation("relu"), Linear(3)], "half_squared_error")
     network.fit(X, y, epochs=3, batch_size=10, statistics_every=5)
     assert [measured.step for measured in network.statistics] == [5, 10]
     assert set(network.statistics[0].gradient_norms) == {"0.W", "0.b", "2.W", "2.b"}
