@@ -4,7 +4,8 @@
 //     C[i, :] = start[i, :] + sum over k of A[i, k] B[k, :],
 // with A read one number at a time and broadcast, B read a vector at a time. Each element is
 // summed in the order of k with one fused multiply-add a term, whatever the tile's shape, so the
-// result does not depend on how rows were shared out.
+// result does not depend on how rows were shared out. What stands in A and B are numbers, or pairs
+// of bfloat16 numbers that are neighbours in k and are summed in float32.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +16,24 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
+// What the elements of an operand are summed in, and how many terms of the sum each of them holds.
+template <class E>
+struct Element {
+  using Sum = E;
+  static constexpr Index kTerms = 1;
+};
+template <>
+struct Element<BFloat16Pair> {
+  using Sum = float;
+  static constexpr Index kTerms = 2;
+};
+template <class E>
+using Sum = typename Element<E>::Sum;
+
 // A run of k for which A[i, k] = a[i * row_stride + k * k_stride].
-template <class T>
+template <class E>
 struct Segment {
-  const T* a;
+  const E* a;
   Index row_stride;
   Index k_stride;
   Index length;
@@ -35,54 +50,55 @@ constexpr int kTileRows(int vectors) {
 }
 inline constexpr int kMaxTileVectors = PELLUCID_VECTOR_REGISTERS >= 32 ? 4 : 2;
 
-template <class T>
-using TileKernel = void (*)(const Segment<T>* segments, Index n_segments, Index first_row,
-                            const T* b, Index b_stride, const T* start, Index start_stride, T* c);
+template <class E>
+using TileKernel = void (*)(const Segment<E>* segments, Index n_segments, Index first_row,
+                            const E* b, Index b_stride, const Sum<E>* start, Index start_stride,
+                            Sum<E>* c);
 
-template <class T, int MR, int NV>
-void product_tile(const Segment<T>* segments, Index n_segments, Index first_row, const T* b,
-                  Index b_stride, const T* start, Index start_stride, T* c) {
-  constexpr int width = NV * kLanes<T>;
-  Vector<T> sum[MR][NV];
+template <class E, int MR, int NV>
+void product_tile(const Segment<E>* segments, Index n_segments, Index first_row, const E* b,
+                  Index b_stride, const Sum<E>* start, Index start_stride, Sum<E>* c) {
+  constexpr int width = NV * kLanes<E>;
+  Vector<Sum<E>> sum[MR][NV];
   for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) sum[i][j] = load(start + i * start_stride + j * kLanes<T>);
+    for (int j = 0; j < NV; ++j) sum[i][j] = load(start + i * start_stride + j * kLanes<E>);
   for (Index s = 0; s < n_segments; ++s) {
     const Index row_stride = segments[s].row_stride;
     const Index k_stride = segments[s].k_stride;
-    const T* a = segments[s].a + first_row * row_stride;
+    const E* a = segments[s].a + first_row * row_stride;
     for (Index k = segments[s].length; k > 0; --k) {
-      Vector<T> right[NV];
-      for (int j = 0; j < NV; ++j) right[j] = load(b + j * kLanes<T>);
+      Vector<E> right[NV];
+      for (int j = 0; j < NV; ++j) right[j] = load(b + j * kLanes<E>);
       for (int i = 0; i < MR; ++i) {
-        const T left = a[i * row_stride];
-        for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
+        const E left = a[i * row_stride];
+        for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(sum[i][j], left, right[j]);
       }
       a += k_stride;
       b += b_stride;
     }
   }
   for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) store<T>(c + i * width + j * kLanes<T>, sum[i][j]);
+    for (int j = 0; j < NV; ++j) store<Sum<E>>(c + i * width + j * kLanes<E>, sum[i][j]);
 }
 
-template <class T, int NV, int... Rows>
+template <class E, int NV, int... Rows>
 constexpr auto tile_kernels(std::integer_sequence<int, Rows...>) {
-  return std::array<TileKernel<T>, sizeof...(Rows)>{product_tile<T, Rows + 1, NV>...};
+  return std::array<TileKernel<E>, sizeof...(Rows)>{product_tile<E, Rows + 1, NV>...};
 }
 
 // The kernel for `rows` rows of a panel `vectors` wide; rows is at most kTileRows(vectors).
-template <class T>
-TileKernel<T> tile_kernel(int vectors, Index rows) {
-  static constexpr auto one = tile_kernels<T, 1>(std::make_integer_sequence<int, kTileRows(1)>{});
-  static constexpr auto two = tile_kernels<T, 2>(std::make_integer_sequence<int, kTileRows(2)>{});
+template <class E>
+TileKernel<E> tile_kernel(int vectors, Index rows) {
+  static constexpr auto one = tile_kernels<E, 1>(std::make_integer_sequence<int, kTileRows(1)>{});
+  static constexpr auto two = tile_kernels<E, 2>(std::make_integer_sequence<int, kTileRows(2)>{});
   const auto index = static_cast<std::size_t>(rows - 1);
   if (vectors == 1) return one[index];
   if (vectors == 2) return two[index];
   if constexpr (kMaxTileVectors >= 4) {
     static constexpr auto three =
-        tile_kernels<T, 3>(std::make_integer_sequence<int, kTileRows(3)>{});
+        tile_kernels<E, 3>(std::make_integer_sequence<int, kTileRows(3)>{});
     static constexpr auto four =
-        tile_kernels<T, 4>(std::make_integer_sequence<int, kTileRows(4)>{});
+        tile_kernels<E, 4>(std::make_integer_sequence<int, kTileRows(4)>{});
     return vectors == 3 ? three[index] : four[index];
   }
   return nullptr;
@@ -90,16 +106,16 @@ TileKernel<T> tile_kernel(int vectors, Index rows) {
 
 // Cuts `rows` into blocks of nearly equal size, none above the panel's register block, and calls
 // visit(first row, number of rows, kernel) for each.
-template <class T, class Visit>
+template <class E, class Visit>
 PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
   if (rows <= 0) return;
-  const int vectors = static_cast<int>(width / kLanes<T>);
+  const int vectors = static_cast<int>(width / kLanes<E>);
   const Index most = kTileRows(vectors);
   const Index blocks = (rows + most - 1) / most;
   const Index small = rows / blocks;
   const Index n_large = rows - small * blocks;  // blocks of small + 1 rows come first
-  const TileKernel<T> large_kernel = n_large > 0 ? tile_kernel<T>(vectors, small + 1) : nullptr;
-  const TileKernel<T> small_kernel = tile_kernel<T>(vectors, small);
+  const TileKernel<E> large_kernel = n_large > 0 ? tile_kernel<E>(vectors, small + 1) : nullptr;
+  const TileKernel<E> small_kernel = tile_kernel<E>(vectors, small);
   Index row = 0;
   for (Index block = 0; block < blocks; ++block) {
     const bool large = block < n_large;
@@ -134,16 +150,21 @@ struct RightOperand {
 
 // C[rows first_row .. last_row) = start + A B, where A (stored_rows x n_terms) and C (stored_rows
 // x right.columns()) are in panels. Sums start from the vector
-// `start` (right.width() numbers), or where it is null from what C holds. `finish(panel, c, count)`
-// is called on each finished range.
-template <class T, class Finish>
-void multiply(const T* a, const Panels<T>& left, Index stored_rows, Index first_row, Index last_row,
-              const RightOperand<T>& b, const Panels<T>& right, const T* start, T* c,
-              std::vector<Segment<T>>& segments, Finish finish) {
+// `start` (right.width() numbers), or where it is null from what C holds. Where elements hold
+// several terms, a row of A has its neighbours in them, and B as many rows side by side.
+// `finish(panel, c, count)` is called on each finished range.
+template <class E, class Finish>
+void multiply(const E* a, const Panels<Sum<E>>& left, Index stored_rows, Index first_row,
+              Index last_row, const RightOperand<E>& b, const Panels<Sum<E>>& right,
+              const Sum<E>* start, Sum<E>* c, std::vector<Segment<E>>& segments, Finish finish) {
+  constexpr Index terms_each = Element<E>::kTerms;
   segments.clear();
-  for (const Panel& panel : left)
-    segments.push_back({a + stored_rows * panel.first + first_row * panel.width, panel.width, 1,
-                        std::min(panel.width, left.columns() - panel.first)});
+  for (const Panel& panel : left) {
+    const Index width = panel.width / terms_each;
+    const Index count = std::min(panel.width, left.columns() - panel.first);
+    segments.push_back({a + stored_rows * panel.first / terms_each + first_row * width, width, 1,
+                        (count + terms_each - 1) / terms_each});
+  }
   const Index n_segments = static_cast<Index>(segments.size());
   Index terms = 0;
   for (Index s = 0; s < n_segments;) {
@@ -152,12 +173,12 @@ void multiply(const T* a, const Panels<T>& left, Index stored_rows, Index first_
       length += segments[static_cast<std::size_t>(next++)].length;
     const bool from_start = s == 0 && start != nullptr;
     for (const Panel& panel : right) {
-      T* block = c + stored_rows * panel.first + first_row * panel.width;
-      const T* panel_b = b.row(panel, terms);
+      Sum<E>* block = c + stored_rows * panel.first + first_row * panel.width;
+      const E* panel_b = b.row(panel, terms);
       const Index b_stride = b.stride(panel);
-      for_each_tile<T>(
-          last_row - first_row, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
-            T* tile = block + row * panel.width;
+      for_each_tile<E>(
+          last_row - first_row, panel.width, [&](Index row, Index, TileKernel<E> kernel) {
+            Sum<E>* tile = block + row * panel.width;
             kernel(segments.data() + s, next - s, row, panel_b, b_stride,
                    from_start ? start + panel.first : tile, from_start ? 0 : panel.width, tile);
           });

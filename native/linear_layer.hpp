@@ -17,7 +17,7 @@ struct LinearSpec {
 };
 
 template <class T>
-class LinearLayer final : public Layer<T> {
+class LinearLayer : public Layer<T> {
  public:
   // `propagate`: whether anything before has parameters. `accumulate`: whether the input's deltas
   // already hold what a later layer passed back.
@@ -39,26 +39,14 @@ class LinearLayer final : public Layer<T> {
   }
 
   void forward(const Pass<T>& pass) override {
-    T* values = output_.values.data();
     multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
-             weights_.right_operand(), output_.panels, bias_.values.data(), values, *pass.segments,
-             [&](const Panel&, T* block, Index count) {
-               if (activation_.is_identity()) return;
-               if (kept_z_.size() > 0) std::copy_n(block, count, kept_z_.data() + (block - values));
-               activation_.forward(block, count, activation_.parameter, activation_.blend);
-             });
+             weights_.right_operand(), output_.panels, bias_.values.data(), output_.values.data(),
+             *pass.segments,
+             [this](const Panel&, T* block, Index count) { activate(block, count); });
   }
 
   void backward(const Pass<T>& pass) override {
-    if (!activation_.is_identity()) {
-      for (const Panel& panel : output_.panels) {
-        const Index offset = output_.at(panel, pass.first);
-        activation_.backward(output_.deltas.data() + offset,
-                             kept_z_.size() > 0 ? kept_z_.data() + offset : nullptr,
-                             output_.values.data() + offset, (pass.last - pass.first) * panel.width,
-                             activation_.parameter, activation_.blend);
-      }
-    }
+    activate_backward(pass);
     if (transpose_.size() == 0) return;
     multiply(output_.deltas.data(), output_.panels, input_.rows, pass.first, pass.last,
              {transpose_.data(), output_.panels.width()}, input_.panels,
@@ -79,31 +67,24 @@ class LinearLayer final : public Layer<T> {
 
   Index n_units() const override { return static_cast<Index>(units_.size()); }
 
-  Index unit_work(Index unit) const override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  Index unit_work(Index index) const override {
+    const Unit& u = unit(index);
     return u.rows * output_.panels[u.panel].width;
   }
 
-  UnitRange<T> unit_range(Index unit) override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  UnitRange<T> unit_range(Index index) override {
+    const Unit& u = unit(index);
     if (u.first_row < 0) return panel_range(bias_, u.panel);
     const Panel& panel = output_.panels[u.panel];
     return {&weights_, weights_.stored_rows * panel.first + u.first_row * panel.width,
             u.rows * panel.width};
   }
 
-  void unit_gradient(Index unit, Index rows, T* gradient) override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  void unit_gradient(Index index, Index rows, T* gradient) override {
+    const Unit& u = unit(index);
     const Panel& panel = output_.panels[u.panel];
+    if (u.first_row < 0) return bias_gradient(panel, rows, gradient);
     const T* deltas = output_.deltas.data() + output_.at(panel, 0);
-    if (u.first_row < 0) {
-      // db = sum of dz over the rows: a product with a row of ones.
-      const T one = 1;
-      const Segment<T> ones{&one, 0, 0, rows};
-      tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(&ones, 1, 0, deltas, panel.width,
-                                                                   zeros_.data(), 0, gradient);
-      return;
-    }
     const Panel& across = input_.panels[u.input_panel];
     const Segment<T> segment{
         input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1, across.width,
@@ -113,14 +94,14 @@ class LinearLayer final : public Layer<T> {
     });
   }
 
-  void unit_updated(Index unit) override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  void unit_updated(Index index) override {
+    const Unit& u = unit(index);
     if (u.first_row < 0 || transpose_.size() == 0) return;
     for (Index row = 0; row < u.rows; row += kLanes<T>)
       transpose(output_.panels[u.panel], u.first_row + row);
   }
 
- private:
+ protected:
   struct Unit {
     Index panel;      // of the outputs
     Index first_row;  // of the weights; -1 for the panel's bias
@@ -128,6 +109,47 @@ class LinearLayer final : public Layer<T> {
     Index input_panel;  // where first_row falls
   };
 
+  const Unit& unit(Index index) const { return units_[static_cast<std::size_t>(index)]; }
+
+  // Over finished products: consecutive numbers of the output.
+  void activate(T* block, Index count) {
+    if (activation_.is_identity()) return;
+    if (kept_z_.size() > 0)
+      std::copy_n(block, count, kept_z_.data() + (block - output_.values.data()));
+    activation_.forward(block, count, activation_.parameter, activation_.blend);
+  }
+
+  // From the deltas of the activation's result to those of z, in place.
+  void activate_backward(const Pass<T>& pass) {
+    if (activation_.is_identity()) return;
+    for (const Panel& panel : output_.panels) {
+      const Index offset = output_.at(panel, pass.first);
+      activation_.backward(output_.deltas.data() + offset,
+                           kept_z_.size() > 0 ? kept_z_.data() + offset : nullptr,
+                           output_.values.data() + offset, (pass.last - pass.first) * panel.width,
+                           activation_.parameter, activation_.blend);
+    }
+  }
+
+  // The bias's gradient, the sum of dz over the rows, is a product with a row of ones.
+  void bias_gradient(const Panel& panel, Index rows, T* gradient) {
+    const T one = 1;
+    const Segment<T> ones{&one, 0, 0, rows};
+    tile_kernel<T>(static_cast<int>(panel.width / kLanes<T>), 1)(
+        &ones, 1, 0, output_.deltas.data() + output_.at(panel, 0), panel.width, zeros_.data(), 0,
+        gradient);
+  }
+
+  Slot<T>& input_;
+  Slot<T>& output_;
+  Activation<T> activation_;
+  bool accumulate_;
+  ParameterBlock<T> weights_;
+  ParameterBlock<T> bias_;  // zero where the layer has none
+  bool has_bias_;
+  Buffer<T> zeros_;
+
+ private:
   void make_units() {
     for (Index p = 0; p < output_.panels.count(); ++p) {
       for (Index q = 0; q < input_.panels.count(); ++q) {
@@ -154,14 +176,6 @@ class LinearLayer final : public Layer<T> {
       transpose_square(source + c, panel.width, destination + c * across.width, across.width);
   }
 
-  Slot<T>& input_;
-  Slot<T>& output_;
-  Activation<T> activation_;
-  bool accumulate_;
-  ParameterBlock<T> weights_;
-  ParameterBlock<T> bias_;  // zero where the layer has none
-  bool has_bias_;
-  Buffer<T> zeros_;
   Buffer<T> transpose_;  // of the weights, in panels over the inputs
   Buffer<T> kept_z_;     // where the activation's derivative needs it
   std::vector<Unit> units_;

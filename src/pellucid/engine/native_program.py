@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.engine.instruction_set import core
+from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.nn.activations import Activation
 from pellucid.nn.dropout import Dropout
 from pellucid.nn.linear import Linear
@@ -34,11 +34,17 @@ def make_program(
     parameters: Parameters,
     fan_in: int,
     learning_rate_factors: Mapping[str, float] | None = None,
+    bfloat16: bool = False,
 ) -> Any:
-    """Return the network as a compiled program."""
+    """Return the network as a compiled program; with `bfloat16`, one whose training rounds so."""
     if network.layout(fan_in) != parameters.layout:
         raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
-    builder = _Builder(network, parameters, fan_in, learning_rate_factors or {})
+    if bfloat16 and not core.has_bfloat16:
+        raise ValueError(
+            f'dtype="bfloat16" needs a processor with AVX-512 BF16 and the instruction set '
+            f'"avx512bf16"; in use is {INSTRUCTION_SET!r}: train with dtype="float32"'
+        )
+    builder = _Builder(network, parameters, fan_in, learning_rate_factors or {}, bfloat16)
     for i, layer in enumerate(network.layers):
         builder.add(i, layer)
     builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
@@ -49,11 +55,16 @@ class _Builder:
     """Adds layer after layer; knows in which slot of the program each value of the trace lies."""
 
     def __init__(
-        self, network: Network, parameters: Parameters, fan_in: int, factors: Mapping[str, float]
+        self,
+        network: Network,
+        parameters: Parameters,
+        fan_in: int,
+        factors: Mapping[str, float],
+        bfloat16: bool,
     ) -> None:
         self._layout = parameters.layout
         self._factors = self._layout.learning_rate_factors(factors) if factors else None
-        self.program = core_class("Program", parameters)(fan_in, self._layout.size)
+        self.program = core_class("Program", parameters)(fan_in, self._layout.size, bfloat16)
         self._slots = [0]
         # Values that a residual connection takes up again must stay as they are.
         self._taken_up = {
