@@ -24,7 +24,6 @@
 
 // Where the processor multiplies bfloat16 numbers.
 #if defined(__AVX512BF16__) && PELLUCID_VECTOR_BYTES == 64
-#include <immintrin.h>
 #define PELLUCID_HAS_BFLOAT16 1
 #else
 #define PELLUCID_HAS_BFLOAT16 0
@@ -149,16 +148,21 @@ PELLUCID_INLINE Vector<T> multiply_add(Vector<T> sum, T left, Vector<T> right) {
 }
 
 #if PELLUCID_HAS_BFLOAT16
-// Adds to each lane of `sum` the two products of `left` with the pair in that lane of `right`.
+// Adds to each lane of `sum` the two products of `left` with the pair in that lane of `right`. With
+// the intrinsic in its place GCC 12 copies the sums to the stack and back in every round.
 PELLUCID_INLINE Vector<float> multiply_add(Vector<float> sum, BFloat16Pair left,
                                            Vector<BFloat16Pair> right) {
-  return _mm512_dpbf16_ps(sum, (__m512bh)right, (__m512bh)_mm512_set1_epi32(left.bits));
+  const Vector<BFloat16Pair> lefts = left.bits - Vector<BFloat16Pair>{};
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(right), "v"(lefts));
+  return sum;
 }
 
 // Rounds to the nearest bfloat16, ties to even, subnormal numbers to zero: the pairs of neighbours
 // in `first`, then those in `second`.
 PELLUCID_INLINE Vector<BFloat16Pair> round_neighbours(Vector<float> first, Vector<float> second) {
-  return (Vector<BFloat16Pair>)_mm512_cvtne2ps_pbh(second, first);
+  Vector<BFloat16Pair> rounded;
+  asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(rounded) : "v"(second), "v"(first));
+  return rounded;
 }
 #endif
 
