@@ -4,8 +4,6 @@
 // src/pellucid/nn/linear.py, in a context whose products are bfloat16.
 #pragma once
 
-#include <cstring>
-
 #include "linear_layer.hpp"
 
 #if PELLUCID_HAS_BFLOAT16
@@ -17,7 +15,7 @@ PELLUCID_INLINE Vector<BFloat16Pair> pair_rows(Vector<BFloat16Pair> rows) {
   constexpr int lanes = kLanes<float>;
   typedef std::int16_t Numbers __attribute__((vector_size(PELLUCID_VECTOR_BYTES)));
   const auto numbers = reinterpret_cast<Numbers>(rows);
-  return [&]<int... i>(std::integer_sequence<int, i...>) {
+  return [&]<int... i>(std::integer_sequence<int, i...>) PELLUCID_INLINE_LAMBDA {
     return reinterpret_cast<Vector<BFloat16Pair>>(
         __builtin_shufflevector(numbers, numbers, (i / 2 + i % 2 * lanes)...));
   }(std::make_integer_sequence<int, 2 * lanes>{});
@@ -52,8 +50,8 @@ class RoundedMatrix {
           if (column_pairs_.size() == 0) continue;
           BFloat16Pair* pairs =
               column_pairs_.data() + (stored_rows_ * panel.first + row * panel.width + c) / 2;
-          store_half(pairs, rounded);
-          if (row + 1 < last) store_half(pairs + panel.width / 2, upper_half(rounded));
+          store_half<0>(pairs, rounded);
+          if (row + 1 < last) store_half<kHalf>(pairs + panel.width / 2, rounded);
         }
       }
     }
@@ -71,13 +69,15 @@ class RoundedMatrix {
   Index row_pairs_at(const Panel& panel, Index row) const {
     return round_up(stored_rows_, 2) / 2 * panel.first + row / 2 * panel.width;
   }
+  // Stores one row's pairs: those of the lower or of the upper half of the lanes.
+  template <Index kFirst>
   static void store_half(BFloat16Pair* destination, Vector<BFloat16Pair> pairs) {
-    std::memcpy(destination, &pairs, kHalf * sizeof(BFloat16Pair));
-  }
-  static Vector<BFloat16Pair> upper_half(Vector<BFloat16Pair> pairs) {
-    return [&]<int... i>(std::integer_sequence<int, i...>) {
-      return __builtin_shufflevector(pairs, pairs, ((i + kHalf) % (2 * kHalf))...);
-    }(std::make_integer_sequence<int, 2 * kHalf>{});
+    typedef std::int32_t Half
+        __attribute__((vector_size(PELLUCID_VECTOR_BYTES / 2), aligned(4), may_alias));
+    [&]<int... i>(std::integer_sequence<int, i...>) PELLUCID_INLINE_LAMBDA {
+      *reinterpret_cast<Half*>(destination) =
+          __builtin_shufflevector(pairs, pairs, (kFirst + i)...);
+    }(std::make_integer_sequence<int, kHalf>{});
   }
 
   const Panels<float>& panels_;

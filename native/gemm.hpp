@@ -55,30 +55,40 @@ using TileKernel = void (*)(const Segment<E>* segments, Index n_segments, Index 
                             const E* b, Index b_stride, const Sum<E>* start, Index start_stride,
                             Sum<E>* c);
 
+// Calls visit with each of 0 .. N as a constant. Sums that loops would index stay in registers.
+template <int N, class Visit>
+PELLUCID_INLINE void unrolled(Visit visit) {
+  [&visit]<int... i>(std::integer_sequence<int, i...>) PELLUCID_INLINE_LAMBDA {
+    (visit(std::integral_constant<int, i>{}), ...);
+  }(std::make_integer_sequence<int, N>{});
+}
+
 template <class E, int MR, int NV>
 void product_tile(const Segment<E>* segments, Index n_segments, Index first_row, const E* b,
                   Index b_stride, const Sum<E>* start, Index start_stride, Sum<E>* c) {
-  constexpr int width = NV * kLanes<E>;
-  Vector<Sum<E>> sum[MR][NV];
-  for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) sum[i][j] = load(start + i * start_stride + j * kLanes<E>);
+  constexpr int lanes = kLanes<E>;
+  Vector<Sum<E>> sum[MR * NV];
+  unrolled<MR * NV>([&](auto i) PELLUCID_INLINE_LAMBDA {
+    sum[i] = load(start + i / NV * start_stride + i % NV * lanes);
+  });
   for (Index s = 0; s < n_segments; ++s) {
     const Index row_stride = segments[s].row_stride;
     const Index k_stride = segments[s].k_stride;
     const E* a = segments[s].a + first_row * row_stride;
     for (Index k = segments[s].length; k > 0; --k) {
       Vector<E> right[NV];
-      for (int j = 0; j < NV; ++j) right[j] = load(b + j * kLanes<E>);
-      for (int i = 0; i < MR; ++i) {
+      unrolled<NV>([&](auto j) PELLUCID_INLINE_LAMBDA { right[j] = load(b + j * lanes); });
+      unrolled<MR>([&](auto i) PELLUCID_INLINE_LAMBDA {
         const E left = a[i * row_stride];
-        for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(sum[i][j], left, right[j]);
-      }
+        unrolled<NV>([&](auto j) PELLUCID_INLINE_LAMBDA {
+          sum[i * NV + j] = multiply_add(sum[i * NV + j], left, right[j]);
+        });
+      });
       a += k_stride;
       b += b_stride;
     }
   }
-  for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) store<Sum<E>>(c + i * width + j * kLanes<E>, sum[i][j]);
+  unrolled<MR * NV>([&](auto i) PELLUCID_INLINE_LAMBDA { store<Sum<E>>(c + i * lanes, sum[i]); });
 }
 
 template <class E, int NV, int... Rows>

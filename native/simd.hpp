@@ -21,6 +21,7 @@
 #endif
 
 #define PELLUCID_INLINE inline __attribute__((always_inline))
+#define PELLUCID_INLINE_LAMBDA __attribute__((always_inline))  // after its parameters
 
 // Where the processor multiplies bfloat16 numbers.
 #if defined(__AVX512BF16__) && PELLUCID_VECTOR_BYTES == 64
