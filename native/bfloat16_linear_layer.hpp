@@ -144,15 +144,14 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
                   rounded_weights_.data() + start / 2);
     if (!propagate_) return;
     const Panel& across = input_.panels[u.input_panel];
-    round_transpose(weights_.values.data() + start, panel.width,
-                    rounded_transpose_.data() + output_.panels.width() / 2 * across.first +
-                        panel.first / 2 * across.width + (u.first_row - across.first),
-                    across.width);
+    for (Index row = 0; row < u.rows; row += kLanes<float>)
+      round_transpose(weights_.values.data() + start + row * panel.width, panel.width,
+                      rounded_transpose_.data() + output_.panels.width() / 2 * across.first +
+                          panel.first / 2 * across.width + (u.first_row + row - across.first),
+                      across.width);
   }
 
  private:
-  static_assert(kUnitRows == kLanes<float>);  // so a unit is a column of squares to transpose
-
   // What multiply() works in; between its calls it holds nothing.
   static std::vector<Segment<BFloat16Pair>>& segments() {
     static thread_local std::vector<Segment<BFloat16Pair>> segments;
@@ -168,7 +167,7 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
               pair_rows(round_neighbours(load(source + c), load(source + width + c))));
   }
 
-  // A unit's pairs of columns as rows.
+  // kLanes rows' pairs of columns, as rows.
   static void round_transpose(const float* source, Index width, BFloat16Pair* destination,
                               Index destination_stride) {
     constexpr Index lanes = kLanes<float>;
