@@ -139,9 +139,10 @@ def main():
     if not core.has_bfloat16:
         parser.error("this processor, or PELLUCID_ISA, has no bfloat16 products")
     all_threads = len(os.sched_getaffinity(0))
-    report = {"machine": describe_machine(all_threads), "instruction": {}, "shapes": {}}
+    machine = {**describe_machine(all_threads), "load_average": os.getloadavg()[0]}
+    report = {"machine": machine, "instruction": {}, "shapes": {}}
     for n_threads in sorted({1, all_threads}):
-        rates = instruction_rates(n_threads, 3 * arguments.runs)
+        rates = instruction_rates(n_threads, rounds=60)
         report["instruction"][n_threads] = rates
         print(
             f"{n_threads} threads: {rates['float32']:.0f} GFLOP/s in float32, "
