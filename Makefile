@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 SOURCES = pyproject.toml CMakeLists.txt $(wildcard native/*)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast lint format bench wheel clean
+.PHONY: demo test test-fast lint format bench wheel sanitize sanitize-address sanitize-thread clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pellucid demo
@@ -31,9 +31,36 @@ format: $(VENV)/.installed-lint
 
 bench: $(VENV)/.installed-peers
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/prediction_speed.py
 
 wheel: $(VENV)/.installed
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# The engine's tests with the core under sanitizers (GCC on Linux), one instruction set, each build in
+# a folder of its own. An editable install would be found first, so the virtual environment's own
+# python is not used, only its packages. The addresses of GCC's thread sanitizer are fixed: setarch -R.
+sanitize: sanitize-address sanitize-thread
+
+sanitize-address: SANITIZERS = address,undefined
+sanitize-address: RUNTIMES = libasan.so libstdc++.so
+sanitize-thread: SANITIZERS = thread
+sanitize-thread: RUNTIMES = libtsan.so
+
+sanitize-address sanitize-thread: sanitize-%: $(VENV)/.installed-sanitize
+	$(BIN)/cmake -S . -B build/sanitize/$* -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	  -DCMAKE_BUILD_TYPE=Release -DPELLUCID_SANITIZE=$(SANITIZERS) -DPELLUCID_ONLY=avx2 \
+	  -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+	  -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir)
+	$(BIN)/cmake --build build/sanitize/$*
+	rm -rf build/sanitize/$*/site && mkdir build/sanitize/$*/site
+	cp -r src/pellucid build/sanitize/$*/site && rm -f build/sanitize/$*/site/pellucid/engine/*.so
+	$(BIN)/cmake --install build/sanitize/$* --prefix build/sanitize/$*/site
+	PYTHONPATH=$(CURDIR)/build/sanitize/$*/site:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	  PELLUCID_ISA=avx2 PELLUCID_SANITIZER=$* LD_PRELOAD="$(foreach name,$(RUNTIMES),$(shell $(CXX) -print-file-name=$(name)))" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  TSAN_OPTIONS=halt_on_error=1:report_signal_unsafe=0:ignore_noninstrumented_modules=1:die_after_fork=0 \
+	  setarch -R $$($(BIN)/python -c 'import sys; print(sys._base_executable)') \
+	  -m pytest -q -p no:cacheprovider tests/engine tests/training/test_together.py tests/training/test_replay.py
 
 clean:
 	rm -rf $(VENV) build dist
@@ -51,6 +78,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-lint: $(VENV)/.installed
 	$(INSTALL) --editable ".[lint]"
+	touch $@
+
+$(VENV)/.installed-sanitize: $(VENV)/.installed-test
+	$(INSTALL) --editable ".[sanitize]"
 	touch $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed

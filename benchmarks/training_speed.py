@@ -246,11 +246,11 @@ def work(name, shape, n_threads):
 class Worker:
     """A library in a process of its own."""
 
-    def __init__(self, name, shape_name, n_threads):
+    def __init__(self, name, shape_name, n_threads, script=__file__):
         limits = dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(n_threads)
         )
-        command = [sys.executable, __file__, "--work", name, shape_name, str(n_threads)]
+        command = [sys.executable, script, "--work", name, shape_name, str(n_threads)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -261,8 +261,8 @@ class Worker:
         )
         self.ready = self.process.stdout.readline().strip() == "ready"
 
-    def run(self):
-        self.process.stdin.write("run\n")
+    def run(self, what="run"):
+        self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -323,7 +323,7 @@ def show(result):
         )
 
 
-def describe_machine(n_threads):
+def describe_machine(n_threads, peers=("torch", "jax")):
     from importlib.metadata import version
 
     from pellucid.engine.native import instruction_set
@@ -338,7 +338,7 @@ def describe_machine(n_threads):
             for key, label in [("model name", ""), ("cpu family", "family "), ("model", "model ")]
             if key in facts
         )
-    packages = ["pellucid", "numpy", "scikit-learn", "torch", "jax"]
+    packages = ["pellucid", "numpy", "scikit-learn", *peers]
     return {
         "processor": processor,
         "threads": n_threads,

@@ -1,6 +1,6 @@
-// z = a W + b with the operands of the three products rounded to bfloat16: twice as many terms an
-// instruction, summed in float32. All else stays float32: the weights that the optimizer updates,
-// biases, activations and what is between layers. The plain reference is `Linear` in
+// z = a (s W) + b with the operands of the three products rounded to bfloat16: twice as many terms
+// an instruction, summed in float32. All else stays float32: the weights that the optimizer
+// updates, biases, activations and what is between layers. The plain reference is `Linear` in
 // src/pellucid/nn/linear.py, in a context whose products are bfloat16.
 #pragma once
 
@@ -90,8 +90,7 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
  public:
   BFloat16LinearLayer(const LinearSpec& spec, const Activation<float>& activation,
                       Slot<float>& input, Slot<float>& output, bool propagate, bool accumulate)
-      : LinearLayer(spec, activation, input, output, Use::kTraining, false, accumulate),
-        propagate_(propagate),
+      : LinearLayer(spec, activation, input, output, Use::kTraining, propagate, accumulate, false),
         rounded_input_(input, true),
         rounded_deltas_(output, propagate),
         rounded_weights_(weights_.size() / 2),
@@ -99,21 +98,25 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
 
   void forward(const Pass<float>& pass) override {
     rounded_input_.round(input_.values.data(), pass.first, pass.last);
-    multiply(rounded_input_.column_pairs(), input_.panels, output_.rows, pass.first, pass.last,
-             {rounded_weights_.data(), weights_.stored_rows / 2}, output_.panels,
-             bias_.values.data(), output_.values.data(), segments(),
-             [this](const Panel&, float* block, Index count) { activate(block, count); });
+    multiply(
+        {rounded_input_.column_pairs(), output_.rows, input_.panels}, output_.rows, pass.first,
+        pass.last, {rounded_weights_.data(), weights_.stored_rows / 2}, output_.panels,
+        {0, output_.panels.count()}, bias_.values.data(), output_.values.data(), segments(),
+        [&](const Panel& panel, float* block, Index count) { finish(pass, panel, block, count); });
   }
 
   void backward(const Pass<float>& pass) override {
     activate_backward(pass);
     rounded_deltas_.round(output_.deltas.data(), pass.first, pass.last);
     if (!propagate_) return;
-    multiply(rounded_deltas_.column_pairs(), output_.panels, input_.rows, pass.first, pass.last,
-             {rounded_transpose_.data(), output_.panels.width() / 2}, input_.panels,
-             accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), segments(),
-             [](const Panel&, float*, Index) {});
+    multiply({rounded_deltas_.column_pairs(), input_.rows, output_.panels}, input_.rows, pass.first,
+             pass.last, {rounded_transpose_.data(), output_.panels.width() / 2}, input_.panels,
+             {0, input_.panels.count()}, accumulate_ ? nullptr : zeros_.data(),
+             input_.deltas.data(), segments(), [](const Panel&, float*, Index) {});
   }
+
+  bool reads_table() const override { return false; }
+  bool shares_columns() const override { return false; }
 
   void refresh() override {
     for (Index unit = 0; unit < n_units(); ++unit) unit_updated(unit);
@@ -133,6 +136,7 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
                                   kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0,
                                          gradient + row * panel.width);
                                 });
+    scale_gradient(gradient, u.rows * panel.width);
   }
 
   void unit_updated(Index index) override {
@@ -158,18 +162,17 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
     return segments;
   }
 
-  // A unit's rows in pairs.
-  static void round_weights(const float* source, Index rows, Index width,
-                            BFloat16Pair* destination) {
+  // A unit's rows of s W in pairs.
+  void round_weights(const float* source, Index rows, Index width, BFloat16Pair* destination) {
     for (Index row = 0; row < rows; row += 2, source += 2 * width, destination += width)
       for (Index c = 0; c < width; c += kLanes<float>)
-        store(destination + c,
-              pair_rows(round_neighbours(load(source + c), load(source + width + c))));
+        store(destination + c, pair_rows(round_neighbours(load(source + c) * scale_,
+                                                          load(source + width + c) * scale_)));
   }
 
-  // kLanes rows' pairs of columns, as rows.
-  static void round_transpose(const float* source, Index width, BFloat16Pair* destination,
-                              Index destination_stride) {
+  // kLanes rows' pairs of columns of s W, as rows.
+  void round_transpose(const float* source, Index width, BFloat16Pair* destination,
+                       Index destination_stride) {
     constexpr Index lanes = kLanes<float>;
     BFloat16Pair square[lanes * lanes];
     for (Index c = 0; c < width; c += 2 * lanes) {
@@ -177,7 +180,8 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
       for (Index row = 0; row < lanes; ++row) {
         const float* columns = source + row * width + c;
         store(square + row * lanes,
-              round_neighbours(load(columns), whole ? load(columns + lanes) : Vector<float>{}));
+              round_neighbours(load(columns) * scale_,
+                               whole ? load(columns + lanes) * scale_ : Vector<float>{}));
       }
       BFloat16Pair* rows = destination + c / 2 * destination_stride;
       if (whole) {
@@ -190,7 +194,6 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
     }
   }
 
-  bool propagate_;
   RoundedMatrix rounded_input_;
   RoundedMatrix rounded_deltas_;
   Buffer<BFloat16Pair> rounded_weights_;    // rows in pairs, in panels

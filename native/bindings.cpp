@@ -1,10 +1,14 @@
 // What Python sees of the engine. All sizes are checked here, once.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 
+#include "columns_layer.hpp"
 #include "prediction.hpp"
 #include "product_rate.hpp"
 #include "python_arrays.hpp"
@@ -73,24 +77,30 @@ class Engine {
   }
   void load_moments(nb::handle first, nb::handle second) {
     const Array one(first), two(second);
-    trainer_.load_moments(vector_of(one, "first"), optional_of(two, "second"));
+    trainer_.load_moments(optional_of(one, "first"), optional_of(two, "second"));
   }
   void store_moments(nb::handle first, nb::handle second) const {
     const Array one(first, true), two(second, true);
     trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
   }
 
-  // `rates`, `decays` and `drop_factors` have a number for each step. Returns (objective summed
-  // over rows, rows, steps, non_finite, what a signal handler raised or None).
+  // `order` has the rows of `n_epochs` epochs one after another; `rates`, `decays` and
+  // `drop_factors` have a number for each step; `loss` is None, or what HeldLoss holds. Returns
+  // (objectives summed over rows by epoch, steps, non_finite, what a signal handler raised or None,
+  // statistics).
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
-                const Plan& plan, nb::handle rates, nb::handle decays, nb::handle drop_factors,
-                Index steps_done, std::uint32_t epoch) {
-    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+                Index n_epochs, const Plan& plan, nb::handle rates, nb::handle decays,
+                nb::handle drop_factors, Index steps_done, std::uint32_t epoch, nb::handle loss) {
+    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
+    if (held_loss) held.examples.loss = &held_loss->outside;
     const RowOrder rows(order, held.rows());
-    const Index n = rows.count();
     if (plan.batch_size < 1 || plan.batch_size > rows_)
       fail("batch_size must be at least 1 and at most " + std::to_string(rows_));
-    const Index n_steps = (n + plan.batch_size - 1) / plan.batch_size;
+    if (n_epochs < 1 || rows.count() % n_epochs != 0)
+      fail("the order must have as many rows in each of its epochs");
+    const Order epochs{rows.data(), rows.count() / n_epochs, n_epochs, plan.batch_size};
+    const Index n_steps = rows.count() > 0 ? epochs.steps() : 0;
     const Array held_rates(rates), held_decays(decays), held_factors(drop_factors);
     const Schedules schedules{held_rates.vector<const double>(n_steps, "rates", "f8"),
                               held_decays.vector<const double>(n_steps, "decays", "f8"),
@@ -99,36 +109,53 @@ class Engine {
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      report = trainer_.run(held.examples, rows.data(), n, plan, schedules, steps_done, epoch,
-                            [&poll] { return poll(); });
+      report = trainer_.run(held.examples, epochs, plan, schedules, steps_done, epoch,
+                            [&] { return stop_.exchange(false) || poll(); });
     }
     nb::object error = nb::none();
-    if (report.interrupted) error = take_error();
-    return nb::make_tuple(report.objective, report.rows, report.steps, report.non_finite, error);
+    if (report.interrupted)
+      error = PyErr_Occurred() != nullptr ? take_error() : nb::handle(PyExc_KeyboardInterrupt)();
+    nb::list statistics;
+    for (const StepStatistics& s : report.statistics)
+      statistics.append(nb::make_tuple(s.step, s.norms, s.dead_units, s.z_counts));
+    return nb::make_tuple(report.objectives, report.steps, report.non_finite, error, statistics);
   }
 
+  std::vector<Index> block_offsets() const { return trainer_.block_offsets(); }
+
+  // Lets `run`, which another thread is in or will call, end after its step.
+  void request_stop() { stop_ = true; }
+
   // Returns the mean loss and writes its gradient.
-  double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat) {
-    const HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+  double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat,
+                  nb::handle loss) {
+    HeldExamples<T> held = hold_examples(program_, X, targets, weights);
+    const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
+    if (held_loss) held.examples.loss = &held_loss->outside;
     const Array array(flat, true);
     T* destination = vector_of(array, "gradient");
-    double loss = 0;
+    double value = 0;
     bool interrupted = false;
     {
       const nb::gil_scoped_release released;
       SignalPoll poll;
-      loss = trainer_.gradient(
+      value = trainer_.gradient(
           held.examples, held.rows(), destination, [&poll] { return poll(); }, interrupted);
     }
     if (interrupted) throw nb::python_error();
-    return loss;
+    return value;
   }
 
  private:
   static const Program<T>& check(const Program<T>& program) {
     if (program.steps().empty()) fail("a network to train needs at least one layer");
-    if (program.loss.row == nullptr) fail("a network to train needs a loss");
     return program;
+  }
+  std::optional<HeldLoss<T>> hold_loss(nb::handle loss) const {
+    if (!loss.is_none())
+      return std::make_optional<HeldLoss<T>>(nb::cast<nb::tuple>(loss), rows_, program_.fan_out());
+    if (program_.loss.row == nullptr) fail("a network to train needs a loss");
+    return std::nullopt;
   }
   static nb::object take_error() {
     nb::python_error error;  // takes over what is set
@@ -144,28 +171,48 @@ class Engine {
   Program<T> program_;
   Trainer<T> trainer_;
   Index rows_;  // most in a batch
+  std::atomic<bool> stop_{false};
 };
 
+// A predictor and the parameters that it reads.
 template <class T>
-void predict_into(const Program<T>& program, nb::handle flat, nb::handle X, nb::handle order,
-                  nb::handle scores, int n_threads) {
-  const Array parameters(flat);
-  const T* values = parameters.vector<const T>(program.n_parameters(), "parameters", kType<T>);
-  const HeldTable<T> table = hold_table<T>(X, program.fan_in());
-  std::optional<RowOrder> rows;
-  if (!order.is_none()) rows.emplace(order, table.view.rows);
-  const Array output(scores, true);
-  const Index n = rows ? rows->count() : table.view.rows;
-  if (output.dimensions() != 2 || output.size(0) != n || output.size(1) != program.fan_out() ||
-      output.type() != kType<T> || output.stride(1) != static_cast<Index>(sizeof(T)) ||
-      output.stride(0) != program.fan_out() * static_cast<Index>(sizeof(T)))
-    fail("scores must be a contiguous array of shape (rows, outputs)");
-  if (n_threads < 1) fail("n_threads must be at least 1");
-  auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
-  const nb::gil_scoped_release released;
-  predict(program, values, table.view, table.gather, rows ? rows->data() : nullptr, n, destination,
-          n_threads);
-}
+class Scores {
+ public:
+  Scores(const Program<T>& program, nb::handle flat, int n_threads)
+      : predictor_(program, n_threads),
+        parameters_(flat),
+        flat_(parameters_.vector<const T>(program.n_parameters(), "parameters", kType<T>)) {}
+
+  void run(nb::handle X, nb::handle order, nb::handle scores) {
+    const Program<T>& program = predictor_.program();
+    const HeldTable<T> table = hold_table<T>(X, program.fan_in());
+    std::optional<RowOrder> chosen;
+    if (!order.is_none()) chosen.emplace(order, table.view.rows);
+    Rows<T> rows{table.view, table.gather, table.plain};
+    rows.order = chosen ? chosen->data() : nullptr;
+    rows.count = chosen ? chosen->count() : table.view.rows;
+    const Array output(scores, true);
+    constexpr auto size = static_cast<Index>(sizeof(T));
+    const Index width = program.fan_out();
+    if (output.dimensions() != 2 || output.size(0) != rows.count || output.size(1) != width ||
+        output.type() != kType<T> || (width > 1 && output.stride(1) != size) ||
+        (rows.count > 1 && output.stride(0) != width * size))
+      fail("out must be a contiguous array of shape (" + std::to_string(rows.count) + ", " +
+           std::to_string(width) + ") and of type " + kType<T>);
+    auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
+    // Another thread may hold the interpreter for milliseconds before it comes back.
+    std::optional<nb::gil_scoped_release> released;
+    if (predictor_.work(rows.count) > kWorthReleasing) released.emplace();
+    predictor_.run(flat_, rows, destination);
+  }
+
+ private:
+  static constexpr Index kWorthReleasing = 1'000'000;
+
+  Predictor<T> predictor_;
+  Array parameters_;
+  const T* flat_;
+};
 
 template <class T>
 void bind_type(nb::module_& module, const std::string& suffix) {
@@ -181,11 +228,12 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def(
           "add_linear",
           [](ProgramT& self, Index fan_out, Index weight_offset, Index bias_offset,
-             double weight_rate, double bias_rate) {
-            return self.add_linear({fan_out, weight_offset, bias_offset, weight_rate, bias_rate});
+             double weight_rate, double bias_rate, double weight_scale) {
+            return self.add_linear(
+                {fan_out, weight_offset, bias_offset, weight_rate, bias_rate, weight_scale});
           },
           "fan_out"_a, "weight_offset"_a, "bias_offset"_a, "weight_rate"_a = 1.0,
-          "bias_rate"_a = 1.0)
+          "bias_rate"_a = 1.0, "weight_scale"_a = 1.0)
       .def("add_activation", &ProgramT::add_activation, "name"_a, "parameter"_a, "blend"_a,
            "may_fuse"_a = true)
       .def("add_parametric_activation", &ProgramT::add_parametric_activation, "name"_a,
@@ -193,8 +241,34 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("add_scale", &ProgramT::add_scale, "offset"_a, "rate"_a = 1.0)
       .def("add_row_norm", &ProgramT::add_row_norm, "centered"_a, "epsilon"_a, "gamma_offset"_a,
            "gamma_rate"_a, "beta_offset"_a, "beta_rate"_a)
+      .def(
+          "add_batch_norm",
+          [](ProgramT& self, double momentum, double epsilon, const Place& gamma, const Place& beta,
+             const Place& mean, const Place& variance) {
+            return self.add_batch_norm(
+                {momentum, epsilon, gamma, beta, mean.first, variance.first});
+          },
+          "momentum"_a, "epsilon"_a, "gamma"_a, "beta"_a, "mean"_a, "variance"_a)
+      .def(
+          "add_periodic_embedding",
+          [](ProgramT& self, Index dim, Index n_frequencies, const Place& frequencies,
+             const Place& phases, const Place& weights, const Place& biases) {
+            return self.add_periodic_embedding(
+                {dim, n_frequencies, frequencies, phases, weights, biases});
+          },
+          "dim"_a, "n_frequencies"_a, "frequencies"_a, "phases"_a, "weights"_a, "biases"_a)
+      .def(
+          "add_piecewise_linear_embedding",
+          [](ProgramT& self, const std::vector<std::vector<double>>& edges, Index dim,
+             const Place& weights, const Place& biases) {
+            return self.add_piecewise_linear_embedding({edges, dim, weights, biases});
+          },
+          "edges"_a, "dim"_a, "weights"_a, "biases"_a)
       .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
            "layer_number"_a)
+      .def("add_embedding", &ProgramT::add_embedding, "n_rows"_a, "dim"_a, "offset"_a,
+           "rate"_a = 1.0)
+      .def("add_columns", &ProgramT::add_columns, "parts"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)
       .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
@@ -212,12 +286,23 @@ void bind_type(nb::module_& module, const std::string& suffix) {
       .def("store_if_finite", &EngineT::store_if_finite, "flat"_a)
       .def("load_moments", &EngineT::load_moments, "first"_a, "second"_a)
       .def("store_moments", &EngineT::store_moments, "first"_a, "second"_a)
-      .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a, "plan"_a,
-           "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a, "epoch"_a)
+      .def("run", &EngineT::run, "X"_a, "targets"_a, "sample_weight"_a.none(), "order"_a,
+           "n_epochs"_a, "plan"_a, "rates"_a, "decays"_a, "drop_factors"_a, "steps_done"_a,
+           "epoch"_a, "loss"_a.none())
+      .def("block_offsets", &EngineT::block_offsets)
+      .def("request_stop", &EngineT::request_stop)
       .def("gradient", &EngineT::gradient, "X"_a, "targets"_a, "sample_weight"_a.none(),
-           "gradient"_a);
-  module.def(("predict" + suffix).c_str(), &predict_into<T>, "program"_a, "parameters"_a, "X"_a,
-             "rows"_a.none(), "scores"_a, "n_threads"_a);
+           "gradient"_a, "loss"_a.none());
+  using ScoresT = Scores<T>;
+  nb::class_<ScoresT>(module, ("Predictor" + suffix).c_str())
+      .def(
+          "__init__",
+          [](ScoresT* self, const ProgramT& program, nb::handle parameters, int n_threads) {
+            if (n_threads < 1) fail("n_threads must be at least 1");
+            new (self) ScoresT(program, parameters, n_threads);
+          },
+          "program"_a, "parameters"_a, "n_threads"_a)
+      .def("run", &ScoresT::run, "X"_a, "rows"_a.none(), "out"_a);
 }
 
 // The row order of nn.random.permutation, for `order` of n rows.
@@ -238,19 +323,22 @@ void bind(nb::module_& module) {
           [](Plan* self, Index batch_size, const std::string& rule, double first_decay,
              double first_gain, double second_decay, double second_gain, double epsilon,
              bool bias_correction, bool epsilon_corrected, bool epsilon_inside, double l2_penalty,
-             const std::string& clip, double clip_limit, std::uint64_t seed) {
+             const std::string& clip, double clip_limit, std::uint64_t seed,
+             Index statistics_every) {
             new (self) Plan{{find_rule(rule), first_decay, first_gain, second_decay, second_gain,
                              epsilon, bias_correction, epsilon_corrected, epsilon_inside},
                             batch_size,
                             l2_penalty,
                             find_clip(clip),
                             clip_limit,
-                            seed};
+                            seed,
+                            statistics_every};
           },
           nb::kw_only(), "batch_size"_a, "rule"_a, "first_decay"_a = 0.0, "first_gain"_a = 1.0,
           "second_decay"_a = 0.0, "second_gain"_a = 1.0, "epsilon"_a = 0.0,
           "bias_correction"_a = false, "epsilon_corrected"_a = false, "epsilon_inside"_a = false,
-          "l2_penalty"_a = 0.0, "clip"_a = "none", "clip_limit"_a = 0.0, "seed"_a = 0);
+          "l2_penalty"_a = 0.0, "clip"_a = "none", "clip_limit"_a = 0.0, "seed"_a = 0,
+          "statistics_every"_a = 0);
   bind_type<float>(module, "32");
   bind_type<double>(module, "64");
   module.def(

@@ -14,12 +14,6 @@ PELLUCID_INLINE void for_each_range(const Slot<T>& slot, const Pass<T>& pass, Vi
     visit(slot.at(panel, pass.first), (pass.last - pass.first) * panel.width);
 }
 
-// Passes deltas on: writes them, or adds them to what a later layer has already passed back.
-template <class T>
-PELLUCID_INLINE void pass_back(T* deltas, Vector<T> value, bool accumulate) {
-  store<T>(deltas, accumulate ? load(deltas) + value : value);
-}
-
 template <class T>
 class ActivationLayer final : public Layer<T> {
  public:

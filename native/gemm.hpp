@@ -138,61 +138,101 @@ PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
 // panel of B that long (under 100 KB) and the rows of A stay in the second-level cache.
 inline constexpr Index kTermsPerBlock = 512;
 
-// The right-hand matrix of a product: in panels of `stored_rows` rows, or row-major as the caller
-// has it (`plain`), but for a last panel that whole vectors do not fill, which is then in `packed`
-// alone.
-template <class T>
-struct RightOperand {
-  const T* packed;
+// The left-hand matrix of a product: in panels of `stored_rows` rows, or (`plain`, the product's
+// first row) row by row as the caller has it. Where elements hold several terms, a row has its
+// neighbours in them.
+template <class E>
+struct LeftOperand {
+  const E* packed;
   Index stored_rows;
-  const T* plain = nullptr;
-  Index columns = 0;
+  const Panels<Sum<E>>& panels;
+  const E* plain = nullptr;
+  Index plain_stride = 0;  // from one row to the next
 
-  bool in_place(const Panel& panel) const {
-    return plain != nullptr && panel.first + panel.width <= columns;
+  Segment<E> segment(const Panel& panel, Index first_row) const {
+    constexpr Index terms_each = Element<E>::kTerms;
+    const Index count = std::min(panel.width, panels.columns() - panel.first);
+    const Index length = (count + terms_each - 1) / terms_each;
+    if (plain != nullptr) return {plain + panel.first / terms_each, plain_stride, 1, length};
+    const Index width = panel.width / terms_each;
+    return {packed + stored_rows * panel.first / terms_each + first_row * width, width, 1, length};
   }
-  const T* row(const Panel& panel, Index k) const {
-    if (in_place(panel)) return plain + k * columns + panel.first;
-    return packed + (plain == nullptr ? stored_rows * panel.first : 0) + k * panel.width;
-  }
-  Index stride(const Panel& panel) const { return in_place(panel) ? columns : panel.width; }
 };
 
-// C[rows first_row .. last_row) = start + A B, where A (stored_rows x n_terms) and C (stored_rows
-// x right.columns()) are in panels. Sums start from the vector
-// `start` (right.width() numbers), or where it is null from what C holds. Where elements hold
-// several terms, a row of A has its neighbours in them, and B as many rows side by side.
-// `finish(panel, c, count)` is called on each finished range.
+// The right-hand matrix of a product: in panels of `stored_rows` rows, or row-major as the caller
+// has it (`plain`). A last panel that whole vectors do not fill is then read beyond the ends of its
+// rows, into the next ones; its rows from `readable` on, which have none, are in `packed`. Elements
+// that hold several terms have as many rows side by side, which count as one.
+template <class E>
+struct RightOperand {
+  const E* packed;
+  Index stored_rows;
+  const E* plain = nullptr;
+  Index columns = 0;
+  Index readable = -1;  // -1 where every row is
+
+  bool in_place(const Panel& panel, Index k) const {
+    return plain != nullptr &&
+           (panel.first + panel.width <= columns || readable < 0 || k < readable);
+  }
+  const E* row(const Panel& panel, Index k) const {
+    if (in_place(panel, k)) return plain + k * columns + panel.first;
+    if (plain != nullptr) return packed + (k - readable) * panel.width;
+    return packed + stored_rows * panel.first + k * panel.width;
+  }
+  Index stride(const Panel& panel, Index k) const {
+    return in_place(panel, k) ? columns : panel.width;
+  }
+};
+
+// Where few rows read a large B in place, what counts is that it comes from memory at full speed:
+// this many of its rows side by side.
+inline constexpr Index kTermsOfFewRows = 16, kFewRows = 32, kLargeBytes = 1 << 20;
+
+// C[rows first_row .. last_row) = start + A B in a range of C's panels, which have `stored_rows`
+// rows. Sums start from the vector `start` (right.width() numbers), or where it is null from what C
+// holds. `finish(panel, c, count)` is called on each finished range.
 template <class E, class Finish>
-void multiply(const E* a, const Panels<Sum<E>>& left, Index stored_rows, Index first_row,
-              Index last_row, const RightOperand<E>& b, const Panels<Sum<E>>& right,
+void multiply(const LeftOperand<E>& a, Index stored_rows, Index first_row, Index last_row,
+              const RightOperand<E>& b, const Panels<Sum<E>>& right, PanelRange range,
               const Sum<E>* start, Sum<E>* c, std::vector<Segment<E>>& segments, Finish finish) {
-  constexpr Index terms_each = Element<E>::kTerms;
+  const bool streams = b.plain != nullptr && last_row - first_row <= kFewRows &&
+                       a.panels.columns() * b.columns * static_cast<Index>(sizeof(E)) > kLargeBytes;
+  const Index most_terms = streams ? kTermsOfFewRows : kTermsPerBlock;
   segments.clear();
-  for (const Panel& panel : left) {
-    const Index width = panel.width / terms_each;
-    const Index count = std::min(panel.width, left.columns() - panel.first);
-    segments.push_back({a + stored_rows * panel.first / terms_each + first_row * width, width, 1,
-                        (count + terms_each - 1) / terms_each});
+  Index column = 0;
+  for (const Panel& panel : a.panels) {
+    Segment<E> segment = a.segment(panel, first_row);
+    while (segment.length > 0) {
+      Segment<E> piece = segment;
+      piece.length = std::min(segment.length, most_terms);
+      if (column < b.readable) piece.length = std::min(piece.length, b.readable - column);
+      segments.push_back(piece);
+      segment.a += piece.length;
+      segment.length -= piece.length;
+      column += piece.length;
+    }
   }
   const Index n_segments = static_cast<Index>(segments.size());
   Index terms = 0;
   for (Index s = 0; s < n_segments;) {
     Index next = s, length = 0;
-    while (next < n_segments && length < kTermsPerBlock)
+    while (next < n_segments && length < most_terms &&
+           (length == 0 || terms + length != b.readable))
       length += segments[static_cast<std::size_t>(next++)].length;
     const bool from_start = s == 0 && start != nullptr;
-    for (const Panel& panel : right) {
+    for (Index p = range.first; p < range.last; ++p) {
+      const Panel& panel = right[p];
       Sum<E>* block = c + stored_rows * panel.first + first_row * panel.width;
       const E* panel_b = b.row(panel, terms);
-      const Index b_stride = b.stride(panel);
+      const Index b_stride = b.stride(panel, terms);
       for_each_tile<E>(
-          last_row - first_row, panel.width, [&](Index row, Index, TileKernel<E> kernel) {
+          last_row - first_row, panel.width, [&](Index row, Index rows, TileKernel<E> kernel) {
             Sum<E>* tile = block + row * panel.width;
             kernel(segments.data() + s, next - s, row, panel_b, b_stride,
                    from_start ? start + panel.first : tile, from_start ? 0 : panel.width, tile);
+            if (next == n_segments) finish(panel, tile, rows * panel.width);
           });
-      if (next == n_segments) finish(panel, block, (last_row - first_row) * panel.width);
     }
     s = next;
     terms += length;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,11 @@ namespace pellucid::inline PELLUCID_ISA {
 template <class T>
 struct Slot {
   Panels<T> panels;
-  Index rows = 0;  // stored
+  Index rows = 0;     // stored
+  Index number = -1;  // in the chain of the network
   Buffer<T> values;
-  Buffer<T> deltas;  // empty where nothing is trained
+  Buffer<T> deltas;        // empty where nothing is trained
+  bool elsewhere = false;  // the values are where Pass::table says, not here
 
   Slot(Index columns, Index stored_rows, bool for_training)
       : panels(columns),
@@ -41,6 +44,21 @@ struct StepKey {
   std::uint32_t step = 0;
 };
 
+template <class T>
+class Observer;
+
+// The first value that a thread met where an id was due.
+struct WrongId {
+  double value = 0;
+  Index n_rows = 0;  // of the table; 0 where all ids were right
+
+  std::string message() const {
+    std::ostringstream text;
+    text << "ids must be whole numbers from 0 to " << n_rows - 1 << ", got " << value;
+    return text.str();
+  }
+};
+
 // One thread's way through its rows of a batch.
 template <class T>
 struct Pass {
@@ -54,6 +72,14 @@ struct Pass {
   StepKey key;
   Barrier* barrier = nullptr;  // where all threads of the batch meet
   std::vector<Segment<T>>* segments = nullptr;
+  Observer<T>* observer = nullptr;  // where the step is measured
+  WrongId* wrong_id = nullptr;
+  // The first of the thread's rows of the network's input, where the caller has them.
+  const T* table = nullptr;
+  Index table_stride = 0;  // from one row to the next
+  // All threads have the same rows: layers that can do so share out their columns, thread 0 does
+  // the others alone.
+  bool by_columns = false;
 };
 
 // What a network is built for. For the prediction of a few rows weights are read where the caller
@@ -70,6 +96,7 @@ struct ParameterBlock {
   bool decays = false;     // weights do; biases and scales do not
   double rate_factor = 1;  // on the learning rate
   bool in_place = false;
+  bool row_sparse = false;  // a table, of which a step changes the active rows only
   Buffer<T> values, first, second;
   Buffer<T> gradient;  // kept only where gradients are clipped by their norm
 
@@ -84,28 +111,45 @@ struct ParameterBlock {
         decays(is_matrix),
         rate_factor(factor),
         in_place(reads_in_place),
-        values(reads_in_place ? stored_rows * ragged_width() : size()) {}
+        values(reads_in_place ? (n_rows - readable()) * ragged_width() : size()) {}
+
+  // A table of embeddings, as it lies in the flat buffer.
+  ParameterBlock(Index offset, Index n_rows, Index dim, double factor, bool reads_in_place)
+      : flat_offset(offset),
+        rows(n_rows),
+        stored_rows(n_rows),
+        panels(Panels<T>::plain(dim)),
+        rate_factor(factor),
+        in_place(reads_in_place),
+        row_sparse(true),
+        values(reads_in_place ? 0 : size()) {}
 
   Index size() const { return stored_rows * panels.width(); }
-  void allocate_moments() {
-    first = Buffer<T>(size());
-    second = Buffer<T>(size());
+  // Makes room for the moments that are asked for.
+  void allocate_moments(bool needs_first, bool needs_second) {
+    if (needs_first && first.size() == 0) first = Buffer<T>(size());
+    if (needs_second && second.size() == 0) second = Buffer<T>(size());
   }
-  // Takes the values from the flat buffer; one read in place must stay where it is.
-  void set_values(const T* flat) {
-    if (!in_place) return load(flat, values);
+  // Takes the values from the flat buffer; one read in place must stay where it is. Of `parts`
+  // parts, which may be taken at the same time, this is part `part`.
+  void set_values(const T* flat, Index part = 0, Index parts = 1) {
+    if (!in_place)
+      return pack(flat + flat_offset, rows, stored_rows, panels, share(panels.count(), part, parts),
+                  values.data());
+    if (part != 0) return;
     plain = flat + flat_offset;
     if (ragged_width() == 0) return;
     const Panel& last = panels[panels.count() - 1];
-    for (Index row = 0; row < rows; ++row)
+    for (Index row = readable(); row < rows; ++row)
       std::copy_n(plain + row * panels.columns() + last.first, panels.columns() - last.first,
-                  values.data() + row * last.width);
+                  values.data() + (row - readable()) * last.width);
   }
   RightOperand<T> right_operand() const {
-    return {values.data(), stored_rows, plain, panels.columns()};
+    return {values.data(), stored_rows, plain, panels.columns(),
+            plain != nullptr && ragged_width() > 0 ? readable() : -1};
   }
   void load(const T* flat, Buffer<T>& into) const {
-    pack(flat + flat_offset, rows, stored_rows, panels, into.data());
+    pack(flat + flat_offset, rows, stored_rows, panels, {0, panels.count()}, into.data());
   }
   void store(const Buffer<T>& from, T* flat) const {
     unpack(from.data(), rows, stored_rows, panels, flat + flat_offset);
@@ -116,6 +160,11 @@ struct ParameterBlock {
   Index ragged_width() const {
     return panels.columns() < panels.width() ? panels[panels.count() - 1].width : 0;
   }
+  // The rows that whole vectors can be read of without leaving the array.
+  Index readable() const {
+    const Index padding = panels.width() - panels.columns();
+    return std::max<Index>(0, rows - (padding + panels.columns() - 1) / panels.columns());
+  }
 };
 
 // The part of a block that a unit updates: consecutive numbers.
@@ -124,6 +173,16 @@ struct UnitRange {
   ParameterBlock<T>* block;
   Index offset;
   Index count;
+};
+
+// The rows of a table that a batch has ids of, with their gradients one after the other.
+template <class T>
+struct ActiveRows {
+  const Index* offsets;  // where each starts in the block
+  Index count;
+  Index length;  // of a row
+  Index stride;  // from one gradient to the next: whole vectors, zero beyond `length`
+  T* gradients;
 };
 
 // Most numbers that a unit's gradient has.
@@ -142,6 +201,10 @@ class Layer {
   virtual void backward(const Pass<T>& pass) = 0;
 
   virtual std::vector<ParameterBlock<T>*> blocks() { return {}; }
+  // Whether forward can read the network's input where the caller has it.
+  virtual bool reads_table() const { return false; }
+  // Whether forward heeds Pass::by_columns.
+  virtual bool shares_columns() const { return false; }
   // Called when parameters were set from outside.
   virtual void refresh() {}
 
@@ -151,6 +214,9 @@ class Layer {
   virtual UnitRange<T> unit_range(Index unit) = 0;
   // Writes the gradient of the unit's range over `rows` rows of the batch.
   virtual void unit_gradient(Index, Index, T*) {}
+  // What a unit of a row-sparse block updates in place of a range; the gradients are the layer's
+  // own and stay until the next step.
+  virtual ActiveRows<T> active_rows(Index) { return {}; }
   // Called when the unit's range was updated.
   virtual void unit_updated(Index) {}
 };
@@ -174,6 +240,12 @@ void unpack_rows(const Slot<T>& slot, Index first, Index count, T* matrix) {
       std::copy_n(slot.values.data() + slot.at(panel, first + row), columns,
                   matrix + row * slot.panels.columns() + panel.first);
   }
+}
+
+// Passes deltas on: writes them, or adds them to what a later layer has already passed back.
+template <class T>
+PELLUCID_INLINE void pass_back(T* deltas, Vector<T> value, bool accumulate) {
+  store<T>(deltas, accumulate ? load(deltas) + value : value);
 }
 
 // A vector of a slot with zeros in place of padding, whose contents nobody promises.

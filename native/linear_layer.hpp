@@ -1,10 +1,13 @@
-// z = a W + b, and the activation that follows it.
+// z = s a W + b, and the activation that follows it; s is 1 unless the weights are parametrized for
+// their fan-in. The plain reference is src/pellucid/nn/linear.py.
 #pragma once
 
 #include <optional>
 
 #include "activations.hpp"
 #include "layer.hpp"
+#include "narrow_product.hpp"
+#include "statistics.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
@@ -14,15 +17,17 @@ struct LinearSpec {
   Index bias_offset = -1;   // of b (fan_out); -1 where there is none
   double weight_rate = 1;   // factors on the learning rate
   double bias_rate = 1;
+  double weight_scale = 1;  // s
 };
 
 template <class T>
 class LinearLayer : public Layer<T> {
  public:
   // `propagate`: whether anything before has parameters. `accumulate`: whether the input's deltas
-  // already hold what a later layer passed back.
+  // already hold what a later layer passed back. `own_products`: whether the products are those of
+  // this class, and not of a derived one.
   LinearLayer(const LinearSpec& spec, const Activation<T>& activation, Slot<T>& input,
-              Slot<T>& output, Use use, bool propagate, bool accumulate)
+              Slot<T>& output, Use use, bool propagate, bool accumulate, bool own_products = true)
       : input_(input),
         output_(output),
         activation_(activation),
@@ -31,28 +36,50 @@ class LinearLayer : public Layer<T> {
                  use == Use::kFewRows),
         bias_(spec.bias_offset, 1, spec.fan_out, false, spec.bias_rate),
         has_bias_(spec.bias_offset >= 0),
+        scale_(T(spec.weight_scale)),
         zeros_(std::max(input.panels.width(), output.panels.width())) {
     if (use != Use::kTraining) return;
-    if (propagate) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
+    narrow_ = own_products && 2 * spec.fan_out <= kLanes<T>;
+    if (own_products && (propagate || narrow_))
+      transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
+    propagate_ = propagate;
     if (activation.needs_z) kept_z_ = Buffer<T>(output.values.size());
     make_units();
   }
 
   void forward(const Pass<T>& pass) override {
-    multiply(input_.values.data(), input_.panels, output_.rows, pass.first, pass.last,
-             weights_.right_operand(), output_.panels, bias_.values.data(), output_.values.data(),
-             *pass.segments,
-             [this](const Panel&, T* block, Index count) { activate(block, count); });
+    T* values = output_.values.data();
+    if (narrow_) {
+      const Panel& panel = output_.panels[0];
+      T* block = values + output_.at(panel, pass.first);
+      narrow_product(input_, transpose_.data(), output_.panels.columns(), bias_.values.data(),
+                     pass.first, pass.last, values);
+      return finish(pass, panel, block, (pass.last - pass.first) * panel.width);
+    }
+    const Index n_panels = output_.panels.count();
+    const PanelRange range =
+        pass.by_columns ? share(n_panels, pass.thread, pass.n_threads) : PanelRange{0, n_panels};
+    multiply({input_.values.data(), output_.rows, input_.panels,
+              input_.elsewhere ? pass.table : nullptr, pass.table_stride},
+             output_.rows, pass.first, pass.last, weights_.right_operand(), output_.panels, range,
+             scale_ == 1 ? bias_.values.data() : zeros_.data(), values, *pass.segments,
+             [&](const Panel& panel, T* block, Index count) {
+               if (scale_ != 1) scale_product(panel, block, count);
+               finish(pass, panel, block, count);
+             });
   }
 
   void backward(const Pass<T>& pass) override {
     activate_backward(pass);
-    if (transpose_.size() == 0) return;
-    multiply(output_.deltas.data(), output_.panels, input_.rows, pass.first, pass.last,
-             {transpose_.data(), output_.panels.width()}, input_.panels,
-             accumulate_ ? nullptr : zeros_.data(), input_.deltas.data(), *pass.segments,
-             [](const Panel&, T*, Index) {});
+    if (!propagate_) return;
+    multiply({output_.deltas.data(), input_.rows, output_.panels}, input_.rows, pass.first,
+             pass.last, {transpose_.data(), output_.panels.width()}, input_.panels,
+             {0, input_.panels.count()}, accumulate_ ? nullptr : zeros_.data(),
+             input_.deltas.data(), *pass.segments, [](const Panel&, T*, Index) {});
   }
+
+  bool reads_table() const override { return true; }
+  bool shares_columns() const override { return true; }
 
   std::vector<ParameterBlock<T>*> blocks() override {
     if (has_bias_) return {&weights_, &bias_};
@@ -84,14 +111,20 @@ class LinearLayer : public Layer<T> {
     const Unit& u = unit(index);
     const Panel& panel = output_.panels[u.panel];
     if (u.first_row < 0) return bias_gradient(panel, rows, gradient);
-    const T* deltas = output_.deltas.data() + output_.at(panel, 0);
-    const Panel& across = input_.panels[u.input_panel];
-    const Segment<T> segment{
-        input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1, across.width,
-        rows};
-    for_each_tile<T>(u.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
-      kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0, gradient + row * panel.width);
-    });
+    if (narrow_) {
+      narrow_gradient(u, rows, gradient);
+    } else {
+      const T* deltas = output_.deltas.data() + output_.at(panel, 0);
+      const Panel& across = input_.panels[u.input_panel];
+      const Segment<T> segment{
+          input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1,
+          across.width, rows};
+      for_each_tile<T>(u.rows, panel.width, [&](Index row, Index, TileKernel<T> kernel) {
+        kernel(&segment, 1, row, deltas, panel.width, zeros_.data(), 0,
+               gradient + row * panel.width);
+      });
+    }
+    scale_gradient(gradient, u.rows * panel.width);
   }
 
   void unit_updated(Index index) override {
@@ -111,8 +144,10 @@ class LinearLayer : public Layer<T> {
 
   const Unit& unit(Index index) const { return units_[static_cast<std::size_t>(index)]; }
 
-  // Over finished products: consecutive numbers of the output.
-  void activate(T* block, Index count) {
+  // What follows when rows of a panel hold z.
+  void finish(const Pass<T>& pass, const Panel& panel, T* block, Index count) {
+    if (pass.observer != nullptr)
+      pass.observer->count_z(pass.thread, output_, panel, block, count / panel.width);
     if (activation_.is_identity()) return;
     if (kept_z_.size() > 0)
       std::copy_n(block, count, kept_z_.data() + (block - output_.values.data()));
@@ -140,13 +175,22 @@ class LinearLayer : public Layer<T> {
         gradient);
   }
 
+  // From the derivative by s W to that by W.
+  void scale_gradient(T* gradient, Index count) const {
+    if (scale_ == 1) return;
+    for (Index i = 0; i < count; i += kLanes<T>)
+      store<T>(gradient + i, load(gradient + i) * scale_);
+  }
+
   Slot<T>& input_;
   Slot<T>& output_;
   Activation<T> activation_;
+  bool propagate_ = false;
   bool accumulate_;
   ParameterBlock<T> weights_;
   ParameterBlock<T> bias_;  // zero where the layer has none
   bool has_bias_;
+  T scale_;
   Buffer<T> zeros_;
 
  private:
@@ -155,10 +199,36 @@ class LinearLayer : public Layer<T> {
       for (Index q = 0; q < input_.panels.count(); ++q) {
         const Panel& across = input_.panels[q];
         const Index end = std::min(across.first + across.width, input_.panels.columns());
-        for (Index row = across.first; row < end; row += kUnitRows)
-          units_.push_back({p, row, std::min(kUnitRows, end - row), q});
+        const Index most = narrow_ ? across.width : kUnitRows;
+        for (Index row = across.first; row < end; row += most)
+          units_.push_back({p, row, std::min(most, end - row), q});
       }
       if (has_bias_) units_.push_back({p, -1, 1, 0});
+    }
+  }
+
+  // The gradient of a whole panel of inputs where outputs are few: as its transpose, in which the
+  // inputs fill the vectors.
+  void narrow_gradient(const Unit& u, Index rows, T* gradient) {
+    const Panel& across = input_.panels[u.input_panel];
+    const Index columns = output_.panels.columns();
+    alignas(64) T transposed[kLanes<T> * kMaxTileVectors * kLanes<T>];
+    const Segment<T> segment{output_.deltas.data(), 1, kLanes<T>, rows};
+    for_each_tile<T>(columns, across.width, [&](Index row, Index, TileKernel<T> kernel) {
+      kernel(&segment, 1, row, input_.values.data() + input_.at(across, 0), across.width,
+             zeros_.data(), 0, transposed + row * across.width);
+    });
+    std::fill(transposed + columns * across.width, transposed + kLanes<T> * across.width, T(0));
+    for (Index row = 0; row < u.rows; row += kLanes<T>)
+      transpose_square(transposed + row, across.width, gradient + row * kLanes<T>, kLanes<T>);
+  }
+
+  // Turns rows of a W into s a W + b.
+  void scale_product(const Panel& panel, T* block, Index count) const {
+    for (Index c = 0; c < panel.width; c += kLanes<T>) {
+      const Vector<T> bias = load(bias_.values.data() + panel.first + c);
+      for (Index i = c; i < count; i += panel.width)
+        store<T>(block + i, load(block + i) * scale_ + bias);
     }
   }
 
@@ -174,9 +244,15 @@ class LinearLayer : public Layer<T> {
                      panel.first * across.width + (row - across.first);
     for (Index c = 0; c < panel.width; c += kLanes<T>)
       transpose_square(source + c, panel.width, destination + c * across.width, across.width);
+    if (scale_ == 1) return;
+    for (Index c = 0; c < panel.width; ++c) {
+      T* scaled = destination + c * across.width;
+      store<T>(scaled, load(scaled) * scale_);
+    }
   }
 
-  Buffer<T> transpose_;  // of the weights, in panels over the inputs
+  bool narrow_ = false;  // are outputs too few to fill a vector?
+  Buffer<T> transpose_;  // of s W, in panels over the inputs; empty where nothing reads it
   Buffer<T> kept_z_;     // where the activation's derivative needs it
   std::vector<Unit> units_;
 };

@@ -1,16 +1,21 @@
 // A network as Python describes it, and as the engine runs it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <stdexcept>
 #include <type_traits>
 
+#include "batch_norm_layer.hpp"
 #include "bfloat16_linear_layer.hpp"
 #include "dropout_layer.hpp"
 #include "elementwise_layers.hpp"
+#include "embedding_layer.hpp"
 #include "linear_layer.hpp"
 #include "losses.hpp"
 #include "normalization_layers.hpp"
+#include "periodic_layer.hpp"
+#include "piecewise_linear_layer.hpp"
 #include "table.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
@@ -22,6 +27,7 @@ struct Surroundings {
   Slot<T>& output;
   Slot<T>* skipped;  // of a residual connection
   Use use;
+  int n_threads;  // at most
   // Whether anything before the slot has parameters, and whether a later layer passes deltas back
   // to it as well, which come first.
   bool propagate, accumulate;
@@ -51,6 +57,8 @@ class Program {
   Index fan_in() const { return fan_in_; }
   Index fan_out() const { return width_of(static_cast<Index>(steps_.size())); }
   Index n_parameters() const { return n_parameters_; }
+  // Numbers in embedding tables, which cost a pass nothing.
+  Index in_tables() const { return in_tables_; }
   const std::vector<Step>& steps() const { return steps_; }
 
   LossFunction<T> loss;
@@ -131,6 +139,60 @@ class Program {
                });
   }
 
+  Index add_batch_norm(const BatchNormSpec& spec) {
+    for (const Index offset :
+         {spec.gamma.first, spec.beta.first, spec.mean_offset, spec.variance_offset})
+      check_range(offset, fan_out());
+    return add(fan_out(), true, [spec](const Surroundings<T>& s) {
+      return std::make_unique<BatchNormLayer<T>>(spec, s.input, s.output, s.use == Use::kTraining,
+                                                 s.propagate, s.accumulate);
+    });
+  }
+
+  Index add_periodic_embedding(const PeriodicSpec& spec) {
+    if (spec.dim < 2 || spec.n_frequencies < 1)
+      throw std::invalid_argument("a periodic embedding needs a dim of 2 and a frequency");
+    const Index waves = fan_out() * spec.n_frequencies;
+    check_range(spec.frequencies.first, waves);
+    check_range(spec.phases.first, waves);
+    check_range(spec.weights.first, waves * (spec.dim - 1));
+    check_range(spec.biases.first, fan_out() * (spec.dim - 1));
+    return add(fan_out() * spec.dim, true, [spec](const Surroundings<T>& s) {
+      return std::make_unique<PeriodicLayer<T>>(spec, s.input, s.output, s.use == Use::kTraining,
+                                                s.propagate, s.accumulate);
+    });
+  }
+
+  Index add_piecewise_linear_embedding(const PiecewiseLinearSpec& spec) {
+    if (static_cast<Index>(spec.edges.size()) != fan_out() || spec.dim < 0)
+      throw std::invalid_argument("a piecewise-linear embedding needs the edges of each column");
+    for (const auto& edges : spec.edges)
+      if (edges.size() < 2) throw std::invalid_argument("a column needs at least two edges");
+    if (spec.dim > 0) {
+      check_range(spec.weights.first, spec.n_components() * spec.dim);
+      check_range(spec.biases.first, fan_out() * spec.dim);
+    }
+    const Index width = spec.dim > 0 ? fan_out() * spec.dim : spec.n_components();
+    return add(width, spec.dim > 0, [spec](const Surroundings<T>& s) {
+      return std::make_unique<PiecewiseLinearLayer<T>>(
+          spec, s.input, s.output, s.use == Use::kTraining, s.propagate, s.accumulate);
+    });
+  }
+
+  // Every id of the input becomes its row of a table (n_rows, dim).
+  Index add_embedding(Index n_rows, Index dim, Index offset, double rate) {
+    check_range(offset, n_rows * dim);
+    if (n_rows > Index{1} << std::numeric_limits<T>::digits)
+      throw std::invalid_argument("float32 cannot tell the ids of a table of " +
+                                  std::to_string(n_rows) +
+                                  " rows apart (from 2**24 on); use float64 parameters");
+    in_tables_ += n_rows * dim;
+    return add(fan_out() * dim, true, [=](const Surroundings<T>& s) {
+      return std::make_unique<EmbeddingLayer<T>>(n_rows, dim, offset, rate, s.input, s.output,
+                                                 s.use, s.n_threads, s.propagate, s.accumulate);
+    });
+  }
+
   Index add_dropout(double share, bool scales_in_training, std::uint32_t layer_number) {
     return add(fan_out(), false, [=](const Surroundings<T>& s) {
       return std::make_unique<DropoutLayer<T>>(share, scales_in_training, layer_number, s.input,
@@ -166,13 +228,16 @@ class Program {
     return slot == 0 ? fan_in_ : steps_[static_cast<std::size_t>(slot - 1)].fan_out;
   }
 
- private:
   Index add(Index fan_out, bool has_parameters, Make make) {
     steps_.push_back({fan_out, has_parameters, -1, std::move(make)});
     open_activation_ = nullptr;
     return static_cast<Index>(steps_.size());
   }
 
+  // A layer of programs side by side, each for its block of columns; see columns_layer.hpp.
+  Index add_columns(std::vector<Program> parts);
+
+ private:
   static Activation<T> find_activation(const std::string& name, T parameter, T blend) {
     for (const auto& known : kActivations<T>)
       if (known.name == name) return known.make(parameter, blend);
@@ -187,6 +252,7 @@ class Program {
   Index fan_in_;
   Index n_parameters_;
   bool bfloat16_;
+  Index in_tables_ = 0;
   std::vector<Step> steps_;
   std::shared_ptr<Activation<T>> open_activation_;  // of a linear layer that nothing follows yet
 };
@@ -195,15 +261,19 @@ class Program {
 template <class T>
 class Network {
  public:
-  Network(const Program<T>& program, Index rows, Use use) : rows_(rows) {
+  // `propagate`: whether the input's deltas are asked for.
+  Network(const Program<T>& program, Index rows, Use use, int n_threads, bool propagate = false)
+      : rows_(rows) {
     const bool for_training = use == Use::kTraining;
     const auto n_layers = static_cast<Index>(program.steps().size());
-    for (Index slot = 0; slot <= n_layers; ++slot)
-      slots_.push_back(
-          std::make_unique<Slot<T>>(program.width_of(slot), rows, for_training && slot > 0));
-    std::vector<bool> propagate{false};  // does anything before this slot have parameters?
+    for (Index slot = 0; slot <= n_layers; ++slot) {
+      slots_.push_back(std::make_unique<Slot<T>>(program.width_of(slot), rows,
+                                                 for_training && (slot > 0 || propagate)));
+      slots_.back()->number = slot;
+    }
+    std::vector<bool> propagates{propagate};  // does anything before this slot have parameters?
     for (const auto& step : program.steps())
-      propagate.push_back(propagate.back() || step.has_parameters);
+      propagates.push_back(propagates.back() || step.has_parameters);
     layers_.resize(static_cast<std::size_t>(n_layers));
     // Deltas are passed back from the last layer to the first.
     std::vector<bool> passed(slots_.size(), false);
@@ -219,18 +289,38 @@ class Network {
       const bool accumulate = pass(l);
       const bool accumulate_skipped = skips && pass(source);
       layers_[static_cast<std::size_t>(l)] =
-          step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use,
-                     for_training && propagate[static_cast<std::size_t>(l)], accumulate,
-                     for_training && skips && propagate[static_cast<std::size_t>(source)],
+          step.make({slot(l), slot(l + 1), skips ? &slot(source) : nullptr, use, n_threads,
+                     for_training && propagates[static_cast<std::size_t>(l)], accumulate,
+                     for_training && skips && propagates[static_cast<std::size_t>(source)],
                      accumulate_skipped});
     }
+    reads_table_ =
+        n_layers > 0 && layers_.front()->reads_table() &&
+        std::ranges::none_of(program.steps(), [](const auto& step) { return step.skipped == 0; });
   }
 
   Index rows() const { return rows_; }
+  // Lays the slots out for `rows` rows, at most as many as there is memory for.
+  void use_rows(Index rows) {
+    for (const auto& slot : slots_) slot->rows = rows;
+  }
+  // Whether the input can stay where the caller has it, for Pass::table.
+  bool reads_table() const { return reads_table_; }
   Slot<T>& input() { return *slots_.front(); }
   Slot<T>& output() { return *slots_.back(); }
   const std::vector<std::unique_ptr<Layer<T>>>& layers() const { return layers_; }
 
+  std::vector<const Slot<T>*> slots() const {
+    std::vector<const Slot<T>*> all;
+    for (const auto& slot : slots_) all.push_back(slot.get());
+    return all;
+  }
+
+  Index n_values() const {
+    Index count = 0;
+    for (const auto& slot : slots_) count += slot->values.size();
+    return count;
+  }
   Index most_panels() const {
     Index most = 0;
     for (const auto& slot : slots_) most = std::max(most, slot->panels.count());
@@ -244,14 +334,21 @@ class Network {
     return all;
   }
 
-  // With Use::kFewRows the flat buffer must stay where it is.
+  // Where tables and weights are read in place, the flat buffer must stay where it is.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
+    refresh();
+  }
+  // Called when all blocks have been set.
+  void refresh() {
     for (const auto& layer : layers_) layer->refresh();
   }
 
   void forward(const Pass<T>& pass) {
-    for (const auto& layer : layers_) layer->forward(pass);
+    for (const auto& layer : layers_) {
+      if (!pass.by_columns || pass.thread == 0 || layer->shares_columns()) layer->forward(pass);
+      if (pass.by_columns) pass.barrier->wait();
+    }
   }
 
   void backward(const Pass<T>& pass) {
@@ -262,6 +359,7 @@ class Network {
   Slot<T>& slot(Index i) { return *slots_[static_cast<std::size_t>(i)]; }
 
   Index rows_;
+  bool reads_table_ = false;
   std::vector<std::unique_ptr<Slot<T>>> slots_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
 };

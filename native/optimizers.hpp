@@ -1,6 +1,8 @@
 // Parameter updates on contiguous ranges. The plain reference is src/pellucid/nn/optimizers.py.
 #pragma once
 
+#include <algorithm>
+
 #include "simd.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
@@ -63,14 +65,12 @@ void update_range(const ParameterRange<T>& range, const StepCoefficients<T>& c) 
   }
 }
 
-// gradient = gradient + penalty * values, limited to [-limit, limit].
+// Limits every number to [-limit, limit].
 template <class T>
-void clip_range(T* gradient, const T* values, Index count, T penalty, T limit) {
+void clip_range(T* values, Index count, T limit) {
   const Vector<T> most = broadcast<T>(limit);
-  for (Index i = 0; i < count; i += kLanes<T>) {
-    const Vector<T> g = load(gradient + i) + penalty * load(values + i);
-    store<T>(gradient + i, minimum<T>(maximum<T>(g, -most), most));
-  }
+  for (Index i = 0; i < count; i += kLanes<T>)
+    store<T>(values + i, minimum<T>(maximum<T>(load(values + i), -most), most));
 }
 
 template <class T>
@@ -83,6 +83,10 @@ template <class T>
 void scale_range(T* values, Index count, T factor) {
   for (Index i = 0; i < count; i += kLanes<T>) store<T>(values + i, load(values + i) * factor);
 }
+
+// Which moments a rule keeps.
+constexpr bool keeps_first(Rule rule) { return rule != Rule::kSgd; }
+constexpr bool keeps_second(Rule rule) { return rule == Rule::kAdaptive; }
 
 template <class T>
 using UpdateFunction = void (*)(const ParameterRange<T>&, const StepCoefficients<T>&);
@@ -102,6 +106,23 @@ UpdateFunction<T> update_function(Rule rule) {
       return update_range<T, Rule::kAccumulate>;
   }
   return nullptr;
+}
+
+// The same for a range of any length; the gradient is padded to whole vectors.
+template <class T>
+void update_ragged_range(UpdateFunction<T> update, ParameterRange<T> range,
+                         const StepCoefficients<T>& c) {
+  const Index left = range.count % kLanes<T>, whole = range.count - left;
+  range.count = whole;
+  if (whole > 0) update(range, c);
+  if (left == 0) return;
+  alignas(64) T tails[3][kLanes<T>] = {};
+  T* numbers[] = {range.values, range.first, range.second};
+  for (int i = 0; i < 3; ++i)
+    if (numbers[i] != nullptr) std::copy_n(numbers[i] + whole, left, tails[i]);
+  update({tails[0], tails[1], tails[2], range.gradient + whole, kLanes<T>}, c);
+  for (int i = 0; i < 3; ++i)
+    if (numbers[i] != nullptr) std::copy_n(tails[i], left, numbers[i] + whole);
 }
 
 template <class T>

@@ -37,8 +37,17 @@ class Panels {
     width_ = first;
   }
 
+  // One panel without padding: row-major.
+  static Panels plain(Index columns) {
+    Panels panels;
+    panels.panels_.push_back({0, columns});
+    panels.columns_ = panels.width_ = columns;
+    return panels;
+  }
+
   Index columns() const { return columns_; }
   Index width() const { return width_; }  // with padding
+  bool is_plain() const { return count() == 1 && width_ == columns_; }
   Index count() const { return static_cast<Index>(panels_.size()); }
   const Panel& operator[](Index i) const { return panels_[static_cast<std::size_t>(i)]; }
   auto begin() const { return panels_.begin(); }
@@ -58,10 +67,26 @@ class Panels {
   std::vector<Panel> panels_;
 };
 
-// Copies a row-major matrix (rows x columns, no gaps) into panels of `stored_rows` rows.
+struct PanelRange {
+  Index first, last;
+};
+
+// Part `part` of `parts` nearly equal parts.
+constexpr PanelRange share(Index panels, Index part, Index parts) {
+  return {panels * part / parts, panels * (part + 1) / parts};
+}
+
+// Copies a range of the panels of a row-major matrix (rows x columns, no gaps) into panels of
+// `stored_rows` rows.
 template <class T>
-void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panels, T* packed) {
-  for (const Panel& panel : panels) {
+void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panels, PanelRange range,
+          T* packed) {
+  if (panels.is_plain()) {
+    if (range.last > range.first) std::copy_n(matrix, rows * panels.columns(), packed);
+    return;
+  }
+  for (Index p = range.first; p < range.last; ++p) {
+    const Panel& panel = panels[p];
     const Index count = std::min(panel.width, panels.columns() - panel.first);
     T* destination = packed + stored_rows * panel.first;
     const T* source = matrix + panel.first;
@@ -72,6 +97,10 @@ void pack(const T* matrix, Index rows, Index stored_rows, const Panels<T>& panel
 
 template <class T>
 void unpack(const T* packed, Index rows, Index stored_rows, const Panels<T>& panels, T* matrix) {
+  if (panels.is_plain()) {
+    std::copy_n(packed, rows * panels.columns(), matrix);
+    return;
+  }
   for (const Panel& panel : panels) {
     const Index count = std::min(panel.width, panels.columns() - panel.first);
     const T* source = packed + stored_rows * panel.first;

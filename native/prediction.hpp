@@ -1,16 +1,83 @@
-// The scores of rows of a table.
+// The scores of rows of a table, again and again.
 #pragma once
+
+#include <atomic>
 
 #include "network.hpp"
 #include "scorer.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Scores of n rows of a table, those that `order` names or, where it is null, the first; written to
-// `scores` (n, fan_out), row-major.
+// What one call works in.
 template <class T>
-void predict(const Program<T>& program, const T* flat, const TableView& table,
-             GatherFunction<T> gather, const std::int64_t* order, Index n, T* scores,
-             int n_threads);
+struct Workspace {
+  Network<T> network;
+  std::vector<ParameterBlock<T>*> blocks;
+  std::vector<std::vector<Segment<T>>> segments;  // of each thread
+  std::vector<std::int64_t> order;                // of the rows in the slots
+  std::vector<WrongId> wrong_ids;                 // of each thread
+
+  Workspace(const Program<T>& program, Index rows, Use use, int n_threads)
+      : network(program, rows, use, n_threads),
+        blocks(network.blocks()),
+        segments(static_cast<std::size_t>(n_threads)),
+        order(static_cast<std::size_t>(rows)),
+        wrong_ids(static_cast<std::size_t>(n_threads)) {}
+
+  Index bytes() const {
+    Index numbers = network.n_values();
+    for (const ParameterBlock<T>* block : blocks) numbers += block->values.size();
+    return numbers * static_cast<Index>(sizeof(T));
+  }
+};
+
+// Rows to be scored.
+template <class T>
+struct Rows {
+  TableView table;
+  GatherFunction<T> gather = nullptr;
+  bool plain = false;                   // Ts, a row's one after the other
+  const std::int64_t* order = nullptr;  // which rows of the table; null: the first
+  Index count = 0;
+};
+
+// Scores rows with a network, as often as asked and from any number of threads at a time. Between
+// calls it keeps a workspace of each kind, and it never keeps a copy of a weight beyond a call: few
+// rows read the weights where they are, and for many they are brought into panels each time.
+// What a row's scores are does not depend on the rows that are asked for with it.
+template <class T>
+class Predictor {
+ public:
+  Predictor(const Program<T>& program, int n_threads) : program_(program), n_threads_(n_threads) {}
+  Predictor(const Predictor&) = delete;
+  Predictor& operator=(const Predictor&) = delete;
+  ~Predictor() {
+    for (auto* kept : {&few_, &many_}) delete kept->load();
+  }
+
+  const Program<T>& program() const { return program_; }
+  // About how many multiplications a call takes.
+  Index work(Index n) const {
+    return (n + kReading) * (program_.n_parameters() - program_.in_tables());
+  }
+
+  // Writes the scores (n, fan_out), row-major.
+  void run(const T* flat, const Rows<T>& rows, T* scores);
+
+ private:
+  using Kept = std::atomic<Workspace<T>*>;
+  // Reading a weight from memory takes as long as so many multiplications.
+  static constexpr Index kReading = 8;
+
+  std::unique_ptr<Workspace<T>> take(Use use, Index rows);
+  void put_back(Use use, std::unique_ptr<Workspace<T>> workspace);
+  Kept& kept(Use use) { return use == Use::kFewRows ? few_ : many_; }
+
+  Program<T> program_;
+  int n_threads_;
+  // Null while a call works in it. No lock, so that a fork at any moment leaves the child with
+  // nothing worse than an empty place.
+  Kept few_{nullptr}, many_{nullptr};
+};
 
 }  // namespace pellucid::inline PELLUCID_ISA

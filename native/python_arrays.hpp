@@ -16,6 +16,9 @@ namespace pellucid::inline PELLUCID_ISA {
 
 [[noreturn]] inline void fail(const std::string& message) { throw std::invalid_argument(message); }
 
+template <class T>
+constexpr const char* kType = sizeof(T) == 4 ? "f4" : "f8";
+
 // An array's memory, through Python's buffer protocol, held for as long as this lives.
 class Array {
  public:
@@ -48,6 +51,17 @@ class Array {
     return letter == "?" ? "b1" : "";
   }
 
+  // The elements of a contiguous matrix of Ts.
+  template <class T>
+  T* matrix(Index rows, Index columns, const char* name) const {
+    if (dimensions() != 2 || type() != kType<T> || size(0) != rows || size(1) != columns ||
+        (columns > 1 && stride(1) != static_cast<Index>(sizeof(T))) ||
+        (rows > 1 && stride(0) != columns * static_cast<Index>(sizeof(T))))
+      fail(std::string(name) + " must be a contiguous array of shape (" + std::to_string(rows) +
+           ", " + std::to_string(columns) + ") and type " + kType<T>);
+    return static_cast<T*>(view_.buf);
+  }
+
   // The elements of a contiguous vector of `count` Ts.
   template <class T>
   T* vector(Index count, const char* name, const char* expected) const {
@@ -62,15 +76,13 @@ class Array {
   Py_buffer view_{};
 };
 
-template <class T>
-constexpr const char* kType = sizeof(T) == 4 ? "f4" : "f8";
-
 // A table, its memory held.
 template <class T>
 struct HeldTable {
   std::vector<Array> arrays;
   TableView view;
   GatherFunction<T> gather = nullptr;
+  bool plain = false;  // Ts, a row's one after the other
 };
 
 template <class T>
@@ -81,7 +93,9 @@ HeldTable<T> hold_dense(nb::handle source, Index columns, const char* name) {
     fail(std::string(name) + " must have two dimensions and " + std::to_string(columns) +
          " columns");
   table.view = {array.bytes(), array.size(0), columns, array.stride(0), array.stride(1)};
-  table.gather = find_gather<T>(array.type(), false, false);
+  const std::string type = array.type();
+  table.gather = find_gather<T>(type, false, false);
+  table.plain = type == kType<T> && (columns == 1 || array.stride(1) == array.item_size());
   return table;
 }
 
@@ -156,6 +170,30 @@ struct HeldExamples {
   Index rows() const { return table.view.rows; }
 };
 
+// A loss that Python computes: a tuple (scores, gradient, rows, function), the arrays with room for
+// `rows` rows. The function, given the number of rows, fills the gradient and returns the loss.
+template <class T>
+struct HeldLoss {
+  Array scores, gradient, rows;
+  OutsideLoss<T> outside;
+
+  HeldLoss(const nb::tuple& parts, Index n_rows, Index columns)
+      : scores(parts[0], true), gradient(parts[1], true), rows(parts[2], true) {
+    outside = {scores.matrix<T>(n_rows, columns, "scores"),
+               gradient.matrix<T>(n_rows, columns, "gradient"),
+               rows.vector<std::int64_t>(n_rows, "rows", "i8"),
+               [function = nb::object(parts[3])](Index count) -> std::optional<double> {
+                 const nb::gil_scoped_acquire gil;
+                 PyObject* result = PyObject_CallFunction(function.ptr(), "n", count);
+                 if (result == nullptr) return std::nullopt;  // the exception stays set
+                 const nb::object held = nb::steal(result);
+                 const double loss = PyFloat_AsDouble(held.ptr());
+                 if (PyErr_Occurred() != nullptr) return std::nullopt;
+                 return loss;
+               }};
+  }
+};
+
 template <class T>
 HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handle targets,
                               nb::handle weights) {
@@ -165,7 +203,9 @@ HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handl
   held.examples.gather = held.table.gather;
   const Index n = held.rows();
   Array array(targets);
-  if (array.dimensions() == 1) {
+  if (program.loss.row == nullptr) {
+    // Targets are read by the caller, who computes the loss.
+  } else if (array.dimensions() == 1) {
     if (!program.loss.takes_labels) fail("this loss needs targets of shape (n, outputs)");
     const auto* labels = array.vector<const std::int64_t>(n, "labels", "i8");
     for (Index i = 0; i < n; ++i)

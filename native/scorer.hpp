@@ -1,11 +1,24 @@
 // The loss of a batch: gathers targets, writes the scores' deltas, keeps each row's loss.
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include "layer.hpp"
 #include "losses.hpp"
 #include "table.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
+
+// A loss that the caller computes, for whole batches.
+template <class T>
+struct OutsideLoss {
+  T* scores;           // (rows, outputs), row-major: filled before the call
+  T* gradient;         // likewise: filled by the call
+  std::int64_t* rows;  // where the batch's rows stand in the table
+  // Given the number of rows, returns the batch's loss; nothing if training is to stop.
+  std::function<std::optional<double>(Index)> evaluate;
+};
 
 // What a pass reads: rows of a table with their targets and weights.
 template <class T>
@@ -16,6 +29,7 @@ struct Examples {
   GatherFunction<T> gather_targets = nullptr;
   const std::int64_t* labels = nullptr;  // class labels
   const double* weights = nullptr;       // null: all ones
+  const OutsideLoss<T>* loss = nullptr;  // in place of the program's
 };
 
 // Rows `first` to `last` of the batch; order[i] is where row i stands in the table.
@@ -75,6 +89,27 @@ class Scorer {
       }
     }
     return total;
+  }
+
+  // The same for a loss that the caller computes: of the whole batch, whose loss times `scale` is
+  // the gradient's. False if training is to stop.
+  bool score_outside(const OutsideLoss<T>& loss, const std::int64_t* order, Index rows, T scale,
+                     double& value) {
+    std::copy_n(order, rows, loss.rows);
+    unpack_rows(scores_, 0, rows, loss.scores);
+    const std::optional<double> result = loss.evaluate(rows);
+    if (!result) return false;
+    value = *result;
+    const Index columns = scores_.panels.columns();
+    for (const Panel& panel : scores_.panels) {
+      const Index count = std::min(panel.width, columns - panel.first);
+      for (Index row = 0; row < rows; ++row)
+        for (Index c = 0; c < count; ++c)
+          scores_.deltas[scores_.at(panel, row) + c] =
+              scale * loss.gradient[row * columns + panel.first + c];
+    }
+    std::fill_n(row_losses_.data(), rows, value);
+    return true;
   }
 
   // The sum of the losses of rows 0 to `count`, in one fixed order.

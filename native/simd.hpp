@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #ifndef PELLUCID_ISA
 #define PELLUCID_ISA baseline
@@ -112,23 +113,29 @@ PELLUCID_INLINE IntegerVector<T> first_lanes(Index count) {
   return lane < (static_cast<decltype(lane[0] + 0)>(count) - IntegerVector<T>{});
 }
 
+// Combines lane i with lane i + lanes / 2, what that gives with half the distance, and so on.
+template <class T, class Combine>
+PELLUCID_INLINE T fold_lanes(Vector<T> a, Combine combine) {
+  auto fold = [&]<int distance, int... lane>(std::integer_sequence<int, lane...>) {
+    if constexpr (distance < kLanes<T>)
+      a = combine(a, __builtin_shufflevector(a, a, ((lane + distance) % kLanes<T>)...));
+  };
+  constexpr auto lanes = std::make_integer_sequence<int, kLanes<T>>{};
+  fold.template operator()<8>(lanes);
+  fold.template operator()<4>(lanes);
+  fold.template operator()<2>(lanes);
+  fold.template operator()<1>(lanes);
+  return a[0];
+}
+
 template <class T>
 PELLUCID_INLINE T horizontal_sum(Vector<T> a) {
-  T lanes[kLanes<T>];
-  store<T>(lanes, a);
-  for (int half = kLanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
+  return fold_lanes<T>(a, [](Vector<T> x, Vector<T> y) { return x + y; });
 }
 
 template <class T>
 PELLUCID_INLINE T horizontal_maximum(Vector<T> a) {
-  T lanes[kLanes<T>];
-  store<T>(lanes, a);
-  for (int half = kLanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i)
-      lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-  return lanes[0];
+  return fold_lanes<T>(a, [](Vector<T> x, Vector<T> y) { return maximum<T>(x, y); });
 }
 
 // Square roots lane by lane; compilers turn the loop into one instruction.

@@ -1,6 +1,5 @@
 #include "trainer.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -67,6 +66,25 @@ bool all_finite(const Buffer<T>& values) {
   return horizontal_sum<T>(differences) == 0;
 }
 
+// Null in an empty buffer.
+template <class T>
+T* number_at(Buffer<T>& numbers, Index place) {
+  return numbers.size() > 0 ? numbers.data() + place : nullptr;
+}
+
+// The numbers that the gradient of active row `i` updates.
+template <class T>
+ParameterRange<T> active_range(ParameterBlock<T>& block, const ActiveRows<T>& active, Index i) {
+  const Index offset = active.offsets[i];
+  return {block.values.data() + offset, number_at(block.first, offset),
+          number_at(block.second, offset), active.gradients + i * active.stride, active.length};
+}
+
+template <class T>
+double squares_of(const ActiveRows<T>& active) {
+  return static_cast<double>(sum_of_squares(active.gradients, active.count * active.stride));
+}
+
 template <class T>
 void prefetch(const T* data, Index count) {
   constexpr Index per_line = 64 / static_cast<Index>(sizeof(T));
@@ -83,12 +101,11 @@ template <class T>
 Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts)
     : n_parameters_(program.n_parameters()),
       n_threads_(n_threads),
-      network_(program, batch_size, Use::kTraining),
+      network_(program, batch_size, Use::kTraining, n_threads),
       scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
       blocks_(network_.blocks()),
       team_size_(n_threads, adapts) {
-  for (ParameterBlock<T>* block : blocks_) block->allocate_moments();
   for (ThreadScratch& scratch : scratch_) {
     scratch.segments.reserve(static_cast<std::size_t>(network_.most_panels()));
     scratch.rows.reserve(static_cast<std::size_t>(3 * network_.output().panels.width()));
@@ -102,6 +119,7 @@ Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, 
   whole_ = share_units(1);
   squares_.resize(units_.size());
   norms_.resize(units_.size());
+  kept_.resize(units_.size());
   clip_factors_.assign(units_.size(), T(1));
 }
 
@@ -145,8 +163,7 @@ bool Trainer<T>::parameters_finite() const {
 template <class T>
 void Trainer<T>::load_moments(const T* first, const T* second) {
   for (ParameterBlock<T>* block : blocks_) {
-    block->first.clear();
-    block->second.clear();
+    block->allocate_moments(first != nullptr, second != nullptr);
     if (first != nullptr) block->load(first, block->first);
     if (second != nullptr) block->load(second, block->second);
   }
@@ -155,8 +172,8 @@ void Trainer<T>::load_moments(const T* first, const T* second) {
 template <class T>
 void Trainer<T>::store_moments(T* first, T* second) const {
   for (const ParameterBlock<T>* block : blocks_) {
-    if (first != nullptr) block->store(block->first, first);
-    if (second != nullptr) block->store(block->second, second);
+    if (first != nullptr && block->first.size() > 0) block->store(block->first, first);
+    if (second != nullptr && block->second.size() > 0) block->store(block->second, second);
   }
 }
 
@@ -171,11 +188,14 @@ void Trainer<T>::sum_squares(std::size_t unit) {
 template <class T>
 void Trainer<T>::keep_gradients(bool keep) {
   for (ParameterBlock<T>* block : blocks_)
-    if (keep && block->gradient.size() == 0) block->gradient = Buffer<T>(block->size());
+    if (keep && block->gradient.size() == 0 && !block->row_sparse)
+      block->gradient = Buffer<T>(block->size());
 }
 
 template <class T>
 Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& barrier) {
+  ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+  scratch.wrong_id = {};
   Pass<T> pass;
   pass.first = slice(rows, thread, n_threads);
   pass.last = slice(rows, thread + 1, n_threads);
@@ -183,68 +203,161 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
   pass.thread = thread;
   pass.n_threads = n_threads;
   pass.barrier = &barrier;
-  pass.segments = &scratch_[static_cast<std::size_t>(thread)].segments;
+  pass.segments = &scratch.segments;
+  pass.wrong_id = &scratch.wrong_id;
   return pass;
 }
 
-// Returns whether all losses of the thread's rows are finite.
+// `scale` is 1 / the number of rows that the loss is averaged over.
 template <class T>
-bool Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
-                             const std::int64_t* order, double scale) {
+void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
+                             const std::int64_t* order, double scale, Stop& stop) {
   gather_rows(examples, order, pass.first, pass.last, network_.input());
   network_.forward(pass);
-  const double total = scorer_.score(examples, order, pass.first, pass.last, scale,
-                                     scratch_[static_cast<std::size_t>(pass.thread)].rows);
+  if (pass.observer != nullptr) pass.observer->look_at_values(pass.thread, pass.first, pass.last);
+  double total = 0;
+  if (examples.loss == nullptr) {
+    total = scorer_.score(examples, order, pass.first, pass.last, scale,
+                          scratch_[static_cast<std::size_t>(pass.thread)].rows);
+  } else {
+    pass.barrier->wait();
+    const T share = T(scale * static_cast<double>(pass.rows));
+    if (pass.thread == 0 && !stop.now() &&
+        !scorer_.score_outside(*examples.loss, order, pass.rows, share, total))
+      stop.asked = true;
+    pass.barrier->wait();
+    if (stop.now()) return;
+  }
   network_.backward(pass);
-  return std::isfinite(total);
+  if (!std::isfinite(total) || pass.wrong_id->n_rows > 0) stop.non_finite = true;
+}
+
+// The gradient of a unit: of its range, written to `into`, or of the active rows of its table.
+template <class T>
+ActiveRows<T> Trainer<T>::unit_gradient(std::size_t unit, Index rows, T* into) {
+  const auto& [layer, index, range] = units_[unit];
+  if (range.block->row_sparse) return layer->active_rows(index);
+  layer->unit_gradient(index, rows, into);
+  return {&range.offset, 1, range.count, range.count, into};
 }
 
 template <class T>
-void Trainer<T>::update_unit(std::size_t unit, const Step& step, const T* gradient) {
+void Trainer<T>::update_unit(std::size_t unit, const Step& step, const ActiveRows<T>& active,
+                             ThreadScratch& scratch) {
   const auto& [layer, index, range] = units_[unit];
   ParameterBlock<T>& block = *range.block;
   const StepCoefficients<T> c = for_block(step.coefficients, block);
-  step.update({block.values.data() + range.offset, block.first.data() + range.offset,
-               block.second.data() + range.offset, gradient, range.count},
-              c);
+  if (step.measured) {
+    update_measured(unit, step, active, scratch);
+  } else {
+    for (Index i = 0; i < active.count; ++i)
+      update_ragged_range(step.update, active_range(block, active, i), c);
+  }
   if (step.plan->l2_penalty != 0) sum_squares(unit);
   layer->unit_updated(index);
+}
+
+// Tables have no penalty.
+template <class T>
+void Trainer<T>::penalize_unit(std::size_t unit, const Step& step, T* gradient) {
+  const UnitRange<T>& range = units_[unit].range;
+  const T penalty = for_block(step.coefficients, *range.block).penalty;
+  if (penalty != 0)
+    add_penalty(gradient, range.block->values.data() + range.offset, range.count, penalty);
+}
+
+// The same update, with the squares of what it starts from and of what it does.
+template <class T>
+void Trainer<T>::update_measured(std::size_t unit, const Step& step, const ActiveRows<T>& active,
+                                 ThreadScratch& scratch) {
+  ParameterBlock<T>& block = *units_[unit].range.block;
+  penalize_unit(unit, step, active.gradients);
+  StepCoefficients<T> c = for_block(step.coefficients, block);
+  c.penalty = 0;
+  // Where gradients are clipped, their squares were taken before.
+  UnitSquares squares;
+  squares.gradient = step.plan->clip == Clip::kNone ? squares_of(active) : norms_[unit];
+  T* before = scratch.before.data();
+  for (Index i = 0; i < active.count; ++i) {
+    const ParameterRange<T> range = active_range(block, active, i);
+    std::copy_n(range.values, active.length, before);
+    std::fill(before + active.length, before + active.stride, T(0));
+    squares.weights += static_cast<double>(sum_of_squares(before, active.stride));
+    update_ragged_range(step.update, range, c);
+    for (Index n = 0; n < active.length; ++n) before[n] -= range.values[n];
+    squares.update += static_cast<double>(sum_of_squares(before, active.stride));
+  }
+  measured_[unit] = squares;
+}
+
+template <class T>
+StepStatistics Trainer<T>::measured_step(Index step, int n_threads) {
+  StepStatistics result;
+  result.step = step;
+  observer_->collect(n_threads, result);
+  for (const ParameterBlock<T>* block : blocks_) {
+    UnitSquares total;
+    for (std::size_t u = 0; u < units_.size(); ++u) {
+      if (units_[u].range.block != block) continue;
+      total.gradient += measured_[u].gradient;
+      total.update += measured_[u].update;
+      total.weights += measured_[u].weights;
+    }
+    for (const double squares : {total.gradient, total.update, total.weights})
+      result.norms.push_back(std::sqrt(squares));
+  }
+  return result;
+}
+
+template <class T>
+std::vector<Index> Trainer<T>::block_offsets() const {
+  std::vector<Index> offsets;
+  for (const ParameterBlock<T>* block : blocks_) offsets.push_back(block->flat_offset);
+  return offsets;
 }
 
 // Gradient and update at once, where nothing must be known of the other units.
 template <class T>
 void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch) {
-  const auto& [layer, index, range] = units_[unit];
-  const ParameterBlock<T>& block = *range.block;
+  const UnitRange<T>& range = units_[unit].range;
+  ParameterBlock<T>& block = *range.block;
   if (block.size() * static_cast<Index>(sizeof(T)) > kPrefetchBytes) {
-    prefetch(block.values.data() + range.offset, range.count);
-    prefetch(block.first.data() + range.offset, range.count);
-    prefetch(block.second.data() + range.offset, range.count);
+    for (const Buffer<T>* numbers : {&block.values, &block.first, &block.second})
+      if (numbers->size() > 0) prefetch(numbers->data() + range.offset, range.count);
   }
-  T* gradient = scratch.gradient.data();
-  layer->unit_gradient(index, step.rows, gradient);
+  const ActiveRows<T> active = unit_gradient(unit, step.rows, scratch.gradient.data());
   if (step.plan->clip == Clip::kValue) {
     // What is clipped includes the penalty's part, which is then not to be added again.
-    const T penalty = for_block(step.coefficients, block).penalty;
-    clip_range(gradient, block.values.data() + range.offset, range.count, penalty,
-               T(step.plan->clip_limit));
+    penalize_unit(unit, step, active.gradients);
+    if (step.measured) norms_[unit] = squares_of(active);
+    clip_range(active.gradients, active.count * active.stride, T(step.plan->clip_limit));
     Step without = step;
     without.coefficients.penalty = 0;
-    update_unit(unit, without, gradient);
+    update_unit(unit, without, active, scratch);
     return;
   }
-  update_unit(unit, step, gradient);
+  update_unit(unit, step, active, scratch);
 }
 
 template <class T>
-void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch&) {
-  const auto& [layer, index, range] = units_[unit];
-  ParameterBlock<T>& block = *range.block;
-  T* gradient = block.gradient.data() + range.offset;
-  layer->unit_gradient(index, step.rows, gradient);
-  add_penalty(gradient, block.values.data() + range.offset, range.count,
-              for_block(step.coefficients, block).penalty);
-  norms_[unit] = static_cast<double>(sum_of_squares(gradient, range.count));
+void Trainer<T>::keep_unit_gradient(std::size_t unit, const Step& step) {
+  const UnitRange<T>& range = units_[unit].range;
+  T* room = number_at(range.block->gradient, range.offset);
+  const ActiveRows<T> active = unit_gradient(unit, step.rows, room);
+  penalize_unit(unit, step, active.gradients);
+  norms_[unit] = squares_of(active);
+  kept_[unit] = active;
+}
+
+template <class T>
+void Trainer<T>::prepare_to_measure() {
+  if (observer_) return;
+  observer_.emplace(network_.slots(), n_threads_);
+  measured_.resize(units_.size());
+  Index most = kUnitSize<T>;
+  for (const ParameterBlock<T>* block : blocks_)
+    if (block->row_sparse) most = std::max(most, round_up(block->panels.columns(), kLanes<T>));
+  for (ThreadScratch& scratch : scratch_) scratch.before = Buffer<T>(most);
 }
 
 // What each unit's gradient is multiplied by so that no norm passes the limit.
@@ -267,80 +380,91 @@ void Trainer<T>::find_clip_factors(const Plan& plan) {
   }
 }
 
-// The steps that consecutive slices of `order`, n rows in all, make.
 template <class T>
-void Trainer<T>::run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order,
-                            Index n, const Plan& plan, const Schedules& schedules, Index steps_done,
-                            std::uint32_t epoch, Report& report) {
+void Trainer<T>::run_window(int n_threads, const Window& window, Report& report) {
+  const auto& [examples, order, plan, schedules, steps_done, epoch, first, last] = window;
   Barrier barrier(n_threads);
-  std::atomic<bool> non_finite{false};
+  Stop stop;
   const bool clips_norms = plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm;
   run_on_team(n_threads, [&](int thread) {
     ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
     const std::size_t first_unit = shares(n_threads)[static_cast<std::size_t>(thread)];
     const std::size_t last_unit = shares(n_threads)[static_cast<std::size_t>(thread) + 1];
-    for (Index i = 0; i * plan.batch_size < n; ++i) {
-      const Index start = i * plan.batch_size;
-      const Index rows = std::min(plan.batch_size, n - start);
+    for (Index i = first; i < last; ++i) {
+      const Index rows = order.count_of(i);
+      const Index number = steps_done + i + 1;
       const double scale = 1.0 / static_cast<double>(rows);
-      Step step{
-          &plan, update_function<T>(plan.optimizer.rule),
-          coefficients<T>(plan, schedules.rates[i], schedules.decays[i], steps_done + i + 1, rows),
-          rows};
+      Step step{&plan, update_function<T>(plan.optimizer.rule),
+                coefficients<T>(plan, schedules.rates[i], schedules.decays[i], number, rows), rows,
+                plan.statistics_every > 0 && number % plan.statistics_every == 0};
       Pass<T> pass = make_pass(thread, n_threads, rows, barrier);
       pass.training = true;
       pass.dropout_factor = schedules.drop_factors[i];
-      pass.key = {plan.seed, epoch, static_cast<std::uint32_t>(steps_done + i + 1)};
+      pass.key = {plan.seed, epoch + static_cast<std::uint32_t>(order.epoch_of(i)),
+                  static_cast<std::uint32_t>(number)};
+      if (step.measured) {
+        pass.observer = &*observer_;
+        pass.observer->start(thread);
+      }
       double squares = 0;
       if (thread == 0 && plan.l2_penalty != 0)
         squares = std::accumulate(squares_.begin(), squares_.end(), 0.0);
-      if (!std::isfinite(squares)) non_finite = true;
-      if (!first_phase(pass, examples, order + start, scale)) non_finite = true;
+      if (!std::isfinite(squares)) stop.non_finite = true;
+      first_phase(pass, examples, order.rows_of(i), scale, stop);
       barrier.wait();
-      if (non_finite) return;
+      if (stop.now()) return;
       if (clips_norms) {
-        for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step, scratch);
+        for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step);
         barrier.wait();
         if (thread == 0) find_clip_factors(plan);
         barrier.wait();
         step.coefficients.penalty = 0;
         for (std::size_t u = first_unit; u < last_unit; ++u) {
-          const UnitRange<T>& range = units_[u].range;
-          T* gradient = range.block->gradient.data() + range.offset;
-          scale_range(gradient, range.count, clip_factors_[u]);
-          update_unit(u, step, gradient);
+          const ActiveRows<T>& active = kept_[u];
+          scale_range(active.gradients, active.count * active.stride, clip_factors_[u]);
+          update_unit(u, step, active, scratch);
         }
       } else {
         for (std::size_t u = first_unit; u < last_unit; ++u) unit_step(u, step, scratch);
       }
       if (thread == 0) {
         const double penalty = 0.5 * plan.l2_penalty * scale * squares;
-        report.objective += scorer_.sum_losses(rows) + penalty * static_cast<double>(rows);
-        report.rows += rows;
+        report.objectives[static_cast<std::size_t>(order.epoch_of(i))] +=
+            scorer_.sum_losses(rows) + penalty * static_cast<double>(rows);
         ++report.steps;
       }
       barrier.wait();
+      if (step.measured) {
+        if (thread == 0) report.statistics.push_back(measured_step(number, n_threads));
+        barrier.wait();
+      }
     }
   });
-  report.non_finite = non_finite;
+  report.non_finite = stop.non_finite;
+  report.interrupted = stop.asked;
 }
 
 template <class T>
-Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, Index n,
-                       const Plan& plan, const Schedules& schedules, Index steps_done,
-                       std::uint32_t epoch, const std::function<bool()>& poll) {
+Report Trainer<T>::run(const Examples<T>& examples, const Order& order, const Plan& plan,
+                       const Schedules& schedules, Index steps_done, std::uint32_t epoch,
+                       const std::function<bool()>& poll) {
   keep_gradients(plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm);
+  if (plan.statistics_every > 0) prepare_to_measure();
+  const Rule rule = plan.optimizer.rule;
+  for (ParameterBlock<T>* block : blocks_)
+    block->allocate_moments(keeps_first(rule), keeps_second(rule));
   Report report;
-  while (report.rows < n && !report.non_finite && !report.interrupted) {
-    const Index rows = std::min(n - report.rows, team_size_.steps() * plan.batch_size);
-    const Index steps_before = report.steps;
+  report.objectives.resize(static_cast<std::size_t>(order.n_epochs));
+  while (report.steps < order.steps() && !report.non_finite && !report.interrupted) {
+    const Index first = report.steps;
+    const Index last = std::min(order.steps(), first + team_size_.steps());
     const double begin = now();
-    run_window(team_size_.threads(), examples, order + report.rows, rows, plan,
-               schedules.after(report.steps), steps_done + report.steps, epoch, report);
+    run_window(team_size_.threads(),
+               {examples, order, plan, schedules, steps_done, epoch, first, last}, report);
     const double end = now();
-    const Index steps = std::max<Index>(1, report.steps - steps_before);
+    const Index steps = std::max<Index>(1, report.steps - first);
     team_size_.record((end - begin) / static_cast<double>(steps), end);
-    report.interrupted = poll();
+    if (!report.interrupted) report.interrupted = poll();
   }
   return report;
 }
@@ -348,7 +472,10 @@ Report Trainer<T>::run(const Examples<T>& examples, const std::int64_t* order, I
 template <class T>
 double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
                             const std::function<bool()>& poll, bool& interrupted) {
-  load_moments(nullptr, nullptr);
+  for (ParameterBlock<T>* block : blocks_) {
+    block->allocate_moments(true, false);
+    block->first.clear();
+  }
   const Index chunk = network_.rows();
   std::vector<std::int64_t> order(static_cast<std::size_t>(chunk));
   const Plan plan;
@@ -359,16 +486,20 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
     step.rows = std::min(chunk, n - start);
     std::iota(order.begin(), order.end(), start);
     Barrier barrier(n_threads_);
+    Stop stop;
     run_on_team(n_threads_, [&](int thread) {
       const auto mine = static_cast<std::size_t>(thread);
       first_phase(make_pass(thread, n_threads_, step.rows, barrier), examples, order.data(),
-                  1.0 / static_cast<double>(n));
+                  1.0 / static_cast<double>(n), stop);
       barrier.wait();
+      if (stop.asked) return;
       for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
         unit_step(u, step, scratch_[mine]);
     });
+    for (const ThreadScratch& scratch : scratch_)
+      if (scratch.wrong_id.n_rows > 0) throw std::invalid_argument(scratch.wrong_id.message());
     total += scorer_.sum_losses(step.rows);
-    interrupted = poll();
+    interrupted = stop.asked || poll();
   }
   store_moments(gradient, nullptr);
   return total / static_cast<double>(n);

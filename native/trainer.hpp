@@ -7,11 +7,14 @@
 // one thread in one order, so results do not depend on the number of threads.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <optional>
 
 #include "network.hpp"
 #include "optimizers.hpp"
 #include "scorer.hpp"
+#include "statistics.hpp"
 #include "team_size.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
@@ -39,6 +42,26 @@ struct Plan {
   Clip clip = Clip::kNone;
   double clip_limit = 0;
   std::uint64_t seed = 0;
+  Index statistics_every = 0;  // steps; 0 for never
+};
+
+// The rows of a run: consecutive slices of `rows` are the epochs, each cut into batches.
+struct Order {
+  const std::int64_t* rows;
+  Index epoch_rows;
+  Index n_epochs;
+  Index batch_size;
+
+  Index epoch_steps() const { return (epoch_rows + batch_size - 1) / batch_size; }
+  Index steps() const { return n_epochs * epoch_steps(); }
+  Index epoch_of(Index step) const { return step / epoch_steps(); }
+  // Where the rows of a step start, and how many they are.
+  const std::int64_t* rows_of(Index step) const {
+    return rows + epoch_of(step) * epoch_rows + step % epoch_steps() * batch_size;
+  }
+  Index count_of(Index step) const {
+    return std::min(batch_size, epoch_rows - step % epoch_steps() * batch_size);
+  }
 };
 
 // What may change from step to step: one number of each a step.
@@ -46,18 +69,14 @@ struct Schedules {
   const double* rates;         // learning rates
   const double* decays;        // decoupled weight decays
   const double* drop_factors;  // on the share that dropout drops
-
-  Schedules after(Index steps) const {
-    return {rates + steps, decays + steps, drop_factors + steps};
-  }
 };
 
 struct Report {
-  double objective = 0;  // summed over the rows seen
-  Index rows = 0;
+  std::vector<double> objectives;  // by epoch, summed over the rows seen
   Index steps = 0;
-  bool interrupted = false;
-  bool non_finite = false;  // the step after `steps` gave a loss that is not finite
+  std::vector<StepStatistics> statistics;
+  bool interrupted = false;  // by what is polled, or by a loss that the caller computes
+  bool non_finite = false;   // the step after `steps` gave a loss that is not finite
 };
 
 template <class T>
@@ -69,14 +88,14 @@ class Trainer {
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
   bool parameters_finite() const;
-  // Moments in the layout of the parameters; null pointers stand for zeros.
+  // Moments in the layout of the parameters, null where the rule keeps none.
   void load_moments(const T* first, const T* second);
   void store_moments(T* first, T* second) const;
 
-  // Runs the batches that consecutive slices of `order` make, as steps `steps_done` + 1 and on;
-  // `schedules` has their numbers. `poll` is asked now and then, on the caller's thread,
-  // whether to stop.
-  Report run(const Examples<T>& examples, const std::int64_t* order, Index n, const Plan& plan,
+  // Takes the steps of `order`, the first of which is step `steps_done` + 1 in epoch `epoch`;
+  // `schedules` has their numbers. `poll` is asked now and then, on the caller's thread, whether to
+  // stop.
+  Report run(const Examples<T>& examples, const Order& order, const Plan& plan,
              const Schedules& schedules, Index steps_done, std::uint32_t epoch,
              const std::function<bool()>& poll);
 
@@ -85,7 +104,8 @@ class Trainer {
   double gradient(const Examples<T>& examples, Index n, T* gradient,
                   const std::function<bool()>& poll, bool& interrupted);
 
-  int n_threads() const { return n_threads_; }
+  // Where the blocks that `StepStatistics::norms` describes start in the flat buffer.
+  std::vector<Index> block_offsets() const;
 
  private:
   struct Unit {
@@ -97,6 +117,18 @@ class Trainer {
     std::vector<Segment<T>> segments;
     std::vector<T> rows;  // for losses
     Buffer<T> gradient;   // a unit's
+    Buffer<T> before;     // values before their update, where that is measured
+    WrongId wrong_id;
+  };
+  // Squared norms of a unit's gradient, update and weights.
+  struct UnitSquares {
+    double gradient = 0, update = 0, weights = 0;
+  };
+  // Why a team stops, for all its threads to see after the next barrier.
+  struct Stop {
+    std::atomic<bool> non_finite{false};
+    std::atomic<bool> asked{false};
+    bool now() const { return non_finite || asked; }
   };
   // One step's numbers.
   struct Step {
@@ -104,6 +136,17 @@ class Trainer {
     UpdateFunction<T> update;
     StepCoefficients<T> coefficients;
     Index rows;
+    bool measured = false;
+  };
+  // What all steps of a window share.
+  struct Window {
+    const Examples<T>& examples;
+    const Order& order;
+    const Plan& plan;
+    const Schedules& schedules;
+    Index steps_done;
+    std::uint32_t epoch;
+    Index first, last;  // steps of the order
   };
 
   std::vector<std::size_t> share_units(int n_threads) const;
@@ -112,16 +155,21 @@ class Trainer {
   }
   void sum_squares(std::size_t unit);
   void keep_gradients(bool keep);
+  void prepare_to_measure();
   Pass<T> make_pass(int thread, int n_threads, Index rows, Barrier& barrier);
-  bool first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
-                   double scale);
+  void first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
+                   double scale, Stop& stop);
+  ActiveRows<T> unit_gradient(std::size_t unit, Index rows, T* into);
+  void penalize_unit(std::size_t unit, const Step& step, T* gradient);
   void unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch);
-  void keep_unit_gradient(std::size_t unit, const Step& step, ThreadScratch& scratch);
+  void keep_unit_gradient(std::size_t unit, const Step& step);
   void find_clip_factors(const Plan& plan);
-  void update_unit(std::size_t unit, const Step& step, const T* gradient);
-  void run_window(int n_threads, const Examples<T>& examples, const std::int64_t* order, Index n,
-                  const Plan& plan, const Schedules& schedules, Index steps_done,
-                  std::uint32_t epoch, Report& report);
+  void update_unit(std::size_t unit, const Step& step, const ActiveRows<T>& active,
+                   ThreadScratch& scratch);
+  void update_measured(std::size_t unit, const Step& step, const ActiveRows<T>& active,
+                       ThreadScratch& scratch);
+  StepStatistics measured_step(Index step, int n_threads);
+  void run_window(int n_threads, const Window& window, Report& report);
 
   Index n_parameters_;
   int n_threads_;
@@ -135,7 +183,10 @@ class Trainer {
   std::vector<std::size_t> whole_;   // of one thread
   std::vector<double> squares_;      // of the weights that decay, by unit
   std::vector<double> norms_;        // squared norms of the gradient, by unit
+  std::vector<ActiveRows<T>> kept_;  // gradients that wait for their norms, by unit
   std::vector<T> clip_factors_;      // by unit
+  std::optional<Observer<T>> observer_;
+  std::vector<UnitSquares> measured_;  // by unit
   TeamSize team_size_;
 };
 

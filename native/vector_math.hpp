@@ -1,9 +1,12 @@
-// exp, expm1, log1p and tanh on vectors, accurate to a few units in the last place.
+// exp, expm1, log1p, tanh, sine and cosine on vectors, accurate to a few units in the last place.
 //
 // Argument reduction: x = n ln 2 + r with |r| <= ln 2 / 2, then a Taylor polynomial in r, whose
 // remainder is below rounding error at the degrees used. The polynomials are written out as series
 // so that a reader can check them; the compiler evaluates them with fused multiply-adds.
 #pragma once
+
+#include <array>
+#include <cmath>
 
 #include "simd.hpp"
 
@@ -137,6 +140,77 @@ template <class T>
 PELLUCID_INLINE Vector<T> softplus_value(Vector<T> x) {
   const Vector<T> tail = log1p_unit<T>(exponential<T>(-absolute<T>(x)));
   return maximum<T>(x, Vector<T>{}) + tail;
+}
+
+// pi is the sum of kParts, of which all but the last are so short that n times each is exact for
+// the n of every angle up to kFarthest.
+template <class T>
+struct CircularConstants;
+
+template <>
+struct CircularConstants<float> {
+  static constexpr std::array<float, 4> kParts{0x1.92p+1f, 0x1.fb4p-11f, 0x1.444p-23f,
+                                               0x1.68c234p-38f};
+  static constexpr float kFarthest = 12000.0f;
+  static constexpr int kTerms = 6;
+};
+
+template <>
+struct CircularConstants<double> {
+  static constexpr std::array<double, 3> kParts{0x1.921fb544p+1, 0x1.0b4611a6p-33,
+                                                0x1.3198a2e037073p-68};
+  static constexpr double kFarthest = 1e6;
+  static constexpr int kTerms = 10;
+};
+
+// The coefficients of r^3, r^5, ... in the series of sin r.
+template <class T>
+constexpr auto sine_coefficients() {
+  std::array<T, CircularConstants<T>::kTerms> coefficients{};
+  double next = 1;
+  for (int k = 0; k < CircularConstants<T>::kTerms; ++k) {
+    next /= -(2.0 * k + 2) * (2 * k + 3);
+    coefficients[static_cast<std::size_t>(k)] = T(next);
+  }
+  return coefficients;
+}
+
+// sin(x + phase pi) for a phase of 0 or 1/2: with n = round(x / pi + phase) and the remainder
+// r = x - (n - phase) pi, at most pi / 2 in size, it is (-1)^n sin r.
+template <class T>
+PELLUCID_INLINE Vector<T> reduced_sine(Vector<T> x, T phase) {
+  using Integer = IntegerVector<T>;
+  constexpr auto coefficients = sine_coefficients<T>();
+  const Vector<T> magic = broadcast<T>(ExponentialConstants<T>::kRoundingMagic);
+  const Vector<T> shifted = (x * T(0.31830988618379067154) + phase) + magic;
+  const Vector<T> turns = (shifted - magic) - phase;
+  Vector<T> r = x;
+  for (const T part : CircularConstants<T>::kParts) r -= turns * part;
+  // The last bit of `shifted` tells odd n from even.
+  const Integer sign = reinterpret_cast<Integer>(shifted) << static_cast<int>(8 * sizeof(T) - 1);
+  r = reinterpret_cast<Vector<T>>(reinterpret_cast<Integer>(r) ^ sign);
+  const Vector<T> square = r * r;
+  Vector<T> series = broadcast<T>(coefficients.back());
+  for (std::size_t k = coefficients.size() - 1; k-- > 0;)
+    series = series * square + coefficients[k];
+  return (r * square) * series + r;
+}
+
+// The sines of `count` angles shifted by phase pi, a phase of 0 or 1/2; count is a multiple of the
+// lanes. Each result depends on its own angle alone.
+template <class T>
+void sines(const T* angles, Index count, T phase, T* results) {
+  constexpr T farthest = CircularConstants<T>::kFarthest;
+  Vector<T> largest{};
+  for (Index i = 0; i < count; i += kLanes<T>) {
+    const Vector<T> x = load(angles + i);
+    largest = maximum<T>(largest, absolute<T>(x));
+    store<T>(results + i, reduced_sine<T>(x, phase));
+  }
+  if (horizontal_maximum<T>(largest) <= farthest) return;
+  for (Index i = 0; i < count; ++i)
+    if (std::abs(angles[i]) > farthest)
+      results[i] = phase == 0 ? std::sin(angles[i]) : std::cos(angles[i]);
 }
 
 }  // namespace pellucid::inline PELLUCID_ISA

@@ -22,7 +22,7 @@ def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
 
 
 def test_linked_files_exist():

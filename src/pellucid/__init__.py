@@ -8,9 +8,11 @@ __version__ = "0.1.0"
 __all__ = [
     "MLPClassifier",
     "MLPRegressor",
+    "Network",
     "TabularClassifier",
     "TabularRegressor",
     "__version__",
+    "fit_together",
     "load",
     "save",
 ]
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pellucid.models.loading import load
     from pellucid.models.mlp_classifier import MLPClassifier
     from pellucid.models.mlp_regressor import MLPRegressor
+    from pellucid.models.network import Network
+    from pellucid.models.network_fits import fit_together
     from pellucid.models.saving import save
     from pellucid.models.tabular_classifier import TabularClassifier
     from pellucid.models.tabular_regressor import TabularRegressor
@@ -27,8 +31,10 @@ if TYPE_CHECKING:
 _PLACES = {
     "MLPClassifier": "pellucid.models.mlp_classifier",
     "MLPRegressor": "pellucid.models.mlp_regressor",
+    "Network": "pellucid.models.network",
     "TabularClassifier": "pellucid.models.tabular_classifier",
     "TabularRegressor": "pellucid.models.tabular_regressor",
+    "fit_together": "pellucid.models.network_fits",
     "load": "pellucid.models.loading",
     "save": "pellucid.models.saving",
 }

@@ -20,7 +20,9 @@ from pellucid.nn import (
     Activation,
     Adam,
     AdamW,
+    BatchNorm,
     ClipByGlobalNorm,
+    Columns,
     Dropout,
     LayerNorm,
     Linear,
@@ -47,6 +49,19 @@ LAYERS = {
         Linear(33),
         Residual([RMSNorm(), Linear(33), Activation("gelu")]),
         Residual([Activation("tanh"), Linear(33)]),
+        Linear(3),
+    ],
+    "ntk": [
+        Linear(41, weights="standard_normal", parametrization="ntk"),
+        Activation("tanh"),
+        Linear(3, weights="standard_normal", parametrization="ntk"),
+    ],
+    "columns": [
+        Linear(12, bias=False),  # BatchNorm takes most of a bias away again
+        Columns([(7, Linear(33, bias=False)), (5, Activation("tanh"))]),
+        BatchNorm(),
+        Activation("relu"),
+        Columns([(21, Linear(17, parametrization="ntk")), (17, Linear(4))]),
         Linear(3),
     ],
 }
@@ -173,6 +188,25 @@ def test_same_bits_for_any_number_of_threads(layers, clipping, batch_size):
     ]
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("layers", LAYERS)
+def test_engines_measure_the_same(layers):
+    plan = dataclasses.replace(PLANS["momentum"], batch_size=60, statistics_every=1)
+    network, parameters, data = make_problem(LAYERS[layers])
+    mine, theirs = (
+        engine(network, parameters.copy(), data, plan).run_epoch().statistics[0]
+        for engine in (NativeTrainer, ReferenceTrainer)
+    )
+    for kind in ("gradient_norms", "update_norms", "weight_norms"):
+        assert getattr(mine, kind) == pytest.approx(getattr(theirs, kind), rel=1e-3, abs=1e-7)
+    assert mine.dead_units == theirs.dead_units
+    assert mine.z_counts.keys() == theirs.z_counts.keys()
+    for place, counts in theirs.z_counts.items():
+        assert mine.z_counts[place].sum() == counts.sum()
+        # A number next to an edge may fall on its other side.
+        assert abs(mine.z_counts[place] - counts).sum() <= 0.01 * counts.sum()
 
 
 @needs_bfloat16

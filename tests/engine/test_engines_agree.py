@@ -15,6 +15,7 @@ from pellucid.nn import (
     Adagrad,
     Adam,
     AdamW,
+    BatchNorm,
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByValue,
@@ -24,6 +25,8 @@ from pellucid.nn import (
     Linear,
     Network,
     ParametricActivation,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
     Residual,
     RMSNorm,
     RMSProp,
@@ -153,7 +156,16 @@ def test_shapes_of_chains(layers, loss):
     assert_engines_agree(*make_problem(layers, loss, np.float64), PLAN)
 
 
-# The widths make several panels, and a remainder, on every instruction set.
+def ntk(fan_out, **kwargs):
+    return Linear(fan_out, weights="standard_normal", parametrization="ntk", **kwargs)
+
+
+# Bins on both sides of 0, as many as it takes for several vectors; one column has a single bin.
+EDGES = [(-1.0, -0.2, 0.3, 1.1), (-0.5, 0.5), (-2.0, 0.0, 2.0), np.linspace(-1, 1, 21), (0.0, 0.1)]
+
+
+# The widths make several panels, and a remainder, on every instruction set. A bias right before a
+# BatchNorm has no effect: its gradient is rounding error, which Adam would make steps of.
 CHAINS = {
     "dropout": [Linear(41), Activation("relu"), Dropout(0.3), Linear(3)],
     "dropout of the input": [Dropout(0.2), Linear(7), Activation("tanh"), Linear(3)],
@@ -188,6 +200,56 @@ CHAINS = {
         Linear(3),
     ],
     "learned activation first": [ParametricActivation("selu"), Linear(3)],
+    "batch norm": [Linear(41, bias=False), BatchNorm(), Activation("relu"), Linear(3)],
+    "batch norm of the input": [BatchNorm(momentum=0.3), Linear(9), Activation("tanh"), Linear(3)],
+    "batch norm after dropout": [
+        Linear(70, bias=False),
+        Dropout(0.2),
+        BatchNorm(epsilon=0.3),
+        Linear(3),
+    ],
+    "batch norm in a residual": [
+        BatchNorm(),
+        Residual([BatchNorm(momentum=1.0), Linear(FAN_IN), Activation("tanh"), Dropout(0.1)]),
+        Activation("tanh"),
+        Linear(3, bias=False),
+        BatchNorm(),
+    ],
+    "residual from a batch norm": [
+        Linear(9, bias=False),
+        BatchNorm(),
+        Residual([Activation("relu"), Linear(9)]),
+        Linear(3),
+    ],
+    "periodic": [PeriodicEmbedding(), Linear(9), Activation("tanh"), Linear(3)],
+    "periodic with many waves": [PeriodicEmbedding(7, 37, 1.0), Linear(9), Linear(3)],
+    "periodic with one wave": [PeriodicEmbedding(2, 1), Linear(3)],
+    "periodic of what is learned": [
+        Linear(41),
+        Residual([PeriodicEmbedding(3, 5, 0.3), Linear(41)]),
+        PeriodicEmbedding(6, 3, 0.3),
+        Dropout(0.1),
+        Linear(3),
+    ],
+    "piecewise linear": [PiecewiseLinearEmbedding(EDGES), Linear(9), Activation("tanh"), Linear(3)],
+    "piecewise linear vectors": [PiecewiseLinearEmbedding(EDGES, 6), Linear(3)],
+    "piecewise linear of what is learned": [
+        Linear(5),
+        Residual([PiecewiseLinearEmbedding(EDGES), Linear(5)]),
+        Residual([PiecewiseLinearEmbedding(EDGES, 3), Linear(5)]),
+        Linear(3),
+    ],
+    "ntk": [ntk(41), Activation("tanh"), ntk(9, bias=False), Activation("gelu"), ntk(3)],
+    "ntk in a residual": [ntk(9), Residual([ntk(9), Activation("tanh")]), ntk(3)],
+    "recipe": [
+        PeriodicEmbedding(),
+        InputScale(),
+        ntk(33),
+        ParametricActivation("selu"),
+        Dropout(0.15),
+        Residual([BatchNorm(), ntk(33), ParametricActivation("selu"), Dropout(0.15)]),
+        ntk(3),
+    ],
     "all together": [
         InputScale(),
         Linear(33),
@@ -235,18 +297,23 @@ PLANS = {
         "clipping": ClipByGlobalNorm(0.1),
     },
     "hardly clipped": {"optimizer": AdamW(0.01), "clipping": ClipByGlobalNorm(1e6)},
+    "frozen scales and shifts": {
+        "optimizer": Adam(0.01),
+        "learning_rate_factors": {"scale": 0.0, "bias": 0.0},
+    },
     "rates of their own": {
         "optimizer": AdamW(0.02, weight_decay=0.3),
-        "learning_rate_factors": {"bias": 0.1, "factor": 6.0, "alpha": 0.1, "1.W": 0.5},
+        "learning_rate_factors": {"bias": 0.1, "factor": 6.0, "alpha": 0.1, "W": 0.5},
     },
 }
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
+@pytest.mark.parametrize("chain", ["all together", "recipe"])
 @pytest.mark.parametrize("plan", PLANS)
-def test_every_kind_of_plan(plan, penalty, dtype):
-    problem = make_problem(CHAINS["all together"], "labels", dtype)
+def test_every_kind_of_plan(plan, chain, penalty, dtype):
+    problem = make_problem(CHAINS[chain], "labels", dtype)
     plan = TrainingPlan(batch_size=13, l2_penalty=penalty, seed=5, **PLANS[plan])
     assert_engines_agree(*problem, plan)
 
@@ -273,6 +340,23 @@ def test_widths_with_remainders(width, dtype):
     assert_engines_agree(*problem, PLAN)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("width", [1, 3, 15, 16, 17, 33, 65, 113])
+def test_columns_of_their_own_with_remainders(width, dtype):
+    edges = [np.linspace(-2.0, 1.5 + 0.01 * j, 2 + j % 7) for j in range(width)]
+    layers = [
+        BatchNorm(epsilon=0.3),
+        PiecewiseLinearEmbedding(edges, 2),
+        PeriodicEmbedding(3, 2),
+        Linear(width),
+        PiecewiseLinearEmbedding(edges),
+        ntk(4),
+    ]
+    problem = make_problem(layers, "labels", dtype, fan_in=width)
+    plan = TrainingPlan(SGD(0.01, momentum=0.9), batch_size=13, l2_penalty=0.1, seed=3)
+    assert_engines_agree(*problem, plan, epochs=1)
+
+
 @pytest.mark.parametrize("width", [200, 700])
 def test_wide_outputs_and_long_sums(width):
     layers = [Linear(width), Activation("relu"), Linear(width)]
@@ -283,8 +367,11 @@ def test_wide_outputs_and_long_sums(width):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 59, 60, 61, 1000])
-def test_batch_sizes(batch_size):
-    layers = [Linear(9), Activation("tanh"), Linear(3)]
+@pytest.mark.parametrize(
+    "chain", ["linear", "batch norm after dropout", "periodic", "piecewise linear vectors"]
+)
+def test_batch_sizes(chain, batch_size):
+    layers = CHAINS.get(chain, [Linear(9), Activation("tanh"), Linear(3)])
     plan = TrainingPlan(Adam(0.01), batch_size=batch_size, l2_penalty=0.1, seed=3)
     assert_engines_agree(*make_problem(layers, "labels", np.float64), plan)
 
@@ -361,11 +448,15 @@ def test_half_precision_is_read_exactly():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
-@pytest.mark.parametrize("chain", ["linear", "all together"])
+@pytest.mark.parametrize("chain", ["linear", "all together", "recipe", "piecewise", "batch norm"])
 def test_same_bits_for_any_number_of_threads(chain, clipping, batch_size, dtype):
     layers = [Linear(100), Activation("silu"), Linear(37), Activation("relu"), Linear(70)]
+    if chain == "piecewise":
+        layers = [Linear(5), PiecewiseLinearEmbedding(EDGES, 7), BatchNorm(), Linear(3)]
     layers = CHAINS.get(chain, layers)
-    network, parameters, data = make_problem(layers, "labels", dtype, n=203, fan_in=50)
+    # Seven threads on fewer cores take long to meet: there are fewer steps of one row.
+    n = 203 if batch_size > 1 else 40
+    network, parameters, data = make_problem(layers, "labels", dtype, n=n, fan_in=50)
     results = []
     for n_threads in (1, 2, 3, 7):
         plan = TrainingPlan(
@@ -399,6 +490,67 @@ def test_full_gradient_and_scores(n, dtype):
         rtol=tolerance,
         atol=tolerance,
     )
+
+
+def test_a_batch_norm_trains_with_any_number_of_threads_in_turn():
+    """The team may change between the windows of an epoch; the moments must not notice."""
+    chain = [Linear(33, bias=False), BatchNorm(), Activation("relu"), Linear(3)]
+    network, parameters, data = make_problem(chain, "labels", np.float32, n=2000)
+    flat = []
+    for n_threads in (1, 2, None):
+        plan = TrainingPlan(Adam(0.01), batch_size=8, seed=3, n_threads=n_threads)
+        flat.append(train(native.NativeTrainer, network, parameters, data, plan, 3)[0].flat)
+    np.testing.assert_array_equal(flat[0], flat[1])
+    np.testing.assert_array_equal(flat[0], flat[2])
+
+
+def test_running_moments_have_no_gradient_and_belong_to_the_parameters():
+    network, parameters, data = make_problem([BatchNorm(), Linear(3)], "labels", np.float64)
+    parameters["0.running_mean"][...] = 0.5
+    _, gradient = native.loss_and_gradient(network, parameters, data, l2_penalty=1.0)
+    np.testing.assert_array_equal(gradient["0.running_mean"], 0.0)
+    np.testing.assert_array_equal(gradient["0.running_variance"], 0.0)
+    moved = native.predict_scores(network, parameters, data.X)
+    parameters["0.running_mean"][...] = 0.0
+    assert (moved != native.predict_scores(network, parameters, data.X)).any()
+
+
+def circular_angles(dtype):
+    """Angles of every size, near the zeros of sine and cosine too, and beyond any reduction."""
+    rng = np.random.default_rng(0)
+    near_zeros = np.arange(-8000, 8000) * (np.pi / 2)
+    small, large = rng.uniform(-7, 7, 20_000), rng.uniform(-12_000, 12_000, 20_000)
+    huge = rng.uniform(-1e15, 1e15, 100) if dtype == np.float64 else rng.uniform(-1e7, 1e7, 100)
+    tiny = 10.0 ** rng.uniform(-30, -1, 100)
+    return np.concatenate([near_zeros, small, large, huge, tiny, [0.0]]).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_cosine_and_sine_to_the_last_places(dtype):
+    """At frequency 0 each column is the cosine of its phase, whose derivative is minus the sine."""
+    angles = circular_angles(dtype)
+    network = Network([PeriodicEmbedding(dim=2, n_frequencies=1)], "absolute_error")
+    parameters = network.initialize(len(angles), seed=0, dtype=dtype)
+    parameters.flat[:] = 0.0
+    parameters["0.phases"][:, 0] = angles
+    parameters["0.W"][...] = 1.0
+    X, targets = np.zeros((1, len(angles))), np.full((1, 2 * len(angles)), -3.0)
+    exact = angles.astype(np.longdouble)  # on some machines no longer than a double
+    cosines = native.predict_scores(network, parameters, X)[0, 1::2]
+    _, gradient = native.loss_and_gradient(network, parameters, TrainingData(X, targets))
+    sines = -gradient["0.phases"][:, 0]
+    for actual, expected in ((cosines, np.cos(exact)), (sines, np.sin(exact))):
+        # The remainder of the angle is rounded twice, by half a unit each, of which the result's
+        # may be half; then the result itself is rounded.
+        units = np.abs(actual - expected) / np.spacing(np.abs(expected.astype(dtype)))
+        assert units.max() < 2.5
+
+
+def test_an_angle_that_is_not_finite_is_not_hidden():
+    network = Network([PeriodicEmbedding(dim=2, n_frequencies=3)], "half_squared_error")
+    parameters = network.initialize(1, seed=0, dtype=np.float32)
+    scores = native.predict_scores(network, parameters, np.array([[np.inf], [np.nan], [1.0]]))
+    np.testing.assert_array_equal(np.isnan(scores[:, 1]), [True, True, False])
 
 
 def test_native_row_order_is_that_of_nn():

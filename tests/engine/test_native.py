@@ -17,7 +17,7 @@ from pellucid.engine import native, reference
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import core
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import SGD, Activation, Adam, Linear, Network
+from pellucid.nn import SGD, Activation, Adam, Linear, Network, OneCycle
 
 NETWORK = Network([Linear(20), Activation("relu"), Linear(3)], "softmax_cross_entropy")
 
@@ -46,6 +46,57 @@ def test_a_new_trainer_goes_on_from_a_state_to_the_bit():
         second.run_epoch()
     np.testing.assert_array_equal(second.parameters.flat, whole.parameters.flat)
     assert second.step == whole.step == 40
+
+
+@pytest.mark.parametrize("engine", [native, reference])
+def test_chosen_rows_are_a_table_of_their_own(engine):
+    whole, rows = make_data(), np.arange(400, 0, -3)
+    chosen = TrainingData(whole.X, whole.targets, rows=rows)
+    alone = TrainingData(whole.X[rows], whole.targets[rows])
+    kind = native.NativeTrainer if engine is native else reference.ReferenceTrainer
+    plan = TrainingPlan(Adam(0.01), 50, n_epochs=3, schedule=OneCycle())
+    results = []
+    for data in (chosen, alone):
+        parameters = NETWORK.initialize(6, seed=1)
+        trainer = kind(NETWORK, parameters, data, plan)
+        losses = [trainer.run_epoch().loss for _ in range(3)]
+        objective, gradient = engine.loss_and_gradient(NETWORK, parameters, data, 0.1)
+        results.append((*losses, objective, *parameters.flat, *gradient.flat))
+    assert results[0] == results[1]
+
+
+def test_the_number_of_threads_may_change_between_epochs():
+    one, other = make_trainer(n_threads=1), make_trainer(n_threads=1)
+    for n_threads in (1, 3, 3, None, 2):
+        other.n_threads = n_threads
+        assert other.n_threads == n_threads
+        one.run_epoch()
+        other.run_epoch()
+        np.testing.assert_array_equal(one.parameters.flat, other.parameters.flat)
+    np.testing.assert_array_equal(one.optimizer_state.second, other.optimizer_state.second)
+
+
+def test_another_thread_can_stop_an_epoch_after_its_step():
+    trainer = make_trainer(n_threads=1)
+    before = trainer.parameters.flat.copy()
+    order = np.zeros(40_000_000, dtype=np.int64)  # minutes
+    caught = []
+
+    def train():
+        try:
+            trainer.run_epoch(order)
+        except KeyboardInterrupt as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    time.sleep(0.2)
+    trainer.stop()
+    thread.join(timeout=60)
+    assert len(caught) == 1
+    assert 0 < trainer.step < 800_000
+    assert (trainer.parameters.flat != before).any()
+    trainer.run_epoch()  # and it can go on
 
 
 def test_non_finite_loss_names_the_place_and_keeps_the_last_good_weights():
@@ -236,6 +287,19 @@ def test_the_compiled_module_checks_offsets_itself():
     program = core.Program64(3, 10)
     with pytest.raises(ValueError, match="outside the flat buffer"):
         program.add_linear(4, 0, -1)
+    here, outside = (0, 1.0), (8, 1.0)
+    with pytest.raises(ValueError, match="outside the flat buffer"):
+        program.add_batch_norm(0.1, 1e-5, here, here, here, outside)
+    with pytest.raises(ValueError, match="outside the flat buffer"):
+        program.add_periodic_embedding(2, 1, here, here, here, outside)
+    with pytest.raises(ValueError, match="a dim of 2"):
+        program.add_periodic_embedding(1, 1, here, here, here, here)
+    with pytest.raises(ValueError, match="the edges of each column"):
+        program.add_piecewise_linear_embedding([[0.0, 1.0]] * 2, 0, here, here)
+    with pytest.raises(ValueError, match="at least two edges"):
+        program.add_piecewise_linear_embedding([[0.0]] * 3, 0, here, here)
+    with pytest.raises(ValueError, match="outside the flat buffer"):
+        program.add_piecewise_linear_embedding([[0.0, 1.0]] * 3, 2, outside, here)
     with pytest.raises(ValueError, match="unknown activation"):
         program.add_activation("sine", 0.0, 1.0)
     with pytest.raises(ValueError, match="unknown loss"):
@@ -317,6 +381,7 @@ def test_a_forked_child_trains_with_threads_of_its_own():
 def test_ctrl_c_stops_within_a_step_and_keeps_the_weights_so_far():
     code = SETUP + textwrap.dedent("""
         trainer = make(3_000_000)       # seconds an epoch
+        order = np.arange(3_000_000)    # to draw one takes a while, in which no step is done
         before = trainer.parameters.flat.copy()
         def interrupt():
             time.sleep(0.3)
@@ -324,7 +389,7 @@ def test_ctrl_c_stops_within_a_step_and_keeps_the_weights_so_far():
             os.kill(os.getpid(), signal.SIGINT)
         threading.Thread(target=interrupt).start()
         try:
-            trainer.run_epoch()
+            trainer.run_epoch(order=order)
         except KeyboardInterrupt:
             waited = time.perf_counter() - interrupt.sent
             kept = np.isfinite(trainer.parameters.flat).all()
@@ -340,6 +405,12 @@ def test_ctrl_c_stops_within_a_step_and_keeps_the_weights_so_far():
     assert went_on == "went on"
 
 
+only_one_is_sanitized = pytest.mark.skipif(
+    "PELLUCID_SANITIZER" in os.environ, reason="sanitizers build one instruction set alone"
+)
+
+
+@only_one_is_sanitized
 @pytest.mark.parametrize("asked", ["", "nonsense"])
 def test_the_instruction_set_can_be_chosen(asked):
     code = "from pellucid.engine.native import instruction_set; print(instruction_set())"
@@ -359,12 +430,13 @@ def other_instruction_sets():
     return [name for name in _cpu.supported() if name != native.instruction_set()]
 
 
+@only_one_is_sanitized
 @pytest.mark.slow
 @pytest.mark.parametrize("name", other_instruction_sets())
-def test_engines_agree_on_every_instruction_set_of_this_machine(name, pytestconfig):
-    tests = pytestconfig.rootpath / "tests" / "engine" / "test_engines_agree.py"
+def test_the_engine_passes_its_tests_on_every_instruction_set_of_this_machine(name, pytestconfig):
+    tests = str(pytestconfig.rootpath / "tests" / "engine")
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", tests],
         env={**os.environ, "PELLUCID_ISA": name},
         cwd=pytestconfig.rootpath,
         capture_output=True,

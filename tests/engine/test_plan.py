@@ -46,3 +46,30 @@ def test_sparse_data_must_be_csr():
 
 def test_data_is_not_copied():
     assert TrainingData(X, LABELS).X is X
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.array([0, 3]), "rows must name rows 0 to 2 of X, got 0 to 3"),
+        (np.array([-1]), "got -1 to -1"),
+        (np.array([], dtype=np.int64), "at least one"),
+        (np.array([0.0]), "int64"),
+        (np.array([[0]]), "vector"),
+    ],
+)
+def test_rows_that_are_not_there_are_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingData(X, LABELS, rows=rows)
+
+
+def test_examples_are_the_rows_chosen():
+    data = TrainingData(X, LABELS, np.array([0.5, 1.0, 1.5]), rows=np.array([2, 0]))
+    assert data.n_examples == 2
+    assert data.in_order(np.array([1, 0, 0])).tolist() == [0, 2, 2]
+    gathered = data.gathered()
+    np.testing.assert_array_equal(gathered.X, X[[2, 0]])
+    assert gathered.targets.tolist() == LABELS[[2, 0]].tolist()
+    assert gathered.sample_weight.tolist() == [1.5, 0.5]
+    assert gathered.rows is None
+    assert TrainingData(X, LABELS).gathered().X is X

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from pellucid import MLPClassifier, MLPRegressor
 from pellucid.models import stochastic_solver
-from pellucid.models.default_engine import predict_scores
+from pellucid.models.default_engine import EnginePredictor
 from pellucid.training import hold_out
 
 X, Y = load_iris(return_X_y=True)
@@ -183,11 +183,12 @@ def test_a_wide_table_is_validated_in_one_call_an_epoch(monkeypatch, container):
     table = container(np.where(np.abs(table) > 2, table, 0))
     calls = []
 
-    def counted(network, parameters, X, rows):
-        calls.append((X.shape, len(rows)))
-        return predict_scores(network, parameters, X, rows=rows)
+    class Counted(EnginePredictor):
+        def __call__(self, X, rows=None, out=None):
+            calls.append((X.shape, len(rows)))
+            return super().__call__(X, rows, out)
 
-    monkeypatch.setattr(stochastic_solver, "predict_scores", counted)
+    monkeypatch.setattr(stochastic_solver, "EnginePredictor", Counted)
     estimator = MLPClassifier((3,), early_stopping=True, validation_fraction=0.5, max_iter=2)
     estimator.fit(table, np.arange(60) % 2)
     assert calls == [((60, 30_000), 30)] * 2

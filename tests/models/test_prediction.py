@@ -82,5 +82,5 @@ def test_scores_that_overflow_name_the_table(container, method):
 def test_scores_that_are_not_finite_name_the_weights():
     model = _fitted(MLPRegressor, "MLPRegressor", np.float64)
     model.coefs_[0][1, 2] = np.nan
-    with pytest.raises(ValueError, match="coefs_ or intercepts_ hold NaN"):
+    with pytest.raises(ValueError, match="the weights hold NaN"):
         model.predict(X)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -113,3 +114,32 @@ def test_predicting_changes_nothing(fitted):
     before = dict(vars(fitted))
     fitted.predict(X)
     assert vars(fitted) == before
+
+
+@pytest.mark.parametrize("weights_dtype", [np.float32, np.float64])
+def test_every_change_of_the_weights_is_seen_at_once(weights_dtype):
+    kept = MLPClassifier((6, 4), max_iter=5, random_state=0).fit(X.astype(weights_dtype), Y)
+    for change in (
+        lambda: kept.predict_proba(X),
+        lambda: kept.coefs_[1].__imul__(-1.5),
+        lambda: kept.intercepts_[-1].__iadd__([0.0, 1.0, 2.0]),
+        lambda: kept.set_params(activation="tanh"),
+        lambda: kept.coefs_.__setitem__(0, kept.coefs_[0] + 0.25),
+        lambda: kept.coefs_[0].__imul__(2.0),
+        lambda: kept.partial_fit(X, Y),
+        lambda: kept.intercepts_[0].__iadd__(0.5),
+    ):
+        change()
+        afresh = copy.deepcopy(kept)
+        for table in (X, X[:1], X.astype(np.float32)):
+            np.testing.assert_array_equal(kept.predict_proba(table), afresh.predict_proba(table))
+
+
+def test_several_threads_may_predict_with_one_estimator():
+    model = MLPClassifier((6, 4), max_iter=5, random_state=0).fit(X.astype(np.float32), Y)
+    tables = [X, X[:1], X.astype(np.float32), X[:70].astype(np.float32)]
+    with ThreadPoolExecutor(4) as pool:
+        expected = [model.predict_proba(table) for table in tables]
+        for _ in range(50):
+            for actual, wanted in zip(pool.map(model.predict_proba, tables), expected, strict=True):
+                np.testing.assert_array_equal(actual, wanted)

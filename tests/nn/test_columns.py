@@ -44,6 +44,15 @@ def test_m15_gradient_of_every_part():
     assert sorted(check.layers) == [0, 1, 3]
 
 
+def test_each_table_names_its_rows_among_its_columns():
+    twice = Columns([(1, Embedding(5, 2)), (1, Activation("identity")), (1, Embedding(5, 3))])
+    active = twice.active_rows(np.array([[0, 9, 4], [2, 9, 4]]))
+    assert {name: rows.tolist() for name, rows in active.items()} == {
+        "0.table": [0, 2],
+        "2.table": [4],
+    }
+
+
 def test_factors_reach_one_part():
     layout = NETWORK.layout(5)
     factors = layout.learning_rate_factors({"0.0": 0.1, "bias": 0.5})

@@ -5,7 +5,7 @@ from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
 from pellucid.inspection.gradient_check import check_gradient
 from pellucid.nn import SGD, Activation, AdamW, Embedding, Linear, Network
-from pellucid.nn.embedding import embed, embed_backward, embed_backward_active
+from pellucid.nn.embedding import embed, embed_backward, embed_backward_active, lazy_step
 from pellucid.nn.linear import affine, affine_backward
 
 rng = np.random.default_rng(0)
@@ -69,6 +69,18 @@ def test_training_leaves_the_other_rows_alone_even_with_decay_and_penalty():
     ReferenceTrainer(NETWORK, params, data, plan).run_epoch()
     np.testing.assert_array_equal(params["0.table"][[2, 4, 5]], before[[2, 4, 5]])
     assert (params["0.table"][[0, 1, 3, 6]] != before[[0, 1, 3, 6]]).all()
+
+
+def test_a_lazy_step_keeps_the_other_rows():
+    stepped = lazy_step(TABLE, TABLE + 1.0, np.array([1, 6]))
+    np.testing.assert_array_equal(stepped[[1, 6]], TABLE[[1, 6]] + 1.0)
+    np.testing.assert_array_equal(stepped[[0, 2, 3, 4, 5]], TABLE[[0, 2, 3, 4, 5]])
+
+
+def test_a_network_names_the_rows_that_a_batch_has():
+    active = NETWORK.active_rows(NETWORK.forward(NETWORK.initialize(K, seed=0), IDS))
+    assert list(active) == ["0.table"]
+    np.testing.assert_array_equal(active["0.table"], [0, 1, 3, 6])
 
 
 def test_a_network_learns_a_table_of_ids():

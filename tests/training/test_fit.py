@@ -19,21 +19,30 @@ from pellucid.training import (
 )
 
 
+@pytest.fixture(params=[0.1, 1e-6], ids=["long epochs", "short epochs"], autouse=True)
+def _seconds(request, monkeypatch):
+    """Whether epochs run one by one, or several at once where nothing is to be decided."""
+    monkeypatch.setattr(PlaysBack, "seconds", request.param, raising=False)
+
+
 class PlaysBack:
     """Sets its only weight to the number of the epoch; raises what stands for a loss."""
+
+    seconds: float
 
     def __init__(self, losses):
         self.flat = np.zeros(1)
         self.losses = list(losses)
         self.rates = []
 
-    def run_epoch(self, order=None, learning_rate=None):
-        loss = self.losses[len(self.rates)]
-        self.rates.append(learning_rate)
-        if isinstance(loss, BaseException):
-            raise loss
-        self.flat[0] += 1
-        return EpochResult(len(self.rates) - 1, loss, len(order), 1, 0.1)
+    def run_epochs(self, orders, learning_rate=None):
+        for order in orders:
+            loss = self.losses[len(self.rates)]
+            self.rates.append(learning_rate)
+            if isinstance(loss, BaseException):
+                raise loss
+            self.flat[0] += 1
+            yield EpochResult(len(self.rates) - 1, loss, len(order), 1, self.seconds)
 
 
 def _loop(losses, *, scores=None, schedule="constant", patience=1.0, **kwargs):
@@ -147,4 +156,6 @@ def test_reports():
         (1, 2.0, 0.1),
         (2, 1.0, 0.2),
     ]
-    assert {(r.learning_rate, r.n_examples, r.seconds) for r in reports} == {(1.0, 10, 0.1)}
+    assert {(r.learning_rate, r.n_examples, r.seconds) for r in reports} == {
+        (1.0, 10, PlaysBack.seconds)
+    }

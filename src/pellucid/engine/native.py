@@ -6,16 +6,20 @@ It computes what `reference` computes, step for step, and takes the same argumen
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
-from pellucid.engine.native_program import core_class, make_program
+from pellucid.engine.native_arrays import native_numbers, native_table
+from pellucid.engine.native_predictor import NativePredictor
+from pellucid.engine.native_program import core_class, make_program, slots_of
+from pellucid.engine.outside_loss import outside_loss
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.engine.statistics import StepStatistics, activation_places, linear_places
 from pellucid.engine.threads import resolve_n_threads
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from pellucid.nn.network import Network
@@ -66,7 +70,8 @@ class NativeTrainer:
     --------
     >>> import numpy as np
     >>> from pellucid.engine.native import NativeTrainer
-    >>> from pellucid.engine.plan import TrainingData, TrainingPlan
+    >>> from pellucid.engine.outside_loss import outside_loss
+    from pellucid.engine.plan import TrainingData, TrainingPlan
     >>> from pellucid.nn import SGD, Linear, Network
     >>> network = Network([Linear(1, weights="zeros")], "squared_error")
     >>> params = network.initialize(fan_in=2, seed=0)
@@ -98,35 +103,70 @@ class NativeTrainer:
             plan.learning_rate_factors,
             bfloat16=plan.dtype == "bfloat16",
         )
-        self._table = _table(data.X)
+        self._table = native_table(data.X)
         self._targets = _targets(data.targets)
         self._sample_weight = _sample_weight(data)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
+        self._n_threads = plan.n_threads
         self._core = self._make_core()
+        self._loss = self._outside_loss()
         self._step = 0
         self._epoch = 0
         self._failed = False
         if state is None:
             state = TrainerState(plan.optimizer.init(parameters.flat))
-        self._core.load_moments(*state.optimizer)
+        self._load_moments(state.optimizer)
         self._step, self._epoch = state.step, state.epoch
 
     def _make_core(self) -> Any:
         """Return a compiled trainer with room for batches of the present size."""
-        threads = resolve_n_threads(self.plan.n_threads)
+        threads = resolve_n_threads(self._n_threads)
         # A number that was asked for is kept; the default is the most that may be of use.
-        adapts = self.plan.n_threads is None
+        adapts = self._n_threads is None
         make = core_class("Trainer", self.parameters)
+        self._core_plan = _core_plan(self.plan, self._batch_size, self.data.weight_scale)
         return make(self._program, self._batch_size, threads, adapts)
 
     def _make_room_for(self, n_rows: int) -> None:
         """Let a step take more rows than the table has, where the order repeats some."""
         needed = min(self.plan.batch_size, n_rows)
         if needed > self._batch_size:
-            moments = self.optimizer_state
             self._batch_size = needed
-            self._core = self._make_core()
-            self._core.load_moments(*moments)
+            self._replace_core()
+
+    def _replace_core(self) -> None:
+        moments = self.optimizer_state
+        self._core = self._make_core()
+        self._loss = self._outside_loss()
+        self._load_moments(moments)
+
+    def _load_moments(self, state: OptimizerState) -> None:
+        """Hand over the moments that the rule keeps."""
+        keeps_first = _optimizer_constants(self.plan.optimizer)["rule"] != "sgd"
+        self._core.load_moments(state.first[: None if keeps_first else 0], state.second)
+
+    def _outside_loss(self) -> Any:
+        """Return what the engine needs to call a loss of the user's; None for one of its own."""
+        dtype = self.parameters.flat.dtype
+        return outside_loss(self.network, self.data, self._batch_size, dtype)
+
+    @property
+    def n_threads(self) -> int | None:
+        """Threads of the next epoch, as in the plan; the results do not depend on it."""
+        return self._n_threads
+
+    @n_threads.setter
+    def n_threads(self, n_threads: int | None) -> None:
+        if n_threads != self._n_threads:
+            self._n_threads = n_threads
+            self._replace_core()
+
+    def stop(self) -> None:
+        """Make the epoch that another thread runs end after its step, with `KeyboardInterrupt`.
+
+        Between two epochs it does that to the next one, after its first few steps.
+        """
+        self._core.request_stop()
 
     @property
     def step(self) -> int:
@@ -164,45 +204,113 @@ class NativeTrainer:
         NonFiniteError
             If a loss or a weight becomes NaN or infinite. The parameters stay as they were at the
             end of the previous epoch, and the trainer cannot go on.
+        ValueError
+            If X holds a value that is no id where an `Embedding` takes one. It leaves everything
+            as the error before does.
         KeyboardInterrupt
             Or what another signal handler raises. The steps done so far are kept.
         """
+        order = self.row_order() if order is None else np.ascontiguousarray(order, np.int64)
+        results, error = self._run(order, 1, learning_rate)
+        if error is not None:
+            raise error
+        return results[0]
+
+    def run_epochs(
+        self, orders: np.ndarray[Any, np.dtype[np.int64]], learning_rate: float | None = None
+    ) -> Iterator[EpochResult]:
+        """Run an epoch for each row of `orders` (k, n), and yield their results.
+
+        The same as `run_epoch` for one row after the other, but for the time between epochs, which
+        counts where they last microseconds: signals are looked at, and parameters are written
+        back, after the last one.
+        """
+        moments, step, epoch = self.optimizer_state, self._step, self._epoch
+        results, error = self._run(orders.ravel(), len(orders), learning_rate)
+        if isinstance(error, NonFiniteError):
+            # Which epoch it was, and the weights before it, show when they run one by one.
+            self._load_moments(moments)
+            self._step, self._epoch, self._failed = step, epoch, False
+            for order in orders:
+                yield self.run_epoch(order, learning_rate)
+            return
+        yield from results
+        if error is not None:
+            raise error
+
+    def _run(
+        self, order: Ints, n_epochs: int, learning_rate: float | None
+    ) -> tuple[list[EpochResult], BaseException | None]:
+        """Return the results of the epochs that were finished, and what ended the others."""
         if self._failed:
             raise RuntimeError(
-                "this trainer stopped at a loss that was not finite; make a new one to go on"
+                "this trainer stopped at values it could not go on from; make a new one to go on"
             )
         start = time.perf_counter()
-        order = self._default_order() if order is None else np.ascontiguousarray(order, np.int64)
-        self._make_room_for(len(order))
+        epoch_rows = len(order) // n_epochs
+        self._make_room_for(epoch_rows)
         self._core.load_parameters(self.parameters.flat)
-        total, n_rows, n_steps, non_finite, error = self._core.run(
+        objectives, n_steps, non_finite, error, statistics = self._core.run(
             self._table,
             self._targets,
             self._sample_weight,
             order,
-            _core_plan(self.plan, self._batch_size, self.data.weight_scale),
-            *self._step_numbers(len(order), learning_rate),
+            n_epochs,
+            self._core_plan,
+            *self._step_numbers(epoch_rows, n_epochs, learning_rate),
             self._step,
             self._epoch,
+            self._loss,
         )
+        before, epoch_steps = self._step, -(-epoch_rows // self._batch_size)
         self._step += n_steps
+        n_done = n_steps // epoch_steps if epoch_steps > 0 else n_epochs
         if non_finite or not self._core.store_if_finite(self.parameters.flat):
             self._failed = True
-            raise self._explanation(order[n_rows:] if non_finite else None) from error
-        if error is not None:
-            raise error
-        self._epoch += 1
-        seconds = time.perf_counter() - start
-        return EpochResult(self._epoch - 1, total / max(n_rows, 1), n_rows, n_steps, seconds)
+            first = n_done * epoch_rows + n_steps % epoch_steps * self._batch_size
+            reason = self._explanation(order[first:][:epoch_rows] if non_finite else None)
+            reason.__cause__ = error
+            return [], reason
+        seconds = (time.perf_counter() - start) / n_epochs
+        results = []
+        for e in range(n_done):
+            steps = range(before + e * epoch_steps + 1, before + (e + 1) * epoch_steps + 1)
+            measured = tuple(self._named(raw) for raw in statistics if raw[0] in steps)
+            mean = objectives[e] / max(epoch_rows, 1)
+            results.append(
+                EpochResult(self._epoch + e, mean, epoch_rows, epoch_steps, seconds, measured)
+            )
+        self._epoch += n_done
+        return results, error
+
+    def _named(self, raw: tuple[int, list[float], list[int], list[int]]) -> StepStatistics:
+        """Return what the engine measured, under the names of parameters and layers."""
+        step, norms, dead, counts = raw
+        slots = slots_of(self.network, self.parameters, self.data.X.shape[1])
+        entries = {e.offset: e for e in self.parameters.layout.entries}
+        learned = [
+            (entries[offset].name, norms[3 * i : 3 * i + 3])
+            for i, offset in enumerate(self._core.block_offsets())
+            if entries[offset].role != "statistic"
+        ]
+        z_counts = np.array(counts, dtype=np.int64).reshape(len(dead), -1)
+        return StepStatistics(
+            step,
+            {name: gradient for name, (gradient, _, _) in learned},
+            {name: update for name, (_, update, _) in learned},
+            {name: weights for name, (_, _, weights) in learned},
+            {i: dead[slots[i + 1]] for i in activation_places(self.network)},
+            {i: z_counts[slots[i + 1]] for i in linear_places(self.network)},
+        )
 
     def _step_numbers(
-        self, n_rows: int, learning_rate: float | None
+        self, n_rows: int, n_epochs: int, learning_rate: float | None
     ) -> tuple[np.ndarray[Any, Any], ...]:
-        """Return each step's learning rate, weight decay and dropout factor, for one epoch."""
+        """Return each step's learning rate, weight decay and dropout factor."""
         plan, optimizer = self.plan, self.plan.optimizer
         rate = optimizer.learning_rate if learning_rate is None else learning_rate
         decay = optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0
-        n_steps = -(-n_rows // self._batch_size)
+        n_steps = n_epochs * -(-n_rows // self._batch_size)
         return (
             rate * self._scheduled(plan.schedule, n_steps),
             decay * self._scheduled(plan.weight_decay_schedule, n_steps),
@@ -217,11 +325,12 @@ class NativeTrainer:
         steps = range(self._step + 1, self._step + 1 + n_steps)
         return np.array([schedule.factor(step, whole) for step in steps], dtype=np.float64)
 
-    def _default_order(self) -> Ints:
+    def row_order(self, epoch: int | None = None) -> Ints:
+        """Return the rows of X in the plan's order for an epoch, by default the next."""
         order = np.arange(self.data.n_examples, dtype=np.int64)
         if self.plan.shuffle:
-            core.permute(self.plan.seed, self._epoch, order)
-        return order
+            core.permute(self.plan.seed, self._epoch if epoch is None else epoch, order)
+        return self.data.in_order(order)
 
     def _explanation(self, left: Ints | None) -> NonFiniteError:
         """Return the error for a step whose rows are the next of `left`, or for the last update."""
@@ -241,20 +350,11 @@ def predict_scores(
     n_threads: int | None = None,
     rows: Ints | None = None,
 ) -> np.ndarray[Any, Any]:
-    """Return the scores (n, K) of the rows of X, before the link.
+    """Return the scores (n, K) of the rows of X, before the link, where they are needed once.
 
-    With `rows` (n,) only of those, in that order. Rows are taken in chunks, so that the memory
-    beyond the result does not grow with n.
+    With `rows` (n,) only of those, in that order. `NativePredictor` is for many calls.
     """
-    program = make_program(network, parameters, X.shape[1])
-    if rows is not None:
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
-    n = X.shape[0] if rows is None else len(rows)
-    scores = np.empty((n, network.fan_out(X.shape[1])), dtype=parameters.flat.dtype)
-    predict = core_class("predict", parameters)
-    flat = np.ascontiguousarray(parameters.flat)
-    predict(program, flat, _table(X), rows, scores, resolve_n_threads(n_threads))
-    return scores
+    return NativePredictor(network, parameters, X.shape[1], n_threads)(X, rows)
 
 
 def loss_and_gradient(
@@ -282,21 +382,23 @@ class NativeObjective:
         l2_penalty: float = 0.0,
         n_threads: int | None = None,
     ) -> None:
+        data = data.gathered()
         program = make_program(network, parameters, data.X.shape[1])
-        widths = [data.X.shape[1], *(entry.shape[-1] for entry in parameters.layout.entries)]
-        most = _OBJECTIVE_BYTES // (max(widths) * parameters.flat.itemsize)
+        widest = max(network.widths(data.X.shape[1]))
+        most = _OBJECTIVE_BYTES // (widest * parameters.flat.itemsize)
         rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
         self._core = core_class("Trainer", parameters)(program, rows, threads)
+        self._loss = outside_loss(network, data, rows, parameters.flat.dtype)
         self._layout = parameters.layout
-        self._examples = (_table(data.X), _targets(data.targets), _sample_weight(data))
+        self._examples = (native_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)
 
     def __call__(self, flat: np.ndarray[Any, Any]) -> tuple[float, Parameters]:
         """Return the objective at `flat` and its gradient."""
         gradient = Parameters.zeros(self._layout, flat.dtype)
         self._core.load_parameters(flat)
-        loss = self._core.gradient(*self._examples, gradient.flat)
+        loss = self._core.gradient(*self._examples, gradient.flat, self._loss)
         if self._scale > 0.0:
             for entry in self._layout.entries:
                 if entry.role == "weight":
@@ -313,13 +415,14 @@ def _core_plan(plan: TrainingPlan, batch_size: int, weight_scale: float) -> Any:
         if not isinstance(plan.clipping, ClipByValue | ClipByNorm | ClipByGlobalNorm):
             raise TypeError(
                 f"the native engine does not know {type(plan.clipping).__name__}; "
-                "train with ReferenceTrainer"
+                'train with ReferenceTrainer, engine="reference"'
             )
         clip, limit = _CLIPPINGS[type(plan.clipping)], plan.clipping.limit
     return core.Plan(
         batch_size=batch_size,
         l2_penalty=plan.l2_penalty / weight_scale,
         seed=plan.seed,
+        statistics_every=plan.statistics_every or 0,
         clip=clip,
         clip_limit=limit,
         **_optimizer_constants(plan.optimizer),
@@ -338,7 +441,7 @@ def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
     if not isinstance(optimizer, AdaptiveOptimizer):
         raise TypeError(
             f"the native engine does not know {type(optimizer).__name__}; train with "
-            "ReferenceTrainer"
+            'ReferenceTrainer, engine="reference"'
         )
     c = optimizer.coefficients(1)
     corrects = isinstance(optimizer, AdamW) or (
@@ -361,21 +464,6 @@ def _optimizer_constants(optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
-def _table(X: Any) -> Any:
-    """Return what the engine reads rows from: the array, or the three arrays of a CSR matrix."""
-    is_sparse: bool = scipy.sparse.issparse(X)
-    if not is_sparse:
-        return _native_numbers(X)
-    if X.format != "csr":
-        raise TypeError(f"sparse X must be CSR, got {X.format!r}; call X.tocsr() first")
-    index_type = np.promote_types(X.indices.dtype, X.indptr.dtype)
-    return (
-        np.ascontiguousarray(_native_numbers(X.data)),
-        np.ascontiguousarray(X.indices, index_type),
-        np.ascontiguousarray(X.indptr, index_type),
-    )
-
-
 def _sample_weight(data: TrainingData) -> np.ndarray[Any, Any] | None:
     if data.sample_weight is None:
         return None
@@ -390,14 +478,4 @@ def _targets(targets: np.ndarray[Any, Any]) -> Any:
                 "are numbers have shape (n, outputs)"
             )
         return np.ascontiguousarray(targets, dtype=np.int64)
-    return _native_numbers(targets)
-
-
-def _native_numbers(source: Any) -> np.ndarray[Any, Any]:
-    """Return the array itself; a copy only where its numbers are not in the machine's format."""
-    array: np.ndarray[Any, Any] = np.asarray(source)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"the engine reads real numbers, got an array of dtype {array.dtype}")
-    if array.dtype.itemsize > 8:
-        return array.astype(np.float64)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return native_numbers(targets)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
 
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.nn.activations import Activation
+from pellucid.nn.batch_normalization import BatchNorm
+from pellucid.nn.columns import Columns, part_number
 from pellucid.nn.dropout import Dropout
+from pellucid.nn.embedding import Embedding
 from pellucid.nn.linear import Linear
+from pellucid.nn.losses import Loss
 from pellucid.nn.network import Network
 from pellucid.nn.normalization import LayerNorm, RMSNorm
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.parametric_activation import ParametricActivation
+from pellucid.nn.periodic_embedding import PeriodicEmbedding
+from pellucid.nn.piecewise_linear_embedding import PiecewiseLinearEmbedding
 from pellucid.nn.residual import Add
 from pellucid.nn.scaling import InputScale
 
@@ -37,18 +45,35 @@ def make_program(
     bfloat16: bool = False,
 ) -> Any:
     """Return the network as a compiled program; with `bfloat16`, one whose training rounds so."""
-    if network.layout(fan_in) != parameters.layout:
-        raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
     if bfloat16 and not core.has_bfloat16:
         raise ValueError(
             f'dtype="bfloat16" needs a processor with AVX-512 BF16 and the instruction set '
             f'"avx512bf16"; in use is {INSTRUCTION_SET!r}: train with dtype="float32"'
         )
-    builder = _Builder(network, parameters, fan_in, learning_rate_factors or {}, bfloat16)
+    builder = _built(network, parameters, fan_in, learning_rate_factors or {}, bfloat16)
+    if isinstance(network.loss, Loss):
+        builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
+    return builder.program
+
+
+def slots_of(network: Network, parameters: Parameters, fan_in: int) -> tuple[int, ...]:
+    """Return in which slot of the program each value of the network's trace lies."""
+    return tuple(_built(network, parameters, fan_in, {}, bfloat16=False).slots)
+
+
+def _built(
+    network: Network,
+    parameters: Parameters,
+    fan_in: int,
+    factors: Mapping[str, float],
+    bfloat16: bool,
+) -> _Builder:
+    if network.layout(fan_in) != parameters.layout:
+        raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
+    builder = _Builder(network, parameters, fan_in, factors, bfloat16)
     for i, layer in enumerate(network.layers):
         builder.add(i, layer)
-    builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
-    return builder.program
+    return builder
 
 
 class _Builder:
@@ -64,8 +89,12 @@ class _Builder:
     ) -> None:
         self._layout = parameters.layout
         self._factors = self._layout.learning_rate_factors(factors) if factors else None
+        self._bfloat16 = bfloat16
         self.program = core_class("Program", parameters)(fan_in, self._layout.size, bfloat16)
-        self._slots = [0]
+        self.slots = [0]
+        # Of a part: what its names start with, and the Columns that it is a part of.
+        self._prefix = ""
+        self._whole: int | None = None
         # Values that a residual connection takes up again must stay as they are.
         self._taken_up = {
             i - layer.back for i, layer in enumerate(network.layers) if isinstance(layer, Add)
@@ -75,26 +104,30 @@ class _Builder:
         """Add `network.layers[i]`."""
         if type(layer) not in _ADD:
             raise TypeError(
-                f"layer {i} is a {type(layer).__name__}, which the native engine does not know; "
-                "train with ReferenceTrainer"
+                f"layer {self._prefix}{i} is a {type(layer).__name__}, which the native engine "
+                'does not know; train with ReferenceTrainer, engine="reference"'
             )
-        self._slots.append(_ADD[type(layer)](self, i, layer))
+        self.slots.append(_ADD[type(layer)](self, i, layer))
 
     def place(self, name: str) -> tuple[int, float]:
         """Return the offset and the learning-rate factor of a parameter; offset -1 without one."""
+        name = self._prefix + name
         if name not in self._layout.names():
             return -1, 1.0
         offset = self._layout[name].offset
         return offset, 1.0 if self._factors is None else float(self._factors[offset])
 
+    def places(self, i: int, *names: str) -> list[tuple[int, float]]:
+        """Return the places of several parameters of layer i."""
+        return [self.place(f"{i}.{name}") for name in names]
+
     def linear(self, i: int, layer: Linear) -> int:
-        if layer.parametrization != "standard":
-            raise TypeError(
-                f"layer {i} has parametrization={layer.parametrization!r}, which the native engine "
-                "does not know; train with ReferenceTrainer"
-            )
         (weights, weight_rate), (bias, bias_rate) = self.place(f"{i}.W"), self.place(f"{i}.b")
-        slot: int = self.program.add_linear(layer.fan_out, weights, bias, weight_rate, bias_rate)
+        fan_in = self._layout[f"{self._prefix}{i}.W"].shape[0]
+        scale = 1.0 if layer.parametrization == "standard" else 1.0 / math.sqrt(fan_in)
+        slot: int = self.program.add_linear(
+            layer.fan_out, weights, bias, weight_rate, bias_rate, scale
+        )
         return slot
 
     def activation(self, i: int, layer: Activation) -> int:
@@ -121,12 +154,52 @@ class _Builder:
         )
         return slot
 
+    def batch_norm(self, i: int, layer: BatchNorm) -> int:
+        slot: int = self.program.add_batch_norm(
+            layer.momentum,
+            layer.epsilon,
+            *self.places(i, "gamma", "beta", "running_mean", "running_variance"),
+        )
+        return slot
+
+    def periodic_embedding(self, i: int, layer: PeriodicEmbedding) -> int:
+        slot: int = self.program.add_periodic_embedding(
+            layer.dim, layer.n_frequencies, *self.places(i, "frequencies", "phases", "W", "b")
+        )
+        return slot
+
+    def piecewise_linear_embedding(self, i: int, layer: PiecewiseLinearEmbedding) -> int:
+        slot: int = self.program.add_piecewise_linear_embedding(
+            layer.edges, layer.dim or 0, *self.places(i, "W", "b")
+        )
+        return slot
+
+    def embedding(self, i: int, layer: Embedding) -> int:
+        slot: int = self.program.add_embedding(layer.n_rows, layer.dim, *self.place(f"{i}.table"))
+        return slot
+
+    def columns(self, i: int, layer: Columns) -> int:
+        programs = []
+        for p, (width, part) in enumerate(layer.parts):
+            builder = copy(self)
+            builder.program = type(self.program)(width, self._layout.size, self._bfloat16)
+            builder.slots, builder._taken_up = [0], set()
+            builder._prefix, builder._whole = f"{i}.", i
+            builder.add(p, part)
+            programs.append(builder.program)
+        slot: int = self.program.add_columns(programs)
+        return slot
+
+    def _number(self, i: int) -> int:
+        """Return the number that layer i, or part i of a `Columns`, draws its numbers under."""
+        return i if self._whole is None else part_number(self._whole, i)
+
     def dropout(self, i: int, layer: Dropout) -> int:
-        slot: int = self.program.add_dropout(layer.p, layer.scale_at == "training", i)
+        slot: int = self.program.add_dropout(layer.p, layer.scale_at == "training", self._number(i))
         return slot
 
     def add_up(self, i: int, layer: Add) -> int:
-        slot: int = self.program.add_sum(self._slots[i - layer.back])
+        slot: int = self.program.add_sum(self.slots[i - layer.back])
         return slot
 
 
@@ -137,6 +210,11 @@ _ADD: dict[type, Callable[[_Builder, int, Any], int]] = {
     InputScale: _Builder.input_scale,
     RMSNorm: _Builder.row_norm,
     LayerNorm: _Builder.row_norm,
+    BatchNorm: _Builder.batch_norm,
+    PeriodicEmbedding: _Builder.periodic_embedding,
+    PiecewiseLinearEmbedding: _Builder.piecewise_linear_embedding,
+    Embedding: _Builder.embedding,
+    Columns: _Builder.columns,
     Dropout: _Builder.dropout,
     Add: _Builder.add_up,
 }

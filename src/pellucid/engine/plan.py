@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import scipy.sparse
 
+from pellucid.engine.statistics import StepStatistics
 from pellucid.nn.clipping import Clipping
 from pellucid.nn.context import Context
 from pellucid.nn.optimizers import Optimizer, OptimizerState
-from pellucid.nn.random import check_seed
+from pellucid.nn.random import Ints, check_seed
 from pellucid.nn.schedules import Schedule
 
 Precision = Literal["float32", "float64", "bfloat16"]
@@ -63,6 +64,9 @@ class TrainingPlan:
         The precision to train in. The first two are that of the parameters, which it is by default.
         "bfloat16" trains float32 parameters and rounds the operands of the linear layers' products,
         and nothing else, to bfloat16: see `affine_bfloat16`.
+    statistics_every : int, optional
+        Every so many steps, counted over the whole training, the step is measured: see
+        `StepStatistics` in `EpochResult.statistics`. None measures nothing and costs nothing.
     """
 
     optimizer: Optimizer
@@ -78,6 +82,7 @@ class TrainingPlan:
     clipping: Clipping | None = None
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict, hash=False)
     dtype: Precision | None = None
+    statistics_every: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
@@ -90,6 +95,10 @@ class TrainingPlan:
         if self.dtype is not None and self.dtype not in get_args(Precision):
             names = ", ".join(get_args(Precision))
             raise ValueError(f"dtype must be one of {names}, or None; got {self.dtype!r}")
+        if self.statistics_every is not None and self.statistics_every < 1:
+            raise ValueError(
+                f"statistics_every must be at least 1 or None, got {self.statistics_every!r}"
+            )
         self._check_schedules()
 
     def check_precision(self, parameters: np.dtype[Any]) -> None:
@@ -106,6 +115,10 @@ class TrainingPlan:
         if self.n_epochs is None:
             return None
         return max(1, self.n_epochs * -(-n_examples // self.batch_size))
+
+    def measures(self, step: int) -> bool:
+        """Return whether the statistics of this step are asked for."""
+        return self.statistics_every is not None and step % self.statistics_every == 0
 
     def factors_at(self, step: int, n_examples: int) -> StepFactors:
         """Return what the schedules say at a step, counted from 1 over the whole training."""
@@ -152,12 +165,16 @@ class TrainingData:
         With mean 1.
     weight_scale : float
         The mean of the weights before they were divided by it.
+    rows : array of shape (m,), int64, optional
+        The rows to learn from, such as those of a fold, in the order that an epoch without
+        shuffling takes them; all n by default. They are read where they lie.
     """
 
     X: Any
     targets: np.ndarray[Any, Any]
     sample_weight: np.ndarray[Any, np.dtype[np.float64]] | None = None
     weight_scale: float = 1.0
+    rows: Ints | None = None
 
     def __post_init__(self) -> None:
         storage = getattr(self.X, "format", "csr") if scipy.sparse.issparse(self.X) else "csr"
@@ -177,11 +194,40 @@ class TrainingData:
             )
         if not (self.weight_scale > 0.0 and math.isfinite(self.weight_scale)):
             raise ValueError(f"weight_scale must be above 0, got {self.weight_scale!r}")
+        if self.rows is not None:
+            _check_rows(self.rows, n)
 
     @property
     def n_examples(self) -> int:
-        """Number of rows."""
-        return int(self.X.shape[0])
+        """Number of rows to learn from."""
+        return int(self.X.shape[0] if self.rows is None else len(self.rows))
+
+    def in_order(self, order: Ints) -> Ints:
+        """Return which rows of X are the examples `order`, numbers below `n_examples`."""
+        return order if self.rows is None else self.rows[order]
+
+    def gathered(self) -> TrainingData:
+        """Return the same examples as a table of their own: a copy where `rows` chooses some."""
+        if self.rows is None:
+            return self
+        weight = None if self.sample_weight is None else self.sample_weight[self.rows]
+        return replace(
+            self,
+            X=self.X[self.rows],
+            targets=self.targets[self.rows],
+            sample_weight=weight,
+            rows=None,
+        )
+
+
+def _check_rows(rows: Ints, n: int) -> None:
+    if rows.ndim != 1 or rows.dtype != np.int64 or len(rows) == 0:
+        raise ValueError(
+            f"rows must be a vector of int64 row numbers, at least one, got shape {rows.shape} "
+            f"and dtype {rows.dtype}"
+        )
+    if not 0 <= rows.min() <= rows.max() < n:
+        raise ValueError(f"rows must name rows 0 to {n - 1} of X, got {rows.min()} to {rows.max()}")
 
 
 @dataclass(frozen=True)
@@ -206,3 +252,5 @@ class EpochResult:
     n_examples: int
     n_steps: int
     seconds: float
+    statistics: tuple[StepStatistics, ...] = ()
+    """Of the steps that `TrainingPlan.statistics_every` asks for."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,13 +13,26 @@ from pellucid.engine.batch import dense, gather
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
-from pellucid.nn.network import Gradients, Network
+from pellucid.engine.statistics import StepStatistics, measure
+from pellucid.nn.custom_loss import CustomLoss
+from pellucid.nn.embedding import lazy_step
+from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, permutation
 
 _CHUNK_ROWS = 4096
 """Rows computed at a time outside training, which bounds the memory whatever the table."""
+
+
+class _Pass(NamedTuple):
+    """What one batch gives: the objective, its gradient, the new running moments, active rows."""
+
+    objective: float
+    gradient: Parameters
+    running: dict[str, np.ndarray[Any, Any]]
+    active: dict[str, Ints]
+    trace: Trace
 
 
 class ReferenceTrainer:
@@ -64,8 +78,11 @@ class ReferenceTrainer:
         self.parameters = parameters
         self.data = data
         self.plan = plan
+        self.n_threads = plan.n_threads
+        self._stops = False
         self._state = state or TrainerState(plan.optimizer.init(parameters.flat))
         self._weight_mask = parameters.layout.weight_mask()
+        self._checks_loss = isinstance(network.loss, CustomLoss) and network.loss.checks_gradient
         self._factors = None
         if plan.learning_rate_factors:
             factors = parameters.layout.learning_rate_factors(plan.learning_rate_factors)
@@ -75,6 +92,10 @@ class ReferenceTrainer:
     def state(self) -> TrainerState:
         """What another trainer needs to go on from here, beside the parameters."""
         return self._state
+
+    def stop(self) -> None:
+        """Make the epoch that another thread runs, or the next, end with `KeyboardInterrupt`."""
+        self._stops = True
 
     @property
     def step(self) -> int:
@@ -104,24 +125,45 @@ class ReferenceTrainer:
         NonFiniteError
             If a loss or a weight becomes NaN or infinite. Parameters and state stay as they were
             at the end of the previous epoch.
+        KeyboardInterrupt
+            After `stop`, and as ever. Parameters and state stay as they were here too.
         """
         start = time.perf_counter()
-        order = self._default_order() if order is None else np.asarray(order, dtype=np.int64)
-        if len(order) > 0 and not 0 <= order.min() <= order.max() < self.data.n_examples:
-            raise ValueError(f"order must name rows 0 to {self.data.n_examples - 1} of X")
+        order = self.row_order() if order is None else np.asarray(order, dtype=np.int64)
+        n_rows = self.data.X.shape[0]
+        if len(order) > 0 and not 0 <= order.min() <= order.max() < n_rows:
+            raise ValueError(f"order must name rows 0 to {n_rows - 1} of X")
         theta, optimizer_state = self.parameters.flat.copy(), self._state.optimizer
         step, total = self._state.step, 0.0
+        statistics: list[StepStatistics] = []
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for first in range(0, len(order), self.plan.batch_size):
+                if self._stops:
+                    self._stops = False
+                    raise KeyboardInterrupt
                 rows = order[first : first + self.plan.batch_size]
                 step += 1
-                loss, gradient, statistics = self._pass(theta, rows, step)
-                total += loss * len(rows)
+                before = Parameters(theta, self.parameters.layout)
+                done = self._pass(before, rows, step)
+                total += done.objective * len(rows)
                 theta, optimizer_state = self._update(
-                    gradient, optimizer_state, theta, step, learning_rate
+                    done.gradient.flat, optimizer_state, theta, step, learning_rate, done.active
                 )
-                for name, value in statistics.items():
+                for name, value in done.running.items():
                     theta[self.parameters.layout[name].span] = value.reshape(-1)
+                if self.plan.measures(step):
+                    after = Parameters(theta, self.parameters.layout)
+                    statistics.append(
+                        measure(
+                            self.network,
+                            done.trace,
+                            done.gradient,
+                            before,
+                            after,
+                            done.active,
+                            step,
+                        )
+                    )
         if not np.isfinite(theta).all():
             reached = Parameters(theta, self.parameters.layout)
             raise explain_weights(reached, self._state.epoch, step)
@@ -129,22 +171,31 @@ class ReferenceTrainer:
         self.parameters.flat[:] = theta
         self._state = TrainerState(optimizer_state, step, epoch + 1)
         seconds = time.perf_counter() - start
-        return EpochResult(epoch, total / max(len(order), 1), len(order), n_steps, seconds)
+        mean = total / max(len(order), 1)
+        return EpochResult(epoch, mean, len(order), n_steps, seconds, tuple(statistics))
 
-    def _default_order(self) -> Ints:
+    def run_epochs(
+        self, orders: np.ndarray[Any, np.dtype[np.int64]], learning_rate: float | None = None
+    ) -> Iterator[EpochResult]:
+        """Run an epoch for each row of `orders` (k, n), and yield their results."""
+        for order in orders:
+            yield self.run_epoch(order, learning_rate)
+
+    def row_order(self, epoch: int | None = None) -> Ints:
+        """Return the rows of X in the plan's order for an epoch, by default the next."""
         n = self.data.n_examples
         if not self.plan.shuffle:
-            return np.arange(n, dtype=np.int64)
-        return permutation(self.plan.seed, self._state.epoch, n)
+            return self.data.in_order(np.arange(n, dtype=np.int64))
+        epoch = self._state.epoch if epoch is None else epoch
+        return self.data.in_order(permutation(self.plan.seed, epoch, n))
 
-    def _pass(
-        self, theta: np.ndarray[Any, Any], rows: Ints, step: int
-    ) -> tuple[float, np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
-        """Return the objective of one batch at θ, its gradient (size,) and the new statistics."""
-        parameters = Parameters(theta, self.parameters.layout)
-        batch = gather(self.data, rows, theta.dtype)
+    def _pass(self, parameters: Parameters, rows: Ints, step: int) -> _Pass:
+        batch = gather(self.data, rows, parameters.flat.dtype)
         context = self.plan.context_at(self._state.epoch, step, self.data.n_examples)
         trace = self.network.forward(parameters, batch.X, context)
+        if self._checks_loss and isinstance(self.network.loss, CustomLoss):
+            self.network.loss.check(trace.scores, batch.targets, batch.sample_weight)
+            self._checks_loss = False
         loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
         objective = loss + _penalty(parameters, scale)
@@ -154,8 +205,9 @@ class ReferenceTrainer:
         gradients = self.network.backward(
             parameters, trace, batch.targets, batch.sample_weight, context
         )
-        statistics = self.network.updated_statistics(parameters, trace, context)
-        return objective, _with_penalty(gradients, parameters, scale).flat, statistics
+        running = self.network.updated_statistics(parameters, trace, context)
+        active = self.network.active_rows(trace)
+        return _Pass(objective, _with_penalty(gradients, parameters, scale), running, active, trace)
 
     def _update(
         self,
@@ -164,8 +216,13 @@ class ReferenceTrainer:
         theta: np.ndarray[Any, Any],
         step: int,
         learning_rate: float | None,
+        active: dict[str, Ints],
     ) -> tuple[np.ndarray[Any, Any], OptimizerState]:
-        """Return θ and the optimizer's state after one step of the plan."""
+        """Return θ and the optimizer's state after one step of the plan.
+
+        Tables take a lazy step (see `nn.Embedding`): only their active rows change, and only
+        these rows' moments.
+        """
         plan, optimizer = self.plan, self.plan.optimizer
         if plan.clipping is not None:
             gradient = plan.clipping.apply(gradient, self.parameters.layout)
@@ -175,9 +232,83 @@ class ReferenceTrainer:
         if isinstance(optimizer, AdamW):
             decay = optimizer.weight_decay * factors.weight_decay
             optimizer = replace(optimizer, weight_decay=decay)
-        return optimizer.update(
+        stepped, moments = optimizer.update(
             gradient, state, theta, step, rate, self._weight_mask, self._factors
         )
+        pairs = [(theta, stepped), *zip(state, moments, strict=True)]
+        for name, rows in active.items():
+            entry = self.parameters.layout[name]
+            for before, after in pairs:
+                if after.size > 0:
+                    table, dense = (a[entry.span].reshape(entry.shape) for a in (before, after))
+                    after[entry.span] = lazy_step(table, dense, rows).reshape(-1)
+        return stepped, moments
+
+
+class ReferencePredictor:
+    """The scores of rows, before the link, computed with the formulas of `nn`.
+
+    Parameters
+    ----------
+    network : Network
+    parameters : Parameters
+        Each call reads them as they are at that moment; their dtype is that of the arithmetic.
+    fan_in : int
+        Columns of the tables.
+    n_threads : int, optional
+        Every engine has it; this one has a single thread of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.engine.reference import ReferencePredictor
+    >>> from pellucid.nn import Linear, Network
+    >>> network = Network([Linear(1, weights="zeros")], "squared_error")
+    >>> params = network.initialize(fan_in=2, seed=0)
+    >>> predict = ReferencePredictor(network, params, fan_in=2)
+    >>> params["0.W"][...] = [[1.0], [10.0]]
+    >>> predict(np.array([[3.0, 4.0], [5.0, 6.0]]), rows=np.array([1])).tolist()
+    [[65.0]]
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        parameters: Parameters,
+        fan_in: int,
+        n_threads: int | None = None,
+    ) -> None:
+        self._network = network
+        self._parameters = parameters
+        self._fan_out = network.fan_out(fan_in)
+
+    def __call__(
+        self, X: Any, rows: Ints | None = None, out: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Return the scores (n, K) of the rows of X, in chunks of rows.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (n_rows, fan_in)
+        rows : array of int64 of shape (n,), optional
+            Which rows of X, in which order. By default all.
+        out : array of shape (n, K), optional
+            Where to write the scores.
+
+        Raises
+        ------
+        ValueError
+            X has another number of columns.
+        """
+        _check_fan_in(self._network, self._parameters, X)
+        n, dtype = X.shape[0] if rows is None else len(rows), self._parameters.flat.dtype
+        scores = np.empty((n, self._fan_out), dtype) if out is None else out
+        with np.errstate(over="ignore", invalid="ignore"):
+            for first in range(0, n, _CHUNK_ROWS):
+                chunk = slice(first, first + _CHUNK_ROWS)
+                batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
+                scores[chunk] = self._network.forward(self._parameters, batch).scores
+        return scores
 
 
 def predict_scores(
@@ -187,20 +318,11 @@ def predict_scores(
     n_threads: int | None = None,
     rows: Ints | None = None,
 ) -> np.ndarray[Any, Any]:
-    """Return the scores (n, K) of the rows of X, before the link, in chunks of rows.
+    """Return the scores (n, K) of the rows of X, before the link, where they are needed once.
 
-    With `rows` (n,) only of those, in that order. `n_threads` is there because every engine has it;
-    this one has a single thread of its own.
+    With `rows` (n,) only of those, in that order. `ReferencePredictor` is for many calls.
     """
-    _check_fan_in(network, parameters, X)
-    n, dtype = X.shape[0] if rows is None else len(rows), parameters.flat.dtype
-    scores = np.empty((n, network.fan_out(X.shape[1])), dtype=dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(0, n, _CHUNK_ROWS):
-            chunk = slice(first, first + _CHUNK_ROWS)
-            batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
-            scores[chunk] = network.forward(parameters, batch).scores
-    return scores
+    return ReferencePredictor(network, parameters, X.shape[1], n_threads)(X, rows)
 
 
 def loss_and_gradient(
@@ -216,6 +338,7 @@ def loss_and_gradient(
     The network is the one that predicts: dropout drops nothing, running moments normalize.
     """
     _check_fan_in(network, parameters, data.X)
+    data = data.gathered()
     n = data.n_examples
     loss, gradient = 0.0, Parameters.zeros(parameters.layout, parameters.flat.dtype)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.losses import Loss
 from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 
@@ -171,13 +173,12 @@ def check_gradient(
         gradient = network.backward(theta, trace, targets, sample_weight, context).parameters
     elif gradient.layout != theta.layout:
         raise ValueError(f"gradient must be laid out as {parameters!r}, got {gradient!r}")
-    weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+    terms = partial(_terms, network, targets, sample_weight)
     estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
     for j, h, above, below in _neighbours(network, theta, X, context):
-        change = _values(network, above, targets) - _values(network, below, targets)
-        estimate[j] = float(np.mean(weight * change)) / (2.0 * h)
+        estimate[j] = float(np.mean(terms(above) - terms(below))) / (2.0 * h)
         kinks[j] = _differ(_sides(network, above, targets), _sides(network, below, targets))
-    rounding = _rounding_of_estimate(weight * _values(network, trace, targets))
+    rounding = _rounding_of_estimate(terms(trace))
     return GradientCheck(
         tuple(
             ParameterCheck(
@@ -209,9 +210,9 @@ def _neighbours(
         yield j, h, above, below
 
 
-def _values(network: Network, trace: Trace, targets: Any) -> Floats:
-    values: Floats = network.loss.values(trace.scores, targets)
-    return values
+def _terms(network: Network, targets: Any, sample_weight: Any, trace: Trace) -> Floats:
+    terms: Floats = network.loss.terms(trace.scores, targets, sample_weight)
+    return terms
 
 
 def _sides(network: Network, trace: Trace, targets: Any) -> list[Floats]:
@@ -220,7 +221,7 @@ def _sides(network: Network, trace: Trace, targets: Any) -> list[Floats]:
         layer.kink_sides(x) for layer, x in zip(network.layers, trace.values, strict=False)
     )
     sides = [side for side in of_layers if side is not None]
-    if network.loss.definition.kinked:
+    if isinstance(network.loss, Loss) and network.loss.definition.kinked:
         sides.append(np.sign(trace.scores - targets))
     return sides
 
@@ -229,9 +230,9 @@ def _differ(left: list[Floats], right: list[Floats]) -> bool:
     return any((a != b).any() for a, b in zip(left, right, strict=True))
 
 
-def _rounding_of_estimate(weighted_values: Floats) -> float:
+def _rounding_of_estimate(terms: Floats) -> float:
     """Return what rounding a few operations of each loss can do to one element of the estimate."""
-    size = max(1.0, float(np.abs(weighted_values).mean()))
+    size = max(1.0, float(np.abs(terms).mean()))
     return 8.0 * _EPSILON * size / _STEP
 
 

@@ -44,7 +44,7 @@ def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
     with _naming_text(estimator):
         X = validate_data(estimator, X, reset=reset, **_table_options(X))
-    return _as_engine_takes_it(estimator, X)
+    return as_engine_takes_it(X, type(estimator).__name__)
 
 
 def checked_table_and_targets(
@@ -61,7 +61,7 @@ def checked_table_and_targets(
     options = {"reset": reset, "multi_output": True, "y_numeric": y_numeric, **_table_options(X)}
     with _naming_text(estimator):
         X, y = validate_data(estimator, X, y, **options)
-    return _as_engine_takes_it(estimator, X), y
+    return as_engine_takes_it(X, type(estimator).__name__), y
 
 
 def compute_dtype(X: Any) -> Any:
@@ -132,8 +132,8 @@ def _table_options(X: Any) -> dict[str, Any]:
     return {"accept_sparse": "csr", "dtype": "numeric", "ensure_all_finite": not half}
 
 
-def _as_engine_takes_it(estimator: BaseEstimator, X: Any) -> Any:
-    name = type(estimator).__name__
+def as_engine_takes_it(X: Any, name: str) -> Any:
+    """Return `X` as it is where the engine can read its numbers; errors say who needs them."""
     if X.dtype.kind not in ENGINE_KINDS:
         raise ValueError(
             f"{name} needs a table of numbers, got dtype {X.dtype}; turn dates, durations and text "

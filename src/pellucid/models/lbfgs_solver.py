@@ -143,7 +143,7 @@ class LbfgsRun:
         network = self.task.network
         with np.errstate(all="ignore"):
             scores = predict_scores(network, parameters, self.task.X)
-            losses: NDArray[np.float64] = network.loss.values(scores, self.task.targets)
+            losses: NDArray[np.float64] = network.loss.terms(scores, self.task.targets)
         return losses
 
     def _not_converged(self, result: scipy.optimize.OptimizeResult) -> str:

@@ -7,13 +7,21 @@ from typing import Any
 
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.mlp_regressor import MLPRegressor
+from pellucid.models.network import Network
 from pellucid.models.saving import SAVEABLE, restore
 from pellucid.models.tabular_classifier import TabularClassifier
 from pellucid.models.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError, read_model_file
 
 # Importing an estimator enters it in SAVEABLE.
-__all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor", "load"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "TabularClassifier",
+    "TabularRegressor",
+    "load",
+]
 
 
 def load(path: str | Path) -> Any:
@@ -25,7 +33,7 @@ def load(path: str | Path) -> Any:
 
     Returns
     -------
-    MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+    MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Network
 
     Raises
     ------

@@ -290,9 +290,15 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             `X` is wrong, or so large that scores overflow.
         """
         predictions = self._predictions(X)
-        if self.n_outputs_ == 1:
-            predictions = predictions.ravel()
-        labels: NDArray[Any] = self._label_binarizer.inverse_transform(predictions)
+        binarizer = self._label_binarizer
+        labels: NDArray[Any]
+        if binarizer.y_type_ == "multiclass" and not binarizer.sparse_input_:
+            # What the binarizer does, without checks that take longer than one row's scores.
+            labels = self.classes_.take(predictions.argmax(axis=1))
+        else:
+            labels = binarizer.inverse_transform(
+                predictions.ravel() if self.n_outputs_ == 1 else predictions
+            )
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[Any]:

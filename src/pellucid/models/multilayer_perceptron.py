@@ -33,7 +33,7 @@ from pellucid.models.default_engine import loss_and_gradient
 from pellucid.models.inputs import checked_hidden_sizes, checked_table, compute_dtype
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
-from pellucid.models.prediction import fitted_scores
+from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Task
@@ -107,6 +107,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     _on_epoch: Callable[[EpochReport], None] | None = None
     """Called after each epoch, for progress lines; it is not kept in copies."""
     _parameters: Parameters | None = None
+    _fitted: KeptFitted | None = None
 
     @abstractmethod
     def _checked_input(
@@ -300,6 +301,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         """Make the weights of the estimator views of this buffer."""
         self._parameters = parameters
         self.coefs_, self.intercepts_ = views(parameters)
+        self._fitted = KeptFitted([*self.coefs_, *self.intercepts_])
         self.n_layers_ = len(self.coefs_) + 1
 
     def _current_parameters(self, network: Network) -> Parameters:
@@ -321,11 +323,23 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         """Return the output of the network, of shape (n_rows, n_outputs)."""
         check_is_fitted(self)
         X = checked_table(self, X, reset=False)
-        network = self._fitted_network()
-        scores = fitted_scores(network, self._current_parameters(network), X)
+        fitted = self._find_fitted()
+        scores = fitted_scores(fitted, X)
         with np.errstate(over="ignore"):
-            predictions: NDArray[Any] = network.loss.link(scores)
+            predictions: NDArray[Any] = fitted.network.loss.link(scores)
         return predictions
+
+    def _find_fitted(self) -> Fitted:
+        """Return the network that the attributes describe: the kept one, if it still is that."""
+        key = (self.activation, self.out_activation_)
+        kept = self._fitted
+        fitted = kept.find([*self.coefs_, *self.intercepts_], key) if kept else None
+        if fitted is None:
+            network = self._fitted_network()
+            fitted = Fitted(network, self._current_parameters(network))
+            if kept and fitted.parameters is self._parameters:
+                kept.keep(key, fitted)
+        return fitted
 
     def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> GradientCheck:
         """Compare the engine's gradient at the fitted weights with central differences, in float64.
@@ -371,6 +385,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_parameters", None)
+        state.pop("_fitted", None)
         state.pop("_on_epoch", None)
         return state
 

@@ -2,18 +2,81 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.batch import dense
-from pellucid.models.default_engine import predict_scores
+from pellucid.models.default_engine import EnginePredictor
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
 
+MOST_KEPT_WIDENED = 2**17
+"""Parameters of which a copy in float64 is kept, 1 MiB; with more, making it anew takes little of
+the call."""
 
-def fitted_scores(network: Network, parameters: Parameters, X: Any) -> NDArray[Any]:
+
+class Fitted:
+    """A fitted network, ready to score rows.
+
+    Parameters
+    ----------
+    network : Network
+    parameters : Parameters
+        Read at each call.
+    """
+
+    def __init__(self, network: Network, parameters: Parameters) -> None:
+        self.network = network
+        self.parameters = parameters
+        fan_in = parameters.layout.entries[0].shape[0]
+        self.predict = EnginePredictor(network, parameters, fan_in)
+        self._widened: Fitted | None = None
+
+    def in_dtype(self, dtype: np.dtype[Any]) -> Fitted:
+        """Return the network with its parameters, as they are now, in `dtype`."""
+        if self.parameters.flat.dtype == dtype:
+            return self
+        widened = self._widened
+        if widened is None or widened.parameters.flat.dtype != dtype:
+            flat = self.parameters.flat.astype(dtype)
+            widened = Fitted(self.network, Parameters(flat, self.parameters.layout))
+            if flat.size <= MOST_KEPT_WIDENED:
+                self._widened = widened
+        else:
+            np.copyto(widened.parameters.flat, self.parameters.flat)
+        return widened
+
+
+class KeptFitted:
+    """Keeps an estimator's `Fitted` between calls, for as long as it is the right one.
+
+    Parameters
+    ----------
+    views : sequence of ndarray
+        The views of the parameters that the estimator shows.
+    """
+
+    def __init__(self, views: Sequence[NDArray[Any]]) -> None:
+        self._views = tuple(views)
+        self._kept: tuple[Any, Fitted] | None = None
+
+    def find(self, arrays: Sequence[Any], key: Any) -> Fitted | None:
+        """Return what `keep` was given, if the key and each of the arrays are still the same."""
+        kept = self._kept
+        if kept is None or kept[0] != key or len(arrays) != len(self._views):
+            return None
+        return kept[1] if all(map(operator.is_, arrays, self._views)) else None
+
+    def keep(self, key: Any, fitted: Fitted) -> None:
+        """Keep `fitted` for the calls to come."""
+        self._kept = (key, fitted)
+
+
+def fitted_scores(fitted: Fitted, X: Any) -> NDArray[Any]:
     """Return the scores (n_rows, n_outputs) of X, in the dtype that NumPy's X @ W would have.
 
     So float32 weights meet a table of float64, or of integers beyond 24 bits, in float64: no value
@@ -24,10 +87,14 @@ def fitted_scores(network: Network, parameters: Parameters, X: Any) -> NDArray[A
     ValueError
         A score is not finite; the message tells whether the weights or the table made it so.
     """
-    dtype = np.result_type(parameters.flat.dtype, X.dtype)
-    if parameters.flat.dtype != dtype:
-        parameters = Parameters(parameters.flat.astype(dtype), parameters.layout)
-    scores = predict_scores(network, parameters, X)
+    fitted = fitted.in_dtype(np.result_type(fitted.parameters.flat.dtype, X.dtype))
+    scores: NDArray[Any] = fitted.predict(X)
+    check_finite(scores, fitted.parameters, X)
+    return scores
+
+
+def check_finite(scores: NDArray[Any], parameters: Parameters, X: Any) -> None:
+    """Raise ValueError where a score of X is not finite; say what made it so."""
     is_finite = np.isfinite(scores)
     if not is_finite.all():
         bad = np.flatnonzero(~is_finite.all(axis=1))
@@ -35,12 +102,11 @@ def fitted_scores(network: Network, parameters: Parameters, X: Any) -> NDArray[A
             f"the network's scores of {len(bad)} of {len(scores)} rows are not finite, first of "
             f"row {bad[0]}: {_cause(parameters, X[bad[:1]])}"
         )
-    return scores
 
 
 def _cause(parameters: Parameters, row: Any) -> str:
     if not np.isfinite(parameters.flat).all():
-        return "coefs_ or intercepts_ hold NaN or infinity. Put finite numbers in, or fit again."
+        return "the weights hold NaN or infinity. Put finite numbers in, or fit again."
     dtype = parameters.flat.dtype
     largest = np.abs(dense(row, np.dtype(np.float64))).max()
     wider = ", or pass it as float64" if dtype == np.float32 else ""

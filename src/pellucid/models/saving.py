@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 
 from pellucid.persistence import write_model_file
 
@@ -17,7 +18,11 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class SaveableEstimator(Protocol):
-    """What an estimator offers so that it can be saved."""
+    """What an estimator offers so that it can be saved.
+
+    One of scikit-learn's kind also has constructor parameters, `get_params` and `set_params`, which
+    are saved beside the state; any other one puts them into the state.
+    """
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         """Return everything that fit learned: what JSON can hold, and arrays by name."""
@@ -25,12 +30,6 @@ class SaveableEstimator(Protocol):
     @classmethod
     def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
         """Build a fitted estimator from what `_to_state` returned."""
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor parameters by name."""
-
-    def set_params(self, **params: Any) -> Self:
-        """Set constructor parameters."""
 
 
 Estimator = TypeVar("Estimator", bound=type)
@@ -53,7 +52,7 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+    estimator : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Network
         Fitted. A random_state that is a generator object cannot be kept; it becomes None.
     path : str or Path
         Replaced atomically if it exists.
@@ -73,12 +72,15 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     name = type(estimator).__name__
     if SAVEABLE.get(name) is not type(estimator):
         raise TypeError(f"{name} cannot be saved; these can: {', '.join(sorted(SAVEABLE))}.")
-    check_is_fitted(estimator)
+    params: dict[str, Any] = {}
+    if isinstance(estimator, BaseEstimator):
+        check_is_fitted(estimator)
+        params = params_to_json(estimator.get_params(deep=False))
     state, arrays = estimator._to_state()
     header = {
         "pellucid_version": str(getattr(pellucid, "__version__", "unknown")),
         "estimator": name,
-        "params": params_to_json(estimator.get_params(deep=False)),
+        "params": params,
         "state": state,
     }
     write_model_file(path, header, arrays)
@@ -89,7 +91,8 @@ def restore(
 ) -> Any:
     """Build a fitted estimator from its parameters, state and arrays."""
     estimator = estimator_class._from_state(state, arrays)
-    estimator.set_params(**params_from_json(params))
+    if isinstance(estimator, BaseEstimator):
+        estimator.set_params(**params_from_json(params))
     if hasattr(estimator, "_parameter_constraints"):
         estimator._validate_params()
     return estimator

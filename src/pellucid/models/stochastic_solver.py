@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.plan import TrainerState, TrainingData, TrainingPlan
-from pellucid.models.default_engine import EngineTrainer, predict_scores
+from pellucid.models.default_engine import EnginePredictor, EngineTrainer
 from pellucid.models.inputs import Weights, checked_weights
 from pellucid.models.task import Task
 from pellucid.nn.optimizers import SGD, Adam, Optimizer
@@ -191,9 +191,10 @@ def _validation(task: Task, rows: NDArray[np.int64], weights: Weights) -> Valida
             "'validation_fraction'"
         )
 
+    scores_of = EnginePredictor(task.network, task.parameters, task.X.shape[1])
+
     def predict(rows: NDArray[np.int64]) -> NDArray[Any]:
-        scores = predict_scores(task.network, task.parameters, task.X, rows=rows)
-        predictions: NDArray[Any] = task.network.loss.link(scores)
+        predictions: NDArray[Any] = task.network.loss.link(scores_of(task.X, rows))
         return predictions
 
     held_out = HeldOut(

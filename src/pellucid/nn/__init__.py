@@ -5,6 +5,7 @@ from pellucid.nn.batch_normalization import BatchNorm
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, Clipping
 from pellucid.nn.columns import Columns
 from pellucid.nn.context import Context
+from pellucid.nn.custom_loss import CustomLoss
 from pellucid.nn.dropout import Dropout
 from pellucid.nn.embedding import Embedding
 from pellucid.nn.hyperplane import Hyperplane, hyperplanes
@@ -22,7 +23,19 @@ from pellucid.nn.periodic_embedding import PeriodicEmbedding
 from pellucid.nn.piecewise_linear_embedding import PiecewiseLinearEmbedding
 from pellucid.nn.residual import Add, Residual
 from pellucid.nn.scaling import InputScale
-from pellucid.nn.schedules import SCHEDULES, Schedule
+from pellucid.nn.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Exponential,
+    FlatCosine,
+    InverseScaling,
+    LogCosine,
+    OneCycle,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -42,21 +55,29 @@ __all__ = [
     "ClipByValue",
     "Clipping",
     "Columns",
+    "Constant",
     "Context",
+    "Cosine",
+    "CustomLoss",
     "Dropout",
     "Embedding",
     "Entry",
+    "Exponential",
+    "FlatCosine",
     "Gradients",
     "Hyperplane",
     "Initializer",
     "InputScale",
+    "InverseScaling",
     "Layer",
     "LayerNorm",
     "Layout",
     "Linear",
+    "LogCosine",
     "Loss",
     "LossFunction",
     "Network",
+    "OneCycle",
     "Optimizer",
     "OptimizerState",
     "Parameters",
@@ -68,7 +89,9 @@ __all__ = [
     "RMSProp",
     "Residual",
     "Schedule",
+    "StepDecay",
     "Trace",
+    "WarmUp",
     "get_loss",
     "hyperplanes",
     "train_perceptron",

@@ -9,7 +9,7 @@ from typing import Any
 from pellucid.nn.array import Array, namespace
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.layer import Layer, Shapes
-from pellucid.nn.random import Floats, Stream
+from pellucid.nn.random import Floats, Ints, Stream
 from pellucid.nn.residual import Add, Residual
 
 _MOST_PARTS = 255
@@ -84,6 +84,10 @@ class Columns(Layer):
         found = [side for side in sides if side is not None]
         return namespace(x).concat(found, axis=1) if found else None
 
+    def active_rows(self, x: Array) -> dict[str, Ints]:
+        """Return those of all parts under their names."""
+        return _joined(layer.active_rows(block) for block, layer in self._blocks(x))
+
     def forward(
         self, parameters: Mapping[str, Array], x: Array, context: Context = PREDICTION
     ) -> Array:
@@ -139,10 +143,15 @@ def _own(parameters: Mapping[str, Array], part: int) -> dict[str, Array]:
     return {n.removeprefix(prefix): a for n, a in parameters.items() if n.startswith(prefix)}
 
 
+def part_number(layer: int, part: int) -> int:
+    """Return the layer number that a part of layer `layer` draws its random numbers under."""
+    return layer + ((part + 1) << _PART_SHIFT)
+
+
 def _stream_of(stream: Stream, part: int) -> Stream:
-    return replace(stream, layer=stream.layer + ((part + 1) << _PART_SHIFT))
+    return replace(stream, layer=part_number(stream.layer, part))
 
 
 def _context_of(context: Context, part: int) -> Context:
     """Return the context with a layer number of the part's own, so that its masks are its own."""
-    return replace(context, layer=context.layer + ((part + 1) << _PART_SHIFT))
+    return replace(context, layer=part_number(context.layer, part))

@@ -52,6 +52,17 @@ def embed_backward_active(dy: Floats, ids: Ints) -> tuple[Ints, Floats]:
     return rows, drows
 
 
+def lazy_step(before: Array, after: Array, rows: Ints) -> Array:
+    """Return a table (n_rows, dim) after a lazy step: `after` in `rows`, `before` in the others.
+
+    With the update of the dense step in `after`, a lazy optimizer changes θ_r and its moments m_r
+    and v_r for the rows r of the batch, and leaves those of the others as they are.
+    """
+    stepped = before.copy()
+    stepped[rows] = after[rows]
+    return stepped
+
+
 def _pieces(dy: Array, ids: Array) -> tuple[Array, Array]:
     """Return dy as one row for each id, (m·k, dim), and the ids in the same order, (m·k,)."""
     m, k = ids.shape
@@ -63,8 +74,20 @@ class Embedding(Layer):
     """A layer that replaces each id in 0 … n_rows - 1 by its row of a learned table.
 
     All columns of the input (m, k) look up the same table, and the output is (m, k·dim). The table
-    (role "embedding") is neither penalized nor decayed, so that a step changes active rows only.
-    Ids have no gradient: what the layer hands back is 0.
+    (role "embedding") is neither penalized nor decayed. Ids have no gradient: what the layer hands
+    back is 0.
+
+    Training is lazy, with every optimizer: a step updates the rows whose ids are in its batch,
+    each with moments of its own, as
+
+        m_r ← b1·m_r + c1·g_r;  v_r ← b2·v_r + c2·g_r²;  θ_r ← θ_r - s_t·m_r/(√v_r + ε)
+
+    for Adam, Adagrad and RMSProp (g_r the sum over the places where the batch has the id r), as
+    v_r ← μv_r - ηg_r; θ_r ← θ_r + v_r for gradient descent with momentum. A row that the batch does
+    not have keeps θ_r, m_r and v_r: moments do not fade and momentum does not go on. The bias
+    correction in s_t counts all steps t, not those of the row. For Adagrad and plain gradient
+    descent this is the dense step; for the others it is not. Clipping sees a gradient of 0 in the
+    other rows.
 
     Parameters
     ----------
@@ -110,6 +133,10 @@ class Embedding(Layer):
         """Return a normal table."""
         table = stream.normal(self.n_rows * self.dim).reshape(self.n_rows, self.dim)
         return {"table": table * self.standard_deviation}
+
+    def active_rows(self, x: Array) -> dict[str, Ints]:
+        """Return the distinct ids in x (m, k)."""
+        return {"table": np.unique(self._ids(x))}
 
     def forward(
         self, parameters: Mapping[str, Array], x: Array, context: Context = PREDICTION

@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.nn.array import Array
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.parameters import Role
-from pellucid.nn.random import Floats, Stream
+from pellucid.nn.random import Floats, Ints, Stream
 
 Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], Role]]
 """The shape and the role of each parameter of a layer, by name."""
@@ -87,4 +87,11 @@ class Layer(Protocol):
         self, parameters: Mapping[str, Array], x: Array, context: Context, /
     ) -> dict[str, Array]:
         """Return the parameters of role "statistic" after a step on x (m, fan_in)."""
+        return {}
+
+    def active_rows(self, x: Array, /) -> dict[str, Ints]:
+        """Return the rows that a step on x (m, fan_in) changes, of each parameter that is a table.
+
+        Only parameters of role "embedding" are named; a step changes all of the others.
+        """
         return {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pellucid.nn.activations import logistic
 from pellucid.nn.array import Array, namespace
+from pellucid.nn.custom_loss import CustomLoss, LossCallable
 
 _EXPONENT_CAP = 60.0
 
@@ -320,6 +321,25 @@ class Loss:
         targets = self._check_targets(scores, targets)
         return self.definition.gradient(scores, targets, *self._arguments())
 
+    def terms(self, scores: Array, targets: Array, sample_weight: Array | None = None) -> Array:
+        """Return w_i l_i for each example, (m,); their mean is the loss of the batch."""
+        values = self.values(scores, targets)
+        return values if sample_weight is None else values * sample_weight
+
+    def mean(self, scores: Array, targets: Array, sample_weight: Array | None = None) -> float:
+        """Return (1/m) Σ_i w_i l_i, for weights w (m,); all weights are 1 if None."""
+        return float(mean_loss(self.values(scores, targets), sample_weight))
+
+    def mean_gradient(
+        self, scores: Array, targets: Array, sample_weight: Array | None = None
+    ) -> Array:
+        """Return the derivative of `mean` with respect to the scores; (m, K)."""
+        gradient = self.gradient(scores, targets) / scores.shape[0]
+        if sample_weight is None:
+            return gradient
+        weight = namespace(gradient).asarray(sample_weight, dtype=gradient.dtype)
+        return gradient * weight[:, None]
+
     def link(self, scores: Array) -> Array:
         """Return predictions (m, K): probabilities, means, or the scores themselves."""
         return self.definition.link(scores)
@@ -345,9 +365,11 @@ class Loss:
         )
 
 
-def get_loss(loss: str | Loss) -> Loss:
-    """Return the loss of that name with its default parameter, or the loss itself."""
-    return loss if isinstance(loss, Loss) else Loss(loss)
+def get_loss(loss: str | Loss | CustomLoss | LossCallable) -> Loss | CustomLoss:
+    """Return the loss of that name with its default parameter, that of a function, or itself."""
+    if isinstance(loss, Loss | CustomLoss):
+        return loss
+    return Loss(loss) if isinstance(loss, str) else CustomLoss(loss)
 
 
 def mean_loss(values: Array, sample_weight: Array | None = None) -> Array:

@@ -10,11 +10,12 @@ import numpy as np
 
 from pellucid.nn.array import Array, namespace
 from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.custom_loss import CustomLoss, LossCallable
 from pellucid.nn.layer import Layer
 from pellucid.nn.linear import Linear
-from pellucid.nn.losses import Loss, get_loss, mean_loss
+from pellucid.nn.losses import Loss, get_loss
 from pellucid.nn.parameters import Entry, Layout, Parameters
-from pellucid.nn.random import Purpose, Stream, check_seed
+from pellucid.nn.random import Ints, Purpose, Stream, check_seed
 from pellucid.nn.residual import Add, Residual, add_backward, written_out
 
 
@@ -88,8 +89,8 @@ class Network:
         `Linear`, `Activation`, `Dropout`, `RMSNorm`, … from the input to the scores; a `Residual`
         is written out as its layers and an `Add`. The link from scores to predictions (softmax,
         logistic, …) belongs to the loss and is no layer.
-    loss : str or Loss
-        A name in `LOSSES`, or a `Loss` with its parameter.
+    loss : str, Loss, CustomLoss or callable
+        A name in `LOSSES`, a `Loss` with its parameter, or the user's own: see `CustomLoss`.
 
     Examples
     --------
@@ -106,9 +107,13 @@ class Network:
     """
 
     layers: tuple[Layer, ...]
-    loss: Loss
+    loss: Loss | CustomLoss
 
-    def __init__(self, layers: Sequence[Layer | Residual], loss: str | Loss) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer | Residual],
+        loss: str | Loss | CustomLoss | LossCallable,
+    ) -> None:
         object.__setattr__(self, "layers", written_out(layers))
         object.__setattr__(self, "loss", get_loss(loss))
 
@@ -221,7 +226,7 @@ class Network:
         """
         is_trace = isinstance(trace_or_scores, Trace)
         scores = trace_or_scores.scores if is_trace else trace_or_scores
-        return float(mean_loss(self.loss.values(scores, targets), sample_weight))
+        return self.loss.mean(scores, targets, sample_weight)
 
     def backward(
         self,
@@ -237,10 +242,7 @@ class Network:
 
         `context` is the one of the forward pass. Statistics have the gradient 0.
         """
-        delta = self.loss.gradient(trace.scores, targets) / trace.scores.shape[0]
-        if sample_weight is not None:
-            weight = namespace(delta).asarray(sample_weight, dtype=delta.dtype)
-            delta = delta * weight[:, None]
+        delta = self.loss.mean_gradient(trace.scores, targets, sample_weight)
         deltas = [delta]
         skipped: dict[int, Array] = {}  # by the place of a value, its gradient through an Add
         by_name = {
@@ -273,6 +275,14 @@ class Network:
             for name, value in layer.updated_statistics(
                 self._arrays_of(params, i), trace.values[i], replace(context, layer=i)
             ).items()
+        }
+
+    def active_rows(self, trace: Trace) -> dict[str, Ints]:
+        """Return, by name, the rows of every table that a step with this trace changes."""
+        return {
+            f"{i}.{name}": rows
+            for i, layer in enumerate(self.layers)
+            for name, rows in layer.active_rows(trace.values[i]).items()
         }
 
     def _output(

@@ -2,24 +2,31 @@
 
 from pellucid.training.fit import EpochLoop, Outcome, Trainer, Validation
 from pellucid.training.history import EpochReport, History
+from pellucid.training.replay import Recording, ReplayedStep
 from pellucid.training.row_order import FixedOrder, ShuffledOrder
 from pellucid.training.schedules import Schedule, get_schedule
-from pellucid.training.stopping import BestWeights, NoImprovement
+from pellucid.training.stopping import BestWeights, NoImprovement, Patience
+from pellucid.training.together import FitResult, run_together
 from pellucid.training.validation import HeldOut, hold_out
 
 __all__ = [
     "BestWeights",
     "EpochLoop",
     "EpochReport",
+    "FitResult",
     "FixedOrder",
     "HeldOut",
     "History",
     "NoImprovement",
     "Outcome",
+    "Patience",
+    "Recording",
+    "ReplayedStep",
     "Schedule",
     "ShuffledOrder",
     "Trainer",
     "Validation",
     "get_schedule",
     "hold_out",
+    "run_together",
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -17,14 +17,23 @@ from pellucid.training.history import EpochReport, History
 from pellucid.training.schedules import Schedule
 from pellucid.training.stopping import BestWeights, NoImprovement
 
+_SECONDS_AT_ONCE = 0.005
+"""Epochs run without looking at signals take together about so long."""
+
 
 class Trainer(Protocol):
     """What the loop needs of an engine."""
 
-    def run_epoch(
-        self, order: NDArray[np.int64] | None = None, learning_rate: float | None = None
-    ) -> EpochResult:
-        """Train on the rows in this order."""
+    n_threads: int | None
+    """Of the next epoch; the results do not depend on it."""
+
+    def stop(self) -> None:
+        """Make the epoch that another thread runs, or the next, end with `KeyboardInterrupt`."""
+
+    def run_epochs(
+        self, orders: NDArray[np.int64], learning_rate: float | None = None
+    ) -> Iterator[EpochResult]:
+        """Train on the rows in the order of each row of `orders` (k, n)."""
 
 
 class Outcome(Enum):
@@ -76,6 +85,10 @@ class EpochLoop:
         `(EpochReport) -> None`, called after each epoch.
     say : callable, optional
         `(str) -> None`; gets the lines that scikit-learn prints with `verbose=True`.
+    before_epoch : list of callable
+        `() -> None`, each called before each epoch; then epochs run one by one.
+    before_run : list of callable
+        `() -> None`, each called before the trainer is given the next epochs, one or several.
     """
 
     trainer: Trainer
@@ -87,8 +100,11 @@ class EpochLoop:
     validation: Validation | None = None
     on_epoch: Callable[[EpochReport], None] | None = None
     say: Callable[[str], None] | None = None
+    before_epoch: list[Callable[[], None]] = field(default_factory=list)
+    before_run: list[Callable[[], None]] = field(default_factory=list)
     n_epochs: int = 0
     """Epochs of this run so far."""
+    _epoch_seconds: float = math.inf
 
     def run(self, max_epochs: int) -> Outcome:
         """Train until there is no more improvement, but at most `max_epochs` epochs.
@@ -100,8 +116,8 @@ class EpochLoop:
             weights are those of the last good epoch.
         """
         try:
-            for _ in range(max_epochs):
-                self._run_epoch()
+            while self.n_epochs < max_epochs:
+                self._run_epochs(min(self._epochs_at_once(), max_epochs - self.n_epochs))
                 if self.stopping.exhausted and not self._go_on_after_plateau():
                     return Outcome.CONVERGED
         except KeyboardInterrupt:
@@ -116,9 +132,32 @@ class EpochLoop:
                 self.validation.best_weights.restore()
         return Outcome.MAX_EPOCHS
 
-    def _run_epoch(self) -> None:
+    def _epochs_at_once(self) -> int:
+        """Return how many epochs can be run before anything must be decided.
+
+        Each counts at most one epoch without improvement, so that training cannot end within them;
+        and they are short.
+        """
+        if self.validation is not None or self.before_epoch or self.schedule.changes_every_epoch:
+            return 1
+        until_decision = self.stopping.patience - self.stopping.count + 1
+        within_time = _SECONDS_AT_ONCE / self._epoch_seconds
+        return max(1, int(min(until_decision, within_time)))
+
+    def _run_epochs(self, n: int) -> None:
+        for call in (*self.before_run, *self.before_epoch):
+            call()
         rate = self.learning_rate
-        result = self.trainer.run_epoch(order=self.next_order(), learning_rate=rate)
+        orders = self.next_order()[np.newaxis]
+        if n > 1:
+            orders = np.repeat(orders, n, axis=0)
+            for i in range(1, n):
+                orders[i] = self.next_order()
+        for result in self.trainer.run_epochs(orders, learning_rate=rate):
+            self._finish_epoch(result, rate)
+
+    def _finish_epoch(self, result: EpochResult, rate: float) -> None:
+        self._epoch_seconds = max(result.seconds, 1e-9)
         self.history.examples_seen += result.n_examples
         score = None if self.validation is None else self.validation.score()
         self._record(result.loss, score)

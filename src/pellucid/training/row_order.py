@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,14 +39,10 @@ class ShuffledOrder:
 
     def __init__(self, rows: NDArray[np.int64], random_state: np.random.RandomState) -> None:
         self._rows = rows
-        self._next: NDArray[np.int64] = np.empty_like(rows)
-        self._permutation: NDArray[Any] = np.empty_like(rows)
         self._random_state = random_state
 
     def __call__(self) -> NDArray[np.int64]:
-        """Return the order of the next epoch; it stays valid until the call after."""
-        self._permutation[:] = np.arange(len(self._rows))
-        self._random_state.shuffle(self._permutation)
-        np.take(self._rows, self._permutation, out=self._next, mode="clip")
-        self._rows, self._next = self._next, self._rows
+        """Return the order of the next epoch; it stays valid until the next call."""
+        # To shuffle the last order is to apply a shuffled 0 … n-1 to it: the swaps are the same.
+        self._random_state.shuffle(self._rows)
         return self._rows

@@ -25,11 +25,14 @@ class Schedule:
         `(learning_rate) -> learning_rate`, or None to stop training.
     lowers_at_plateau : bool
         Whether a plateau may lower the rate before it stops training.
+    changes_every_epoch : bool
+        Whether `after_epoch` returns another rate than it is given.
     """
 
     after_epoch: Callable[[float, int], float]
     after_plateau: Callable[[float], float | None]
     lowers_at_plateau: bool = False
+    changes_every_epoch: bool = False
 
 
 def constant() -> Schedule:
@@ -46,7 +49,7 @@ def inverse_scaling(initial: float, power: float) -> Schedule:
         except OverflowError:
             return 0.0
 
-    return Schedule(after_epoch=after_epoch, after_plateau=_stop)
+    return Schedule(after_epoch=after_epoch, after_plateau=_stop, changes_every_epoch=True)
 
 
 def adaptive() -> Schedule:

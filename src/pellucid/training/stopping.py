@@ -63,6 +63,27 @@ class NoImprovement:
         return self.count > self.patience
 
 
+class Patience(NoImprovement):
+    """Counts the epochs since the best one; a draw is no improvement, and `tol` is not used.
+
+    Examples
+    --------
+    >>> rule = Patience(tol=0.0, patience=1, sign=-1)
+    >>> [rule.update(loss) for loss in (1.0, 0.5, 0.5, 0.5)]
+    [True, True, False, False]
+    >>> rule.exhausted
+    True
+    """
+
+    def update(self, value: float) -> bool:
+        """Take the value of one more epoch; return whether it is the best so far."""
+        is_best = self.sign * value > self.sign * self.best
+        self.count = 0 if is_best else self.count + 1
+        if is_best:
+            self.best = value
+        return is_best
+
+
 class BestWeights:
     """A copy of the weights that scored best, to put back when training ends.
 

@@ -1,0 +1,149 @@
+// Different layers for different blocks of columns. The plain reference is
+// src/pellucid/nn/columns.py.
+#pragma once
+
+#include "network.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// Each part is a network with slots of its own, whose input and output are copied from and to the
+// columns of the whole: panels start at whole vectors, parts anywhere.
+template <class T>
+class ColumnsLayer final : public Layer<T> {
+ public:
+  ColumnsLayer(const std::vector<Program<T>>& parts, const Surroundings<T>& around)
+      : input_(around.input),
+        output_(around.output),
+        propagate_(around.propagate),
+        accumulate_(around.accumulate) {
+    Index first_in = 0, first_out = 0;
+    for (const Program<T>& program : parts) {
+      Part& part = parts_.emplace_back(
+          Network<T>(program, input_.rows, around.use, around.n_threads, around.propagate));
+      part.ins = shared_runs(input_, first_in, part.network.input());
+      part.outs = shared_runs(output_, first_out, part.network.output());
+      first_in += program.fan_in();
+      first_out += program.fan_out();
+      for (const auto& layer : part.network.layers())
+        for (Index unit = 0; unit < layer->n_units(); ++unit) units_.push_back({layer.get(), unit});
+    }
+  }
+
+  void forward(const Pass<T>& pass) override {
+    Pass<T> inner = pass;
+    inner.observer = nullptr;  // it knows the slots of the whole
+    for (Part& part : parts_) {
+      copy_in<false>(part.ins, pass, input_.values, part.network.input().values);
+      part.network.forward(inner);
+      copy_out<false>(part.outs, pass, part.network.output().values, output_.values);
+    }
+  }
+
+  void backward(const Pass<T>& pass) override {
+    for (Part& part : parts_) {
+      Slot<T>& output = part.network.output();
+      if (output.deltas.size() == 0) continue;
+      copy_in<false>(part.outs, pass, output_.deltas, output.deltas);
+      part.network.backward(pass);
+      if (!propagate_) continue;
+      const Buffer<T>& passed = part.network.input().deltas;
+      if (accumulate_)
+        copy_out<true>(part.ins, pass, passed, input_.deltas);
+      else
+        copy_out<false>(part.ins, pass, passed, input_.deltas);
+    }
+  }
+
+  std::vector<ParameterBlock<T>*> blocks() override {
+    std::vector<ParameterBlock<T>*> all;
+    for (const Part& part : parts_)
+      for (ParameterBlock<T>* block : part.network.blocks()) all.push_back(block);
+    return all;
+  }
+  void refresh() override {
+    for (const Part& part : parts_)
+      for (const auto& layer : part.network.layers()) layer->refresh();
+  }
+
+  Index n_units() const override { return static_cast<Index>(units_.size()); }
+  Index unit_work(Index unit) const override { return at(unit).layer->unit_work(at(unit).index); }
+  UnitRange<T> unit_range(Index unit) override {
+    return at(unit).layer->unit_range(at(unit).index);
+  }
+  void unit_gradient(Index unit, Index rows, T* gradient) override {
+    at(unit).layer->unit_gradient(at(unit).index, rows, gradient);
+  }
+  ActiveRows<T> active_rows(Index unit) override {
+    return at(unit).layer->active_rows(at(unit).index);
+  }
+  void unit_updated(Index unit) override { at(unit).layer->unit_updated(at(unit).index); }
+
+ private:
+  // Columns that lie side by side in the whole and in a part.
+  struct SharedRun {
+    ColumnRun whole, part;
+  };
+  struct Part {
+    explicit Part(Network<T> own) : network(std::move(own)) {}
+    Network<T> network;
+    std::vector<SharedRun> ins, outs;
+  };
+  struct Unit {
+    Layer<T>* layer;
+    Index index;
+  };
+
+  // Where the columns of `part` are in `whole`, from column `first` on.
+  static std::vector<SharedRun> shared_runs(const Slot<T>& whole, Index first,
+                                            const Slot<T>& part) {
+    std::vector<SharedRun> shared;
+    for (const ColumnRun& own : column_runs(part, 0, part.panels.columns()))
+      for (const ColumnRun& run : column_runs(whole, first + own.first, own.count))
+        shared.push_back({run, {own.start + run.first, own.stride, 0, run.count}});
+    return shared;
+  }
+
+  template <bool kAdd>
+  static void copy_in(const std::vector<SharedRun>& runs, const Pass<T>& pass,
+                      const Buffer<T>& whole, Buffer<T>& part) {
+    for (const auto& [from, to] : runs) copy<kAdd>(from, to, pass, whole, part);
+  }
+  template <bool kAdd>
+  static void copy_out(const std::vector<SharedRun>& runs, const Pass<T>& pass,
+                       const Buffer<T>& part, Buffer<T>& whole) {
+    for (const auto& [to, from] : runs) copy<kAdd>(from, to, pass, part, whole);
+  }
+  template <bool kAdd>
+  static void copy(const ColumnRun& from, const ColumnRun& to, const Pass<T>& pass,
+                   const Buffer<T>& source, Buffer<T>& destination) {
+    for (Index row = pass.first; row < pass.last; ++row)
+      copy_numbers<T, kAdd>(source.data() + from.start + row * from.stride, to.count,
+                            destination.data() + to.start + row * to.stride);
+  }
+
+  const Unit& at(Index unit) const { return units_[static_cast<std::size_t>(unit)]; }
+
+  Slot<T>& input_;
+  Slot<T>& output_;
+  bool propagate_, accumulate_;
+  std::vector<Part> parts_;
+  std::vector<Unit> units_;
+};
+
+template <class T>
+Index Program<T>::add_columns(std::vector<Program<T>> parts) {
+  Index columns = 0, outputs = 0;
+  bool has_parameters = false;
+  for (const Program<T>& part : parts) {
+    columns += part.fan_in();
+    outputs += part.fan_out();
+    in_tables_ += part.in_tables();
+    for (const Step& step : part.steps()) has_parameters |= step.has_parameters;
+  }
+  if (columns != fan_out()) throw std::invalid_argument("the parts must take every column once");
+  return add(outputs, has_parameters, [parts = std::move(parts)](const Surroundings<T>& s) {
+    return std::make_unique<ColumnsLayer<T>>(parts, s);
+  });
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA

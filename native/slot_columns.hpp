@@ -1,0 +1,39 @@
+// Runs of a slot's columns that start anywhere, as the panels hold them.
+#pragma once
+
+#include "layer.hpp"
+
+namespace pellucid::inline PELLUCID_ISA {
+
+// Consecutive columns of one panel: those of row r start at `start` + r * `stride`.
+struct ColumnRun {
+  Index start;
+  Index stride;
+  Index first;  // counted from the start of the columns asked for
+  Index count;
+};
+
+// Columns `first` to `first + count` of a slot.
+template <class T>
+std::vector<ColumnRun> column_runs(const Slot<T>& slot, Index first, Index count) {
+  std::vector<ColumnRun> runs;
+  for (const Panel& panel : slot.panels) {
+    const Index begin = std::max(first, panel.first);
+    const Index end = std::min(first + count, panel.first + panel.width);
+    if (begin < end)
+      runs.push_back(
+          {slot.rows * panel.first + begin - panel.first, panel.width, begin - first, end - begin});
+  }
+  return runs;
+}
+
+// destination = source, or with `add` destination += source.
+template <class T, bool kAdd = false>
+PELLUCID_INLINE void copy_numbers(const T* source, Index count, T* destination) {
+  Index i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>)
+    store<T>(destination + i, kAdd ? load(destination + i) + load(source + i) : load(source + i));
+  for (; i < count; ++i) destination[i] = kAdd ? destination[i] + source[i] : source[i];
+}
+
+}  // namespace pellucid::inline PELLUCID_ISA

@@ -1,0 +1,422 @@
+"""A network for people who think in layers: build, fit, predict, look inside, save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
+
+from pellucid import nn
+from pellucid.engine.batch import dense
+from pellucid.engine.plan import Precision
+from pellucid.inspection.description import NetworkDescription, describe_network
+from pellucid.models.default_engine import ENGINES
+from pellucid.models.inputs import checked_weights
+from pellucid.models.network_fit import NetworkFit, checked_table
+from pellucid.models.network_state import network_from_state, network_to_state
+from pellucid.models.network_targets import Targets, learn_targets
+from pellucid.models.prediction import check_finite
+from pellucid.models.saving import Arrays, save, saveable
+from pellucid.nn.context import PREDICTION, Context
+from pellucid.training import Recording, ReplayedStep
+
+
+@saveable
+class Network:
+    """A chain of layers with a loss, its parameters, and what y means to it.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        Of `pellucid.nn`, or your own: `Linear`, `Activation`, `Dropout`, … from the input to the
+        scores. Softmax and logistic belong to the loss and are no layer.
+    loss : str or Loss
+        A name in `nn.LOSSES`, or a loss with its parameter: `nn.Loss("huber", 0.5)`.
+    dtype : {"float32", "float64", "bfloat16"}
+        The precision of parameters and arithmetic. "bfloat16" is float32, but the operands of the
+        products of `Linear` are rounded to bfloat16 in training; the native engine needs a
+        processor with AVX-512 BF16 for it.
+    engine : {"native", "reference"}
+        "native" is the compiled engine. "reference" runs the formulas of `nn` in NumPy: slow, and
+        what layers of your own need.
+
+    Attributes
+    ----------
+    chain : nn.Network
+        The layers and the loss without numbers: every formula, forward and backward.
+    precision : str
+        The `dtype` that was asked for.
+    dtype : numpy.dtype
+        That of the parameters.
+    history : dict
+        Lists with one number an epoch: "loss", "validation_loss" where rows were held out, and
+        "seconds" in the engine.
+    classes_ : ndarray of shape (n_classes,), or None
+        The labels, in the order of the columns of `predict_proba`; None where y holds numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from pellucid import Network
+    >>> from pellucid.nn import Activation, Adam, Linear
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = Network([Linear(16), Activation("tanh"), Linear(3)], "softmax_cross_entropy")
+    >>> network = network.fit(X, y, optimizer=Adam(1e-2), epochs=50, batch_size=16)
+    >>> network.evaluate(X, y)["accuracy"] > 0.95
+    True
+    >>> network.parameters["0.W"].shape
+    (4, 16)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Layer | nn.Residual],
+        loss: str | nn.Loss,
+        *,
+        dtype: Any = "float32",
+        engine: str = "native",
+    ) -> None:
+        self.chain = nn.Network(layers, loss)
+        precision: Any = "bfloat16" if str(dtype) == "bfloat16" else np.dtype(dtype).name
+        if precision not in get_args(Precision):
+            names = ", ".join(get_args(Precision))
+            raise ValueError(f"dtype must be one of {names}, got {dtype!r}")
+        if engine not in ENGINES:
+            raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+        self.precision: Precision = precision
+        self.dtype: np.dtype[Any] = np.dtype("float32" if precision == "bfloat16" else precision)
+        self.engine = engine
+        self.history: dict[str, list[float]] = {}
+        self._parameters: nn.Parameters | None = None
+        self._fan_in: int | None = None
+        self._targets: Targets | None = None
+        self._recording: Recording | None = None
+
+    def initialize(self, fan_in: int, seed: int = 0) -> Self:
+        """Draw fresh parameters for tables of `fan_in` columns; what was learned is forgotten.
+
+        `fit` does it by itself. After a call of yours, the next `fit` starts from these.
+        """
+        return self._start_over(self.chain.initialize(fan_in, seed, self.dtype), fan_in)
+
+    def initialize_from_data(self, X: Any, seed: int = 0) -> Self:
+        """Choose parameters that suit the rows X (n, fan_in); see `nn.Network`.
+
+        Every unit of a `Linear` starts with pre-activations of standard deviation 1. A few thousand
+        rows are enough. The next `fit` starts from these.
+        """
+        table = dense(checked_table(X), np.dtype(np.float64))
+        parameters = self.chain.initialize_from_data(table, seed, self.dtype)
+        return self._start_over(parameters, table.shape[1])
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        optimizer: nn.Optimizer | None = None,
+        epochs: int = 20,
+        batch_size: int = 128,
+        schedule: nn.Schedule | str | None = None,
+        weight_decay_schedule: nn.Schedule | str | None = None,
+        dropout_schedule: nn.Schedule | str | None = None,
+        clipping: nn.Clipping | None = None,
+        l2_penalty: float = 0.0,
+        learning_rate_factors: Mapping[str, float] = MappingProxyType({}),
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        classes: Any = None,
+        rows: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        rows_val: Any = None,
+        patience: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        n_threads: int | None = None,
+        warm_start: bool = False,
+        record: int | None = None,
+        verbose: bool = False,
+    ) -> Self:
+        """Train; a second call starts over, unless `warm_start` says to go on.
+
+        Where parameters start from: from `initialize` or `initialize_from_data` if that was called
+        since the last fit; with `warm_start` from those there are; else from fresh ones, drawn with
+        `seed`. So the same call gives the same network, to the bit.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, fan_in)
+            Numbers of any type, read where they lie.
+        y : array-like of shape (n,) or (n, K)
+            Labels of any kind for a cross-entropy (or shares, or zeros and ones, in K columns);
+            numbers for the other losses.
+        optimizer : Optimizer
+            `Adam(1e-3)` by default; or `AdamW`, `SGD`, `RMSProp`, `Adagrad` of `pellucid.nn`.
+        epochs : int
+            Passes over the rows.
+        batch_size : int
+            Rows in a step.
+        schedule, weight_decay_schedule, dropout_schedule : Schedule or str
+            What the learning rate, the decay of `AdamW` and the share of every `Dropout` are
+            multiplied by from step to step: `nn.OneCycle()`, or a name in `nn.SCHEDULES`.
+        clipping : Clipping
+            `nn.ClipByGlobalNorm(1.0)` and the like.
+        l2_penalty : float
+            α ≥ 0: a step of r rows adds α/(2r)·Σ‖W‖² to the mean loss, as scikit-learn's `alpha`.
+        learning_rate_factors : mapping
+            What the learning rate of some parameters is multiplied by: `{"bias": 0.1}`; see
+            `nn.Layout.learning_rate_factors`.
+        sample_weight : array-like of shape (n,)
+            Of each row, at least 0. Weights are divided by their mean over all rows trained on, not
+            batch by batch, so that a weight of 2 counts as two rows wherever its row falls.
+        class_weight : dict or "balanced"
+            A weight for each label, multiplied with `sample_weight`. "balanced" gives all labels
+            the same total weight.
+        classes : array-like
+            All labels there are, where y may lack some.
+        rows : array-like of int, or mask (n,) of bool
+            Train on these rows of X only, such as those of a fold. By default on all that
+            `rows_val` does not hold out.
+        X_val, y_val, sample_weight_val : array-like
+            Other rows, whose mean loss is taken after each epoch. In the end the network has the
+            parameters with the lowest, however training ends. Class weights do not count here.
+        rows_val : array-like of int, or mask (n,) of bool
+            In place of `X_val`: these rows of X.
+        patience : int
+            Stop after so many epochs without a lower validation loss; None does not stop early.
+        shuffle : bool
+            Whether each epoch takes the rows in a new order.
+        seed : int
+            Of fresh parameters, row orders and dropout; at least 0 and below 2**64.
+        n_threads : int
+            By default as many processors as there are and are of use. The result does not depend
+            on it.
+        warm_start : bool
+            Go on from the parameters there are (of an earlier fit, of a file) and the labels known.
+            The optimizer, the schedule and the row orders start afresh; `history` goes on.
+        record : int
+            Keep a checkpoint every so many epochs, so that `replay` can run any step again. A
+            checkpoint takes three times the memory of the parameters with Adam.
+        verbose : bool
+            Print a line an epoch.
+
+        Returns
+        -------
+        self
+            Ctrl-C ends training with a warning and leaves the network usable, with the parameters
+            reached, or with the best ones where there is a validation loss.
+
+        Raises
+        ------
+        ValueError
+            An input or a parameter is wrong; the network is then as it was.
+        NonFiniteError
+            A `ValueError`: the loss became NaN or infinite. The network has the parameters of the
+            last good epoch; if there was none, it is as it was.
+        TypeError
+            The native engine does not know a layer: make the network with `engine="reference"`.
+        """
+        options = dict(locals())
+        fit = NetworkFit(options.pop("self"), **options)
+        outcome = None
+        try:
+            outcome = fit.run()
+        finally:
+            fit.finish(outcome)
+        return self
+
+    @property
+    def parameters(self) -> nn.Parameters:
+        """All parameters: `parameters["0.W"]` is the weight of layer 0, a view to read and write.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `initialize` or `fit`.
+        """
+        if self._parameters is None:
+            raise NotFittedError(
+                "this Network has no parameters yet; call fit, or initialize(fan_in)"
+            )
+        return self._parameters
+
+    @property
+    def classes_(self) -> NDArray[Any] | None:
+        """The labels, sorted; None where y holds numbers."""
+        return self._fitted_targets().classes
+
+    def forward(self, X: Any, context: Context = PREDICTION) -> nn.Trace:
+        """Return every value that the rows X take on their way through the layers.
+
+        These are the plain formulas of `nn`, at the parameters there are.
+        """
+        parameters = self.parameters
+        table = dense(checked_table(X, self._fan_in), self.dtype)
+        return self.chain.forward(parameters, table, context)
+
+    def scores(self, X: Any) -> NDArray[Any]:
+        """Return the output of the last layer, (n, K), before the link of the loss."""
+        parameters = self.parameters
+        table = checked_table(X, self._fan_in)
+        scores: NDArray[Any] = self._engine.predictor(self.chain, parameters, table.shape[1])(table)
+        check_finite(scores, parameters, table)
+        return scores
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable label of each row, or its numbers, in the form that y had."""
+        targets = self._fitted_targets()
+        return targets.decode(self._predictions(X))
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return the probability of each label, (n, n_classes), in the order of `classes_`.
+
+        Where a row has several labels, each column is the probability of its own.
+
+        Raises
+        ------
+        AttributeError
+            y holds numbers, not labels.
+        """
+        targets = self._fitted_targets()
+        if not targets.has_accuracy:
+            raise AttributeError(
+                f"predict_proba needs a cross-entropy; the loss is {self.chain.loss.name}. Use "
+                "predict"
+            )
+        probabilities = self._predictions(X)
+        if targets.kind == "two labels":
+            return np.hstack([1 - probabilities, probabilities])
+        return probabilities
+
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
+        """Return the mean loss of the rows, and what is easier to read.
+
+        Returns
+        -------
+        dict
+            "loss", and "accuracy" where predictions are labels (all of them right, where a row has
+            several) or "r2" where they are numbers. All are weighted.
+        """
+        targets = self._fitted_targets()
+        scores = self.scores(X)
+        wanted = targets.encode(y, self.dtype)
+        if len(wanted) != len(scores):
+            raise ValueError(f"y has {len(wanted)} rows and X {len(scores)}; they must be the same")
+        weights = checked_weights(sample_weight, wanted, None).values
+        with np.errstate(over="ignore"):
+            loss = float(self.chain.loss_value(scores, wanted, weights))
+            predictions = self.chain.loss.link(scores)
+        if targets.has_accuracy:
+            return {"loss": loss, "accuracy": targets.accuracy(predictions, wanted, weights)}
+        if wanted.shape != predictions.shape or len(wanted) < 2:
+            return {"loss": loss}
+        return {"loss": loss, "r2": float(r2_score(wanted, predictions, sample_weight=weights))}
+
+    def describe(self, fan_in: int | None = None) -> NetworkDescription:
+        """Return the layers with shapes, parameters, memory and FLOPs; `print` it to read it.
+
+        Parameters
+        ----------
+        fan_in : int, optional
+            Columns of X, where the network does not know them yet.
+        """
+        fan_in = self._fan_in if fan_in is None else fan_in
+        if fan_in is None:
+            raise ValueError("describe needs fan_in, the number of columns of X, before fit")
+        return describe_network(self.chain, fan_in, self.dtype)
+
+    def replay(self, step: int) -> ReplayedStep:
+        """Run a step of the last fit again, counted from 1: its rows, values, gradients, update.
+
+        It needs `fit(..., record=1)`, and X and y as they were. See `training.replay`.
+        """
+        if self._recording is None:
+            raise ValueError(
+                "there is nothing to replay: train with fit(..., record=1), which keeps a "
+                "checkpoint each epoch"
+            )
+        return self._recording.replay(step)
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to one file, which `pellucid.load` reads.
+
+        Raises
+        ------
+        TypeError
+            A layer or the loss is your own, which a file without code cannot hold.
+        ModelFileError
+            The file cannot be written; an earlier file stays as it was.
+        """
+        save(self, path)
+
+    def __repr__(self) -> str:
+        layers = ", ".join(map(repr, self.chain.layers))
+        return f"Network([{layers}], {self.chain.loss.name!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what only this process can use: the recording."""
+        return {**vars(self), "_recording": None}
+
+    @property
+    def _engine(self) -> Any:
+        return ENGINES[self.engine]
+
+    def _start_over(self, parameters: nn.Parameters, fan_in: int) -> Self:
+        self._parameters, self._fan_in = parameters, fan_in
+        self._targets, self._recording, self.history = None, None, {}
+        return self
+
+    def _starting_parameters(self, fan_in: int, seed: int, warm_start: bool) -> nn.Parameters:
+        """Return what a fit on a table of `fan_in` columns trains, a copy of its own."""
+        was_fitted = self._targets is not None
+        if self._parameters is None or (was_fitted and not warm_start):
+            return self.chain.initialize(fan_in, seed, self.dtype)
+        if fan_in != self._fan_in:
+            raise ValueError(
+                f"X has {fan_in} columns, but the network was "
+                f"{'fitted on' if was_fitted else 'initialized for'} {self._fan_in}; "
+                f"{'leave out warm_start' if was_fitted else 'initialize it'} to start over"
+            )
+        return self._parameters.copy()
+
+    def _learn_targets(self, y: Any, fan_in: int, classes: Any, warm_start: bool) -> Targets:
+        if warm_start and self._targets is not None:
+            return self._targets
+        return learn_targets(y, self.chain.loss, self.chain.fan_out(fan_in), classes)
+
+    def _take_over(self, fit: NetworkFit) -> None:
+        """Become what a fit has learned."""
+        history = self.history if fit.warm_start else {}
+        self.history = {
+            name: history.get(name, []) + values for name, values in fit.history.items()
+        }
+        self._parameters, self._fan_in = fit.parameters, int(fit.trainer.data.X.shape[1])
+        self._targets, self._recording = fit.targets, fit.recording
+
+    def _fitted_targets(self) -> Targets:
+        if self._targets is None:
+            raise NotFittedError("this Network is not fitted yet; call fit first")
+        return self._targets
+
+    def _predictions(self, X: Any) -> NDArray[Any]:
+        """Return the scores of X after the link, (n, K)."""
+        with np.errstate(over="ignore"):
+            predictions: NDArray[Any] = self.chain.loss.link(self.scores(X))
+        return predictions
+
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        self._fitted_targets()
+        return network_to_state(self)
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
+        network: Self = network_from_state(cls, state, arrays)
+        return network

@@ -1,0 +1,283 @@
+"""One fit of a `Network`: what was asked for, checked, and made ready to run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.class_weight import compute_sample_weight
+
+from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.models.inputs import as_engine_takes_it, checked_weights
+from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
+from pellucid.training import (
+    BestWeights,
+    EpochLoop,
+    EpochReport,
+    History,
+    NoImprovement,
+    Outcome,
+    Patience,
+    Recording,
+    Validation,
+    get_schedule,
+)
+
+if TYPE_CHECKING:
+    from pellucid.models.network import Network
+
+
+@dataclass
+class NetworkFit:
+    """A fit that is ready to run; the network stays as it is until `finish`.
+
+    The parameters are those of `Network.fit`, which explains them.
+    """
+
+    network: Network
+    X: Any
+    y: Any
+    optimizer: Optimizer | None = None
+    epochs: int = 20
+    batch_size: int = 128
+    schedule: Schedule | str | None = None
+    weight_decay_schedule: Schedule | str | None = None
+    dropout_schedule: Schedule | str | None = None
+    clipping: Clipping | None = None
+    l2_penalty: float = 0.0
+    learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
+    sample_weight: Any = None
+    class_weight: Any = None
+    classes: Any = None
+    rows: Any = None
+    X_val: Any = None
+    y_val: Any = None
+    sample_weight_val: Any = None
+    rows_val: Any = None
+    patience: int | None = None
+    shuffle: bool = True
+    seed: int = 0
+    n_threads: int | None = None
+    warm_start: bool = False
+    record: int | None = None
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        _check_positive("epochs", self.epochs)
+        _check_positive("batch_size", self.batch_size)
+        table = checked_table(self.X)
+        check_consistent_length(table, self.y)
+        self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))
+        self.parameters = self.network._starting_parameters(
+            table.shape[1], self.seed, self.warm_start
+        )
+        self.targets = self.network._learn_targets(
+            self.y, table.shape[1], self.classes, self.warm_start
+        )
+        plan, data = self._plan(), self._data(table)
+        self.trainer = self.network._engine.trainer(self.network.chain, self.parameters, data, plan)
+        validation = self._validation(table, data)
+        self.recording: Recording | None = None
+        self.history: dict[str, list[float]] = {"loss": []}
+        if validation is not None:
+            self.history["validation_loss"] = []
+        self.history["seconds"] = []
+        self.loop = EpochLoop(
+            trainer=self.trainer,
+            next_order=map(self.trainer.row_order, count()).__next__,
+            schedule=get_schedule("constant", plan.optimizer.learning_rate, 0.0),
+            learning_rate=plan.optimizer.learning_rate,
+            stopping=self._stopping(validation),
+            history=History(),
+            validation=validation,
+            on_epoch=self._remember,
+        )
+        if self.record is not None:
+            self.recording = Recording(self.trainer, self.record)
+            self.loop.before_epoch.append(self.recording.before_epoch)
+
+    def run(self) -> Outcome:
+        """Train; see `EpochLoop.run`."""
+        return self.loop.run(self.epochs)
+
+    def finish(self, outcome: Outcome | None, stacklevel: int = 3) -> None:
+        """Hand what was learned to the network, unless nothing was, and warn where need be.
+
+        `outcome` is None after an error. Then the network gets the weights of the last good epoch,
+        and if there was none stays as it was.
+        """
+        if outcome is None and self.loop.n_epochs == 0:
+            return
+        self.network._take_over(self)
+        if outcome is Outcome.INTERRUPTED:
+            warnings.warn("Training interrupted by user.", stacklevel=stacklevel)
+        elif outcome is Outcome.DIVERGED:
+            warnings.warn(
+                f"Training diverged in epoch {self.loop.n_epochs}; the weights with the lowest "
+                "validation loss are kept. Scale the columns of X and y, or lower the learning "
+                "rate.",
+                ConvergenceWarning,
+                stacklevel=stacklevel,
+            )
+
+    def _plan(self) -> TrainingPlan:
+        return TrainingPlan(
+            optimizer=Adam() if self.optimizer is None else self.optimizer,
+            batch_size=int(self.batch_size),
+            l2_penalty=self.l2_penalty,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            n_threads=self.n_threads,
+            n_epochs=int(self.epochs),
+            schedule=_schedule(self.schedule),
+            weight_decay_schedule=_schedule(self.weight_decay_schedule),
+            dropout_schedule=_schedule(self.dropout_schedule),
+            clipping=self.clipping,
+            learning_rate_factors=self.learning_rate_factors,
+            dtype=self.network.precision,
+        )
+
+    def _data(self, table: Any) -> TrainingData:
+        rows = self._training_rows()
+        weights = checked_weights(self._raw_weights(rows), table, rows)
+        targets = self.targets.encode(self.y, self.network.dtype)
+        return TrainingData(table, targets, weights.values, weights.scale, rows)
+
+    def _training_rows(self) -> NDArray[np.int64] | None:
+        """Return `rows`, or all but `rows_val`; None for every row."""
+        n = len(self.y)
+        rows, held_out = _row_numbers("rows", self.rows, n), self._rows_val
+        if held_out is None:
+            return rows
+        if rows is None:
+            rows = np.setdiff1d(np.arange(n), held_out)
+            if len(rows) == 0:
+                raise ValueError("rows_val holds out every row; leave some to train on")
+        elif len(both := np.intersect1d(rows, held_out)):
+            raise ValueError(
+                f"rows and rows_val must not share any row, got {both[:5].tolist()} in both"
+            )
+        return rows
+
+    def _raw_weights(self, rows: NDArray[np.int64] | None) -> Any:
+        """Return each row's weight times that of its class; None where all are 1."""
+        if self.class_weight is None:
+            return self.sample_weight
+        if self.targets.kind not in ("label", "two labels"):
+            raise ValueError(
+                f"class_weight needs a y of labels, one a row, got shape {np.shape(self.y)} with "
+                "another loss; use sample_weight"
+            )
+        labels = np.asarray(self.y).ravel()
+        balanced = isinstance(self.class_weight, str)
+        of_class = compute_sample_weight(
+            self.class_weight, labels, indices=rows if balanced else None
+        )
+        return of_class if self.sample_weight is None else of_class * np.asarray(self.sample_weight)
+
+    def _validation(self, table: Any, data: TrainingData) -> Validation | None:
+        if self.rows_val is None and self.X_val is None:
+            if self.y_val is not None or self.sample_weight_val is not None:
+                raise ValueError("y_val and sample_weight_val need X_val, which is None")
+            return None
+        if self.rows_val is not None:
+            if self.X_val is not None or self.y_val is not None:
+                raise ValueError("give either rows_val or X_val with y_val, not both")
+            rows = self._rows_val
+            targets = data.targets[rows]
+        else:
+            if self.y_val is None:
+                raise ValueError("X_val needs y_val, which is None")
+            table, rows = checked_table(self.X_val, table.shape[1], "X_val"), None
+            check_consistent_length(table, self.y_val)
+            targets = self.targets.encode(self.y_val, self.network.dtype, "y_val")
+        weights = checked_weights(self.sample_weight_val, targets, None).values
+        chain, predictor = self.network.chain, self.network._engine.predictor
+
+        def score() -> float:
+            fan_in, n_threads = table.shape[1], self.trainer.n_threads
+            scores = predictor(chain, self.parameters, fan_in, n_threads)(table, rows)
+            with np.errstate(over="ignore", invalid="ignore"):
+                return -float(chain.loss_value(scores, targets, weights))
+
+        return Validation(score, BestWeights(self.parameters.flat))
+
+    def _stopping(self, validation: Validation | None) -> NoImprovement:
+        if self.patience is None:
+            return Patience(tol=0.0, patience=np.inf, sign=-1 if validation is None else 1)
+        _check_positive("patience", self.patience)
+        if validation is None:
+            raise ValueError(
+                "patience counts epochs without a lower validation loss and needs rows to validate "
+                "on: pass X_val and y_val, or rows_val"
+            )
+        # The rule stops when the count exceeds its patience.
+        return Patience(tol=0.0, patience=self.patience - 1, sign=1)
+
+    def _remember(self, report: EpochReport) -> None:
+        self.history["loss"].append(report.loss)
+        self.history["seconds"].append(report.seconds)
+        line = f"epoch {report.epoch}/{self.epochs}  loss {report.loss:.4g}"
+        if report.validation_score is not None:
+            self.history["validation_loss"].append(-report.validation_score)
+            line += f"  validation loss {-report.validation_score:.4g}"
+        if self.verbose:
+            print(f"{line}  {report.seconds:.2f} s", flush=True)
+
+
+def checked_table(X: Any, n_columns: int | None = None, name: str = "X") -> Any:
+    """Return X as the engine reads it, in place: an array or CSR matrix of numbers.
+
+    Raises
+    ------
+    ValueError
+        NaN, infinity, text, no rows, or another number of columns than `n_columns`.
+    """
+    half = getattr(X, "dtype", None) == np.float16
+    table = check_array(
+        X, accept_sparse="csr", dtype="numeric", ensure_all_finite=not half, input_name=name
+    )
+    table = as_engine_takes_it(table, "Network")
+    if n_columns is not None and table.shape[1] != n_columns:
+        raise ValueError(
+            f"{name} has {table.shape[1]} columns, but the network takes {n_columns}, as those it "
+            "was initialized for or fitted on"
+        )
+    return table
+
+
+def _schedule(schedule: Schedule | str | None) -> Schedule | None:
+    if not isinstance(schedule, str):
+        return schedule
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}; got {schedule!r}")
+    return SCHEDULES[schedule]
+
+
+def _row_numbers(name: str, rows: Any, n: int) -> NDArray[np.int64] | None:
+    """Return row numbers, from numbers or a mask (n,) of booleans."""
+    if rows is None:
+        return None
+    array = np.asarray(rows)
+    if array.dtype == np.bool_ and array.shape == (n,):
+        array = np.flatnonzero(array)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) == 0:
+        raise ValueError(
+            f"{name} must be a vector of row numbers, at least one, or a mask of {n} booleans; got "
+            f"shape {array.shape} and dtype {array.dtype}"
+        )
+    if not 0 <= array.min() <= array.max() < n:
+        raise ValueError(f"{name} must be from 0 to {n - 1}, got {array.min()} to {array.max()}")
+    return array.astype(np.int64, copy=False)
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")

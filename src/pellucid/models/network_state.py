@@ -1,0 +1,74 @@
+"""What a fitted `Network` is made of, for model files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid import nn
+from pellucid.models.network_targets import Targets
+from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
+from pellucid.persistence.layers import network_from_json, network_to_json
+
+_KINDS = ("label", "two labels", "shares", "indicators", "counts", "numbers")
+
+
+def network_to_state(network: Any) -> tuple[dict[str, Any], Arrays]:
+    """Take a fitted network apart: what JSON can hold, and its parameters by name."""
+    targets, parameters = network._targets, network.parameters
+    state = {
+        "chain": network_to_json(network.chain),
+        "dtype": network.precision,
+        "engine": network.engine,
+        "fan_in": network._fan_in,
+        "history": {name: list(map(float, values)) for name, values in network.history.items()},
+        "targets": {
+            "kind": targets.kind,
+            "is_vector": targets.is_vector,
+            "classes": None if targets.classes is None else labels_to_state(targets.classes),
+        },
+    }
+    return state, {name: np.asarray(parameters[name]) for name in parameters.names()}
+
+
+def network_from_state(network_class: Any, state: dict[str, Any], arrays: Arrays) -> Any:
+    """Put a network together again.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        The parts do not fit together.
+    """
+    chain = network_from_json(state["chain"])
+    network = network_class(chain.layers, chain.loss, dtype=state["dtype"], engine=state["engine"])
+    fan_in = int(state["fan_in"])
+    layout = chain.layout(fan_in)
+    if {name: array.shape for name, array in arrays.items()} != {
+        entry.name: entry.shape for entry in layout.entries
+    }:
+        raise ValueError("the arrays do not fit the layers")
+    if any(array.dtype != network.dtype for array in arrays.values()):
+        raise ValueError(f"the arrays must all be {network.dtype}")
+    parameters = nn.Parameters.zeros(layout, network.dtype)
+    for name, array in arrays.items():
+        parameters[name][...] = array
+    network._start_over(parameters, fan_in)
+    network._targets = _targets(state["targets"], chain.fan_out(fan_in))
+    network.history = {
+        str(name): [float(value) for value in values] for name, values in state["history"].items()
+    }
+    return network
+
+
+def _targets(state: dict[str, Any], n_outputs: int) -> Targets:
+    kind, classes = state["kind"], state["classes"]
+    if kind not in _KINDS:
+        raise ValueError(f"unknown kind of target {kind!r}")
+    labels = None if classes is None else labels_from_state(classes)
+    expected = {"label": n_outputs, "shares": n_outputs, "two labels": 2}.get(kind)
+    if (None if labels is None else len(labels)) != expected:
+        raise ValueError(f"the classes do not fit a network with {n_outputs} outputs")
+    if labels is not None and not np.array_equal(np.unique(labels), labels):
+        raise ValueError("the classes must be sorted, each once")
+    return Targets(kind, n_outputs, bool(state["is_vector"]), labels)

@@ -1,0 +1,98 @@
+"""Layers and losses as JSON can hold them: a name from a fixed table, and hyper-parameters."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from pellucid import nn
+
+#: What a model file may name. Each class is a dataclass whose fields its constructor takes.
+KNOWN: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        nn.Activation,
+        nn.Add,
+        nn.BatchNorm,
+        nn.Columns,
+        nn.Dropout,
+        nn.Embedding,
+        nn.InputScale,
+        nn.LayerNorm,
+        nn.Linear,
+        nn.Loss,
+        nn.ParametricActivation,
+        nn.PeriodicEmbedding,
+        nn.PiecewiseLinearEmbedding,
+        nn.RMSNorm,
+    )
+}
+
+
+def network_to_json(network: nn.Network) -> dict[str, Any]:
+    """Return the layers and the loss, for `network_from_json`.
+
+    Raises
+    ------
+    TypeError
+        A layer, an initializer or the loss is the user's own, of which a file could hold only code.
+
+    Examples
+    --------
+    >>> from pellucid.nn import Dropout, Linear, Network
+    >>> from pellucid.persistence.layers import network_from_json, network_to_json
+    >>> network = Network([Dropout(0.2), Linear(1)], "squared_error")
+    >>> state = network_to_json(network)
+    >>> state["layers"][0]
+    {'Dropout': {'p': 0.2, 'scale_at': 'training'}}
+    >>> network_from_json(state) == network
+    True
+    """
+    layers = [_to_json(layer, f"layer {i}") for i, layer in enumerate(network.layers)]
+    return {"layers": layers, "loss": _to_json(network.loss, "the loss")}
+
+
+def network_from_json(state: dict[str, Any]) -> nn.Network:
+    """Undo `network_to_json`.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        The parts do not make a network.
+    """
+    layers = [_from_json(layer) for layer in state["layers"]]
+    loss = _from_json(state["loss"])
+    kinds = set(KNOWN.values()) - {nn.Loss}
+    if not isinstance(loss, nn.Loss) or any(type(layer) not in kinds for layer in layers):
+        raise ValueError("a network is made of layers and one loss")
+    return nn.Network(layers, loss)
+
+
+def _to_json(value: Any, place: str) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple):
+        return [_to_json(item, place) for item in value]
+    if isinstance(value, nn.Initializer) and nn.INITIALIZERS.get(value.name) is value:
+        return value.name
+    name = type(value).__name__
+    if KNOWN.get(name) is not type(value):
+        raise TypeError(
+            f"{place} holds a {name} of your own, which a model file cannot: it holds names and "
+            "numbers, and no code. Keep `network.parameters.flat` with numpy.save instead, and "
+            "build the network again in your program."
+        )
+    return {name: {f.name: _to_json(getattr(value, f.name), place) for f in fields(value)}}
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    [(name, hyper_parameters)] = value.items()
+    return KNOWN[name](**{key: _from_json(item) for key, item in hyper_parameters.items()})
