@@ -229,11 +229,11 @@ void bind_type(nb::module_& module, const std::string& suffix) {
   nb::class_<ProgramT>(module, ("Program" + suffix).c_str())
       .def(
           "__init__",
-          [](ProgramT* self, Index fan_in, Index n_parameters) {
+          [](ProgramT* self, Index fan_in, Index n_parameters, bool bfloat16) {
             if (fan_in < 1) fail("fan_in must be at least 1");
-            new (self) ProgramT(fan_in, n_parameters);
+            new (self) ProgramT(fan_in, n_parameters, bfloat16);
           },
-          "fan_in"_a, "n_parameters"_a)
+          "fan_in"_a, "n_parameters"_a, "bfloat16"_a = false)
       .def(
           "add_linear",
           [](ProgramT& self, Index fan_out, Index weight_offset, Index bias_offset,
@@ -359,6 +359,16 @@ void bind(nb::module_& module) {
         return product_rate<float>(n_threads, n_rounds);
       },
       "n_threads"_a, "n_rounds"_a);
+  module.attr("has_bfloat16") = bool(PELLUCID_HAS_BFLOAT16);
+#if PELLUCID_HAS_BFLOAT16
+  module.def(
+      "bfloat16_product_rate",
+      [](int n_threads, int n_rounds) {
+        const nb::gil_scoped_release released;
+        return product_rate<BFloat16Pair>(n_threads, n_rounds);
+      },
+      "n_threads"_a, "n_rounds"_a);
+#endif
   module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a);
 }
 

@@ -4,7 +4,8 @@
 //     C[i, :] = start[i, :] + sum over k of A[i, k] B[k, :],
 // with A read one number at a time and broadcast, B read a vector at a time. Each element is
 // summed in the order of k with one fused multiply-add a term, whatever the tile's shape, so the
-// result does not depend on how rows were shared out.
+// result does not depend on how rows were shared out. What stands in A and B are numbers, or pairs
+// of bfloat16 numbers that are neighbours in k and are summed in float32.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +16,24 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
+// What the elements of an operand are summed in, and how many terms of the sum each of them holds.
+template <class E>
+struct Element {
+  using Sum = E;
+  static constexpr Index kTerms = 1;
+};
+template <>
+struct Element<BFloat16Pair> {
+  using Sum = float;
+  static constexpr Index kTerms = 2;
+};
+template <class E>
+using Sum = typename Element<E>::Sum;
+
 // A run of k for which A[i, k] = a[i * row_stride + k * k_stride].
-template <class T>
+template <class E>
 struct Segment {
-  const T* a;
+  const E* a;
   Index row_stride;
   Index k_stride;
   Index length;
@@ -35,54 +50,65 @@ constexpr int kTileRows(int vectors) {
 }
 inline constexpr int kMaxTileVectors = PELLUCID_VECTOR_REGISTERS >= 32 ? 4 : 2;
 
-template <class T>
-using TileKernel = void (*)(const Segment<T>* segments, Index n_segments, Index first_row,
-                            const T* b, Index b_stride, const T* start, Index start_stride, T* c);
+template <class E>
+using TileKernel = void (*)(const Segment<E>* segments, Index n_segments, Index first_row,
+                            const E* b, Index b_stride, const Sum<E>* start, Index start_stride,
+                            Sum<E>* c);
 
-template <class T, int MR, int NV>
-void product_tile(const Segment<T>* segments, Index n_segments, Index first_row, const T* b,
-                  Index b_stride, const T* start, Index start_stride, T* c) {
-  constexpr int width = NV * kLanes<T>;
-  Vector<T> sum[MR][NV];
-  for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) sum[i][j] = load(start + i * start_stride + j * kLanes<T>);
+// Calls visit with each of 0 .. N as a constant. Sums that loops would index stay in registers.
+template <int N, class Visit>
+PELLUCID_INLINE void unrolled(Visit visit) {
+  [&visit]<int... i>(std::integer_sequence<int, i...>) PELLUCID_INLINE_LAMBDA {
+    (visit(std::integral_constant<int, i>{}), ...);
+  }(std::make_integer_sequence<int, N>{});
+}
+
+template <class E, int MR, int NV>
+void product_tile(const Segment<E>* segments, Index n_segments, Index first_row, const E* b,
+                  Index b_stride, const Sum<E>* start, Index start_stride, Sum<E>* c) {
+  constexpr int lanes = kLanes<E>;
+  Vector<Sum<E>> sum[MR * NV];
+  unrolled<MR * NV>([&](auto i) PELLUCID_INLINE_LAMBDA {
+    sum[i] = load(start + i / NV * start_stride + i % NV * lanes);
+  });
   for (Index s = 0; s < n_segments; ++s) {
     const Index row_stride = segments[s].row_stride;
     const Index k_stride = segments[s].k_stride;
-    const T* a = segments[s].a + first_row * row_stride;
+    const E* a = segments[s].a + first_row * row_stride;
     for (Index k = segments[s].length; k > 0; --k) {
-      Vector<T> right[NV];
-      for (int j = 0; j < NV; ++j) right[j] = load(b + j * kLanes<T>);
-      for (int i = 0; i < MR; ++i) {
-        const T left = a[i * row_stride];
-        for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
-      }
+      Vector<E> right[NV];
+      unrolled<NV>([&](auto j) PELLUCID_INLINE_LAMBDA { right[j] = load(b + j * lanes); });
+      unrolled<MR>([&](auto i) PELLUCID_INLINE_LAMBDA {
+        const E left = a[i * row_stride];
+        unrolled<NV>([&](auto j) PELLUCID_INLINE_LAMBDA {
+          sum[i * NV + j] = multiply_add(sum[i * NV + j], left, right[j]);
+        });
+      });
       a += k_stride;
       b += b_stride;
     }
   }
-  for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) store<T>(c + i * width + j * kLanes<T>, sum[i][j]);
+  unrolled<MR * NV>([&](auto i) PELLUCID_INLINE_LAMBDA { store<Sum<E>>(c + i * lanes, sum[i]); });
 }
 
-template <class T, int NV, int... Rows>
+template <class E, int NV, int... Rows>
 constexpr auto tile_kernels(std::integer_sequence<int, Rows...>) {
-  return std::array<TileKernel<T>, sizeof...(Rows)>{product_tile<T, Rows + 1, NV>...};
+  return std::array<TileKernel<E>, sizeof...(Rows)>{product_tile<E, Rows + 1, NV>...};
 }
 
 // The kernel for `rows` rows of a panel `vectors` wide; rows is at most kTileRows(vectors).
-template <class T>
-TileKernel<T> tile_kernel(int vectors, Index rows) {
-  static constexpr auto one = tile_kernels<T, 1>(std::make_integer_sequence<int, kTileRows(1)>{});
-  static constexpr auto two = tile_kernels<T, 2>(std::make_integer_sequence<int, kTileRows(2)>{});
+template <class E>
+TileKernel<E> tile_kernel(int vectors, Index rows) {
+  static constexpr auto one = tile_kernels<E, 1>(std::make_integer_sequence<int, kTileRows(1)>{});
+  static constexpr auto two = tile_kernels<E, 2>(std::make_integer_sequence<int, kTileRows(2)>{});
   const auto index = static_cast<std::size_t>(rows - 1);
   if (vectors == 1) return one[index];
   if (vectors == 2) return two[index];
   if constexpr (kMaxTileVectors >= 4) {
     static constexpr auto three =
-        tile_kernels<T, 3>(std::make_integer_sequence<int, kTileRows(3)>{});
+        tile_kernels<E, 3>(std::make_integer_sequence<int, kTileRows(3)>{});
     static constexpr auto four =
-        tile_kernels<T, 4>(std::make_integer_sequence<int, kTileRows(4)>{});
+        tile_kernels<E, 4>(std::make_integer_sequence<int, kTileRows(4)>{});
     return vectors == 3 ? three[index] : four[index];
   }
   return nullptr;
@@ -90,16 +116,16 @@ TileKernel<T> tile_kernel(int vectors, Index rows) {
 
 // Cuts `rows` into blocks of nearly equal size, none above the panel's register block, and calls
 // visit(first row, number of rows, kernel) for each.
-template <class T, class Visit>
+template <class E, class Visit>
 PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
   if (rows <= 0) return;
-  const int vectors = static_cast<int>(width / kLanes<T>);
+  const int vectors = static_cast<int>(width / kLanes<E>);
   const Index most = kTileRows(vectors);
   const Index blocks = (rows + most - 1) / most;
   const Index small = rows / blocks;
   const Index n_large = rows - small * blocks;  // blocks of small + 1 rows come first
-  const TileKernel<T> large_kernel = n_large > 0 ? tile_kernel<T>(vectors, small + 1) : nullptr;
-  const TileKernel<T> small_kernel = tile_kernel<T>(vectors, small);
+  const TileKernel<E> large_kernel = n_large > 0 ? tile_kernel<E>(vectors, small + 1) : nullptr;
+  const TileKernel<E> small_kernel = tile_kernel<E>(vectors, small);
   Index row = 0;
   for (Index block = 0; block < blocks; ++block) {
     const bool large = block < n_large;
@@ -113,30 +139,35 @@ PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
 inline constexpr Index kTermsPerBlock = 512;
 
 // The left-hand matrix of a product: in panels of `stored_rows` rows, or (`plain`, the product's
-// first row) row by row as the caller has it.
-template <class T>
+// first row) row by row as the caller has it. Where elements hold several terms, a row has its
+// neighbours in them.
+template <class E>
 struct LeftOperand {
-  const T* packed;
+  const E* packed;
   Index stored_rows;
-  const Panels<T>& panels;
-  const T* plain = nullptr;
+  const Panels<Sum<E>>& panels;
+  const E* plain = nullptr;
   Index plain_stride = 0;  // from one row to the next
 
-  Segment<T> segment(const Panel& panel, Index first_row) const {
-    const Index length = std::min(panel.width, panels.columns() - panel.first);
-    if (plain != nullptr) return {plain + panel.first, plain_stride, 1, length};
-    return {packed + stored_rows * panel.first + first_row * panel.width, panel.width, 1, length};
+  Segment<E> segment(const Panel& panel, Index first_row) const {
+    constexpr Index terms_each = Element<E>::kTerms;
+    const Index count = std::min(panel.width, panels.columns() - panel.first);
+    const Index length = (count + terms_each - 1) / terms_each;
+    if (plain != nullptr) return {plain + panel.first / terms_each, plain_stride, 1, length};
+    const Index width = panel.width / terms_each;
+    return {packed + stored_rows * panel.first / terms_each + first_row * width, width, 1, length};
   }
 };
 
 // The right-hand matrix of a product: in panels of `stored_rows` rows, or row-major as the caller
 // has it (`plain`). A last panel that whole vectors do not fill is then read beyond the ends of its
-// rows, into the next ones; its rows from `readable` on, which have none, are in `packed`.
-template <class T>
+// rows, into the next ones; its rows from `readable` on, which have none, are in `packed`. Elements
+// that hold several terms have as many rows side by side, which count as one.
+template <class E>
 struct RightOperand {
-  const T* packed;
+  const E* packed;
   Index stored_rows;
-  const T* plain = nullptr;
+  const E* plain = nullptr;
   Index columns = 0;
   Index readable = -1;  // -1 where every row is
 
@@ -144,7 +175,7 @@ struct RightOperand {
     return plain != nullptr &&
            (panel.first + panel.width <= columns || readable < 0 || k < readable);
   }
-  const T* row(const Panel& panel, Index k) const {
+  const E* row(const Panel& panel, Index k) const {
     if (in_place(panel, k)) return plain + k * columns + panel.first;
     if (plain != nullptr) return packed + (k - readable) * panel.width;
     return packed + stored_rows * panel.first + k * panel.width;
@@ -161,19 +192,19 @@ inline constexpr Index kTermsOfFewRows = 16, kFewRows = 32, kLargeBytes = 1 << 2
 // C[rows first_row .. last_row) = start + A B in a range of C's panels, which have `stored_rows`
 // rows. Sums start from the vector `start` (right.width() numbers), or where it is null from what C
 // holds. `finish(panel, c, count)` is called on each finished range.
-template <class T, class Finish>
-void multiply(const LeftOperand<T>& a, Index stored_rows, Index first_row, Index last_row,
-              const RightOperand<T>& b, const Panels<T>& right, PanelRange range, const T* start,
-              T* c, std::vector<Segment<T>>& segments, Finish finish) {
+template <class E, class Finish>
+void multiply(const LeftOperand<E>& a, Index stored_rows, Index first_row, Index last_row,
+              const RightOperand<E>& b, const Panels<Sum<E>>& right, PanelRange range,
+              const Sum<E>* start, Sum<E>* c, std::vector<Segment<E>>& segments, Finish finish) {
   const bool streams = b.plain != nullptr && last_row - first_row <= kFewRows &&
-                       a.panels.columns() * b.columns * static_cast<Index>(sizeof(T)) > kLargeBytes;
+                       a.panels.columns() * b.columns * static_cast<Index>(sizeof(E)) > kLargeBytes;
   const Index most_terms = streams ? kTermsOfFewRows : kTermsPerBlock;
   segments.clear();
   Index column = 0;
   for (const Panel& panel : a.panels) {
-    Segment<T> segment = a.segment(panel, first_row);
+    Segment<E> segment = a.segment(panel, first_row);
     while (segment.length > 0) {
-      Segment<T> piece = segment;
+      Segment<E> piece = segment;
       piece.length = std::min(segment.length, most_terms);
       if (column < b.readable) piece.length = std::min(piece.length, b.readable - column);
       segments.push_back(piece);
@@ -192,12 +223,12 @@ void multiply(const LeftOperand<T>& a, Index stored_rows, Index first_row, Index
     const bool from_start = s == 0 && start != nullptr;
     for (Index p = range.first; p < range.last; ++p) {
       const Panel& panel = right[p];
-      T* block = c + stored_rows * panel.first + first_row * panel.width;
-      const T* panel_b = b.row(panel, terms);
+      Sum<E>* block = c + stored_rows * panel.first + first_row * panel.width;
+      const E* panel_b = b.row(panel, terms);
       const Index b_stride = b.stride(panel, terms);
-      for_each_tile<T>(
-          last_row - first_row, panel.width, [&](Index row, Index rows, TileKernel<T> kernel) {
-            T* tile = block + row * panel.width;
+      for_each_tile<E>(
+          last_row - first_row, panel.width, [&](Index row, Index rows, TileKernel<E> kernel) {
+            Sum<E>* tile = block + row * panel.width;
             kernel(segments.data() + s, next - s, row, panel_b, b_stride,
                    from_start ? start + panel.first : tile, from_start ? 0 : panel.width, tile);
             if (next == n_segments) finish(panel, tile, rows * panel.width);

@@ -30,12 +30,13 @@ void sum_rows(const T* deltas, Index width, Index rows, T* sums) {
 }
 
 template <class T>
-class LinearLayer final : public Layer<T> {
+class LinearLayer : public Layer<T> {
  public:
   // `propagate`: whether anything before has parameters. `accumulate`: whether the input's deltas
-  // already hold what a later layer passed back.
+  // already hold what a later layer passed back. `own_products`: whether the products are those of
+  // this class, and not of a derived one.
   LinearLayer(const LinearSpec& spec, const Activation<T>& activation, Slot<T>& input,
-              Slot<T>& output, Use use, bool propagate, bool accumulate)
+              Slot<T>& output, Use use, bool propagate, bool accumulate, bool own_products = true)
       : input_(input),
         output_(output),
         activation_(activation, output, use == Use::kTraining),
@@ -47,8 +48,9 @@ class LinearLayer final : public Layer<T> {
         scale_(T(spec.weight_scale)),
         zeros_(std::max(input.panels.width(), output.panels.width())) {
     if (use != Use::kTraining) return;
-    narrow_ = 2 * spec.fan_out <= kLanes<T>;
-    if (propagate || narrow_) transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
+    narrow_ = own_products && 2 * spec.fan_out <= kLanes<T>;
+    if (own_products && (propagate || narrow_))
+      transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
     propagate_ = propagate;
     make_units();
   }
@@ -100,27 +102,28 @@ class LinearLayer final : public Layer<T> {
 
   Index n_units() const override { return static_cast<Index>(units_.size()); }
 
-  Index unit_work(Index unit) const override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  Index unit_work(Index index) const override {
+    const Unit& u = unit(index);
     return u.rows * output_.panels[u.panel].width;
   }
 
-  UnitRange<T> unit_range(Index unit) override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  UnitRange<T> unit_range(Index index) override {
+    const Unit& u = unit(index);
     if (u.first_row < 0) return panel_range(bias_, u.panel);
     const Panel& panel = output_.panels[u.panel];
     return {&weights_, weights_.stored_rows * panel.first + u.first_row * panel.width,
             u.rows * panel.width};
   }
 
-  void unit_gradient(Index unit, Index rows, T* gradient) override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  void unit_gradient(Index index, Index rows, T* gradient) override {
+    const Unit& u = unit(index);
     const Panel& panel = output_.panels[u.panel];
-    const T* deltas = output_.deltas.data() + output_.at(panel, 0);
-    if (u.first_row < 0) return sum_rows(deltas, panel.width, rows, gradient);
+    if (u.first_row < 0)
+      return sum_rows(output_.deltas.data() + output_.at(panel, 0), panel.width, rows, gradient);
     if (narrow_) {
       narrow_gradient(u, rows, gradient);
     } else {
+      const T* deltas = output_.deltas.data() + output_.at(panel, 0);
       const Panel& across = input_.panels[u.input_panel];
       const Segment<T> segment{
           input_.values.data() + input_.at(across, 0) + (u.first_row - across.first), 1,
@@ -130,26 +133,17 @@ class LinearLayer final : public Layer<T> {
                gradient + row * panel.width);
       });
     }
-    if (scale_ != 1)
-      for (Index i = 0; i < u.rows * panel.width; i += kLanes<T>)
-        store<T>(gradient + i, load(gradient + i) * scale_);
+    scale_gradient(gradient, u.rows * panel.width);
   }
 
-  void unit_updated(Index unit) override {
-    const Unit& u = units_[static_cast<std::size_t>(unit)];
+  void unit_updated(Index index) override {
+    const Unit& u = unit(index);
     if (u.first_row < 0 || transpose_.size() == 0) return;
     for (Index row = 0; row < u.rows; row += kLanes<T>)
       transpose(output_.panels[u.panel], u.first_row + row);
   }
 
- private:
-  // What follows when rows of a panel hold z.
-  void finish(const Pass<T>& pass, const Panel& panel, T* block, Index count) {
-    if (pass.observer != nullptr)
-      pass.observer->count_z(pass.thread, output_, panel, block, count / panel.width);
-    activation_.forward(block - output_.values.data(), count);
-  }
-
+ protected:
   struct Unit {
     Index panel;      // of the outputs
     Index first_row;  // of the weights; -1 for the panel's bias
@@ -157,6 +151,34 @@ class LinearLayer final : public Layer<T> {
     Index input_panel;  // where first_row falls
   };
 
+  const Unit& unit(Index index) const { return units_[static_cast<std::size_t>(index)]; }
+
+  // What follows when rows of a panel hold z.
+  void finish(const Pass<T>& pass, const Panel& panel, T* block, Index count) {
+    if (pass.observer != nullptr)
+      pass.observer->count_z(pass.thread, output_, panel, block, count / panel.width);
+    activation_.forward(block - output_.values.data(), count);
+  }
+
+  // From the derivative by s W to that by W.
+  void scale_gradient(T* gradient, Index count) const {
+    if (scale_ == 1) return;
+    for (Index i = 0; i < count; i += kLanes<T>)
+      store<T>(gradient + i, load(gradient + i) * scale_);
+  }
+
+  Slot<T>& input_;
+  Slot<T>& output_;
+  FusedActivation<T> activation_;
+  bool propagate_ = false;
+  bool accumulate_;
+  ParameterBlock<T> weights_;
+  ParameterBlock<T> bias_;  // zero where the layer has none
+  bool has_bias_;
+  T scale_;
+  Buffer<T> zeros_;
+
+ private:
   void make_units() {
     for (Index p = 0; p < output_.panels.count(); ++p) {
       for (Index q = 0; q < input_.panels.count(); ++q) {
@@ -214,17 +236,7 @@ class LinearLayer final : public Layer<T> {
     }
   }
 
-  Slot<T>& input_;
-  Slot<T>& output_;
-  FusedActivation<T> activation_;
-  bool propagate_ = false;
-  bool accumulate_;
   bool narrow_ = false;  // are outputs too few to fill a vector?
-  ParameterBlock<T> weights_;
-  ParameterBlock<T> bias_;  // zero where the layer has none
-  bool has_bias_;
-  T scale_;
-  Buffer<T> zeros_;
   Buffer<T> transpose_;  // of s W, in panels over the inputs; empty where nothing reads it
   std::vector<Unit> units_;
 };

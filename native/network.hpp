@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <functional>
 #include <stdexcept>
+#include <type_traits>
 
 #include "batch_norm_layer.hpp"
+#include "bfloat16_linear_layer.hpp"
 #include "dropout_layer.hpp"
 #include "elementwise_layers.hpp"
 #include "embedding_layer.hpp"
@@ -47,7 +49,12 @@ class Program {
     bool takes_sparse = false;  // reads sparse rows as they are, where they are its input
   };
 
-  Program(Index fan_in, Index n_parameters) : fan_in_(fan_in), n_parameters_(n_parameters) {}
+  // With `bfloat16` the linear layers round the operands of their products when they are trained.
+  Program(Index fan_in, Index n_parameters, bool bfloat16)
+      : fan_in_(fan_in), n_parameters_(n_parameters), bfloat16_(bfloat16) {
+    if (bfloat16 && !(PELLUCID_HAS_BFLOAT16 && std::is_same_v<T, float>))
+      throw std::invalid_argument("no bfloat16 products with this type or instruction set");
+  }
 
   Index fan_in() const { return fan_in_; }
   Index fan_out() const { return width_of(static_cast<Index>(steps_.size())); }
@@ -65,16 +72,24 @@ class Program {
     check_range(spec.weight_offset, fan_out() * spec.fan_out);
     if (spec.bias_offset >= 0) check_range(spec.bias_offset, spec.fan_out);
     const auto activation = std::make_shared<Activation<T>>();
-    const auto make = [spec, activation](const Surroundings<T>& s) -> std::unique_ptr<Layer<T>> {
+    const auto make = [spec, activation, bfloat16 = bfloat16_](
+                          const Surroundings<T>& s) -> std::unique_ptr<Layer<T>> {
       if (s.sparse_input != nullptr)
         return std::make_unique<SparseLinearLayer<T>>(spec, *activation, *s.sparse_input,
                                                       s.input.panels.columns(), s.output,
                                                       s.use == Use::kTraining);
+#if PELLUCID_HAS_BFLOAT16
+      if constexpr (std::is_same_v<T, float>) {
+        if (bfloat16 && s.use == Use::kTraining)
+          return std::make_unique<BFloat16LinearLayer>(spec, *activation, s.input, s.output,
+                                                       s.propagate, s.accumulate);
+      }
+#endif
       return std::make_unique<LinearLayer<T>>(spec, *activation, s.input, s.output, s.use,
                                               s.propagate, s.accumulate);
     };
     const Index slot = add(spec.fan_out, true, make);
-    steps_.back().takes_sparse = spec.weight_scale == 1;
+    steps_.back().takes_sparse = spec.weight_scale == 1 && !bfloat16_;
     open_activation_ = activation;
     return slot;
   }
@@ -258,6 +273,7 @@ class Program {
 
   Index fan_in_;
   Index n_parameters_;
+  bool bfloat16_;
   Index in_tables_ = 0;
   std::vector<Step> steps_;
   std::shared_ptr<Activation<T>> open_activation_;  // of a linear layer that nothing follows yet

@@ -11,21 +11,23 @@
 namespace pellucid::inline PELLUCID_ISA {
 
 // Floating-point operations a second of the register-blocked kernel on operands that stay in the
-// first-level cache, on `n_threads` threads at once; the best of `n_rounds` rounds.
-template <class T>
+// first-level cache and have elements of type E, on `n_threads` threads at once; the best of
+// `n_rounds` rounds.
+template <class E>
 double product_rate(int n_threads, int n_rounds) {
   constexpr int vectors = kMaxTileVectors == 4 ? 3 : 2;
   constexpr int rows = kTileRows(vectors);
-  constexpr Index width = vectors * kLanes<T>, terms = 64, repeats = 20000;
+  constexpr Index width = vectors * kLanes<E>, terms = 64, repeats = 20000;
   double best = 0;
   for (int round = 0; round < n_rounds; ++round) {
     Barrier barrier(n_threads);
     double seconds = 0;
     run_on_team(n_threads, [&](int thread) {
-      const Buffer<T> a(rows * terms), b(terms * width), start(width);
-      Buffer<T> c(rows * width);
-      const Segment<T> segment{a.data(), terms, 1, terms};
-      const TileKernel<T> kernel = tile_kernel<T>(vectors, rows);
+      const Buffer<E> a(rows * terms), b(terms * width);
+      const Buffer<Sum<E>> start(width);
+      Buffer<Sum<E>> c(rows * width);
+      const Segment<E> segment{a.data(), terms, 1, terms};
+      const TileKernel<E> kernel = tile_kernel<E>(vectors, rows);
       barrier.wait();
       const auto begin = std::chrono::steady_clock::now();
       for (Index i = 0; i < repeats; ++i)
@@ -34,7 +36,8 @@ double product_rate(int n_threads, int n_rounds) {
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
       if (thread == 0) seconds = elapsed.count();
     });
-    best = std::max(best, 2.0 * rows * width * terms * repeats * n_threads / seconds);
+    best = std::max(
+        best, 2.0 * rows * width * terms * Element<E>::kTerms * repeats * n_threads / seconds);
   }
   return best;
 }

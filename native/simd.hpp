@@ -22,6 +22,14 @@
 #endif
 
 #define PELLUCID_INLINE inline __attribute__((always_inline))
+#define PELLUCID_INLINE_LAMBDA __attribute__((always_inline))  // after its parameters
+
+// Where the processor multiplies bfloat16 numbers.
+#if defined(__AVX512BF16__) && PELLUCID_VECTOR_BYTES == 64
+#define PELLUCID_HAS_BFLOAT16 1
+#else
+#define PELLUCID_HAS_BFLOAT16 0
+#endif
 
 namespace pellucid::inline PELLUCID_ISA {
 
@@ -46,6 +54,17 @@ struct VectorTypes<double> {
       __attribute__((vector_size(PELLUCID_VECTOR_BYTES), aligned(8), may_alias));
   static constexpr int kMantissaBits = 52;
   static constexpr int kExponentBias = 1023;
+};
+
+// Two bfloat16 numbers, the upper halves of float32 ones; the first is in the lower half.
+struct BFloat16Pair {
+  std::int32_t bits;
+};
+
+template <>
+struct VectorTypes<BFloat16Pair> {
+  typedef std::int32_t Real
+      __attribute__((vector_size(PELLUCID_VECTOR_BYTES), aligned(4), may_alias));
 };
 
 template <class T>
@@ -130,6 +149,30 @@ PELLUCID_INLINE Vector<double> square_root(Vector<double> a) {
   for (int i = 0; i < kLanes<double>; ++i) result[i] = __builtin_sqrt(a[i]);
   return result;
 }
+
+template <class T>
+PELLUCID_INLINE Vector<T> multiply_add(Vector<T> sum, T left, Vector<T> right) {
+  return sum + left * right;
+}
+
+#if PELLUCID_HAS_BFLOAT16
+// Adds to each lane of `sum` the two products of `left` with the pair in that lane of `right`. With
+// the intrinsic in its place GCC 12 copies the sums to the stack and back in every round.
+PELLUCID_INLINE Vector<float> multiply_add(Vector<float> sum, BFloat16Pair left,
+                                           Vector<BFloat16Pair> right) {
+  const Vector<BFloat16Pair> lefts = left.bits - Vector<BFloat16Pair>{};
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(right), "v"(lefts));
+  return sum;
+}
+
+// Rounds to the nearest bfloat16, ties to even, subnormal numbers to zero: the pairs of neighbours
+// in `first`, then those in `second`.
+PELLUCID_INLINE Vector<BFloat16Pair> round_neighbours(Vector<float> first, Vector<float> second) {
+  Vector<BFloat16Pair> rounded;
+  asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(rounded) : "v"(second), "v"(first));
+  return rounded;
+}
+#endif
 
 constexpr Index round_up(Index n, Index multiple) {
   return (n + multiple - 1) / multiple * multiple;

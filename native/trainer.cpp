@@ -50,8 +50,10 @@ StepCoefficients<T> for_block(StepCoefficients<T> c, const ParameterBlock<T>& bl
   return c;
 }
 
-// The first row of thread t's slice.
-Index slice(Index rows, int thread, int n_threads) { return rows * thread / n_threads; }
+// The first row of thread t's slice: an even one, since a layer may keep rows in pairs.
+Index slice(Index rows, int thread, int n_threads) {
+  return std::min(rows, round_up(rows * thread / n_threads, 2));
+}
 
 // x - x is 0 for a finite x, and NaN for any other.
 template <class T>

@@ -16,6 +16,7 @@ X, LABELS = np.ones((3, 2)), np.zeros(3, dtype=np.int64)
         ({"batch_size": 5, "l2_penalty": -1.0}, r"l2_penalty must be at least 0, got -1\.0"),
         ({"batch_size": 5, "l2_penalty": np.nan}, "l2_penalty must be at least 0, got nan"),
         ({"batch_size": 5, "seed": -1}, r"seed must be at least 0 and below 2\*\*64, got -1"),
+        ({"batch_size": 5, "dtype": "float16"}, "float64, bfloat16, or None; got 'float16'"),
     ],
 )
 def test_a_plan_says_what_is_wrong_with_it(options, message):

@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import pellucid
 from pellucid.engine.errors import NonFiniteError
+from pellucid.engine.instruction_set import core
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
 from pellucid.nn import (
@@ -164,6 +165,38 @@ def test_rows_are_those_of_a_table_of_their_own(engine):
     chosen = digits(engine=engine).fit(X, Y, rows=rows, **options)
     alone = digits(engine=engine).fit(X[rows], Y[rows], **options)
     np.testing.assert_array_equal(chosen.parameters.flat, alone.parameters.flat)
+
+
+def test_bfloat16_is_that_of_the_plan_with_float32_parameters():
+    network = digits(dtype="bfloat16", engine="reference").fit(X[:256], Y[:256], epochs=2)
+    assert network.dtype == network.parameters.flat.dtype == np.float32
+    parameters = network.chain.initialize(64, seed=0, dtype=np.float32)
+    data = TrainingData(X[:256], Y[:256].astype(np.int64))
+    plan = TrainingPlan(Adam(), batch_size=128, n_epochs=2, dtype="bfloat16")
+    trainer = ReferenceTrainer(network.chain, parameters, data, plan)
+    trainer.run_epoch()
+    trainer.run_epoch()
+    np.testing.assert_array_equal(network.parameters.flat, parameters.flat)
+    unrounded = digits(engine="reference").fit(X[:256], Y[:256], epochs=2)
+    assert (unrounded.parameters.flat != parameters.flat).any()
+
+
+@pytest.mark.skipif(not core.has_bfloat16, reason="no bfloat16 products")
+def test_bfloat16_learns_what_float32_does():
+    options = {"optimizer": Adam(1e-2), "epochs": 10, "record": 1}
+    network = digits(dtype="bfloat16").fit(X[:1400], Y[:1400], **options)
+    unrounded = digits().fit(X[:1400], Y[:1400], **options)
+    assert (network.parameters.flat != unrounded.parameters.flat).any()
+    loss = network.evaluate(X[1400:], Y[1400:])["loss"]
+    assert loss == pytest.approx(unrounded.evaluate(X[1400:], Y[1400:])["loss"], rel=0.02)
+    np.testing.assert_array_equal(network.replay(110).after.flat, network.parameters.flat)
+
+
+@pytest.mark.skipif(core.has_bfloat16, reason="bfloat16 products")
+def test_bfloat16_says_what_it_needs():
+    network = digits(dtype="bfloat16")
+    with pytest.raises(ValueError, match=r'needs a processor with AVX-512 BF16.*dtype="float32"'):
+        network.fit(X, Y)
 
 
 def test_rows_held_out_are_not_trained_on():
@@ -378,7 +411,9 @@ def test_other_columns_than_those_fitted_on_are_refused():
 
 
 def test_the_constructor_names_what_is_wrong():
-    with pytest.raises(ValueError, match="dtype must be one of float32, float64, got 'int8'"):
+    with pytest.raises(
+        ValueError, match="dtype must be one of float32, float64, bfloat16, got 'int8'"
+    ):
         digits(dtype="int8")
     with pytest.raises(ValueError, match="engine must be one of native, reference, got 'gpu'"):
         digits(engine="gpu")

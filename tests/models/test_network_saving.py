@@ -69,6 +69,20 @@ def test_two_labels_and_the_reference_engine_come_back(tmp_path):
     np.testing.assert_array_equal(loaded.predict(X), network.predict(X))
 
 
+def test_bfloat16_comes_back(tmp_path):
+    y = Y["softmax_cross_entropy"]
+    network = pellucid.Network(
+        LAYERS, "softmax_cross_entropy", dtype="bfloat16", engine="reference"
+    ).fit(X, y, epochs=1)
+    network.save(tmp_path / "n.pellucid")
+    loaded = pellucid.load(tmp_path / "n.pellucid")
+    assert loaded.precision == "bfloat16"
+    for each in (network, loaded):
+        each.fit(X, y, epochs=1, warm_start=True)
+    np.testing.assert_array_equal(loaded.parameters.flat, network.parameters.flat)
+    assert loaded.parameters.flat.dtype == np.float32
+
+
 def test_a_layer_of_ones_own_is_named(tmp_path):
     class Doubling(Layer):
         def forward(self, parameters, x, context):

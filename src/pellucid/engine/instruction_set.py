@@ -26,7 +26,7 @@ def _choose() -> str:
 
 
 INSTRUCTION_SET: str = _choose()
-"""Name of the instruction set in use: "avx512", "avx2" or "baseline"."""
+"""Name of the instruction set in use: "avx512bf16", "avx512", "avx2" or "baseline"."""
 
 core: Any = importlib.import_module(f"pellucid.engine._native_{INSTRUCTION_SET}")
 """The compiled module; native/bindings.cpp defines what it offers."""

@@ -36,14 +36,15 @@ a full gradient, which bounds the memory whatever the table."""
 
 
 def instruction_set() -> str:
-    """Return the instruction set in use: "avx512", "avx2" or "baseline".
+    """Return the instruction set in use: "avx512bf16", "avx512", "avx2" or "baseline".
 
-    The best one that the processor has, or what the environment variable `PELLUCID_ISA` names.
+    The best one that the processor has, or what the environment variable `PELLUCID_ISA` names. Only
+    "avx512bf16" trains with dtype="bfloat16".
 
     Examples
     --------
     >>> from pellucid.engine.native import instruction_set
-    >>> instruction_set() in ("avx512", "avx2", "baseline")
+    >>> instruction_set() in ("avx512bf16", "avx512", "avx2", "baseline")
     True
     """
     return INSTRUCTION_SET
@@ -60,7 +61,7 @@ class NativeTrainer:
     network : Network
     parameters : Parameters
         Updated in place at the end of each epoch; float32 or float64, which is the precision of the
-        arithmetic.
+        arithmetic but for what the plan's `dtype` says.
     data : TrainingData
     plan : TrainingPlan
     state : TrainerState, optional
@@ -94,8 +95,13 @@ class NativeTrainer:
         self.parameters = parameters
         self.data = data
         self.plan = plan
+        plan.check_precision(parameters.flat.dtype)
         self._program = make_program(
-            network, parameters, data.X.shape[1], plan.learning_rate_factors
+            network,
+            parameters,
+            data.X.shape[1],
+            plan.learning_rate_factors,
+            bfloat16=plan.dtype == "bfloat16",
         )
         self._table = native_table(data.X)
         self._targets = _targets(data.targets)

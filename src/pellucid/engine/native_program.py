@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.engine.instruction_set import core
+from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.nn.activations import Activation
 from pellucid.nn.batch_normalization import BatchNorm
 from pellucid.nn.columns import Columns, part_number
@@ -42,9 +42,15 @@ def make_program(
     parameters: Parameters,
     fan_in: int,
     learning_rate_factors: Mapping[str, float] | None = None,
+    bfloat16: bool = False,
 ) -> Any:
-    """Return the network as a compiled program."""
-    builder = _built(network, parameters, fan_in, learning_rate_factors or {})
+    """Return the network as a compiled program; with `bfloat16`, one whose training rounds so."""
+    if bfloat16 and not core.has_bfloat16:
+        raise ValueError(
+            f'dtype="bfloat16" needs a processor with AVX-512 BF16 and the instruction set '
+            f'"avx512bf16"; in use is {INSTRUCTION_SET!r}: train with dtype="float32"'
+        )
+    builder = _built(network, parameters, fan_in, learning_rate_factors or {}, bfloat16)
     if isinstance(network.loss, Loss):
         builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
     return builder.program
@@ -52,15 +58,19 @@ def make_program(
 
 def slots_of(network: Network, parameters: Parameters, fan_in: int) -> tuple[int, ...]:
     """Return in which slot of the program each value of the network's trace lies."""
-    return tuple(_built(network, parameters, fan_in, {}).slots)
+    return tuple(_built(network, parameters, fan_in, {}, bfloat16=False).slots)
 
 
 def _built(
-    network: Network, parameters: Parameters, fan_in: int, factors: Mapping[str, float]
+    network: Network,
+    parameters: Parameters,
+    fan_in: int,
+    factors: Mapping[str, float],
+    bfloat16: bool,
 ) -> _Builder:
     if network.layout(fan_in) != parameters.layout:
         raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
-    builder = _Builder(network, parameters, fan_in, factors)
+    builder = _Builder(network, parameters, fan_in, factors, bfloat16)
     for i, layer in enumerate(network.layers):
         builder.add(i, layer)
     return builder
@@ -70,11 +80,17 @@ class _Builder:
     """Adds layer after layer; knows in which slot of the program each value of the trace lies."""
 
     def __init__(
-        self, network: Network, parameters: Parameters, fan_in: int, factors: Mapping[str, float]
+        self,
+        network: Network,
+        parameters: Parameters,
+        fan_in: int,
+        factors: Mapping[str, float],
+        bfloat16: bool,
     ) -> None:
         self._layout = parameters.layout
         self._factors = self._layout.learning_rate_factors(factors) if factors else None
-        self.program = core_class("Program", parameters)(fan_in, self._layout.size)
+        self._bfloat16 = bfloat16
+        self.program = core_class("Program", parameters)(fan_in, self._layout.size, bfloat16)
         self.slots = [0]
         # Of a part: what its names start with, and the Columns that it is a part of.
         self._prefix = ""
@@ -166,7 +182,7 @@ class _Builder:
         programs = []
         for p, (width, part) in enumerate(layer.parts):
             builder = copy(self)
-            builder.program = type(self.program)(width, self._layout.size)
+            builder.program = type(self.program)(width, self._layout.size, self._bfloat16)
             builder.slots, builder._taken_up = [0], set()
             builder._prefix, builder._whole = f"{i}.", i
             builder.add(p, part)

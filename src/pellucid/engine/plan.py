@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import scipy.sparse
@@ -16,6 +16,8 @@ from pellucid.nn.context import Context
 from pellucid.nn.optimizers import Optimizer, OptimizerState
 from pellucid.nn.random import Ints, check_seed
 from pellucid.nn.schedules import Schedule
+
+Precision = Literal["float32", "float64", "bfloat16"]
 
 
 class StepFactors(NamedTuple):
@@ -58,6 +60,10 @@ class TrainingPlan:
     learning_rate_factors : mapping of str to float
         What the learning rate of some parameters is multiplied by, by name or by role; see
         `Layout.learning_rate_factors`. `{"bias": 0.1}` lets biases learn ten times more slowly.
+    dtype : {"float32", "float64", "bfloat16"}, optional
+        The precision to train in. The first two are that of the parameters, which it is by default.
+        "bfloat16" trains float32 parameters and rounds the operands of the linear layers' products,
+        and nothing else, to bfloat16: see `affine_bfloat16`.
     statistics_every : int, optional
         Every so many steps, counted over the whole training, the step is measured: see
         `StepStatistics` in `EpochResult.statistics`. None measures nothing and costs nothing.
@@ -75,6 +81,7 @@ class TrainingPlan:
     dropout_schedule: Schedule | None = None
     clipping: Clipping | None = None
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict, hash=False)
+    dtype: Precision | None = None
     statistics_every: int | None = None
 
     def __post_init__(self) -> None:
@@ -85,11 +92,23 @@ class TrainingPlan:
         check_seed(self.seed)
         if self.n_epochs is not None and self.n_epochs < 1:
             raise ValueError(f"n_epochs must be at least 1, got {self.n_epochs!r}")
+        if self.dtype is not None and self.dtype not in get_args(Precision):
+            names = ", ".join(get_args(Precision))
+            raise ValueError(f"dtype must be one of {names}, or None; got {self.dtype!r}")
         if self.statistics_every is not None and self.statistics_every < 1:
             raise ValueError(
                 f"statistics_every must be at least 1 or None, got {self.statistics_every!r}"
             )
         self._check_schedules()
+
+    def check_precision(self, parameters: np.dtype[Any]) -> None:
+        """Raise ValueError if parameters of that dtype cannot be trained in the plan's."""
+        needed = "float32" if self.dtype == "bfloat16" else self.dtype
+        if needed is not None and parameters != np.dtype(needed):
+            raise ValueError(
+                f"dtype={self.dtype!r} trains parameters of {needed}, got {parameters}; "
+                f'initialize the network with dtype="{needed}"'
+            )
 
     def n_steps(self, n_examples: int) -> int | None:
         """Return the number of steps of the whole training; None if `n_epochs` is not given."""
@@ -112,7 +131,14 @@ class TrainingPlan:
     def context_at(self, epoch: int, step: int, n_examples: int) -> Context:
         """Return the context of a training step: epochs from 0, steps from 1 over all epochs."""
         factor = self.factors_at(step, n_examples).dropout
-        return Context(training=True, seed=self.seed, epoch=epoch, step=step, dropout_factor=factor)
+        return Context(
+            training=True,
+            seed=self.seed,
+            epoch=epoch,
+            step=step,
+            dropout_factor=factor,
+            bfloat16=self.dtype == "bfloat16",
+        )
 
     def _check_schedules(self) -> None:
         for name in ("schedule", "weight_decay_schedule", "dropout_schedule"):

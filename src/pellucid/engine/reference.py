@@ -73,6 +73,7 @@ class ReferenceTrainer:
         state: TrainerState | None = None,
     ) -> None:
         _check_fan_in(network, parameters, data.X)
+        plan.check_precision(parameters.flat.dtype)
         self.network = network
         self.parameters = parameters
         self.data = data

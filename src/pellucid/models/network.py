@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sklearn.metrics import r2_score
 
 from pellucid import nn
 from pellucid.engine.batch import dense
+from pellucid.engine.plan import Precision
 from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
@@ -25,8 +26,6 @@ from pellucid.models.prediction import check_finite
 from pellucid.models.saving import Arrays, save, saveable
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.training import Recording, ReplayedStep
-
-_DTYPES = ("float32", "float64")
 
 
 @saveable
@@ -40,8 +39,10 @@ class Network:
         scores. Softmax and logistic belong to the loss and are no layer.
     loss : str or Loss
         A name in `nn.LOSSES`, or a loss with its parameter: `nn.Loss("huber", 0.5)`.
-    dtype : {"float32", "float64"}
-        The precision of parameters and arithmetic.
+    dtype : {"float32", "float64", "bfloat16"}
+        The precision of parameters and arithmetic. "bfloat16" is float32, but the operands of the
+        products of `Linear` are rounded to bfloat16 in training; the native engine needs a
+        processor with AVX-512 BF16 for it.
     engine : {"native", "reference"}
         "native" is the compiled engine. "reference" runs the formulas of `nn` in NumPy: slow, and
         what layers of your own need.
@@ -50,6 +51,10 @@ class Network:
     ----------
     chain : nn.Network
         The layers and the loss without numbers: every formula, forward and backward.
+    precision : str
+        The `dtype` that was asked for.
+    dtype : numpy.dtype
+        That of the parameters.
     history : dict
         Lists with one number an epoch: "loss", "validation_loss" where rows were held out, and
         "seconds" in the engine.
@@ -81,11 +86,14 @@ class Network:
         engine: str = "native",
     ) -> None:
         self.chain = nn.Network(layers, loss)
-        if np.dtype(dtype).name not in _DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
+        precision: Any = "bfloat16" if str(dtype) == "bfloat16" else np.dtype(dtype).name
+        if precision not in get_args(Precision):
+            names = ", ".join(get_args(Precision))
+            raise ValueError(f"dtype must be one of {names}, got {dtype!r}")
         if engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.precision: Precision = precision
+        self.dtype: np.dtype[Any] = np.dtype("float32" if precision == "bfloat16" else precision)
         self.engine = engine
         self.history: dict[str, list[float]] = {}
         self.statistics: list[StepStatistics] = []

@@ -144,6 +144,7 @@ class NetworkFit:
             dropout_schedule=_schedule(self.dropout_schedule),
             clipping=self.clipping,
             learning_rate_factors=self.learning_rate_factors,
+            dtype=self.network.precision,
             statistics_every=self.statistics_every,
         )
 

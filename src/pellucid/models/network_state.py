@@ -19,7 +19,7 @@ def network_to_state(network: Any) -> tuple[dict[str, Any], Arrays]:
     targets, parameters = network._targets, network.parameters
     state = {
         "chain": network_to_json(network.chain),
-        "dtype": network.dtype.name,
+        "dtype": network.precision,
         "engine": network.engine,
         "fan_in": network._fan_in,
         "history": {name: list(map(float, values)) for name, values in network.history.items()},

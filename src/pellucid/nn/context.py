@@ -27,6 +27,8 @@ class Context:
         Counted from 1 over the whole training.
     dropout_factor : float
         What the share p of every dropout layer is multiplied by when it drops.
+    bfloat16 : bool
+        Whether linear layers round the operands of their products to bfloat16.
     layer : int
         The place of the layer in the network, which the network fills in.
     """
@@ -37,6 +39,7 @@ class Context:
     epoch: int = 0
     step: int = 0
     dropout_factor: float = 1.0
+    bfloat16: bool = False
     layer: int = 0
 
     @property

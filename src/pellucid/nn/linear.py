@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from pellucid.nn.array import Array
+from pellucid.nn.bfloat16 import round_to_bfloat16
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.initializers import INITIALIZERS, Initializer, fit_units
 from pellucid.nn.layer import Layer, Shapes
@@ -27,6 +28,21 @@ def affine(A: Array, W: Array, b: Array | None) -> Array:
 def affine_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]:
     """Return dA = dZ Wᵀ (m, fan_in), dW = Aᵀ dZ (fan_in, fan_out), db = Σ_rows dZ (fan_out,)."""
     return dZ @ W.T, A.T @ dZ, dZ.sum(axis=0)
+
+
+def affine_bfloat16(A: Array, W: Array, b: Array | None) -> Array:
+    """Return Z = r(A) r(W) + b (m, fan_out), r rounding to bfloat16; sums are float32."""
+    return affine(round_to_bfloat16(A), round_to_bfloat16(W), b)
+
+
+def affine_bfloat16_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]:
+    """Return dA = r(dZ) r(W)ᵀ, dW = r(A)ᵀ r(dZ), db = Σ_rows dZ: `affine_backward`, rounded.
+
+    The rounding itself counts as the identity, since its derivative is 0 nearly everywhere.
+    """
+    rounded = round_to_bfloat16(dZ)
+    dA, dW, _ = affine_backward(rounded, round_to_bfloat16(A), round_to_bfloat16(W))
+    return dA, dW, dZ.sum(axis=0)
 
 
 def affine_columns(A: Array, W: Array, b: Array) -> Array:
@@ -137,7 +153,8 @@ class Linear(Layer):
         self, parameters: Mapping[str, Array], A: Array, context: Context = PREDICTION
     ) -> Array:
         """Return Z (m, fan_out) for A (m, fan_in)."""
-        return affine(A, self.effective(parameters["W"]), parameters.get("b"))
+        product = affine_bfloat16 if context.bfloat16 else affine
+        return product(A, self.effective(parameters["W"]), parameters.get("b"))
 
     def backward(
         self,
@@ -148,6 +165,7 @@ class Linear(Layer):
         context: Context = PREDICTION,
     ) -> tuple[Array, dict[str, Array]]:
         """Return dA (m, fan_in), and dW and db under their names."""
-        dA, dW, db = affine_backward(dZ, A, self.effective(parameters["W"]))
+        product_backward = affine_bfloat16_backward if context.bfloat16 else affine_backward
+        dA, dW, db = product_backward(dZ, A, self.effective(parameters["W"]))
         dW = self.effective(dW)
         return dA, {"W": dW, "b": db} if self.bias else {"W": dW}
