@@ -71,6 +71,20 @@ def test_the_same_loss_trains_to_the_same_parameters(trainer, own, built_in, tar
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_rows_of_a_table_train_as_a_table_of_their_own(trainer, weights):
+    rows = np.arange(30, 53)
+    there = TrainingData(X, Y, weights, rows=rows)
+    results = []
+    for data in (there, there.gathered()):
+        network = Network([Linear(7), Activation("tanh"), Linear(3)], squared)
+        parameters = network.initialize(5, seed=1)
+        trainer(network, parameters, data, TrainingPlan(Adam(0.01), batch_size=4)).run_epoch()
+        results.append(parameters.flat)
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("loss", [squared, pairwise])
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_engines_agree(loss, dtype, rtol, weights):
