@@ -1,4 +1,4 @@
-"""`pellucid.Network` with a loss of one's own: a plain function, from fit to what cannot be saved."""
+"""`pellucid.Network` with a plain function as its loss, from fit to what cannot be saved."""
 
 import numpy as np
 import pytest
