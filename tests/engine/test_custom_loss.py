@@ -195,3 +195,23 @@ def test_a_loss_with_a_kink_passes_the_check():
 
     targets = np.zeros((53, 3))
     assert CustomLoss(absolute).check(np.zeros((53, 3)), targets) < 1e-2
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(TypeError, match="function must be callable, got 3"):
+        CustomLoss(3)
+    with pytest.raises(TypeError, match="link must be callable, got 'softmax'"):
+        CustomLoss(squared, link="softmax")
+
+
+@pytest.mark.parametrize("value", [None, "0.5"])
+def test_a_loss_that_is_no_number_is_named(value):
+    own = CustomLoss(lambda scores, targets, weights: (value, scores), checks_gradient=False)
+    with pytest.raises(TypeError, match="must return a number, got"):
+        own.mean(X, Y)
+
+
+def test_a_loss_may_be_any_kind_of_number():
+    for value in (2, 2.0, np.float32(2.0), np.array(2.0)):
+        own = CustomLoss(lambda scores, targets, weights, value=value: (value, scores))
+        assert own.mean(X, Y) == 2.0

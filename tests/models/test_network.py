@@ -382,8 +382,20 @@ def test_the_constructor_names_what_is_wrong():
         digits(dtype="int8")
     with pytest.raises(ValueError, match="engine must be one of native, reference, got 'gpu'"):
         digits(engine="gpu")
+    for dtype in ("float16", "double precision"):
+        with pytest.raises(ValueError, match="dtype must be one of float32, float64"):
+            digits(dtype=dtype)
     with pytest.raises(ValueError, match="loss must be one of"):
         pellucid.Network(LAYERS, "hinge")
+    for loss in (None, 3, Loss):
+        with pytest.raises(TypeError, match="loss must be a name in LOSSES"):
+            pellucid.Network(LAYERS, loss)
+    for layers in (None, Linear(10)):
+        with pytest.raises(TypeError, match="layers must be a list of layers"):
+            digits(layers)
+    for layer in ("relu", Linear, None):
+        with pytest.raises(TypeError, match=r"layers must hold layers such as Linear\(10\), got"):
+            digits([Linear(5), Residual([layer])])
 
 
 def test_a_loss_that_becomes_infinite_leaves_the_last_good_epoch():

@@ -78,7 +78,7 @@ class Network:
         engine: str = "native",
     ) -> None:
         self.chain = nn.Network(layers, loss)
-        if np.dtype(dtype).name not in _DTYPES:
+        if dtype not in _DTYPES and dtype not in map(np.dtype, _DTYPES):
             raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
         if engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
