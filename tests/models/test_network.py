@@ -222,6 +222,15 @@ def test_balanced_classes_count_the_same_together():
         small().fit(X, Y.astype(float), class_weight="balanced")
 
 
+def test_balanced_means_balanced_over_the_rows_trained_on():
+    held_out = np.flatnonzero((Y == 3) & (np.arange(len(Y)) > 200))
+    rest = np.setdiff1d(np.arange(len(Y)), held_out)
+    options = {"epochs": 1, "class_weight": "balanced", "shuffle": False}
+    chosen = digits(dtype="float64").fit(X, Y, rows=rest, **options)
+    alone = digits(dtype="float64").fit(X[rest], Y[rest], **options)
+    np.testing.assert_array_equal(chosen.parameters.flat, alone.parameters.flat)
+
+
 def test_two_labels_take_one_output():
     y = np.where(Y > 4, True, False)
     network = small("logistic_cross_entropy").fit(X, y, epochs=30, optimizer=Adam(1e-2))
