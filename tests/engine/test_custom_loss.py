@@ -71,6 +71,20 @@ def test_the_same_loss_trains_to_the_same_parameters(trainer, own, built_in, tar
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_rows_of_a_table_train_as_a_table_of_their_own(trainer, weights):
+    rows = np.arange(30, 53)
+    there = TrainingData(X, Y, weights, rows=rows)
+    results = []
+    for data in (there, there.gathered()):
+        network = Network([Linear(7), Activation("tanh"), Linear(3)], squared)
+        parameters = network.initialize(5, seed=1)
+        trainer(network, parameters, data, TrainingPlan(Adam(0.01), batch_size=4)).run_epoch()
+        results.append(parameters.flat)
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("loss", [squared, pairwise])
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_engines_agree(loss, dtype, rtol, weights):
@@ -181,3 +195,23 @@ def test_a_loss_with_a_kink_passes_the_check():
 
     targets = np.zeros((53, 3))
     assert CustomLoss(absolute).check(np.zeros((53, 3)), targets) < 1e-2
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(TypeError, match="function must be callable, got 3"):
+        CustomLoss(3)
+    with pytest.raises(TypeError, match="link must be callable, got 'softmax'"):
+        CustomLoss(squared, link="softmax")
+
+
+@pytest.mark.parametrize("value", [None, "0.5"])
+def test_a_loss_that_is_no_number_is_named(value):
+    own = CustomLoss(lambda scores, targets, weights: (value, scores), checks_gradient=False)
+    with pytest.raises(TypeError, match="must return a number, got"):
+        own.mean(X, Y)
+
+
+def test_a_loss_may_be_any_kind_of_number():
+    for value in (2, 2.0, np.float32(2.0), np.array(2.0)):
+        own = CustomLoss(lambda scores, targets, weights, value=value: (value, scores))
+        assert own.mean(X, Y) == 2.0

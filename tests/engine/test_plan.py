@@ -25,6 +25,24 @@ def test_a_plan_says_what_is_wrong_with_it(options, message):
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "adam"}, r"optimizer must be .* nn\.Adam\(1e-3\), got 'adam'"),
+        ({"optimizer": SGD}, "optimizer must be .* got <class"),
+        ({"clipping": 1.0}, r"clipping must be .* nn\.ClipByGlobalNorm\(1\.0\), got 1\.0"),
+        ({"schedule": 3}, r"schedule must be .* nn\.OneCycle\(\), got 3"),
+        ({"dropout_schedule": 3}, "dropout_schedule must be"),
+        ({"l2_penalty": "a"}, "l2_penalty must be a number of at least 0, got 'a'"),
+        ({"statistics_every": 2.5}, r"statistics_every must be an integer or None, got 2\.5"),
+        ({"learning_rate_factors": 3}, "learning_rate_factors must be a mapping .* got 3"),
+    ],
+)
+def test_a_plan_names_what_is_of_another_kind(options, message):
+    with pytest.raises(TypeError, match=message):
+        TrainingPlan(**{"optimizer": SGD(), "batch_size": 5, "n_epochs": 2, **options})
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((X[0], LABELS), r"X must have shape \(n, fan_in\), got \(2,\)"),

@@ -255,6 +255,15 @@ def test_balanced_classes_count_the_same_together():
         small().fit(X, Y.astype(float), class_weight="balanced")
 
 
+def test_balanced_means_balanced_over_the_rows_trained_on():
+    held_out = np.flatnonzero((Y == 3) & (np.arange(len(Y)) > 200))
+    rest = np.setdiff1d(np.arange(len(Y)), held_out)
+    options = {"epochs": 1, "class_weight": "balanced", "shuffle": False}
+    chosen = digits(dtype="float64").fit(X, Y, rows=rest, **options)
+    alone = digits(dtype="float64").fit(X[rest], Y[rest], **options)
+    np.testing.assert_array_equal(chosen.parameters.flat, alone.parameters.flat)
+
+
 def test_two_labels_take_one_output():
     y = np.where(Y > 4, True, False)
     network = small("logistic_cross_entropy").fit(X, y, epochs=30, optimizer=Adam(1e-2))
@@ -417,8 +426,20 @@ def test_the_constructor_names_what_is_wrong():
         digits(dtype="int8")
     with pytest.raises(ValueError, match="engine must be one of native, reference, got 'gpu'"):
         digits(engine="gpu")
+    for dtype in ("float16", "double precision"):
+        with pytest.raises(ValueError, match="dtype must be one of float32, float64"):
+            digits(dtype=dtype)
     with pytest.raises(ValueError, match="loss must be one of"):
         pellucid.Network(LAYERS, "hinge")
+    for loss in (None, 3, Loss):
+        with pytest.raises(TypeError, match="loss must be a name in LOSSES"):
+            pellucid.Network(LAYERS, loss)
+    for layers in (None, Linear(10)):
+        with pytest.raises(TypeError, match="layers must be a list of layers"):
+            digits(layers)
+    for layer in ("relu", Linear, None):
+        with pytest.raises(TypeError, match=r"layers must hold layers such as Linear\(10\), got"):
+            digits([Linear(5), Residual([layer])])
 
 
 def test_a_loss_that_becomes_infinite_leaves_the_last_good_epoch():

@@ -139,9 +139,9 @@ def test_a_step_that_never_was_is_refused():
         recording.replay(1)
     recording.before_epoch()
     trainer.run_epoch()
-    for step in (0, 3, -1):
+    for step in (0, 3, -1, 1.5, "1"):
         with pytest.raises(
-            ValueError, match=f"step must be 1 to 2, the steps recorded, got {step}"
+            ValueError, match=f"step must be 1 to 2, the steps recorded, got {step!r}"
         ):
             recording.replay(step)
     with pytest.raises(ValueError, match="positive integer; got 0"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,6 +19,15 @@ from pellucid.nn.random import Ints, check_seed
 from pellucid.nn.schedules import Schedule
 
 Precision = Literal["float32", "float64", "bfloat16"]
+
+_KINDS = {
+    "optimizer": ("update", "Adam(1e-3)"),
+    "schedule": ("factor", "OneCycle()"),
+    "weight_decay_schedule": ("factor", "OneCycle()"),
+    "dropout_schedule": ("factor", "OneCycle()"),
+    "clipping": ("apply", "ClipByGlobalNorm(1.0)"),
+}
+"""For each parameter that holds an object: a method it must have, and an example."""
 
 
 class StepFactors(NamedTuple):
@@ -85,6 +95,7 @@ class TrainingPlan:
     statistics_every: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
             raise ValueError(f"batch_size must be a positive integer, got {self.batch_size!r}")
         if not (self.l2_penalty >= 0.0 and math.isfinite(self.l2_penalty)):
@@ -139,6 +150,25 @@ class TrainingPlan:
             dropout_factor=factor,
             bfloat16=self.dtype == "bfloat16",
         )
+
+    def _check_kinds(self) -> None:
+        for name, (method, example) in _KINDS.items():
+            value = getattr(self, name)
+            if value is None and name != "optimizer":
+                continue
+            if isinstance(value, type) or not callable(getattr(value, method, None)):
+                raise TypeError(f"{name} must be an object such as nn.{example}, got {value!r}")
+        penalty: Any = self.l2_penalty
+        if not isinstance(penalty, Real):
+            raise TypeError(f"l2_penalty must be a number of at least 0, got {penalty!r}")
+        every: Any = self.statistics_every
+        if every is not None and not isinstance(every, int | np.integer):
+            raise TypeError(f"statistics_every must be an integer or None, got {every!r}")
+        if not isinstance(self.learning_rate_factors, Mapping):
+            raise TypeError(
+                'learning_rate_factors must be a mapping such as {"bias": 0.1}, got '
+                f"{self.learning_rate_factors!r}"
+            )
 
     def _check_schedules(self) -> None:
         for name in ("schedule", "weight_decay_schedule", "dropout_schedule"):

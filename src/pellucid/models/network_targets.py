@@ -27,7 +27,7 @@ class Targets:
         score. "shares": K numbers a row that sum to 1, for softmax. "indicators": K numbers from 0
         to 1 a row, for logistic scores. "counts": K numbers of at least 0 a row, for poisson.
         "numbers": K numbers a row, for the other losses. "own": what the user's own loss takes,
-        numbers (n, any) or, with several outputs, integers (n,).
+        numbers (n, any) or, of integers or booleans (n,) with several outputs, int64 (n,).
     n_outputs : int
         K, the scores of the network.
     is_vector : bool
@@ -59,9 +59,9 @@ class Targets:
             return codes if self.kind == "label" else codes.reshape(-1, 1).astype(dtype)
         numbers = _numbers(y, name)
         if self.kind == "own":
-            is_codes = np.ndim(y) == 1 and self.n_outputs > 1 and numbers.dtype.kind in "iu"
-            return numbers.ravel().astype(np.int64) if is_codes else numbers.astype(dtype)
-        if numbers.shape[1] != self.n_outputs:
+            if np.ndim(y) == 1 and self.n_outputs > 1 and numbers.dtype.kind in "biu":
+                return numbers.ravel().astype(np.int64)
+        elif numbers.shape[1] != self.n_outputs:
             raise ValueError(
                 f"{name} must have {self.n_outputs} columns, one for each output of the network, "
                 f"got shape {np.shape(y)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,6 +68,8 @@ class CustomLoss:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise TypeError(f"function must be callable, got {self.function!r}")
+        if not callable(self.link):
+            raise TypeError(f"link must be callable, got {self.link!r}")
 
     @property
     def name(self) -> str:
@@ -87,6 +90,8 @@ class CustomLoss:
                 f"{type(result).__name__}"
             )
         loss, gradient = result
+        if np.ndim(loss) == 0 and not isinstance(loss, Real | np.ndarray):
+            raise TypeError(f"the loss {self.name!r} must return a number, got {loss!r}")
         if np.ndim(loss) != 0:
             raise ValueError(
                 f"the loss {self.name!r} must return one number for the batch, got an array of "

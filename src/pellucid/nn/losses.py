@@ -369,7 +369,13 @@ def get_loss(loss: str | Loss | CustomLoss | LossCallable) -> Loss | CustomLoss:
     """Return the loss of that name with its default parameter, that of a function, or itself."""
     if isinstance(loss, Loss | CustomLoss):
         return loss
-    return Loss(loss) if isinstance(loss, str) else CustomLoss(loss)
+    if isinstance(loss, str):
+        return Loss(loss)
+    if not callable(loss) or isinstance(loss, type):
+        raise TypeError(
+            f"loss must be a name in LOSSES, a Loss, a CustomLoss or a function, got {loss!r}"
+        )
+    return CustomLoss(loss)
 
 
 def mean_loss(values: Array, sample_weight: Array | None = None) -> Array:

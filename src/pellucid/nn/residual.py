@@ -97,11 +97,15 @@ class Residual:
 
 def written_out(layers: Sequence[Layer | Residual]) -> tuple[Layer, ...]:
     """Return the layers with each `Residual` replaced by its layers and an `Add`."""
+    if not isinstance(layers, Sequence):
+        raise TypeError(f"layers must be a list of layers such as [Linear(10)], got {layers!r}")
     flat: list[Layer] = []
     for layer in layers:
         if isinstance(layer, Residual):
             inner = written_out(layer.layers)
             flat += [*inner, Add(len(inner))]
+        elif isinstance(layer, type) or not hasattr(layer, "forward"):
+            raise TypeError(f"layers must hold layers such as Linear(10), got {layer!r}")
         else:
             flat.append(layer)
     return tuple(flat)

@@ -153,7 +153,7 @@ class Recording:
         ValueError
             There was no such step.
         """
-        if not 1 <= step <= self.n_steps:
+        if not isinstance(step, int | np.integer) or not 1 <= step <= self.n_steps:
             raise ValueError(f"step must be 1 to {self.n_steps}, the steps recorded, got {step!r}")
         trainer = self._trainer_before(step)
         state, order = trainer.state, trainer.row_order()
