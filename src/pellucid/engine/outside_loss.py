@@ -20,7 +20,7 @@ class OutsideLoss:
         self._loss = loss
         self._targets = data.targets
         weights = data.sample_weight
-        self._weights = np.ones(data.n_examples) if weights is None else weights
+        self._weights = np.ones(data.X.shape[0]) if weights is None else weights
         self._scores = np.zeros((n_rows, fan_out), dtype)
         self._gradient = np.zeros((n_rows, fan_out), dtype)
         self._rows = np.zeros(n_rows, dtype=np.int64)
