@@ -32,6 +32,7 @@ class ColumnsLayer final : public Layer<T> {
   void forward(const Pass<T>& pass) override {
     Pass<T> inner = pass;
     inner.observer = nullptr;  // it knows the slots of the whole
+    inner.by_columns = false;  // the thread does the parts alone
     for (Part& part : parts_) {
       Slot<T>&input = part.network.input(), &output = part.network.output();
       for (const auto& [whole, own] : part.ins)

@@ -250,3 +250,20 @@ def test_fewer_rows_after_more_find_their_columns(chain, n_threads, dtype):
     np.testing.assert_allclose(every, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
     for n in (250, 17, 1, 900, 300, 100):
         np.testing.assert_array_equal(predict(X[:n]), every[:n])
+
+
+@pytest.mark.parametrize("n", [1, 8, 16])
+def test_threads_share_the_layers_around_blocks_of_columns(n):
+    parts = Columns([(70, Linear(700)), (70, Activation("tanh"))])
+    layers = [parts, Linear(2500), Activation("tanh"), Linear(1500), parts_of(1500), Linear(3)]
+    network = Network(layers, "half_squared_error")
+    parameters = network.initialize(140, seed=0)
+    X = table(n, fan_in=140)
+    expected = ReferencePredictor(network, parameters, 140)(X)
+    for n_threads in (1, 2, 5):
+        scores = NativePredictor(network, parameters, 140, n_threads)(X)
+        np.testing.assert_allclose(scores, expected, rtol=1e-11, atol=1e-11)
+
+
+def parts_of(width):
+    return Columns([(3, LayerNorm()), (width - 3, Linear(40))])
