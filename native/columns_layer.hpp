@@ -32,25 +32,30 @@ class ColumnsLayer final : public Layer<T> {
   void forward(const Pass<T>& pass) override {
     Pass<T> inner = pass;
     inner.observer = nullptr;  // it knows the slots of the whole
+    inner.by_columns = false;  // the thread does the parts alone
     for (Part& part : parts_) {
-      copy_in<false>(part.ins, pass, input_.values, part.network.input().values);
+      Slot<T>&input = part.network.input(), &output = part.network.output();
+      for (const auto& [whole, own] : part.ins)
+        copy<false>(pass, input_, whole, input_.values, input, own, input.values);
       part.network.forward(inner);
-      copy_out<false>(part.outs, pass, part.network.output().values, output_.values);
+      for (const auto& [whole, own] : part.outs)
+        copy<false>(pass, output, own, output.values, output_, whole, output_.values);
     }
   }
 
   void backward(const Pass<T>& pass) override {
     for (Part& part : parts_) {
-      Slot<T>& output = part.network.output();
+      Slot<T>&input = part.network.input(), &output = part.network.output();
       if (output.deltas.size() == 0) continue;
-      copy_in<false>(part.outs, pass, output_.deltas, output.deltas);
+      for (const auto& [whole, own] : part.outs)
+        copy<false>(pass, output_, whole, output_.deltas, output, own, output.deltas);
       part.network.backward(pass);
       if (!propagate_) continue;
-      const Buffer<T>& passed = part.network.input().deltas;
-      if (accumulate_)
-        copy_out<true>(part.ins, pass, passed, input_.deltas);
-      else
-        copy_out<false>(part.ins, pass, passed, input_.deltas);
+      for (const auto& [whole, own] : part.ins)
+        if (accumulate_)
+          copy<true>(pass, input, own, input.deltas, input_, whole, input_.deltas);
+        else
+          copy<false>(pass, input, own, input.deltas, input_, whole, input_.deltas);
     }
   }
 
@@ -99,26 +104,18 @@ class ColumnsLayer final : public Layer<T> {
     std::vector<SharedRun> shared;
     for (const ColumnRun& own : column_runs(part, 0, part.panels.columns()))
       for (const ColumnRun& run : column_runs(whole, first + own.first, own.count))
-        shared.push_back({run, {own.start + run.first, own.stride, 0, run.count}});
+        shared.push_back({run, {own.panel, own.offset + run.first, 0, run.count}});
     return shared;
   }
 
+  // Copies columns of the pass's rows, or with `kAdd` adds them to what is there.
   template <bool kAdd>
-  static void copy_in(const std::vector<SharedRun>& runs, const Pass<T>& pass,
-                      const Buffer<T>& whole, Buffer<T>& part) {
-    for (const auto& [from, to] : runs) copy<kAdd>(from, to, pass, whole, part);
-  }
-  template <bool kAdd>
-  static void copy_out(const std::vector<SharedRun>& runs, const Pass<T>& pass,
-                       const Buffer<T>& part, Buffer<T>& whole) {
-    for (const auto& [to, from] : runs) copy<kAdd>(from, to, pass, part, whole);
-  }
-  template <bool kAdd>
-  static void copy(const ColumnRun& from, const ColumnRun& to, const Pass<T>& pass,
-                   const Buffer<T>& source, Buffer<T>& destination) {
+  static void copy(const Pass<T>& pass, const Slot<T>& source, const ColumnRun& from,
+                   const Buffer<T>& numbers, const Slot<T>& destination, const ColumnRun& to,
+                   Buffer<T>& into) {
     for (Index row = pass.first; row < pass.last; ++row)
-      copy_numbers<T, kAdd>(source.data() + from.start + row * from.stride, to.count,
-                            destination.data() + to.start + row * to.stride);
+      copy_numbers<T, kAdd>(numbers.data() + from.at(source, row), to.count,
+                            into.data() + to.at(destination, row));
   }
 
   const Unit& at(Index unit) const { return units_[static_cast<std::size_t>(unit)]; }

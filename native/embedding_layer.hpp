@@ -48,8 +48,7 @@ class EmbeddingLayer final : public Layer<T> {
         if (place + kIdsAhead < last) prefetch_row<0>(table + ids_[place + kIdsAhead] * dim_);
         const T* vector = table + ids_[place++] * dim_;
         for (const ColumnRun& run : runs)
-          copy_numbers(vector + run.first, run.count,
-                       output_.values.data() + run.start + row * run.stride);
+          copy_numbers(vector + run.first, run.count, output_.values.data() + run.at(output_, row));
       }
     if (!shares_.empty()) sort_places(pass);
   }
@@ -167,7 +166,7 @@ class EmbeddingLayer final : public Layer<T> {
   void add_deltas(Index place, T* gradient) const {
     const Index row = place / id_columns_;
     for (const ColumnRun& run : runs_[static_cast<std::size_t>(place - row * id_columns_)])
-      copy_numbers<T, true>(output_.deltas.data() + run.start + row * run.stride, run.count,
+      copy_numbers<T, true>(output_.deltas.data() + run.at(output_, row), run.count,
                             gradient + run.first);
   }
 

@@ -5,12 +5,18 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Consecutive columns of one panel: those of row r start at `start` + r * `stride`.
+// Consecutive columns of one panel.
 struct ColumnRun {
-  Index start;
-  Index stride;
-  Index first;  // counted from the start of the columns asked for
+  Panel panel;
+  Index offset;  // from the panel's first column
+  Index first;   // counted from the start of the columns asked for
   Index count;
+
+  // Where those of row `row` start; how many rows a slot stores may change from pass to pass.
+  template <class T>
+  Index at(const Slot<T>& slot, Index row) const {
+    return slot.at(panel, row) + offset;
+  }
 };
 
 // Columns `first` to `first + count` of a slot.
@@ -20,9 +26,7 @@ std::vector<ColumnRun> column_runs(const Slot<T>& slot, Index first, Index count
   for (const Panel& panel : slot.panels) {
     const Index begin = std::max(first, panel.first);
     const Index end = std::min(first + count, panel.first + panel.width);
-    if (begin < end)
-      runs.push_back(
-          {slot.rows * panel.first + begin - panel.first, panel.width, begin - first, end - begin});
+    if (begin < end) runs.push_back({panel, begin - panel.first, begin - first, end - begin});
   }
   return runs;
 }

@@ -94,6 +94,17 @@ def test_engines_agree(loss, dtype, rtol, weights):
     np.testing.assert_allclose(parameters.flat, expected.flat, rtol=rtol, atol=rtol)
 
 
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_some_rows_without_weights_are_a_table_of_their_own(trainer):
+    rows = np.arange(20, 53)
+    network = Network([Linear(7), Activation("tanh"), Linear(3)], pairwise)
+    chosen, alone = (network.initialize(5, seed=1) for _ in range(2))
+    plan = TrainingPlan(Adam(0.01), batch_size=10, seed=4)
+    trainer(network, chosen, TrainingData(X, Y, rows=rows), plan).run_epoch()
+    trainer(network, alone, TrainingData(X[rows], Y[rows]), plan).run_epoch()
+    np.testing.assert_array_equal(chosen.flat, alone.flat)
+
+
 def test_the_result_does_not_depend_on_the_number_of_threads():
     one, two, five = (trained(NativeTrainer, pairwise, n_threads=n)[1].flat for n in (1, 2, 5))
     assert (one == two).all()

@@ -14,7 +14,9 @@ from pellucid.engine.reference import ReferencePredictor
 from pellucid.nn import (
     Activation,
     Add,
+    Columns,
     Dropout,
+    Embedding,
     InputScale,
     LayerNorm,
     Linear,
@@ -227,3 +229,41 @@ def test_calls_leave_no_memory_behind(n):
     assert traced - before < 4096
     assert most - before < 16_384
     assert grown < 2 * 2**20  # 10,000 leaks of a workspace would be 30 MiB and more
+
+
+BLOCKS = {
+    "embedding": [Embedding(11, 70), Linear(3)],
+    "columns": [Columns([(1, Linear(70)), (1, Embedding(11, 70))]), Activation("tanh"), Linear(3)],
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("chain", BLOCKS)
+def test_fewer_rows_after_more_find_their_columns(chain, n_threads, dtype):
+    network = Network(BLOCKS[chain], "half_squared_error")
+    parameters = network.initialize(2, seed=0, dtype=dtype)
+    X = np.random.default_rng(3).integers(11, size=(900, 2)).astype(dtype)
+    predict = NativePredictor(network, parameters, 2, n_threads)
+    every = predict(X)
+    expected = ReferencePredictor(network, parameters, 2)(X)
+    np.testing.assert_allclose(every, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    for n in (250, 17, 1, 900, 300, 100):
+        np.testing.assert_array_equal(predict(X[:n]), every[:n])
+
+
+@pytest.mark.parametrize("n", [1, 8, 16])
+def test_threads_share_the_layers_around_blocks_of_columns(n):
+    parts = Columns([(70, Linear(700)), (70, Activation("tanh"))])
+    layers = [parts, Linear(2500), Activation("tanh"), Linear(1500), parts_of(1500), Linear(3)]
+    network = Network(layers, "half_squared_error")
+    parameters = network.initialize(140, seed=0)
+    X = table(n, fan_in=140)
+    expected = ReferencePredictor(network, parameters, 140)(X)
+    for n_threads in (1, 2, 5):
+        scores = NativePredictor(network, parameters, 140, n_threads)(X)
+        np.testing.assert_allclose(scores, expected, rtol=1e-11, atol=1e-11)
+
+
+def parts_of(width):
+    return Columns([(3, LayerNorm()), (width - 3, Linear(40))])

@@ -8,6 +8,7 @@ import pytest
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.engine.reference import ReferenceTrainer
 from pellucid.nn import SGD, Activation, Adam, Dropout, Linear, Network
 
 
@@ -53,3 +54,12 @@ def test_of_several_epochs_those_before_a_divergence_are_kept():
     with pytest.raises(NonFiniteError, match="epoch 2, at step 6"):
         next(results)
     assert (parameters.flat == expected.flat).all()
+
+
+@pytest.mark.parametrize("trainer", [NativeTrainer, ReferenceTrainer])
+def test_no_epochs_are_no_results(trainer):
+    network = Network([Linear(1)], "half_squared_error")
+    parameters = network.initialize(1, seed=1)
+    data = TrainingData(np.ones((4, 1)), np.ones((4, 1)))
+    fresh = trainer(network, parameters, data, TrainingPlan(SGD(0.1), batch_size=2))
+    assert list(fresh.run_epochs(np.empty((0, 4), dtype=np.int64))) == []

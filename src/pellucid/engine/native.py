@@ -226,6 +226,8 @@ class NativeTrainer:
         counts where they last microseconds: signals are looked at, and parameters are written
         back, after the last one.
         """
+        if len(orders) == 0:
+            return
         moments, step, epoch = self.optimizer_state, self._step, self._epoch
         results, error = self._run(orders.ravel(), len(orders), learning_rate)
         if isinstance(error, NonFiniteError):
