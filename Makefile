@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 SOURCES = pyproject.toml CMakeLists.txt $(wildcard native/*)
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+# What builds the engine lies in the same environment, so that nothing is compiled twice.
+INSTALL = $(PIP) install --no-build-isolation
 
 .PHONY: demo test test-fast lint format bench wheel sanitize sanitize-address sanitize-thread clean
 
@@ -34,7 +36,7 @@ bench: $(VENV)/.installed-peers
 	$(BIN)/python benchmarks/prediction_speed.py
 
 wheel: $(VENV)/.installed
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
 
 # The engine's tests with the core under sanitizers (GCC on Linux), one instruction set, each build in
 # a folder of its own. An editable install would be found first, so the virtual environment's own
@@ -67,6 +69,7 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install "scikit-build-core>=0.11" "nanobind>=2.7,<3" cmake ninja
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	$(INSTALL) --editable .

@@ -92,9 +92,11 @@ class SparseLinearLayer final : public Layer<T> {
         return weights + weights_.stored_rows * panel.first + column * panel.width;
       });
     } else {
-      const T* last_rows = last_rows_.data() - first_copied_ * fan_out_;
+      const T* last_rows = last_rows_.data();
       multiply(pass, [this, last_rows](const Panel& panel, Index column) {
-        return (column < first_copied_ ? plain_ : last_rows) + column * fan_out_ + panel.first;
+        const Index copied = column - first_copied_;
+        return panel.first +
+               (copied < 0 ? plain_ + column * fan_out_ : last_rows + copied * fan_out_);
       });
     }
     for (const Panel& panel : output_.panels) {

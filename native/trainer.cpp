@@ -227,7 +227,7 @@ void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
         !scorer_.score_outside(*examples.loss, order, pass.rows, share, total))
       stop.asked = true;
     pass.barrier->wait();
-    if (stop.now()) return;
+    if (stop.asked) return;
   }
   network_.backward(pass);
   if (!std::isfinite(total) || pass.wrong_id->n_rows > 0) stop.non_finite = true;

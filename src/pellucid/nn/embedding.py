@@ -168,6 +168,6 @@ class Embedding(Layer):
             wrong = ~((x >= 0) & (x < self.n_rows) & (x == np.floor(x)))
             if wrong.any():
                 raise ValueError(
-                    f"ids must be whole numbers from 0 to {self.n_rows - 1}, got {x[wrong][0]!r}"
+                    f"ids must be whole numbers from 0 to {self.n_rows - 1}, got {x[wrong][0].item()!r}"
                 )
         return xp.astype(x, xp.int32)
