@@ -69,7 +69,7 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install "scikit-build-core>=0.11" "nanobind>=2.7,<3" cmake ninja
+	$(PIP) install "scikit-build-core>=0.11" "nanobind>=2.7" cmake ninja
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	$(INSTALL) --editable .

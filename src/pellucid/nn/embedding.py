@@ -167,7 +167,8 @@ class Embedding(Layer):
         if isinstance(x, np.ndarray):
             wrong = ~((x >= 0) & (x < self.n_rows) & (x == np.floor(x)))
             if wrong.any():
+                first = x[wrong][0].item()
                 raise ValueError(
-                    f"ids must be whole numbers from 0 to {self.n_rows - 1}, got {x[wrong][0].item()!r}"
+                    f"ids must be whole numbers from 0 to {self.n_rows - 1}, got {first}"
                 )
         return xp.astype(x, xp.int32)
