@@ -424,25 +424,39 @@ def test_the_instruction_set_can_be_chosen(asked):
         assert finished.stdout.strip() == _cpu.supported()[0]
 
 
-def other_instruction_sets():
-    from pellucid.engine import _cpu
-
-    return [name for name in _cpu.supported() if name != native.instruction_set()]
-
-
 @only_one_is_sanitized
 @pytest.mark.slow
-@pytest.mark.parametrize("name", other_instruction_sets())
-def test_the_engine_passes_its_tests_on_every_instruction_set_of_this_machine(name, pytestconfig):
+def test_the_engine_passes_its_tests_on_every_instruction_set_of_this_machine(pytestconfig):
+    from pellucid.engine import _cpu
+
+    # What avx512bf16 computes in float32 and float64 has the bits of avx512: see test_bfloat16.
+    in_use = {native.instruction_set()}
+    in_use |= {"avx512"} if "avx512bf16" in in_use else set()
     tests = str(pytestconfig.rootpath / "tests" / "engine")
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", tests],
-        env={**os.environ, "PELLUCID_ISA": name},
-        cwd=pytestconfig.rootpath,
-        capture_output=True,
-        text=True,
-    )
-    assert finished.returncode == 0, finished.stdout[-3000:]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        tests,
+    ]
+    running = {
+        name: subprocess.Popen(
+            command,
+            env={**os.environ, "PELLUCID_ISA": name},
+            cwd=pytestconfig.rootpath,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in set(_cpu.supported()) - in_use
+    }
+    for name, process in running.items():
+        output, _ = process.communicate()
+        assert process.returncode == 0, f"{name}: {output[-3000:]}"
 
 
 def test_ctrl_c_leaves_a_signal_handler_of_the_users_own_in_charge():

@@ -185,3 +185,16 @@ def test_ctrl_c_stops_all_and_leaves_usable_networks():
         "[4000, 4000, 4000]",
         "went on",
     ], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("networks", "options", "message"),
+    [
+        (["relu"], None, "networks must be pellucid.Network objects, got 'relu' at 0"),
+        ([Network([Linear(1)], "squared_error")], [3], "options must hold mappings"),
+        ([Network([Linear(1)], "squared_error")], [{"epoch": 3}], "'epoch' is no parameter of"),
+    ],
+)
+def test_what_is_no_network_or_option_is_named(networks, options, message):
+    with pytest.raises(TypeError, match=message):
+        fit_together(networks, np.ones((4, 2)), np.ones(4), options)

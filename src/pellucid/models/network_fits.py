@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from pellucid.models.network import Network
@@ -12,7 +13,7 @@ from pellucid.training import FitResult, run_together
 
 
 def fit_together(
-    networks: Sequence[Network],
+    networks: Iterable[Network],
     X: Any,
     y: Any,
     options: Sequence[Mapping[str, Any]] | None = None,
@@ -27,7 +28,7 @@ def fit_together(
 
     Parameters
     ----------
-    networks : sequence of Network
+    networks : iterable of Network
         Each one once. They may have different layers, losses and engines.
     X, y : array-like
         As in `Network.fit`.
@@ -65,6 +66,10 @@ def fit_together(
     >>> [result.outcome.name for result in results]
     ['MAX_EPOCHS', 'MAX_EPOCHS', 'MAX_EPOCHS', 'MAX_EPOCHS', 'MAX_EPOCHS']
     """
+    networks = list(networks)
+    for i, network in enumerate(networks):
+        if not isinstance(network, Network):
+            raise TypeError(f"networks must be pellucid.Network objects, got {network!r} at {i}")
     if len({id(network) for network in networks}) != len(networks):
         raise ValueError("networks must not hold the same network twice; make a new one for each")
     own = [{}] * len(networks) if options is None else list(options)
@@ -72,6 +77,12 @@ def fit_together(
         raise ValueError(
             f"options must have one entry for each of {len(networks)} networks, got {len(own)}"
         )
+    known = {field.name for field in fields(NetworkFit)} - {"network", "X", "y"}
+    for each in [common, *own]:
+        if not isinstance(each, Mapping):
+            raise TypeError(f"options must hold mappings such as {{'seed': 1}}, got {each!r}")
+        if unknown := [name for name in each if name not in known]:
+            raise TypeError(f"{unknown[0]!r} is no parameter of Network.fit")
     fits = [
         NetworkFit(network, X, y, **{**common, **each})
         for network, each in zip(networks, own, strict=True)
