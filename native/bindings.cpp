@@ -118,7 +118,8 @@ class Engine {
       error = PyErr_Occurred() != nullptr ? take_error() : nb::handle(PyExc_KeyboardInterrupt)();
     nb::list statistics;
     for (const StepStatistics& s : report.statistics)
-      statistics.append(nb::make_tuple(s.step, s.norms, s.dead_units, s.z_counts));
+      statistics.append(
+          nb::make_tuple(s.step, bytes_of(s.norms), bytes_of(s.dead_units), bytes_of(s.z_counts)));
     return nb::make_tuple(report.objectives, report.steps, report.non_finite, error, statistics);
   }
 
@@ -163,6 +164,11 @@ class Engine {
       return std::make_optional<HeldLoss<T>>(nb::cast<nb::tuple>(loss), rows_, program_.fan_out());
     if (program_.loss.row == nullptr) fail("a network to train needs a loss");
     return std::nullopt;
+  }
+  // For numpy.frombuffer.
+  template <class Number>
+  static nb::bytes bytes_of(const std::vector<Number>& numbers) {
+    return nb::bytes(numbers.data(), numbers.size() * sizeof(Number));
   }
   static nb::object take_error() {
     nb::python_error error;  // takes over what is set

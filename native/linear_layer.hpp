@@ -47,10 +47,10 @@ class LinearLayer : public Layer<T> {
         has_bias_(spec.bias_offset >= 0),
         scale_(T(spec.weight_scale)),
         zeros_(std::max(input.panels.width(), output.panels.width())) {
-    if (use != Use::kTraining) return;
     narrow_ = own_products && 2 * spec.fan_out <= kLanes<T>;
     if (own_products && (propagate || narrow_))
       transpose_ = Buffer<T>(output.panels.width() * input.panels.width());
+    if (use != Use::kTraining) return;
     propagate_ = propagate;
     make_units();
   }
@@ -58,6 +58,7 @@ class LinearLayer : public Layer<T> {
   void forward(const Pass<T>& pass) override {
     T* values = output_.values.data();
     if (narrow_) {
+      if (pass.by_columns && pass.thread > 0) return;
       const Panel& panel = output_.panels[0];
       T* block = values + output_.at(panel, pass.first);
       narrow_product(input_, transpose_.data(), output_.panels.columns(), bias_.values.data(),
@@ -86,7 +87,7 @@ class LinearLayer : public Layer<T> {
              input_.deltas.data(), *pass.segments, [](const Panel&, T*, Index) {});
   }
 
-  bool reads_table() const override { return true; }
+  bool reads_table() const override { return !narrow_; }
   bool shares_columns() const override { return true; }
 
   std::vector<ParameterBlock<T>*> blocks() override {
@@ -96,6 +97,7 @@ class LinearLayer : public Layer<T> {
 
   void refresh() override {
     if (transpose_.size() == 0) return;
+    if (weights_.in_place) return transpose_in_place();
     for (const Panel& panel : output_.panels)
       for (Index row = 0; row < weights_.stored_rows; row += kLanes<T>) transpose(panel, row);
   }
@@ -214,6 +216,19 @@ class LinearLayer : public Layer<T> {
       const Vector<T> bias = load(bias_.values.data() + panel.first + c);
       for (Index i = c; i < count; i += panel.width)
         store<T>(block + i, load(block + i) * scale_ + bias);
+    }
+  }
+
+  // The transpose of few columns of weights that are read where the caller has them.
+  void transpose_in_place() {
+    const Index columns = output_.panels.columns();
+    for (const Panel& across : input_.panels) {
+      const Index count = std::min(across.width, input_.panels.columns() - across.first);
+      T* destination = transpose_.data() + output_.panels.width() * across.first;
+      const T* source = weights_.plain + across.first * columns;
+      for (Index c = 0; c < columns; ++c)
+        for (Index i = 0; i < count; ++i)
+          destination[c * across.width + i] = source[i * columns + c] * scale_;
     }
   }
 

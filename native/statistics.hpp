@@ -30,7 +30,7 @@ class Observer {
     for (const Slot<T>* slot : slots_) starts_.push_back(starts_.back() + slot->panels.width());
     for (int thread = 0; thread < n_threads; ++thread)
       threads_.push_back(
-          {std::vector<Index>(slots_.size() * (kZBins + 2)), Buffer<T>(starts_.back())});
+          {std::vector<Index>(slots_.size() * kWays * kCounts), Buffer<T>(starts_.back())});
   }
 
   void start(int thread) {
@@ -42,8 +42,8 @@ class Observer {
   // Rows of a panel that a linear layer has just written.
   void count_z(int thread, const Slot<T>& slot, const Panel& panel, const T* block, Index rows) {
     if (slot.number < 0) return;
-    Index* counts =
-        threads_[static_cast<std::size_t>(thread)].z_counts.data() + slot.number * (kZBins + 2);
+    Index* counts = threads_[static_cast<std::size_t>(thread)].z_counts.data() +
+                    slot.number * static_cast<Index>(kWays * kCounts);
     const Index columns = std::min(panel.width, slot.panels.columns() - panel.first);
     const Vector<T> low = broadcast<T>(T(0)), high = broadcast<T>(T(kZBins + 1));
     alignas(64) T bins[kMaxTileVectors * kLanes<T>];
@@ -53,7 +53,8 @@ class Observer {
         const Vector<T> bin = (z + T(kZLimit)) * T(kZBins / (2 * kZLimit)) + T(1);
         store<T>(bins + c, minimum<T>(maximum<T>(bin, low), high));
       }
-      for (Index c = 0; c < columns; ++c) ++counts[static_cast<int>(bins[c])];
+      for (Index c = 0; c < columns; ++c)
+        ++counts[static_cast<std::size_t>(c) % kWays * kCounts + static_cast<int>(bins[c])];
     }
   }
 
@@ -74,11 +75,14 @@ class Observer {
 
   // What all threads saw.
   void collect(int n_threads, StepStatistics& result) {
-    result.z_counts.assign(slots_.size() * (kZBins + 2), 0);
+    result.z_counts.assign(slots_.size() * kCounts, 0);
     result.dead_units.assign(slots_.size(), 0);
     for (int thread = 0; thread < n_threads; ++thread) {
       const Own& own = threads_[static_cast<std::size_t>(thread)];
-      for (std::size_t i = 0; i < own.z_counts.size(); ++i) result.z_counts[i] += own.z_counts[i];
+      for (std::size_t s = 0; s < slots_.size(); ++s)
+        for (std::size_t way = 0; way < kWays; ++way)
+          for (std::size_t bin = 0; bin < kCounts; ++bin)
+            result.z_counts[s * kCounts + bin] += own.z_counts[(s * kWays + way) * kCounts + bin];
     }
     for (std::size_t s = 1; s < slots_.size(); ++s) {
       for (Index c = 0; c < slots_[s]->panels.columns(); ++c) {
@@ -91,9 +95,13 @@ class Observer {
   }
 
  private:
+  static constexpr std::size_t kCounts = kZBins + 2;
+  // Neighbours are counted apart, so that none waits for the other's count of the same bin.
+  static constexpr std::size_t kWays = 4;
+
   struct Own {
-    std::vector<Index> z_counts;
-    Buffer<T> largest;  // absolute value of each column
+    std::vector<Index> z_counts;  // by slot, way and bin
+    Buffer<T> largest;            // absolute value of each column
   };
   std::vector<const Slot<T>*> slots_;
   std::vector<Index> starts_;  // of each slot's columns in `largest`

@@ -426,7 +426,7 @@ def test_the_constructor_names_what_is_wrong():
         digits(dtype="int8")
     with pytest.raises(ValueError, match="engine must be one of native, reference, got 'gpu'"):
         digits(engine="gpu")
-    for dtype in ("float16", "double precision"):
+    for dtype in ("float16", "double precision", None, np.int8):
         with pytest.raises(ValueError, match="dtype must be one of float32, float64"):
             digits(dtype=dtype)
     with pytest.raises(ValueError, match="loss must be one of"):

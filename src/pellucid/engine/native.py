@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -286,24 +287,35 @@ class NativeTrainer:
         self._epoch += n_done
         return results, error
 
-    def _named(self, raw: tuple[int, list[float], list[int], list[int]]) -> StepStatistics:
+    def _named(self, raw: tuple[int, bytes, bytes, bytes]) -> StepStatistics:
         """Return what the engine measured, under the names of parameters and layers."""
         step, norms, dead, counts = raw
-        slots = slots_of(self.network, self.parameters, self.data.X.shape[1])
-        entries = {e.offset: e for e in self.parameters.layout.entries}
-        learned = [
-            (entries[offset].name, norms[3 * i : 3 * i + 3])
-            for i, offset in enumerate(self._core.block_offsets())
-            if entries[offset].role != "statistic"
-        ]
-        z_counts = np.array(counts, dtype=np.int64).reshape(len(dead), -1)
+        names = self._measured
+        of_blocks = np.frombuffer(norms, dtype=np.float64).reshape(-1, 3).T.tolist()
+        gradients, updates, weights = (
+            {name: values[block] for block, name in names.blocks} for values in of_blocks
+        )
+        units = np.frombuffer(dead, dtype=np.int64)
+        z_counts = np.frombuffer(counts, dtype=np.int64).reshape(len(units), -1)
         return StepStatistics(
             step,
-            {name: gradient for name, (gradient, _, _) in learned},
-            {name: update for name, (_, update, _) in learned},
-            {name: weights for name, (_, _, weights) in learned},
-            {i: dead[slots[i + 1]] for i in activation_places(self.network)},
-            {i: z_counts[slots[i + 1]] for i in linear_places(self.network)},
+            gradients,
+            updates,
+            weights,
+            {place: int(units[slot]) for place, slot in names.activations},
+            {place: z_counts[slot] for place, slot in names.linear},
+        )
+
+    @cached_property
+    def _measured(self) -> _Measured:
+        """Where what is measured belongs."""
+        slots = slots_of(self.network, self.parameters, self.data.X.shape[1])
+        entries = {e.offset: e for e in self.parameters.layout.entries}
+        blocks = [entries[offset] for offset in self._core.block_offsets()]
+        return _Measured(
+            [(i, entry.name) for i, entry in enumerate(blocks) if entry.role != "statistic"],
+            [(i, slots[i + 1]) for i in activation_places(self.network)],
+            [(i, slots[i + 1]) for i in linear_places(self.network)],
         )
 
     def _step_numbers(
@@ -344,6 +356,14 @@ class NativeTrainer:
         rows = left[: self._batch_size]
         context = self.plan.context_at(self._epoch, self._step + 1, self.data.n_examples)
         return explain_non_finite(self.network, reached, self.data, rows, context)
+
+
+class _Measured(NamedTuple):
+    """Blocks with the names of their parameters; places of layers with their slots."""
+
+    blocks: list[tuple[int, str]]
+    activations: list[tuple[int, int]]
+    linear: list[tuple[int, int]]
 
 
 def predict_scores(

@@ -86,10 +86,13 @@ class Network:
         engine: str = "native",
     ) -> None:
         self.chain = nn.Network(layers, loss)
-        names = get_args(Precision)
-        if dtype not in names and dtype not in (np.dtype("float32"), np.dtype("float64")):
-            raise ValueError(f"dtype must be one of {', '.join(names)}, got {dtype!r}")
-        precision: Any = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        is_numpy = isinstance(dtype, np.dtype) or (
+            isinstance(dtype, type) and issubclass(dtype, np.floating)
+        )
+        precision: Any = np.dtype(dtype).name if is_numpy else dtype
+        if precision not in get_args(Precision):
+            names = ", ".join(get_args(Precision))
+            raise ValueError(f"dtype must be one of {names}, got {dtype!r}")
         if engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
         self.precision: Precision = precision
