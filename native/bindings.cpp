@@ -113,6 +113,9 @@ class Engine {
       report = trainer_.run(held.examples, epochs, plan, schedules, steps_done, epoch,
                             [&] { return stop_.exchange(false) || poll(); });
     }
+    // A signal that came meanwhile is looked at before Python runs anything else, such as a
+    // callback of its garbage collector, in which the exception would be lost.
+    if (!report.interrupted) report.interrupted = PyErr_CheckSignals() != 0;
     nb::object error = nb::none();
     if (report.interrupted)
       error = PyErr_Occurred() != nullptr ? take_error() : nb::handle(PyExc_KeyboardInterrupt)();

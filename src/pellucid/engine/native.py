@@ -229,9 +229,10 @@ class NativeTrainer:
         """
         if len(orders) == 0:
             return
-        moments, step, epoch = self.optimizer_state, self._step, self._epoch
+        step, epoch = self._step, self._epoch
+        moments = self.optimizer_state if len(orders) > 1 else None
         results, error = self._run(orders.ravel(), len(orders), learning_rate)
-        if isinstance(error, NonFiniteError):
+        if isinstance(error, NonFiniteError) and moments is not None:
             # Which epoch it was, and the weights before it, show when they run one by one.
             self._load_moments(moments)
             self._step, self._epoch, self._failed = step, epoch, False
