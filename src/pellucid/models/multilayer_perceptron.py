@@ -30,6 +30,7 @@ from pellucid.models.coefficients import (
     views,
 )
 from pellucid.models.default_engine import engine_of
+from pellucid.models.hidden_layers import HiddenLayers
 from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_loss import loss_with_output, out_activation_of
@@ -63,7 +64,7 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
+class MultilayerPerceptron(HiddenLayers, BaseEstimator, ABC):  # type: ignore[misc]
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
@@ -137,6 +138,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
