@@ -1,4 +1,4 @@
-"""What the hidden layers of a perceptron make of a table: `transform` and the names of its columns."""
+"""What the hidden layers of a perceptron make of a table: `transform`, the names of its columns."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class HiddenLayers(TransformerMixin, auto_wrap_output_keys=None):  # type: ignor
         prefix = f"{type(self).__name__.lower()}_layer{place}_"
         return np.array([f"{prefix}{i}" for i in range(len(names))], dtype=object)
 
-    def _place_of(self, layer: int) -> int:
+    def _place_of(self, layer: Any) -> int:
         """Return which hidden layer is meant, counted from 0."""
         n = len(self.coefs_) - 1
         if not isinstance(layer, Integral) or isinstance(layer, bool):

@@ -113,7 +113,7 @@ def check_finite(scores: NDArray[Any], parameters: Parameters, X: Any) -> None:
     if not is_finite.all():
         bad = np.flatnonzero(~is_finite.all(axis=1))
         raise ValueError(
-            f"the network's outputs for {len(bad)} of {len(scores)} rows are not finite, first for "
+            f"the network's outputs for {len(bad)} of {len(scores)} rows are not finite, first of "
             f"row {bad[0]}: {_cause(parameters, X[bad[:1]])}"
         )
 
