@@ -106,7 +106,8 @@ def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
     expected = 1 if target_type == "binary" else len(classes)
     if n_outputs != expected or len(np.unique(classes)) != len(classes):
         raise ValueError(f"{n_outputs} outputs do not fit {len(classes)} classes")
-    binarizer = LabelBinarizer().fit(classes)
+    # Twice each: scikit-learn before 1.8 warns of as many classes as rows.
+    binarizer = LabelBinarizer().fit(np.repeat(classes, 2))
     binarizer.classes_ = classes
     binarizer.y_type_ = target_type
     binarizer.sparse_input_ = bool(state["sparse_target"])
