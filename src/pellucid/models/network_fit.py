@@ -20,6 +20,7 @@ from pellucid.models.inputs import as_engine_takes_it, checked_weights
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.training import (
     BestWeights,
+    Callbacks,
     EpochLoop,
     EpochReport,
     History,
@@ -28,6 +29,7 @@ from pellucid.training import (
     Patience,
     Recording,
     Validation,
+    check_callbacks,
     get_schedule,
 )
 
@@ -69,6 +71,7 @@ class NetworkFit:
     warm_start: bool = False
     record: int | None = None
     statistics_every: int | None = None
+    callbacks: Any = None
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ class NetworkFit:
             history=History(),
             validation=validation,
             on_epoch=self._remember,
+            callbacks=self._callbacks(),
         )
         if self.record is not None:
             self.recording = Recording(self.trainer, self.record)
@@ -224,6 +228,10 @@ class NetworkFit:
             )
         # The rule stops when the count exceeds its patience.
         return Patience(tol=0.0, patience=self.patience - 1, sign=1)
+
+    def _callbacks(self) -> Callbacks | None:
+        callbacks = check_callbacks(self.callbacks)
+        return Callbacks(callbacks, self.network.chain, self.parameters) if callbacks else None
 
     def _remember(self, report: EpochReport) -> None:
         self.statistics.extend(report.statistics)
