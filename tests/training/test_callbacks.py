@@ -105,9 +105,7 @@ def test_the_best_weights_are_kept_when_a_callback_ends_training():
     options = {"epochs": 30, "optimizer": SGD(2.0), "rows_val": range(20), "batch_size": 5}
     losses = network().fit(X, y, **options).history["validation_loss"]
     rises = next(i for i in range(1, 30) if losses[i] > min(losses[:i]))
-    network().fit(
-        X, y, **options, callbacks=[notes, lambda report: report.epoch == rises + 1]
-    )
+    network().fit(X, y, **options, callbacks=[notes, lambda report: report.epoch == rises + 1])
     best = int(np.argmin(losses[: rises + 1]))
     assert len(notes.weights) == rises + 2
     np.testing.assert_array_equal(notes.weights[-1], notes.weights[best])

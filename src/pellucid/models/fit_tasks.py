@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pellucid.training import EpochReport, Outcome
 
@@ -20,15 +19,19 @@ except ImportError:  # Before scikit-learn 1.9 there are none, and estimators no
         return method
 
 
-__all__ = ["CallbackSupportMixin", "FitTasks", "begin_fit", "so_far", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "FitArguments", "FitTasks", "begin_fit", "with_callbacks"]
+
+
+class FitArguments(NamedTuple):
+    """What the user gave to `fit`."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
 
 
 def begin_fit(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    learned: Callable[[EpochReport], Mapping[str, Any]],
+    estimator: Any, given: FitArguments, learned: Callable[[EpochReport], Mapping[str, Any]]
 ) -> FitTasks | None:
     """Tell scikit-learn's callbacks that a fit begins; return None where none are set.
 
@@ -39,14 +42,13 @@ def begin_fit(
     ----------
     estimator : estimator
         With `max_iter`; a `CallbackSupportMixin`.
-    X, y, sample_weight
-        As the user gave them to `fit`.
+    given : FitArguments
     learned : callable
-        What it takes to make a fitted estimator of a copy of `estimator`, after an epoch.
+        Returns the attributes that make a copy of `estimator`, made after an epoch, a fitted one.
     """
     if not vars(estimator).get("_skl_callbacks"):
         return None
-    return FitTasks(estimator, X, y, sample_weight, learned)
+    return FitTasks(estimator, given, learned)
 
 
 class FitTasks:
@@ -55,16 +57,14 @@ class FitTasks:
     def __init__(
         self,
         estimator: Any,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
+        given: FitArguments,
         learned: Callable[[EpochReport], Mapping[str, Any]],
     ) -> None:
         self._estimator = estimator
         self._learned = learned
-        self._data: dict[str, Any] = {"X": X, "y": y}
-        if sample_weight is not None:
-            self._data["metadata"] = {"sample_weight": sample_weight}
+        self._data: dict[str, Any] = {"X": given.X, "y": given.y}
+        if given.sample_weight is not None:
+            self._data["metadata"] = {"sample_weight": given.sample_weight}
         self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
         self._fit.call_on_fit_task_begin(estimator=estimator, **self._data)
         self._epoch: Any = None
@@ -95,12 +95,3 @@ class FitTasks:
         self._fit.call_on_fit_task_end(
             estimator=self._estimator, reconstruction_attributes={}, **self._data
         )
-
-
-def so_far(mlp: Any, report: EpochReport) -> dict[str, Any]:
-    """Return the attributes that a multi-layer perceptron in training gets only at its end."""
-    attributes: dict[str, Any] = {"n_iter_": report.epoch, "loss_": report.loss}
-    for name in ("loss_curve_", "validation_scores_"):
-        if name in vars(mlp):
-            attributes[name] = copy.copy(getattr(mlp, name))
-    return attributes

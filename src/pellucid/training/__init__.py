@@ -10,7 +10,7 @@ from pellucid.training.row_order import FixedOrder, ShuffledOrder
 from pellucid.training.schedules import Schedule, get_schedule
 from pellucid.training.stopping import BestWeights, NoImprovement, Patience
 from pellucid.training.together import FitResult, run_together
-from pellucid.training.validation import HeldOut, hold_out
+from pellucid.training.validation import ValidationResult, hold_out
 
 __all__ = [
     "BestWeights",
@@ -19,7 +19,6 @@ __all__ = [
     "EpochReport",
     "FitResult",
     "FixedOrder",
-    "HeldOut",
     "History",
     "NoImprovement",
     "Outcome",
@@ -32,6 +31,7 @@ __all__ = [
     "Trainer",
     "TrainingStart",
     "Validation",
+    "ValidationResult",
     "check_callbacks",
     "get_schedule",
     "hold_out",

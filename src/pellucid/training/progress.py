@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -96,7 +96,9 @@ class _Progress:
     score_name: str | None
     report: EpochReport | None = None
     best: float = -math.inf
-    started: float = field(default_factory=lambda: time.perf_counter())
+
+    def __post_init__(self) -> None:
+        self.started = time.perf_counter()
 
     def take(self, report: EpochReport) -> None:
         self.report = report
