@@ -151,6 +151,7 @@ class Network:
         warm_start: bool = False,
         record: int | None = None,
         statistics_every: int | None = None,
+        callbacks: Any = None,
         verbose: bool = False,
     ) -> Self:
         """Train; a second call starts over, unless `warm_start` says to go on.
@@ -216,6 +217,9 @@ class Network:
         statistics_every : int
             Measure every so many steps: norms of gradients, updates and weights, silent units, and
             how pre-activations are distributed; they are in `statistics`.
+        callbacks : list of callbacks
+            `pellucid.ProgressBar()`, functions of an `EpochReport` and objects with `on_start`,
+            `on_epoch_end` and `on_end`: docs/callbacks.md. One that returns True ends training.
         verbose : bool
             Print a line an epoch.
 

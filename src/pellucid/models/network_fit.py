@@ -20,6 +20,7 @@ from pellucid.models.inputs import as_engine_takes_it, checked_weights
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.training import (
     BestWeights,
+    Callbacks,
     EpochLoop,
     EpochReport,
     History,
@@ -29,6 +30,7 @@ from pellucid.training import (
     Recording,
     Validation,
     ValidationResult,
+    check_callbacks,
     get_schedule,
 )
 
@@ -70,6 +72,7 @@ class NetworkFit:
     warm_start: bool = False
     record: int | None = None
     statistics_every: int | None = None
+    callbacks: Any = None
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -102,6 +105,7 @@ class NetworkFit:
             history=History(),
             validation=validation,
             on_epoch=self._remember,
+            callbacks=self._callbacks(),
         )
         if self.record is not None:
             self.recording = Recording(self.trainer, self.record)
@@ -226,6 +230,10 @@ class NetworkFit:
             )
         # The rule stops when the count exceeds its patience.
         return Patience(tol=0.0, patience=self.patience - 1, sign=1)
+
+    def _callbacks(self) -> Callbacks | None:
+        callbacks = check_callbacks(self.callbacks)
+        return Callbacks(callbacks, self.network.chain, self.parameters) if callbacks else None
 
     def _remember(self, report: EpochReport) -> None:
         self.statistics.extend(report.statistics)

@@ -48,8 +48,8 @@ PLAIN: dict[str, Any] = {
 }
 """What constructor parameters may hold beside numbers and text: objects of nothing else."""
 
-NOT_NEEDED = ("callbacks", "scoring")
-"""Parameters for training alone, which may hold code."""
+NOT_SAVED = ("callbacks",)
+"""Parameters that say what happens beside training, and have no part in the model."""
 
 SAVEABLE: dict[str, type] = {}
 """Estimators by the name they have in model files."""
@@ -70,7 +70,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Network
-        Fitted. A random_state that is a generator object cannot be kept; it becomes None.
+        Fitted. Callbacks are left out, and a random_state that is a generator object cannot be
+        kept: they become None.
     path : str or Path
         Replaced atomically if it exists.
 
@@ -126,7 +127,7 @@ def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:
     >>> params_from_json({"hidden_layer_sizes": {"tuple": [64, 32]}})
     {'hidden_layer_sizes': (64, 32)}
     """
-    return {name: _to_json(name, value) for name, value in params.items()}
+    return {n: _to_json(n, value) for n, value in params.items() if n not in NOT_SAVED}
 
 
 def params_from_json(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _to_json(name: str, value: Any) -> Any:
     if type(value).__name__ in PLAIN and PLAIN[type(value).__name__] is type(value):
         return {"nn": [type(value).__name__, _to_json(name, vars(value))]}
     is_generator = isinstance(value, np.random.RandomState | np.random.Generator)
-    if is_generator or (name in NOT_NEEDED and callable(value)):
+    if is_generator or (name == "scoring" and callable(value)):
         what = "a generator object" if is_generator else "code"
         warnings.warn(
             f"{name} is {what}, which a model file cannot hold: it is saved as None.",

@@ -1,7 +1,10 @@
 """Epochs, schedules, early stopping and validation, around any engine's trainer."""
 
-from pellucid.training.fit import EpochLoop, Outcome, Trainer, Validation
+from pellucid.training.callbacks import Callbacks, TrainingStart, check_callbacks
+from pellucid.training.fit import EpochLoop, Trainer, Validation
 from pellucid.training.history import EpochReport, History
+from pellucid.training.outcome import Outcome
+from pellucid.training.progress import ProgressBar
 from pellucid.training.replay import Recording, ReplayedStep
 from pellucid.training.row_order import FixedOrder, ShuffledOrder
 from pellucid.training.schedules import Schedule, get_schedule
@@ -11,6 +14,7 @@ from pellucid.training.validation import ValidationResult, hold_out
 
 __all__ = [
     "BestWeights",
+    "Callbacks",
     "EpochLoop",
     "EpochReport",
     "FitResult",
@@ -19,13 +23,16 @@ __all__ = [
     "NoImprovement",
     "Outcome",
     "Patience",
+    "ProgressBar",
     "Recording",
     "ReplayedStep",
     "Schedule",
     "ShuffledOrder",
     "Trainer",
+    "TrainingStart",
     "Validation",
     "ValidationResult",
+    "check_callbacks",
     "get_schedule",
     "hold_out",
     "run_together",
