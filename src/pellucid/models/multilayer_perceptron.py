@@ -33,6 +33,7 @@ from pellucid.models.default_engine import loss_and_gradient
 from pellucid.models.inputs import checked_hidden_sizes, checked_table, compute_dtype
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
+from pellucid.models.onnx_export import OnnxExport, onnx_of_mlp
 from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
@@ -54,7 +55,7 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
+class MultilayerPerceptron(OnnxExport, BaseEstimator, ABC):  # type: ignore[misc]
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
@@ -408,6 +409,9 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             The file cannot be written; an earlier file stays as it was.
         """
         save(self, path)
+
+    def _onnx_model(self) -> Any:
+        return onnx_of_mlp(self)
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         return mlp_to_state(self)
