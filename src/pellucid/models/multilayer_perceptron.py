@@ -30,12 +30,12 @@ from pellucid.models.coefficients import (
     views,
 )
 from pellucid.models.default_engine import engine_of
+from pellucid.models.exchange import MlpExchange
 from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
-from pellucid.models.onnx_export import OnnxExport, onnx_of_mlp
 from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
@@ -64,7 +64,7 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(OnnxExport, BaseEstimator, ABC):  # type: ignore[misc]
+class MultilayerPerceptron(MlpExchange, BaseEstimator, ABC):  # type: ignore[misc]
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
@@ -510,9 +510,6 @@ class MultilayerPerceptron(OnnxExport, BaseEstimator, ABC):  # type: ignore[misc
             The file cannot be written; an earlier file stays as it was.
         """
         save(self, path)
-
-    def _onnx_model(self) -> Any:
-        return onnx_of_mlp(self)
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         return mlp_to_state(self)

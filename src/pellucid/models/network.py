@@ -18,11 +18,11 @@ from pellucid.engine.plan import Precision
 from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
+from pellucid.models.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
 from pellucid.models.network_fit import NetworkFit, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
 from pellucid.models.network_targets import Targets, learn_targets
-from pellucid.models.onnx_export import OnnxExport, onnx_of_network
 from pellucid.models.prediction import check_finite
 from pellucid.models.saving import Arrays, save, saveable
 from pellucid.nn.context import PREDICTION, Context
@@ -30,7 +30,7 @@ from pellucid.training import Recording, ReplayedStep
 
 
 @saveable
-class Network(OnnxExport):
+class Network(NetworkExchange):
     """A chain of layers with a loss, its parameters, and what y means to it.
 
     Parameters
@@ -424,9 +424,6 @@ class Network(OnnxExport):
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = self.chain.loss.link(self.scores(X))
         return predictions
-
-    def _onnx_model(self) -> Any:
-        return onnx_of_network(self)
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         self._fitted_targets()

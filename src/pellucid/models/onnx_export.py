@@ -126,8 +126,7 @@ def onnx_of_tabular(estimator: Any) -> Any:
 
 def chain_of(estimator: Any) -> tuple[nn.Network, nn.Parameters]:
     """Return the layers and the parameters that a fitted MLP predicts with."""
-    fitted = estimator._find_fitted()
-    return fitted.network, fitted.parameters
+    return estimator.network_, estimator.parameters_
 
 
 def _answer_of_mlp(estimator: Any) -> Answer:

@@ -71,7 +71,7 @@ class CustomLoss:
     @property
     def has_link(self) -> bool:
         """Whether predictions are more than the scores."""
-        return self.link is not _identity
+        return self.link is not identity
 
     @property
     def name(self) -> str:
