@@ -18,6 +18,7 @@ from pellucid.engine.plan import Precision
 from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
+from pellucid.models.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
 from pellucid.models.network_fit import NetworkFit, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
@@ -29,7 +30,7 @@ from pellucid.training import Recording, ReplayedStep
 
 
 @saveable
-class Network:
+class Network(NetworkExchange):
     """A chain of layers with a loss, its parameters, and what y means to it.
 
     Parameters
