@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelBinarizer
 
+from pellucid.models.labels import out_activation_of
 from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
 
 _NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_")
@@ -57,6 +58,8 @@ def mlp_from_state(estimator_class: Any, state: dict[str, Any], arrays: Arrays) 
     estimator = estimator_class()
     if is_classifier(estimator):
         _restore_classes(estimator, state)
+    elif state["out_activation"] not in ("identity", "exp"):
+        raise ValueError(f"{state['out_activation']!r} does not fit a regressor")
     W, b = _checked_layers(state, arrays)
     estimator.n_features_in_ = int(state["n_features_in"])
     estimator.n_outputs_ = int(state["n_outputs"])
@@ -87,10 +90,14 @@ def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
     expected = 1 if target_type == "binary" else len(classes)
     if n_outputs != expected or len(np.unique(classes)) != len(classes):
         raise ValueError(f"{n_outputs} outputs do not fit {len(classes)} classes")
+    if state["sparse_target"] and target_type != "multilabel-indicator":
+        raise ValueError("only targets of several labels a row can be sparse")
     binarizer = LabelBinarizer().fit(classes)
     binarizer.classes_ = classes
     binarizer.y_type_ = target_type
     binarizer.sparse_input_ = bool(state["sparse_target"])
+    if state["out_activation"] != out_activation_of(binarizer):
+        raise ValueError(f"{state['out_activation']!r} does not fit a {target_type} target")
     estimator._label_binarizer, estimator.classes_ = binarizer, classes
 
 

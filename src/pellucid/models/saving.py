@@ -34,6 +34,14 @@ class SaveableEstimator(Protocol):
 
 Estimator = TypeVar("Estimator", bound=type)
 
+LABEL_DTYPES = ("bool", "float16", "float32", "float64", "object", "str") + tuple(
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+)
+"""What class labels in a file may be. NumPy is asked for no other: it would parse the name."""
+
+MOST_LABEL_TEXT = 2**21
+"""Most characters of all class labels, each counted as long as the longest, as NumPy keeps them."""
+
 SAVEABLE: dict[str, type] = {}
 """Estimators by the name they have in model files."""
 
@@ -167,22 +175,39 @@ def labels_to_state(labels: npt.NDArray[Any]) -> dict[str, Any]:
     >>> labels_from_state(state)
     array(['cat', 'dog'], dtype='<U3')
     """
-    values = labels.tolist()
-    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
-        raise TypeError(f"class labels must be finite, got {values}.")
-    if not all(isinstance(value, bool | int | float | str) for value in values):
-        raise TypeError(f"class labels must be text, numbers or booleans, got {values[:5]}.")
-    return {"dtype": "str" if labels.dtype.kind == "U" else labels.dtype.name, "values": values}
+    state = {"dtype": _dtype_name(labels), "values": labels.tolist()}
+    try:
+        labels_from_state(state)
+    except ValueError as error:
+        raise TypeError(f"{error}; a model file cannot hold them.") from error
+    return state
 
 
 def labels_from_state(state: dict[str, Any]) -> npt.NDArray[Any]:
-    """Undo :func:`labels_to_state`."""
+    """Undo :func:`labels_to_state`.
+
+    Raises
+    ------
+    ValueError
+        Not what `labels_to_state` returns: other types of labels, or too much text.
+    """
     values, name = state["values"], state["dtype"]
     if not isinstance(values, list) or not all(
         isinstance(v, bool | int | float | str) for v in values
     ):
-        raise ValueError("class labels must be a list of text, numbers or booleans")
-    dtype = np.dtype(name)
-    if dtype.kind not in "biufUO" or (dtype.kind == "U" and dtype.itemsize):
-        raise ValueError(f"class labels cannot have the dtype {name!r}")
-    return np.array(values, dtype=dtype)
+        raise ValueError(f"class labels must be text, numbers or booleans, got {values!r:.200}")
+    if name not in LABEL_DTYPES:
+        raise ValueError(f"class labels cannot have the dtype {name!r:.80}")
+    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+        raise ValueError(f"class labels must be finite, got {values!r:.200}")
+    longest = max((len(v) for v in values if isinstance(v, str)), default=0)
+    if longest * len(values) > MOST_LABEL_TEXT:
+        raise ValueError(f"{len(values)} class labels are too long, up to {longest} characters")
+    labels = np.array(values, dtype=name)
+    if labels.tolist() != values:
+        raise ValueError(f"class labels are not of the dtype {name}: {values!r:.200}")
+    return labels
+
+
+def _dtype_name(labels: npt.NDArray[Any]) -> str:
+    return "str" if labels.dtype.kind == "U" else labels.dtype.name
