@@ -7,7 +7,16 @@ import pandas as pd
 from layer_examples import LAYERS
 
 import pellucid
-from pellucid.nn import LOSSES, Activation, Columns, Embedding, Linear, Loss
+from pellucid.nn import (
+    LOSSES,
+    Activation,
+    ClipByNorm,
+    Columns,
+    Embedding,
+    Linear,
+    Loss,
+    OneCycle,
+)
 
 _RNG = np.random.default_rng(0)
 N_IDS = 5
@@ -58,17 +67,38 @@ def _perceptrons():
         "early stopping": {"early_stopping": True},
         "lbfgs": {"solver": "lbfgs"},
         "no hidden layer": {"hidden_layer_sizes": ()},
+        "everything": {
+            "activation": ("silu", Activation("elu", 0.5)),
+            "hidden_layer_sizes": (4, 4),
+            "label_smoothing": 0.1,
+            "dropout": (0.0, 0.2),
+            "normalization": "batch",
+            "residual": True,
+            "weight_decay": 0.01,
+            "class_weight": {-10: 1.0, 0: 2.0, 10: 1.5},
+            "schedule": OneCycle(),
+            "clipping": ClipByNorm(1.0),
+            "scoring": "f1_macro",
+            "early_stopping": True,
+            "dtype": "float32",
+            "n_threads": 1,
+        },
     }
     for name, params in further.items():
         classifier = pellucid.MLPClassifier(**{**_SETTINGS, **params})
         models[f"MLPClassifier, {name}"] = classifier.fit(X.astype(float), LABELS["integers"])
     regressor = pellucid.MLPRegressor(**_SETTINGS)
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    models["MLPRegressor"] = regressor.fit(frame.to_numpy(), X[:, 0])
+    models["MLPRegressor"] = regressor.fit(X, X[:, 0])
     models["MLPRegressor, two targets"] = pellucid.MLPRegressor(**_SETTINGS).fit(X, X[:, :2])
     models["MLPRegressor, counts"] = pellucid.MLPRegressor(loss="poisson", **_SETTINGS).fit(
         X, CODES
     )
+    models["MLPRegressor, quantile"] = pellucid.MLPRegressor(
+        loss="quantile", quantile=0.9, normalization="rms", **_SETTINGS
+    ).fit(X, X[:, 0])
+    models["MLPRegressor, loss with a parameter"] = pellucid.MLPRegressor(
+        loss=Loss("huber", 0.5), normalization="layer", **_SETTINGS
+    ).fit(X, X[:, 0])
     return models
 
 

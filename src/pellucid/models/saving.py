@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from pellucid import nn
 from pellucid.persistence import write_model_file
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -41,6 +42,22 @@ LABEL_DTYPES = ("bool", "float16", "float32", "float64", "object", "str") + tupl
 
 MOST_LABEL_TEXT = 2**21
 """Most characters of all class labels, each counted as long as the longest, as NumPy keeps them."""
+
+PLAIN: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        nn.Activation,
+        nn.ClipByGlobalNorm,
+        nn.ClipByNorm,
+        nn.ClipByValue,
+        nn.Loss,
+        *{type(schedule) for schedule in nn.SCHEDULES.values()},
+    )
+}
+"""What constructor parameters may hold beside numbers and text: objects of nothing else."""
+
+NOT_NEEDED = ("callbacks", "scoring")
+"""Parameters for training alone, which may hold code."""
 
 SAVEABLE: dict[str, type] = {}
 """Estimators by the name they have in model files."""
@@ -117,7 +134,20 @@ def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:
     >>> params_from_json({"hidden_layer_sizes": {"tuple": [64, 32]}})
     {'hidden_layer_sizes': (64, 32)}
     """
-    return {name: _to_json(name, value) for name, value in params.items()}
+    return {name: _to_json(name, _without_code(name, value)) for name, value in params.items()}
+
+
+def _without_code(name: str, value: Any) -> Any:
+    """Return None, with a warning, for a parameter that is code and for training alone."""
+    if name not in NOT_NEEDED or value is None or isinstance(value, str):
+        return value
+    return _left_out(name, "code")
+
+
+def _left_out(name: str, what: str) -> None:
+    warnings.warn(
+        f"{name} is {what}, which a model file cannot hold: it is saved as None.", stacklevel=3
+    )
 
 
 def params_from_json(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,13 +167,14 @@ def _to_json(name: str, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [_to_json(name, item) for item in value.tolist()]
     if isinstance(value, Mapping):
-        return {"mapping": {str(key): _to_json(name, item) for key, item in value.items()}}
+        items = [[_to_json(name, part) for part in item] for item in value.items()]
+        return {"mapping": items}
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return np.dtype(value).name
+    if type(value).__name__ in PLAIN and PLAIN[type(value).__name__] is type(value):
+        return {"nn": [type(value).__name__, _to_json(name, vars(value))]}
     if isinstance(value, np.random.RandomState | np.random.Generator):
-        warnings.warn(
-            f"{name} is a generator object, which a model file cannot hold: it is saved as None.",
-            stacklevel=2,
-        )
-        return None
+        return _left_out(name, "a generator object")
     raise TypeError(
         f"The parameter {name} is {value!r}, which a model file cannot hold: it takes numbers, "
         "text, lists and dicts of them."
@@ -156,7 +187,10 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {"tuple"}:
             return tuple(_from_json(item) for item in value["tuple"])
-        return {key: _from_json(item) for key, item in value["mapping"].items()}
+        if set(value) == {"nn"}:
+            kind, fields = value["nn"]
+            return PLAIN[kind](**_from_json(fields))
+        return {_from_json(key): _from_json(item) for key, item in value["mapping"]}
     return value
 
 
