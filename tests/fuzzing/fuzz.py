@@ -37,6 +37,13 @@ SECONDS = 20
 LARGE_EVERY = 100
 
 
+def kind_of(case):
+    """Return the kind of mutation of a case."""
+    if case % LARGE_EVERY == 0:
+        return list(LARGE)[case // LARGE_EVERY % len(LARGE)]
+    return list(MUTATIONS)[case % len(MUTATIONS)]
+
+
 class WrongError(Exception):
     """What a model file must not do; the message says what it did."""
 
@@ -58,11 +65,8 @@ class Fuzzer:
     def file_of(self, case):
         """Return the kind of mutation, the name of the original, and the damaged file."""
         rng = np.random.default_rng([8, case])
-        kinds, names = list(MUTATIONS), list(self.sources)
-        kind = kinds[case % len(kinds)]
-        if case % LARGE_EVERY == 0:
-            kind = list(LARGE)[case // LARGE_EVERY % len(LARGE)]
-        name = names[(case // len(kinds)) % len(names)]
+        kind, names = kind_of(case), list(self.sources)
+        name = names[(case // len(MUTATIONS)) % len(names)]
         donor = self.sources[names[rng.integers(len(names))]]
         return kind, name, {**MUTATIONS, **LARGE}[kind](self.sources[name], rng, donor)
 

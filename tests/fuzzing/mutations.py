@@ -329,7 +329,7 @@ def _change_array(arrays, rng, donor):
             value = [np.nan, np.inf, -np.inf, 1e38, 1e-45, 0.0, -1.0][rng.integers(7)]
             arrays[name] = np.full_like(array, value)
     elif operation == 9:
-        shuffled = rng.permutation(np.frombuffer(array.tobytes(), "u1")).tobytes()
+        shuffled = rng.permutation(np.array(bytearray(array.tobytes()))).tobytes()
         arrays[name] = np.frombuffer(shuffled, array.dtype).reshape(array.shape)
     elif operation == 10:
         for each, other in arrays.items():
