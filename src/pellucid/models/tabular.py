@@ -183,7 +183,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         estimator.target_name_ = None if name is None else str(name)
         estimator.encoder_ = TableEncoder()._restore(state["encoder"])
         estimator.mlp_ = restore(mlp_class, state["mlp_params"], state["mlp"], arrays)
-        width = len(estimator.encoder_.get_feature_names_out())
+        width = estimator.encoder_._n_inputs()
         if estimator.mlp_.n_features_in_ != width:
             raise ValueError(
                 f"the encoder makes {width} inputs, the network takes "
