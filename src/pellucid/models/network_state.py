@@ -11,23 +11,19 @@ from pellucid.models.network_targets import Targets
 from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
 from pellucid.persistence.layers import network_from_json, network_to_json
 
-_KINDS = ("label", "two labels", "shares", "indicators", "counts", "numbers")
+_KINDS = ("label", "two labels", "shares", "indicators", "counts", "numbers", "own")
 
 
 def network_to_state(network: Any) -> tuple[dict[str, Any], Arrays]:
     """Take a fitted network apart: what JSON can hold, and its parameters by name."""
-    targets, parameters = network._targets, network.parameters
+    parameters = network.parameters
     state = {
         "chain": network_to_json(network.chain),
         "dtype": network.precision,
         "engine": network.engine,
         "fan_in": network._fan_in,
         "history": {name: list(map(float, values)) for name, values in network.history.items()},
-        "targets": {
-            "kind": targets.kind,
-            "is_vector": targets.is_vector,
-            "classes": None if targets.classes is None else labels_to_state(targets.classes),
-        },
+        "targets": targets_to_state(network._targets),
     }
     return state, {name: np.asarray(parameters[name]) for name in parameters.names()}
 
@@ -54,14 +50,30 @@ def network_from_state(network_class: Any, state: dict[str, Any], arrays: Arrays
     for name, array in arrays.items():
         parameters[name][...] = array
     network._start_over(parameters, fan_in)
-    network._targets = _targets(state["targets"], chain.fan_out(fan_in))
+    network._targets = targets_from_state(state["targets"], chain.fan_out(fan_in))
     network.history = {
         str(name): [float(value) for value in values] for name, values in state["history"].items()
     }
     return network
 
 
-def _targets(state: dict[str, Any], n_outputs: int) -> Targets:
+def targets_to_state(targets: Targets) -> dict[str, Any]:
+    """Return what y means, as JSON can hold it."""
+    return {
+        "kind": targets.kind,
+        "is_vector": targets.is_vector,
+        "classes": None if targets.classes is None else labels_to_state(targets.classes),
+    }
+
+
+def targets_from_state(state: dict[str, Any], n_outputs: int) -> Targets:
+    """Undo `targets_to_state`, for a network with so many outputs.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        The parts do not fit together.
+    """
     kind, classes = state["kind"], state["classes"]
     if kind not in _KINDS:
         raise ValueError(f"unknown kind of target {kind!r}")

@@ -1,5 +1,6 @@
 """Epochs, schedules, early stopping and validation, around any engine's trainer."""
 
+from pellucid.training.checkpoint import Checkpoints, RunState, go_on_from, state_of
 from pellucid.training.fit import EpochLoop, Outcome, Trainer, Validation
 from pellucid.training.history import EpochReport, History
 from pellucid.training.replay import Recording, ReplayedStep
@@ -11,6 +12,7 @@ from pellucid.training.validation import HeldOut, hold_out
 
 __all__ = [
     "BestWeights",
+    "Checkpoints",
     "EpochLoop",
     "EpochReport",
     "FitResult",
@@ -22,11 +24,14 @@ __all__ = [
     "Patience",
     "Recording",
     "ReplayedStep",
+    "RunState",
     "Schedule",
     "ShuffledOrder",
     "Trainer",
     "Validation",
     "get_schedule",
+    "go_on_from",
     "hold_out",
     "run_together",
+    "state_of",
 ]
