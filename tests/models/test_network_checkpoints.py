@@ -321,7 +321,6 @@ def test_ctrl_c_leaves_the_last_checkpoint_and_a_network_that_predicts(tmp_path)
 KILLING = """
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -341,8 +340,9 @@ def train(folder):
     if any(folder.glob("epoch-*")):
         network.resume(X, y, checkpoint_path=folder, **options)
     else:
-        network.fit(X, y, epochs=60, checkpoint_path=folder, **options)
-    np.save(folder / "result.npy", network.parameters.flat)
+        network.fit(X, y, epochs=40, checkpoint_path=folder, **options)
+    np.save(folder / "unfinished.npy", network.parameters.flat)
+    os.replace(folder / "unfinished.npy", folder / "result.npy")
     os._exit(0)
 
 
@@ -350,36 +350,42 @@ def newest(folder):
     return max((int(path.name[6:12]) for path in folder.glob("epoch-*")), default=-1)
 
 
-folder, n_kills = Path(sys.argv[1]), int(sys.argv[2])
-longest = 0.3
-rng = np.random.default_rng(0)
-while not (folder / "result.npy").exists():
+def start(folder):
     process = os.fork()
     if process == 0:
         train(folder)
-    if n_kills > 0:
-        time.sleep(rng.uniform(0.0, longest))
-        os.kill(process, signal.SIGKILL)
-        n_kills -= 1
+    return process
+
+
+whole, killed = Path("whole"), Path("killed")
+began = time.monotonic()
+assert os.waitpid(start(whole), 0)[1] == 0
+longest = (time.monotonic() - began) / 5
+rng = np.random.default_rng(0)
+reached = 0
+while not (killed / "result.npy").exists():
+    process = start(killed)
+    time.sleep(rng.uniform(0.0, longest))
+    os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    print(newest(folder), flush=True)
+    print(newest(killed), flush=True)
+    if newest(killed) <= reached:
+        longest *= 1.2
+    reached = newest(killed)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_a_process_killed_at_random_moments_ends_with_the_same_network(tmp_path):
     """Every attempt is a process of its own; they share one import of the library, to be quick."""
-    script = tmp_path / "train.py"
-    script.write_text(KILLING)
-    epochs = {}
-    for n_kills in (0, 12):
-        command = [sys.executable, script, tmp_path / str(n_kills), str(n_kills)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        epochs[n_kills] = [int(line) for line in done.stdout.split()]
-    assert epochs[0] == [60]
-    reached = epochs[12]
+    command = [sys.executable, "-c", KILLING]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    reached = [int(line) for line in done.stdout.split()]
     assert reached == sorted(reached), "nothing that was reached is lost"
-    assert len({epoch for epoch in reached if 0 < epoch < 60}) >= 3, "kills came while it trained"
-    results = [np.load(tmp_path / folder / "result.npy") for folder in ("0", "12")]
+    assert len({epoch for epoch in reached if 0 < epoch < 40}) >= 3, "kills came while it trained"
+    assert not list((tmp_path / "killed").glob(".*")), "nothing half written is left"
+    results = [np.load(tmp_path / folder / "result.npy") for folder in ("whole", "killed")]
     np.testing.assert_array_equal(*results)
