@@ -15,6 +15,7 @@ from pellucid.training import (
     NoImprovement,
     Outcome,
     Validation,
+    ValidationResult,
     get_schedule,
     go_on_from,
 )
@@ -32,7 +33,8 @@ def make_loop(state=None, *, every=1, save=None, scores=None, **stopping):
     )
     validation = None
     if scores is not None:
-        validation = Validation(iter(scores).__next__, BestWeights(parameters.flat))
+        measure = (ValidationResult(score, -score) for score in scores).__next__
+        validation = Validation(measure, BestWeights(parameters.flat))
     loop = EpochLoop(
         trainer=trainer,
         next_order=FixedOrder(np.arange(12)),
@@ -104,6 +106,7 @@ def test_the_best_weights_so_far_come_back():
     loop.run(5)
     np.testing.assert_array_equal(loop.trainer.parameters.flat, best)
     assert loop.history.validation_scores == [*scores, 0.5]
+    assert loop.history.validation_losses == [-score for score in (*scores, 0.5)]
 
 
 def test_a_run_that_has_converged_stays_so_unless_there_is_more_patience():
