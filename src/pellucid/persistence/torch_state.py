@@ -8,7 +8,7 @@ the modules after it by one.
 layer                  module
 =====================  ===============================================
 Linear                 Linear; W is transposed there
-Activation             Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, Softplus, GELU, SiLU, Mish
+Activation             Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, Softplus, …
 Dropout                Dropout
 LayerNorm, RMSNorm     LayerNorm, RMSNorm with `eps` given
 BatchNorm              BatchNorm1d
