@@ -13,13 +13,15 @@ from pellucid.engine.batch import dense, gather
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.engine.sampling import Block, Link, Spread, sample_spread
 from pellucid.engine.statistics import StepStatistics, measure
+from pellucid.nn.context import Context
 from pellucid.nn.custom_loss import CustomLoss
 from pellucid.nn.embedding import lazy_step
 from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
-from pellucid.nn.random import Ints, permutation
+from pellucid.nn.random import Ints, check_seed, permutation
 
 _CHUNK_ROWS = 4096
 """Rows computed at a time outside training, which bounds the memory whatever the table."""
@@ -309,6 +311,30 @@ class ReferencePredictor:
                 batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
                 scores[chunk] = self._network.forward(self._parameters, batch).scores
         return scores
+
+    def sample(
+        self,
+        X: Any,
+        n_samples: int,
+        seed: int = 0,
+        rows: Ints | None = None,
+        link: Link | None = None,
+    ) -> Spread:
+        """Return how the scores of random sub-networks spread: see `NativePredictor.sample`."""
+        _check_fan_in(self._network, self._parameters, X)
+        seed, dtype = check_seed(seed), self._parameters.flat.dtype
+
+        def score(block: Block) -> np.ndarray[Any, Any]:
+            chunk = slice(block.rows.start, block.rows.stop)
+            batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
+            context = Context(sampling=True, seed=seed, first_row=block.rows.start)
+            samples = [replace(context, step=s) for s in block.samples]
+            with np.errstate(over="ignore", invalid="ignore"):
+                passes = [self._network.forward(self._parameters, batch, s) for s in samples]
+            return np.concatenate([trace.scores for trace in passes])
+
+        n = X.shape[0] if rows is None else len(rows)
+        return sample_spread(self._network, n_samples, n, self._fan_out, score, link)
 
 
 def predict_scores(
