@@ -340,12 +340,12 @@ void bind_type(nb::module_& module, const std::string& suffix) {
 }
 
 // The row order of nn.random.permutation, for `order` of n rows.
-void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order) {
+void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order, std::uint32_t part) {
   const Array array(order, true);
   const Index n = array.dimensions() == 1 ? array.size(0) : -1;
   auto* rows = array.vector<std::int64_t>(n, "order", "i8");
   const nb::gil_scoped_release released;
-  fill_permutation(seed, epoch, rows, n);
+  fill_permutation(seed, epoch, part, rows, n);
 }
 
 }  // namespace
@@ -392,7 +392,7 @@ void bind(nb::module_& module) {
       },
       "n_threads"_a, "n_rounds"_a);
 #endif
-  module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a);
+  module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a, "part"_a = 0);
 }
 
 }  // namespace pellucid::inline PELLUCID_ISA

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pellucid.engine.batch import dense, gather
+from pellucid.engine.blocks import run_blocks
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
@@ -78,7 +79,7 @@ class ReferenceTrainer:
         plan.check_precision(parameters.flat.dtype)
         self.network = network
         self.parameters = parameters
-        self.data = data
+        self._data = data
         self.plan = plan
         self.n_threads = plan.n_threads
         self._stops = False
@@ -89,6 +90,16 @@ class ReferenceTrainer:
         if plan.learning_rate_factors:
             factors = parameters.layout.learning_rate_factors(plan.learning_rate_factors)
             self._factors = factors.astype(parameters.flat.dtype)
+
+    @property
+    def data(self) -> TrainingData:
+        """The rows to learn from; others of the same form may take their place between epochs."""
+        return self._data
+
+    @data.setter
+    def data(self, data: TrainingData) -> None:
+        self._data.check_next(data)
+        self._data = data
 
     @property
     def state(self) -> TrainerState:
@@ -103,6 +114,15 @@ class ReferenceTrainer:
     def step(self) -> int:
         """Optimizer steps done."""
         return self._state.step
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self._state.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._state = replace(self._state, epoch=epoch)
 
     @property
     def optimizer_state(self) -> OptimizerState:
@@ -182,6 +202,12 @@ class ReferenceTrainer:
         """Run an epoch for each row of `orders` (k, n), and yield their results."""
         for order in orders:
             yield self.run_epoch(order, learning_rate)
+
+    def run_blocks(
+        self, blocks: Iterable[tuple[TrainingData, Ints]], learning_rate: float | None = None
+    ) -> EpochResult:
+        """Take one epoch whose rows come in blocks; see `engine.blocks.run_blocks`."""
+        return run_blocks(self, blocks, learning_rate)
 
     def row_order(self, epoch: int | None = None) -> Ints:
         """Return the rows of X in the plan's order for an epoch, by default the next."""
