@@ -34,7 +34,7 @@ CASES = {
 
 
 def make(trainer, case, first=N, **options):
-    network, targets, weights = CASES[case]
+    network, _, _ = CASES[case]
     params = network.initialize(4, seed=0)
     options = {"n_epochs": 3, "schedule": OneCycle(), "seed": 7, "l2_penalty": 0.1, **options}
     plan = TrainingPlan(Adam(1e-2), BATCH, statistics_every=2, **options)

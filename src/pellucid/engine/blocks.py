@@ -31,9 +31,9 @@ def run_blocks(
 ) -> EpochResult:
     """Let a trainer take one epoch whose rows come in blocks.
 
-    Moments and step count go on from block to block, and the epoch counts as one. A step never has
-    rows of two blocks: where each block but the last has a multiple of `batch_size` rows, every step
-    but the last of the epoch is full.
+    Moments and step count go on from block to block, and the epoch counts as one. A step never
+    has rows of two blocks: where each block but the last has a multiple of `batch_size` rows, every
+    step but the last of the epoch is full.
 
     Parameters
     ----------
