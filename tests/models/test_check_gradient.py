@@ -1,5 +1,7 @@
 """M15 on fitted estimators: the gradient is checked where training left the weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -7,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from pellucid import MLPClassifier, MLPRegressor
 from pellucid.models import multilayer_perceptron
-from pellucid.models.default_engine import loss_and_gradient
+from pellucid.models.default_engine import ENGINES
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((40, 5))
@@ -62,13 +64,16 @@ def test_m15_a_wrong_gradient_of_the_engine_is_reported(monkeypatch, dtype):
     model = MLPClassifier((4,), max_iter=400, random_state=0, early_stopping=True)
     model.fit(X.astype(dtype), y)
 
-    def wrong(network, parameters, data):
-        loss, gradient = loss_and_gradient(network, parameters, data)
-        gradient["2.W"][1, 0] *= 1.01
-        return loss, gradient
+    class Wrong(ENGINES["native"].objective):
+        def __call__(self, flat):
+            loss, gradient = super().__call__(flat)
+            gradient["2.W"][1, 0] *= 1.01
+            return loss, gradient
+
+    engine = replace(ENGINES["native"], objective=Wrong)
 
     assert model.check_gradient(X, y).passed
-    monkeypatch.setattr(multilayer_perceptron, "loss_and_gradient", wrong)
+    monkeypatch.setattr(multilayer_perceptron, "engine_of", lambda network: engine)
     report = model.check_gradient(X, y)
     assert [check.name for check in report.parameters if not check.passed] == ["2.W"]
     assert "WRONG" in str(report)

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from pellucid import MLPClassifier, MLPRegressor
 from pellucid.models import stochastic_solver
-from pellucid.models.default_engine import EnginePredictor
+from pellucid.models.default_engine import ENGINES
 from pellucid.training import hold_out
 
 X, Y = load_iris(return_X_y=True)
@@ -183,12 +184,13 @@ def test_a_wide_table_is_validated_in_one_call_an_epoch(monkeypatch, container):
     table = container(np.where(np.abs(table) > 2, table, 0))
     calls = []
 
-    class Counted(EnginePredictor):
+    class Counted(ENGINES["native"].predictor):
         def __call__(self, X, rows=None, out=None):
             calls.append((X.shape, len(rows)))
             return super().__call__(X, rows, out)
 
-    monkeypatch.setattr(stochastic_solver, "EnginePredictor", Counted)
+    engine = replace(ENGINES["native"], predictor=Counted)
+    monkeypatch.setattr(stochastic_solver, "engine_of", lambda network: engine)
     estimator = MLPClassifier((3,), early_stopping=True, validation_fraction=0.5, max_iter=2)
     estimator.fit(table, np.arange(60) % 2)
     assert calls == [((60, 30_000), 30)] * 2
@@ -231,7 +233,7 @@ def test_an_exception_in_the_first_epoch_takes_the_weights_back(alarm, how):
 def test_an_exception_in_lbfgs_keeps_the_last_point(monkeypatch):
     from pellucid.models import lbfgs_solver
 
-    class Interrupted(lbfgs_solver.EngineObjective):
+    class Interrupted(ENGINES["native"].objective):
         calls = 0
 
         def __call__(self, flat):
@@ -240,7 +242,8 @@ def test_an_exception_in_lbfgs_keeps_the_last_point(monkeypatch):
                 raise _AlarmError
             return super().__call__(flat)
 
-    monkeypatch.setattr(lbfgs_solver, "EngineObjective", Interrupted)
+    engine = replace(ENGINES["native"], objective=Interrupted)
+    monkeypatch.setattr(lbfgs_solver, "engine_of", lambda network: engine)
     estimator = MLPClassifier(solver="lbfgs", random_state=0)
     with pytest.raises(_AlarmError):
         estimator.fit(X, Y)
@@ -251,7 +254,7 @@ def test_an_exception_in_lbfgs_keeps_the_last_point(monkeypatch):
 def test_control_c_in_lbfgs_keeps_the_last_point(monkeypatch):
     from pellucid.models import lbfgs_solver
 
-    class Interrupted(lbfgs_solver.EngineObjective):
+    class Interrupted(ENGINES["native"].objective):
         calls = 0
 
         def __call__(self, flat):
@@ -260,7 +263,8 @@ def test_control_c_in_lbfgs_keeps_the_last_point(monkeypatch):
                 raise KeyboardInterrupt
             return super().__call__(flat)
 
-    monkeypatch.setattr(lbfgs_solver, "EngineObjective", Interrupted)
+    engine = replace(ENGINES["native"], objective=Interrupted)
+    monkeypatch.setattr(lbfgs_solver, "engine_of", lambda network: engine)
     estimator = MLPClassifier(solver="lbfgs", random_state=0)
     with pytest.warns(UserWarning, match="interrupted by user"):
         estimator.fit(X, Y)

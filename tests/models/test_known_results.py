@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from pellucid import MLPClassifier, MLPRegressor
+from pellucid.engine.native import NativeObjective
 from pellucid.engine.plan import TrainingData
-from pellucid.models.default_engine import EngineObjective
 from pellucid.nn.parameters import Parameters
 
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -93,7 +93,7 @@ def test_gradient_is_that_of_the_loss_reported(activation, targets):
     encoded = estimator._targets(np.asarray(y), np.float64)
     data = TrainingData(X, encoded, weight / weight.mean(), weight.mean())
     theta = estimator._parameters.flat.copy()
-    objective = EngineObjective(network, Parameters(theta, layout), data, 0.3)
+    objective = NativeObjective(network, Parameters(theta, layout), data, 0.3)
     gradient = objective(theta)[1].flat.copy()
     step = 1e-5
     numeric = np.empty_like(theta)

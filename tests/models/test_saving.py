@@ -188,10 +188,13 @@ def forgeries():
         change(("state", "encoder", "columns", 0, "kind"), "exec"),
         change(("state", "encoder", "columns", 0, "encoding"), {"categories": 3}),
         change(("state", "mlp_params", "activation"), "exec"),
-        change((*mlp, "n_layers"), 10**9),
         change((*mlp, "n_features_in"), 10**9),
-        change((*mlp, "n_outputs"), 10**9),
-        change((*mlp, "out_activation"), "eval"),
+        change((*mlp, "network", "layers"), []),
+        change((*mlp, "network", "layers", 0), {"Linear": {"fan_out": 10**9}}),
+        change((*mlp, "network", "layers", 0), {"Embedding": {"n_rows": 9, "width": 3}}),
+        change((*mlp, "network", "layers", 1), {"eval": {"function": "print"}}),
+        change((*mlp, "network", "loss"), {"Loss": {"name": "eval"}}),
+        change((*mlp, "network", "loss"), {"Loss": {"name": "huber"}}),
         change((*mlp, "classes"), {"dtype": "V1000000000", "values": []}),
         change((*mlp, "classes"), {"dtype": "<U1000000000", "values": ["a", "b", "c"]}),
         change((*mlp, "classes"), {"dtype": "int64", "values": ["a", "b", "c"]}),
@@ -205,8 +208,8 @@ def forgeries():
         lambda header, arrays: arrays.update({"0.W": arrays["0.W"].astype(np.float64)}),
         lambda header, arrays: arrays.update({"0.W": arrays["0.W"].astype(np.int64)}),
         lambda header, arrays: arrays.update({"0.b": arrays["0.b"][None]}),
-        lambda header, arrays: arrays.update({"1.W": arrays["1.W"].T}),
-        lambda header, arrays: arrays.update({"9.W": arrays["1.W"]}),
+        lambda header, arrays: arrays.update({"2.W": arrays["2.W"].T}),
+        lambda header, arrays: arrays.update({"9.W": arrays["2.W"]}),
     ]
 
 

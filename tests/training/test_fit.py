@@ -15,6 +15,7 @@ from pellucid.training import (
     NoImprovement,
     Outcome,
     Validation,
+    ValidationResult,
     get_schedule,
 )
 
@@ -49,7 +50,8 @@ def _loop(losses, *, scores=None, schedule="constant", patience=1.0, **kwargs):
     trainer = PlaysBack(losses)
     validation = None
     if scores is not None:
-        validation = Validation(iter(scores).__next__, BestWeights(trainer.flat))
+        results = (ValidationResult(score, 2.0 - score) for score in scores)
+        validation = Validation(results.__next__, BestWeights(trainer.flat))
     sign = -1 if scores is None else 1
     return EpochLoop(
         trainer=trainer,
@@ -107,6 +109,7 @@ def test_the_best_weights_are_put_back():
     assert loop.run(100) is Outcome.CONVERGED
     assert loop.trainer.flat[0] == 2
     assert loop.history.validation_scores == [0.1, 0.9, 0.5, 0.5]
+    assert loop.history.validation_losses == [1.9, 1.1, 1.5, 1.5]
 
 
 @pytest.mark.parametrize(

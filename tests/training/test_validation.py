@@ -1,4 +1,4 @@
-"""The rows held out are those of `train_test_split`; they are scored where they lie."""
+"""The rows held out are those of `train_test_split`."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from pellucid.training import HeldOut, hold_out
+from pellucid.training import hold_out
 
 
 @given(
@@ -40,25 +40,3 @@ def test_rows_are_those_of_train_test_split(n_false, n_true, fraction, seed):
 def test_too_few_rows(n, fraction, message):
     with pytest.raises(ValueError, match=message):
         hold_out(n, fraction, np.random.RandomState(0))
-
-
-def test_predicts_the_held_out_rows_in_one_call():
-    table, asked = np.arange(20.0).reshape(10, 2), []
-
-    def predict(rows):
-        asked.append(rows.tolist())
-        return table[rows].sum(axis=1, keepdims=True)
-
-    held_out = HeldOut(np.array([9, 1, 4]), predict, lambda predictions: predictions[0, 0])
-    assert held_out() == table[9].sum()
-    assert asked == [[9, 1, 4]]
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_predictions_that_are_not_finite_score_nan(bad):
-    held_out = HeldOut(
-        np.arange(4),
-        lambda rows: np.full((len(rows), 1), bad),
-        lambda predictions: pytest.fail("must not be scored"),
-    )
-    assert np.isnan(held_out())

@@ -409,6 +409,26 @@ def loss_and_gradient(
         return loss + _penalty(parameters, scale), gradient
 
 
+class ReferenceObjective:
+    """`loss_and_gradient` as a function of flat parameters."""
+
+    def __init__(
+        self,
+        network: Network,
+        parameters: Parameters,
+        data: TrainingData,
+        l2_penalty: float = 0.0,
+        n_threads: int | None = None,
+    ) -> None:
+        self._network, self._layout = network, parameters.layout
+        self._data, self._l2_penalty = data, l2_penalty
+
+    def __call__(self, flat: np.ndarray[Any, Any]) -> tuple[float, Parameters]:
+        """Return the objective at `flat` and its gradient."""
+        parameters = Parameters(flat, self._layout)
+        return loss_and_gradient(self._network, parameters, self._data, self._l2_penalty)
+
+
 def _penalty(parameters: Parameters, scale: float) -> float:
     """Return scale/2 · Σ‖W‖² over the weights."""
     if scale == 0.0:

@@ -2,77 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.nn.activations import Activation
 from pellucid.nn.linear import Linear
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
-
-LOSS_OF_OUTPUT = {
-    "softmax": "softmax_cross_entropy",
-    "logistic": "logistic_cross_entropy",
-    "identity": "half_squared_error",
-    "exp": "poisson",
-}
-"""Name of the loss whose link is the output activation."""
+from pellucid.nn.random import Purpose, Stream
 
 Arrays = list[NDArray[Any]]
-
-
-def build_network(
-    hidden_sizes: Sequence[int], activation: str, n_outputs: int, out_activation: str
-) -> Network:
-    """Return the network that scikit-learn's parameters describe.
-
-    Parameters
-    ----------
-    hidden_sizes : sequence of int
-        Units of each hidden layer; empty for a linear model.
-    activation : str
-        Of the hidden layers, a name in `pellucid.nn.ACTIVATIONS`.
-    n_outputs : int
-        Number of scores.
-    out_activation : {'softmax', 'logistic', 'identity', 'exp'}
-        What turns scores into predictions; it decides the loss.
-    """
-    layers: list[Linear | Activation] = []
-    for size in hidden_sizes:
-        layers += [Linear(size), Activation(activation)]
-    return Network([*layers, Linear(n_outputs)], LOSS_OF_OUTPUT[out_activation])
 
 
 def draw_parameters(
     network: Network,
     n_features: int,
-    activation: str,
+    activations: Sequence[str],
     dtype: Any,
     random_state: np.random.RandomState,
 ) -> Parameters:
     """Draw weights and biases as scikit-learn draws them.
 
     Layer by layer, weights before biases, both uniform on ±√(g / (fan_in + fan_out)), where g is 6,
-    or 2 for logistic hidden units (Glorot and Bengio, 2010).
+    or 2 for layers that `activations` calls "logistic" (Glorot and Bengio, 2010). Parameters of
+    layers that scikit-learn does not have are those of `Network.initialize`.
     """
     parameters = Parameters.zeros(network.layout(n_features), dtype)
-    factor = 2.0 if activation == "logistic" else 6.0
-    for W, b in zip(*views(parameters), strict=True):
-        bound = np.sqrt(factor / sum(W.shape))
+    for i, (layer, width) in enumerate(
+        zip(network.layers, network.widths(n_features), strict=False)
+    ):
+        if not isinstance(layer, Linear) and layer.parameter_shapes(width):
+            stream = Stream(0, Purpose.INITIALIZATION, layer=i)
+            for name, value in layer.initial_parameters(width, stream).items():
+                parameters[f"{i}.{name}"][...] = value
+    for W, b, name in zip(*views(parameters), activations, strict=True):
+        bound = np.sqrt((2.0 if name == "logistic" else 6.0) / sum(W.shape))
         W[...] = random_state.uniform(-bound, bound, W.shape)
         b[...] = random_state.uniform(-bound, bound, b.shape)
     return parameters
 
 
 def views(parameters: Parameters) -> tuple[Arrays, Arrays]:
-    """Return the weight matrices and the bias vectors, as views of the flat buffer."""
-    roles: dict[str, Arrays] = {"weight": [], "bias": []}
-    for entry in parameters.layout.entries:
-        roles[entry.role].append(parameters[entry.name])
-    return roles["weight"], roles["bias"]
+    """Return W and b of every linear layer, as views of the flat buffer."""
+    names = parameters.names()
+    return (
+        [parameters[name] for name in names if name.endswith(".W")],
+        [parameters[name] for name in names if name.endswith(".b")],
+    )
+
+
+def others(parameters: Parameters) -> dict[str, NDArray[Any]]:
+    """Return copies of all that `views` leaves out, by name: those of normalizations."""
+    return {
+        name: parameters[name].copy()
+        for name in parameters.names()
+        if not name.endswith((".W", ".b"))
+    }
 
 
 def are_views(parameters: Parameters, coefs: Arrays, intercepts: Arrays) -> bool:
@@ -89,8 +77,13 @@ def are_views(parameters: Parameters, coefs: Arrays, intercepts: Arrays) -> bool
     )
 
 
-def pack(network: Network, coefs: Arrays, intercepts: Arrays) -> Parameters:
-    """Copy the arrays into a new flat buffer.
+def pack(
+    network: Network,
+    coefs: Arrays,
+    intercepts: Arrays,
+    other_arrays: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> Parameters:
+    """Copy the arrays into a new flat buffer, those of linear layers and the others by name.
 
     Raises
     ------
@@ -100,6 +93,8 @@ def pack(network: Network, coefs: Arrays, intercepts: Arrays) -> Parameters:
     coefs = [np.asarray(W) for W in coefs]
     layout = network.layout(coefs[0].shape[0])
     parameters = Parameters.zeros(layout, np.result_type(*coefs, np.float32))
+    for name, array in other_arrays.items():
+        parameters[name][...] = array
     weights, biases = views(parameters)
     for kind, targets, sources in (
         ("coefs_", weights, coefs),

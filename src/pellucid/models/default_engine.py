@@ -4,20 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pellucid.engine import native, reference
-from pellucid.engine.native import NativeObjective as EngineObjective
-from pellucid.engine.native import NativeTrainer as EngineTrainer
-from pellucid.engine.native import loss_and_gradient, predict_scores
-from pellucid.engine.native_predictor import NativePredictor as EnginePredictor
-
-__all__ = [
-    "ENGINES",
-    "Engine",
-    "EngineObjective",
-    "EnginePredictor",
-    "EngineTrainer",
-    "loss_and_gradient",
-    "predict_scores",
-]
+from pellucid.engine.native_predictor import NativePredictor
+from pellucid.nn import CustomActivation, Network
 
 
 @dataclass(frozen=True)
@@ -26,10 +14,19 @@ class Engine:
 
     trainer: type[Any]
     predictor: type[Any]
+    objective: type[Any]
 
 
 ENGINES = {
-    "native": Engine(native.NativeTrainer, EnginePredictor),
-    "reference": Engine(reference.ReferenceTrainer, reference.ReferencePredictor),
+    "native": Engine(native.NativeTrainer, NativePredictor, native.NativeObjective),
+    "reference": Engine(
+        reference.ReferenceTrainer, reference.ReferencePredictor, reference.ReferenceObjective
+    ),
 }
-"""By name; estimators take the native one."""
+"""By name."""
+
+
+def engine_of(network: Network) -> Engine:
+    """Return the engine that estimators use: native, unless an activation is in Python."""
+    own = any(isinstance(layer, CustomActivation) for layer in network.layers)
+    return ENGINES["reference" if own else "native"]

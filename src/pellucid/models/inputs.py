@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,6 @@ class Weights:
     values: NDArray[np.float64] | None = None
     scale: float = 1.0
 
-    def of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """Return the weights of some rows, None where all are one."""
-        return None if self.values is None else self.values[rows]
-
 
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
@@ -64,9 +60,15 @@ def checked_table_and_targets(
     return as_engine_takes_it(X, type(estimator).__name__), y
 
 
-def compute_dtype(X: Any) -> Any:
-    """Return float32 for a float32 table, float64 for all others."""
-    return np.float32 if X.dtype == np.float32 else np.float64
+def parameter_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
+    """Return the dtype of a new model's parameters.
+
+    That of the constructor parameter `dtype`, where "bfloat16" keeps them in float32; for None
+    float32 for a float32 table and float64 for all others.
+    """
+    if dtype is None:
+        return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    return np.dtype(np.float32 if dtype == "bfloat16" else dtype)
 
 
 def checked_weights(sample_weight: Any, X: Any, rows: NDArray[np.int64] | None) -> Weights:
@@ -77,9 +79,28 @@ def checked_weights(sample_weight: Any, X: Any, rows: NDArray[np.int64] | None) 
     ValueError
         A weight is negative or not finite, or all the weights of the rows trained on are zero.
     """
+    return normalized_weights(raw_weights(sample_weight, X), rows)
+
+
+def raw_weights(
+    sample_weight: Any, X: Any, name: str = "sample_weight"
+) -> NDArray[np.float64] | None:
+    """Return the weights as an array, one for each row of X; None stays None."""
     if sample_weight is None:
+        return None
+    with renaming(sample_weight=name) if name != "sample_weight" else nullcontext():
+        weights: NDArray[np.float64] = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    return weights
+
+
+def normalized_weights(
+    values: NDArray[np.float64] | None, rows: NDArray[np.int64] | None
+) -> Weights:
+    """Return weights divided by their mean over `rows` (None: all rows)."""
+    if values is None:
         return Weights()
-    values = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     mean = _mean(values if rows is None else values[rows])
     if mean == 0.0:
         raise ValueError(
@@ -87,6 +108,20 @@ def checked_weights(sample_weight: Any, X: Any, rows: NDArray[np.int64] | None) 
             "trained on; early_stopping=True holds out the others"
         )
     return Weights(values / mean, mean)
+
+
+@contextmanager
+def renaming(**names: str) -> Iterator[None]:
+    """Let errors of checks that know an argument as `X` name it as the user does: `X="X_val"`."""
+    try:
+        yield
+    except ValueError as error:
+        text = str(error)
+        for given, name in names.items():
+            text = re.sub(rf"\b{given}\b", name, text)
+        if text == str(error):
+            text = f"{' and '.join(names.values())}: {text}"
+        raise ValueError(text) from error
 
 
 def _mean(weights: NDArray[np.float64]) -> float:
@@ -97,18 +132,6 @@ def _mean(weights: NDArray[np.float64]) -> float:
         return mean
     largest = float(weights.max())
     return float((weights / largest).mean()) * largest
-
-
-def checked_hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
-    """Return `hidden_layer_sizes`, an integer or a sequence of them, as a tuple."""
-    given = hidden_layer_sizes
-    sizes = list(given) if isinstance(given, Iterable) else [given]
-    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
-        raise ValueError(
-            f"hidden_layer_sizes must be positive integers, got {hidden_layer_sizes!r}; for no "
-            "hidden layer pass ()"
-        )
-    return tuple(int(size) for size in sizes)
 
 
 @contextmanager

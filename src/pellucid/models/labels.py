@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,55 @@ def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
             f"`y` has classes not in `self.classes_`: {unknown}. `self.classes_` has "
             f"{binarizer.classes_}. Name all classes in the first call to partial_fit."
         )
+
+
+def with_class_weight(
+    class_weight: Any,
+    binarizer: LabelBinarizer,
+    y: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None,
+) -> NDArray[np.float64] | None:
+    """Return the weight of each row times that of its class.
+
+    "balanced" gives a class of total weight W_c the weight Σ_j W_j/(n_classes·W_c), so that a row
+    of weight k counts as k rows here too. A dict has a weight for each label; labels that it leaves
+    out have weight 1.
+
+    Raises
+    ------
+    ValueError
+        A weight is negative or no number, a label of the dict is unknown, or rows have several
+        labels.
+    """
+    if class_weight is None:
+        return sample_weight
+    if binarizer.y_type_.startswith("multilabel"):
+        raise ValueError(
+            f"class_weight={class_weight!r} needs one label a row; where rows have several, pass "
+            "sample_weight"
+        )
+    classes = binarizer.classes_
+    codes = np.searchsorted(classes, y)
+    if isinstance(class_weight, str):
+        total = np.bincount(codes, weights=sample_weight, minlength=len(classes))
+        factors = total.sum() / (len(classes) * np.where(total > 0.0, total, 1.0))
+    else:
+        factors = _factors(class_weight, classes)
+    weights: NDArray[np.float64] = factors[codes]
+    return weights if sample_weight is None else weights * sample_weight
+
+
+def _factors(class_weight: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the weight of each class."""
+    known = classes.tolist()
+    factors = np.ones(len(known))
+    for label, weight in class_weight.items():
+        if label not in known:
+            raise ValueError(f"class_weight has a label that y has not, {label!r}; y has {known}")
+        if not (isinstance(weight, Real) and 0.0 <= float(weight) < np.inf):
+            raise ValueError(f"class_weight must hold numbers >= 0, got {weight!r} for {label!r}")
+        factors[known.index(label)] = weight
+    return factors
 
 
 def hits(binarizer: LabelBinarizer, predictions: NDArray[Any], targets: NDArray[Any]) -> Any:

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from pellucid.engine.diagnosis import TOO_FAST, explain_non_finite
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData
-from pellucid.models.default_engine import EngineObjective, predict_scores
-from pellucid.models.inputs import checked_weights
+from pellucid.models.default_engine import engine_of
+from pellucid.models.inputs import normalized_weights
 from pellucid.models.task import Task
 from pellucid.nn.context import Context
 from pellucid.nn.parameters import Parameters
@@ -48,13 +48,17 @@ class LbfgsRun:
 
     def __post_init__(self) -> None:
         task = self.task
-        weights = checked_weights(task.sample_weight, task.X, None)
-        self._data = TrainingData(task.X, task.targets, weights.values, weights.scale)
+        rows, weights = task.training, normalized_weights(task.training.sample_weight, None)
+        self._data = TrainingData(rows.X, rows.targets, weights.values, weights.scale)
         self._last_good = task.parameters.flat.astype(np.float64)
         self._non_finite: NDArray[np.float64] | None = None
         start = Parameters(self._last_good, task.parameters.layout)
-        self._evaluate = EngineObjective(
-            task.network, start, self._data, float(task.options["alpha"])
+        self._evaluate = engine_of(task.network).objective(
+            task.network,
+            start,
+            self._data,
+            float(task.options["alpha"]),
+            task.options["n_threads"],
         )
 
     def run(self) -> None:
@@ -131,19 +135,19 @@ class LbfgsRun:
         return NonFiniteError(n_iterations, n_evaluations, error.layer, cause)
 
     def _size(self) -> str:
-        sizes = f"values in X are as large as {_largest(self.task.X):.3g}"
-        if self.task.targets.dtype.kind == "f":
-            sizes += f", the targets as large as {_largest(self.task.targets):.3g}"
+        sizes = f"values in X are as large as {_largest(self.task.training.X):.3g}"
+        if self.task.training.targets.dtype.kind == "f":
+            sizes += f", the targets as large as {_largest(self.task.training.targets):.3g}"
         return (
             f"{sizes}. Standardize the columns of X and, for regression, the targets, or change "
             "alpha."
         )
 
     def _losses(self, parameters: Parameters) -> NDArray[np.float64]:
-        network = self.task.network
+        network, rows = self.task.network, self.task.training
         with np.errstate(all="ignore"):
-            scores = predict_scores(network, parameters, self.task.X)
-            losses: NDArray[np.float64] = network.loss.terms(scores, self.task.targets)
+            predictor = engine_of(network).predictor(network, parameters, rows.X.shape[1])
+            losses: NDArray[np.float64] = network.loss.terms(predictor(rows.X), rows.targets)
         return losses
 
     def _not_converged(self, result: scipy.optimize.OptimizeResult) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from numbers import Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
@@ -21,24 +23,31 @@ from pellucid.models.labels import (
     hits,
     n_outputs_of,
     out_activation_of,
+    with_class_weight,
 )
+from pellucid.models.mlp_loss import classifier_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
 from pellucid.models.saving import saveable
+from pellucid.models.validation_set import ValidationData
+from pellucid.nn import CustomLoss, Loss
 
 
 @saveable
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc]
-    """Multi-layer perceptron that predicts classes, with cross-entropy as its loss.
+    """Multi-layer perceptron that predicts classes.
 
-    Parameters, attributes and their meaning are those of scikit-learn's `MLPClassifier`; for the
-    same integer `random_state` and a float64 table, so are the weights.
+    Parameters up to `max_fun`, attributes and their meaning are those of scikit-learn's
+    `MLPClassifier`; for the same integer `random_state` and a float64 table, so are the weights.
+    What follows `max_fun` goes beyond it, and changes nothing by default.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer. `()` means no hidden layer: logistic regression.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Of the hidden layers.
+    activation : str, nn.Activation, pair of functions or list of these, default='relu'
+        Of the hidden layers, one for all or a list with one for each: 'identity', 'logistic',
+        'tanh', 'relu' or another name in `pellucid.nn.ACTIVATIONS`; `nn.Activation('elu', 0.5)`; or
+        a pair (φ, φ') of functions of an array, which trains with the slow reference engine.
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         'adam' and 'sgd' go through the table in mini-batches; 'lbfgs' (SciPy's) uses the whole
         table at each step and suits small tables.
@@ -85,6 +94,46 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         'sgd' and 'adam' stop after more epochs than this in a row without improvement.
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
+    loss : 'log_loss', callable or nn.CustomLoss, default='log_loss'
+        The cross-entropy, or a function `(scores, targets, weights) -> (loss, gradient)` of a
+        batch: see `nn.CustomLoss`. It gets the scores before softmax or logistic, and as targets
+        the places of the labels in `classes_` (m,), or zeros and ones (m, 1) for two classes and
+        (m, n_labels) for several labels a row. Its gradient is checked on the first batch.
+    label_smoothing : float, default=0.0
+        Share ε of each target that the cross-entropy spreads over all classes (both values, for two
+        classes or several labels a row), below 1.
+    dropout : float or array-like of float, default=0.0
+        Share of the units of each hidden layer that training drops, one for all or one for each.
+        For 'adam' and 'sgd'.
+    normalization : {'batch', 'layer', 'rms'} or None, default=None
+        What stands between each hidden layer's sums and its activation: `nn.BatchNorm`,
+        `nn.LayerNorm` or `nn.RMSNorm`.
+    residual : bool, default=False
+        Whether a hidden layer as large as the one before it is added to that one's output.
+    weight_decay : float, default=0.0
+        λ of AdamW: each step of 'adam' multiplies the weights by 1 - learning rate · λ, whatever
+        the gradients are; `alpha` in contrast is part of the loss. Biases do not decay.
+    class_weight : dict, 'balanced' or None, default=None
+        A weight for each label, multiplied with `sample_weight`, on validation rows too. 'balanced'
+        gives all labels the same total weight.
+    schedule : str, nn.Schedule or None, default=None
+        What the learning rate is multiplied by from step to step over `max_iter` epochs: a name in
+        `pellucid.nn.SCHEDULES`, such as 'one_cycle' or 'cosine', or an object. For 'adam' and
+        'sgd'.
+    clipping : float, nn.Clipping or None, default=None
+        Largest norm of the whole gradient of a step, or another way to limit it.
+    scoring : str, callable or None, default=None
+        What tells the best weights on validation rows: None means accuracy, 'loss' the loss, other
+        names and callables are those of scikit-learn.
+    n_threads : int or None, default=None
+        Most processors to train and predict with; None means all that this process may use. The
+        results do not depend on it.
+    dtype : {'float32', 'float64', 'bfloat16'} or None, default=None
+        Precision of a new model. None means float32 for a float32 table, else float64. 'bfloat16'
+        is float32 with the operands of products rounded to bfloat16 while training; it needs a
+        processor with AVX-512 BF16.
+    callbacks : list of callables or None, default=None
+        Each is called after each epoch with an `EpochReport`.
 
     Attributes
     ----------
@@ -98,11 +147,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     loss_ : float
         Objective in the last epoch, penalty included.
     loss_curve_ : list of float
-        Objective in each epoch. Only after 'sgd' and 'adam', like the next three.
+        Objective in each epoch. Only after 'sgd' and 'adam', like the next four.
     best_loss_ : float or None
-        Lowest objective; None with early stopping.
+        Lowest objective; None with validation rows.
     validation_scores_ : list of float or None
-        Accuracy on the held-out rows after each epoch; None without early stopping.
+        Accuracy, or what `scoring` says, on the validation rows after each epoch; None without.
+    validation_loss_curve_ : list of float or None
+        Loss on them, without the penalty.
     best_validation_score_ : float or None
         Highest of them.
     n_iter_ : int
@@ -115,6 +166,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         Outputs of the network.
     out_activation_ : str
         'softmax' for three classes or more, 'logistic' for two and for several labels a row.
+    network_ : nn.Network
+        Layers and loss, without numbers.
+    parameters_ : nn.Parameters
+        All parameters in one flat buffer, by name: "0.W", "0.b", those of normalizations too.
     n_features_in_ : int
         Columns of the table.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
@@ -150,7 +205,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -173,6 +228,19 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        loss: Any = "log_loss",
+        label_smoothing: float = 0.0,
+        dropout: Any = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        weight_decay: float = 0.0,
+        class_weight: Any = None,
+        schedule: Any = None,
+        clipping: Any = None,
+        scoring: Any = None,
+        n_threads: int | None = None,
+        dtype: Any = None,
+        callbacks: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -197,12 +265,43 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.schedule = schedule
+        self.clipping = clipping
+        self.scoring = scoring
+        self.n_threads = n_threads
+        self.dtype = dtype
+        self.callbacks = callbacks
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **MultilayerPerceptron._parameter_constraints,
+        "loss": [StrOptions({"log_loss"}), callable, CustomLoss],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    label_smoothing: float
+    class_weight: Any
 
     classes_: NDArray[Any]
     _label_binarizer: LabelBinarizer
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train on a table.
 
         Parameters
@@ -213,6 +312,12 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             A label for each row, or zeros and ones for several labels a row.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row, at least 0.
+        X_val, y_val : array-like, optional
+            Other rows and their labels, all of which `y` has too. After each epoch they are scored;
+            training stops when the score stops improving and, however it ends, keeps the weights
+            that scored best. Nothing is held out then, whatever `early_stopping` says.
+        sample_weight_val : array-like of shape (n_val,), optional
+            Weight of each row of `X_val`.
 
         Returns
         -------
@@ -227,7 +332,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             A `ValueError`: the loss became non-finite. The last good weights are kept, unless it
             happened in the first epoch.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=False)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -259,8 +365,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
         Notes
         -----
-        With an integer `random_state` each call draws the same row order, as in scikit-learn; pass
-        a `RandomState` instance for new orders.
+        The first call draws the row order that scikit-learn's draws. With an integer
+        `random_state` later calls draw new ones, from a generator seeded by it and the number of
+        calls so far; scikit-learn's repeat the first.
         """
         before = vars(self).copy()
         try:
@@ -396,11 +503,27 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             check_known(self._label_binarizer, y, all_needed=not incremental)
         return X, y
 
-    def _outputs(self, y: NDArray[Any]) -> tuple[int, str]:
-        return n_outputs_of(self._label_binarizer), out_activation_of(self._label_binarizer)
+    def _checked_validation(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+        X, y = checked_table_and_targets(self, X, y, reset=False, y_numeric=False)
+        y = as_labels(y)
+        check_known(self._label_binarizer, y, all_needed=False)
+        return X, y
+
+    def _outputs(self, y: NDArray[Any]) -> tuple[int, Loss | CustomLoss]:
+        binarizer = self._label_binarizer
+        loss = classifier_loss(self.loss, out_activation_of(binarizer), self.label_smoothing)
+        return n_outputs_of(binarizer), loss
 
     def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
-        return encode(self._label_binarizer, y, dtype)
+        targets, share = encode(self._label_binarizer, y, dtype), float(self.label_smoothing)
+        if share == 0.0 or targets.ndim == 1:
+            return targets
+        return (1.0 - share) * targets + 0.5 * share
+
+    def _weights(
+        self, y: NDArray[Any], sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        return with_class_weight(self.class_weight, self._label_binarizer, y, sample_weight)
 
     def _stratify(self, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
         if self.n_outputs_ > 1:

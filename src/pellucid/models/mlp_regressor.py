@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,32 +10,40 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 
 from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.mlp_loss import REGRESSOR_LOSSES, regressor_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
 from pellucid.models.saving import saveable
-
-OUTPUT_OF_LOSS = {"squared_error": "identity", "poisson": "exp"}
+from pellucid.models.validation_set import ValidationData
+from pellucid.nn import CustomLoss, Loss
 
 
 @saveable
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     """Multi-layer perceptron that predicts numbers.
 
-    Parameters, attributes and their meaning are those of scikit-learn's `MLPRegressor`; for the
-    same integer `random_state`, a float64 table and a single target, so are the weights.
+    Parameters up to `max_fun`, attributes and their meaning are those of scikit-learn's
+    `MLPRegressor`; for the same integer `random_state`, a float64 table and a single target, so are
+    the weights. What follows `max_fun` goes beyond it, and changes nothing by default.
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        Half the squared error, or half the Poisson deviance of exp(score), for y >= 0.
+    loss : str, nn.Loss, callable or nn.CustomLoss, default='squared_error'
+        'squared_error': half the squared error. 'poisson': half the Poisson deviance of exp(score),
+        for y >= 0. 'absolute_error'. 'huber': squared up to an error of 1, absolute beyond;
+        `nn.Loss('huber', 0.5)` sets another limit. 'quantile': the pinball loss, for the quantile
+        that the parameter of that name says. Or a function `(scores, targets, weights) -> (loss,
+        gradient)` of a batch: see `nn.CustomLoss`; its gradient is checked on the first batch.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer. `()` means no hidden layer: linear regression.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Of the hidden layers.
+    activation : str, nn.Activation, pair of functions or list of these, default='relu'
+        Of the hidden layers, one for all or a list with one for each: 'identity', 'logistic',
+        'tanh', 'relu' or another name in `pellucid.nn.ACTIVATIONS`; `nn.Activation('elu', 0.5)`; or
+        a pair (φ, φ') of functions of an array, which trains with the slow reference engine.
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         'adam' and 'sgd' go through the table in mini-batches; 'lbfgs' (SciPy's) uses the whole
         table at each step and suits small tables.
@@ -81,6 +90,37 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         'sgd' and 'adam' stop after more epochs than this in a row without improvement.
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
+    quantile : float, default=0.5
+        Which quantile of y loss='quantile' predicts, between 0 and 1.
+    dropout : float or array-like of float, default=0.0
+        Share of the units of each hidden layer that training drops, one for all or one for each.
+        For 'adam' and 'sgd'.
+    normalization : {'batch', 'layer', 'rms'} or None, default=None
+        What stands between each hidden layer's sums and its activation: `nn.BatchNorm`,
+        `nn.LayerNorm` or `nn.RMSNorm`.
+    residual : bool, default=False
+        Whether a hidden layer as large as the one before it is added to that one's output.
+    weight_decay : float, default=0.0
+        λ of AdamW: each step of 'adam' multiplies the weights by 1 - learning rate · λ, whatever
+        the gradients are; `alpha` in contrast is part of the loss. Biases do not decay.
+    schedule : str, nn.Schedule or None, default=None
+        What the learning rate is multiplied by from step to step over `max_iter` epochs: a name in
+        `pellucid.nn.SCHEDULES`, such as 'one_cycle' or 'cosine', or an object. For 'adam' and
+        'sgd'.
+    clipping : float, nn.Clipping or None, default=None
+        Largest norm of the whole gradient of a step, or another way to limit it.
+    scoring : str, callable or None, default=None
+        What tells the best weights on validation rows: None means R², 'loss' the loss, other
+        names and callables are those of scikit-learn.
+    n_threads : int or None, default=None
+        Most processors to train and predict with; None means all that this process may use. The
+        results do not depend on it.
+    dtype : {'float32', 'float64', 'bfloat16'} or None, default=None
+        Precision of a new model. None means float32 for a float32 table, else float64. 'bfloat16'
+        is float32 with the operands of products rounded to bfloat16 while training; it needs a
+        processor with AVX-512 BF16.
+    callbacks : list of callables or None, default=None
+        Each is called after each epoch with an `EpochReport`.
 
     Attributes
     ----------
@@ -92,11 +132,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     loss_ : float
         Objective in the last epoch, penalty included.
     loss_curve_ : list of float
-        Objective in each epoch. Only after 'sgd' and 'adam', like the next three.
+        Objective in each epoch. Only after 'sgd' and 'adam', like the next four.
     best_loss_ : float or None
-        Lowest objective; None with early stopping.
+        Lowest objective; None with validation rows.
     validation_scores_ : list of float or None
-        R² on the held-out rows after each epoch; None without early stopping.
+        R², or what `scoring` says, on the validation rows after each epoch; None without.
+    validation_loss_curve_ : list of float or None
+        Loss on them, without the penalty.
     best_validation_score_ : float or None
         Highest of them.
     n_iter_ : int
@@ -109,6 +151,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         Outputs of the network.
     out_activation_ : str
         'identity', or 'exp' for the Poisson loss.
+    network_ : nn.Network
+        Layers and loss, without numbers.
+    parameters_ : nn.Parameters
+        All parameters in one flat buffer, by name: "0.W", "0.b", those of normalizations too.
     n_features_in_ : int
         Columns of the table.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
@@ -149,14 +195,15 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MultilayerPerceptron._parameter_constraints,
-        "loss": [StrOptions(set(OUTPUT_OF_LOSS))],
+        "loss": [StrOptions(set(REGRESSOR_LOSSES)), Loss, CustomLoss, callable],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -179,6 +226,17 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        quantile: float = 0.5,
+        dropout: Any = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        weight_decay: float = 0.0,
+        schedule: Any = None,
+        clipping: Any = None,
+        scoring: Any = None,
+        n_threads: int | None = None,
+        dtype: Any = None,
+        callbacks: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -204,9 +262,28 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.quantile = quantile
+        self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.clipping = clipping
+        self.scoring = scoring
+        self.n_threads = n_threads
+        self.dtype = dtype
+        self.callbacks = callbacks
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train on a table.
 
         Parameters
@@ -217,6 +294,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
             A number, or several, for each row.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row, at least 0.
+        X_val, y_val : array-like, optional
+            Other rows and their targets. After each epoch they are scored; training stops when the
+            score stops improving and, however it ends, keeps the weights that scored best. Nothing
+            is held out then, whatever `early_stopping` says.
+        sample_weight_val : array-like of shape (n_val,), optional
+            Weight of each row of `X_val`.
 
         Returns
         -------
@@ -231,7 +314,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
             A `ValueError`: the loss became non-finite. The last good weights are kept, unless it
             happened in the first epoch.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=False)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -259,8 +343,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
         Notes
         -----
-        With an integer `random_state` each call draws the same row order, as in scikit-learn; pass
-        a `RandomState` instance for new orders.
+        The first call draws the row order that scikit-learn's draws. With an integer
+        `random_state` later calls draw new ones, from a generator seeded by it and the number of
+        calls so far; scikit-learn's repeat the first.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -298,7 +383,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         assert_all_finite(y, input_name="y")  # None among objects has become NaN
         if y.dtype.kind not in "biuf":
             raise ValueError(f"MLPRegressor needs numbers as y, got dtype {y.dtype}")
-        if self.loss == "poisson" and y.min() < 0:
+        if regressor_loss(self.loss, self.quantile).name == "poisson" and y.min() < 0:
             raise ValueError(
                 f"loss='poisson' needs y >= 0, got {y.min()}; use loss='squared_error' for "
                 "targets that may be negative"
@@ -307,8 +392,19 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _outputs(self, y: NDArray[Any]) -> tuple[int, str]:
-        return (1 if y.ndim == 1 else y.shape[1]), OUTPUT_OF_LOSS[self.loss]
+    def _checked_validation(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+        X, y = self._checked_input(X, y, incremental=False, fresh=False)
+        if (1 if y.ndim == 1 else y.shape[1]) != self.n_outputs_:
+            raise ValueError(f"y must have {self.n_outputs_} targets a row, got shape {y.shape}")
+        return X, y
+
+    def _outputs(self, y: NDArray[Any]) -> tuple[int, Loss | CustomLoss]:
+        return (1 if y.ndim == 1 else y.shape[1]), regressor_loss(self.loss, self.quantile)
+
+    def _weights(
+        self, y: NDArray[Any], sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        return sample_weight
 
     def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
         with np.errstate(over="ignore"):

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelBinarizer
 
+from pellucid.models.mlp_loss import out_activation_of
 from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
+from pellucid.nn import (
+    Activation,
+    Add,
+    BatchNorm,
+    Dropout,
+    LayerNorm,
+    Linear,
+    Network,
+    Parameters,
+    RMSNorm,
+)
+from pellucid.persistence.layers import network_from_json, network_to_json
 
 _NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_")
-_CURVES = ("loss_curve_", "validation_scores_")
-_OUT_ACTIVATIONS = ("identity", "exp", "logistic", "softmax")
+_CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+_LAYERS = {Activation, Add, BatchNorm, Dropout, LayerNorm, Linear, RMSNorm}
 _TARGET_TYPES = ("binary", "multiclass", "multilabel-indicator")
 
 
 def mlp_to_state(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     """Take a fitted estimator apart: what JSON can hold, and the weights.
 
-    The weights are named "0.W", "0.b", "1.W" and so on. The optimizer's moments are not kept:
-    after loading, `partial_fit` and `warm_start` go on from the weights with fresh moments.
+    The parameters have their names in the network: "0.W", "0.b", "2.W" and so on. The optimizer's
+    moments are not kept: after loading, `partial_fit` and `warm_start` go on from the weights with
+    fresh moments.
+
+    Raises
+    ------
+    TypeError
+        An activation or the loss is the user's own.
     """
     known = vars(estimator)
-    arrays: Arrays = {}
-    for i, (W, b) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
-        arrays[f"{i}.W"], arrays[f"{i}.b"] = np.asarray(W), np.asarray(b)
+    parameters = estimator.parameters_
+    arrays: Arrays = {name: np.asarray(parameters[name]) for name in parameters.names()}
     state: dict[str, Any] = {
-        "n_layers": len(estimator.coefs_),
+        "network": network_to_json(estimator.network_),
         "n_features_in": int(estimator.n_features_in_),
-        "n_outputs": int(estimator.n_outputs_),
-        "out_activation": str(estimator.out_activation_),
+        "n_partial_fits": int(known.get("_n_partial_fits", 0)),
         "no_improvement_count": int(known.get("_no_improvement_count", 0)),
         "numbers": {n: _as_number(known[n]) for n in _NUMBERS if n in known},
         "curves": {n: _as_numbers(known[n]) for n in _CURVES if n in known},
@@ -55,12 +71,14 @@ def mlp_from_state(estimator_class: Any, state: dict[str, Any], arrays: Arrays) 
         When the parts do not fit together.
     """
     estimator = estimator_class()
+    network = network_from_json(state["network"])
+    parameters = _parameters(network, int(state["n_features_in"]), arrays)
+    estimator.n_features_in_ = int(state["n_features_in"])
+    estimator.n_outputs_ = network.fan_out(estimator.n_features_in_)
+    estimator.out_activation_ = out_activation_of(network.loss)
     if is_classifier(estimator):
         _restore_classes(estimator, state)
-    W, b = _checked_layers(state, arrays)
-    estimator.n_features_in_ = int(state["n_features_in"])
-    estimator.n_outputs_ = int(state["n_outputs"])
-    estimator.out_activation_ = state["out_activation"]
+    estimator._n_partial_fits = int(state["n_partial_fits"])
     estimator._no_improvement_count = int(state["no_improvement_count"])
     estimator._optimizer = None
     for name in _NUMBERS:
@@ -74,16 +92,17 @@ def mlp_from_state(estimator_class: Any, state: dict[str, Any], arrays: Arrays) 
         if len(names) != estimator.n_features_in_ or not all(isinstance(n, str) for n in names):
             raise ValueError("the feature names do not fit the network")
         estimator.feature_names_in_ = np.array(names, dtype=object)
-    estimator.coefs_, estimator.intercepts_ = W, b
-    estimator.__setstate__(vars(estimator).copy())
+    estimator._attach(network, parameters)
     return estimator
 
 
 def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
     classes = labels_from_state(state["classes"])
-    n_outputs, target_type = int(state["n_outputs"]), state["target_type"]
+    n_outputs, target_type = estimator.n_outputs_, state["target_type"]
     if target_type not in _TARGET_TYPES:
         raise ValueError(f"unknown type of target {target_type!r}")
+    if estimator.out_activation_ not in ("softmax", "logistic"):
+        raise ValueError("a classifier ends in probabilities")
     expected = 1 if target_type == "binary" else len(classes)
     if n_outputs != expected or len(np.unique(classes)) != len(classes):
         raise ValueError(f"{n_outputs} outputs do not fit {len(classes)} classes")
@@ -94,25 +113,20 @@ def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
     estimator._label_binarizer, estimator.classes_ = binarizer, classes
 
 
-def _checked_layers(state: dict[str, Any], arrays: Arrays) -> tuple[list[Any], list[Any]]:
-    n_layers = int(state["n_layers"])
-    if n_layers < 1 or 2 * n_layers != len(arrays):
-        raise ValueError(f"{len(arrays)} arrays do not make {n_layers} layers")
-    W = [arrays[f"{i}.W"] for i in range(n_layers)]
-    b = [arrays[f"{i}.b"] for i in range(n_layers)]
-    if {array.dtype for array in (*W, *b)} not in ({np.dtype("f4")}, {np.dtype("f8")}):
+def _parameters(network: Network, n_features: int, arrays: Arrays) -> Parameters:
+    layers = network.layers
+    if not (layers and isinstance(layers[-1], Linear)) or {*map(type, layers)} - _LAYERS:
+        raise ValueError("these layers are not those of a perceptron")
+    layout = network.layout(n_features)
+    if {e.name: e.shape for e in layout.entries} != {n: a.shape for n, a in arrays.items()}:
+        raise ValueError("the arrays do not fit the layers")
+    dtypes = {array.dtype for array in arrays.values()}
+    if dtypes not in ({np.dtype("f4")}, {np.dtype("f8")}):
         raise ValueError("the weights must all be float32 or all float64")
-    if any(w.ndim != 2 or 0 in w.shape for w in W):
-        raise ValueError("each layer's weights must be a matrix")
-    if any(bias.shape != (w.shape[1],) for w, bias in zip(W, b, strict=True)):
-        raise ValueError("a layer's biases do not fit its weights")
-    if any(one.shape[1] != other.shape[0] for one, other in pairwise(W)):
-        raise ValueError("the shapes of consecutive layers do not fit")
-    if (W[0].shape[0], W[-1].shape[1]) != (state["n_features_in"], state["n_outputs"]):
-        raise ValueError("the layers do not fit the number of inputs and outputs")
-    if state["out_activation"] not in _OUT_ACTIVATIONS:
-        raise ValueError(f"unknown output activation {state['out_activation']!r}")
-    return W, b
+    parameters = Parameters.zeros(layout, *dtypes)
+    for name, array in arrays.items():
+        parameters[name][...] = array
+    return parameters
 
 
 def _as_number(value: Any) -> Any:

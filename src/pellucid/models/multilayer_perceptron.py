@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,34 +14,43 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.engine.batch import dense
 from pellucid.engine.plan import TrainingData
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
+from pellucid.models.architecture import activation_names, build_network, hidden_sizes
 from pellucid.models.coefficients import (
     are_views,
-    build_network,
     draw_parameters,
     hidden_sizes_of,
+    others,
     pack,
     views,
 )
-from pellucid.models.default_engine import loss_and_gradient
-from pellucid.models.inputs import checked_hidden_sizes, checked_table, compute_dtype
+from pellucid.models.default_engine import engine_of
+from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
+from pellucid.models.mlp_loss import loss_with_output, out_activation_of
+from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
 from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
-from pellucid.models.task import Task
-from pellucid.nn.network import Network
-from pellucid.nn.parameters import Parameters
+from pellucid.models.task import Rows, Task
+from pellucid.models.validation_set import NO_VALIDATION, Score, ValidationData, scorer_on
+from pellucid.nn import CustomLoss, Dropout, Linear, Loss, Network, Parameters
 from pellucid.training import EpochReport, History, Outcome
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
+HISTORY = (
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "validation_loss_curve_",
+    "best_validation_score_",
+)
 
 
 def has_epochs(estimator: MultilayerPerceptron) -> bool:
@@ -60,39 +69,16 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     hidden_layer_sizes: Any
-    activation: str
+    activation: Any
     solver: str
     max_iter: int
+    loss: Any
+    scoring: Any
+    dtype: Any
+    callbacks: Any
     warm_start: bool
     early_stopping: bool
     random_state: Any
@@ -106,7 +92,9 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
 
     _on_epoch: Callable[[EpochReport], None] | None = None
     """Called after each epoch, for progress lines; it is not kept in copies."""
+    _network: Network | None = None
     _parameters: Parameters | None = None
+    _n_partial_fits: int = 0
     _fitted: KeptFitted | None = None
 
     @abstractmethod
@@ -116,12 +104,22 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         """Return the table and the targets in one form; learn the classes."""
 
     @abstractmethod
-    def _outputs(self, y: NDArray[Any]) -> tuple[int, str]:
-        """Return the number of scores and the name of the output activation."""
+    def _checked_validation(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+        """Return the table and the targets to validate on, in the same form."""
+
+    @abstractmethod
+    def _outputs(self, y: NDArray[Any]) -> tuple[int, Loss | CustomLoss]:
+        """Return the number of scores and the loss."""
 
     @abstractmethod
     def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
         """Return the targets as the loss takes them."""
+
+    @abstractmethod
+    def _weights(
+        self, y: NDArray[Any], sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        """Return the weights of rows: those given, times those of their classes."""
 
     @abstractmethod
     def _stratify(self, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -144,18 +142,39 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
+    @property
+    def network_(self) -> Network:
+        """Layers and loss; they hold no numbers."""
+        check_is_fitted(self)
+        return self._fitted_network()
+
+    @property
+    def parameters_(self) -> Parameters:
+        """All parameters in one flat buffer, of which `coefs_` and `intercepts_` are views."""
+        check_is_fitted(self)
+        return self._current_parameters(self._fitted_network())
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: ValidationData = NO_VALIDATION,
+        *,
+        incremental: bool,
+    ) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         before = vars(self).copy()
         goes_on = self.warm_start or incremental
         weights = self._parameters.copy() if goes_on and self._parameters else None
         self.n_iter_ = 0
         try:
-            task = self._make_task(X, y, sample_weight, incremental)
+            task = self._make_task(X, y, sample_weight, validation, incremental)
             if self.solver == "lbfgs":
                 self._fit_lbfgs(task)
             else:
                 self._fit_stochastic(task, incremental)
+            self._n_partial_fits += incremental
         except BaseException:
             if self.n_iter_ == 0:
                 self._go_back_to(before)
@@ -168,49 +187,89 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         self.__dict__.clear()
         self.__dict__.update(attributes)
 
-    def _make_task(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Task:
-        if incremental and self.early_stopping:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True; use fit, or set "
-                "early_stopping=False"
-            )
-        hidden_sizes = checked_hidden_sizes(self.hidden_layer_sizes)
+    def _make_task(
+        self, X: Any, y: Any, sample_weight: Any, validation: ValidationData, incremental: bool
+    ) -> Task:
+        options = self.get_params(deep=False)
+        check_together(options, incremental=incremental, validates=self._validates(validation))
+        validation.check(self.solver)
+        sizes = hidden_sizes(self.hidden_layer_sizes)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._checked_input(X, y, incremental=incremental, fresh=fresh)
-        n_outputs, out_activation = self._outputs(y)
-        random_state = check_random_state(self.random_state)
-        network = build_network(hidden_sizes, self.activation, n_outputs, out_activation)
+        sample_weight = self._weights(y, raw_weights(sample_weight, X))
+        n_outputs, loss = self._outputs(y)
+        network = build_network(options, loss, n_outputs)
+        random_state = self._generator(incremental, fresh)
         if fresh:
+            names = activation_names(self.activation, len(sizes))
             parameters = draw_parameters(
-                network, X.shape[1], self.activation, compute_dtype(X), random_state
+                network, X.shape[1], names, parameter_dtype(self.dtype, X), random_state
             )
         else:
-            parameters = self._parameters_to_go_on_with(network, hidden_sizes, n_outputs)
-        self._attach(parameters)
+            parameters = self._parameters_to_go_on_with(network, sizes, n_outputs)
+        dtype = parameters.flat.dtype
+        self._attach(network, parameters)
         if fresh:
-            self._forget_history()
-        self.n_outputs_, self.out_activation_ = n_outputs, out_activation
-        dtype = np.float64 if self.solver == "lbfgs" else parameters.flat.dtype
-        targets = self._targets(y, dtype)
+            self._forget_history(self._validates(validation))
+        self.n_outputs_, self.out_activation_ = n_outputs, out_activation_of(loss)
+        if self.solver == "lbfgs":
+            dtype = np.dtype(np.float64)
+        training = Rows(X, y, self._targets(y, dtype), sample_weight)
+        drops = any(isinstance(layer, Dropout) for layer in network.layers)
+        holds_out = self.early_stopping and validation.X is None
         return Task(
             network=network,
             parameters=parameters,
-            X=X,
-            targets=targets,
-            sample_weight=sample_weight,
+            training=training,
+            validation=self._validation_rows(validation, dtype),
             random_state=random_state,
-            options=self.get_params(deep=False),
-            stratify=self._stratify(targets) if self.early_stopping else None,
-            score=self._validation_score,
+            seed=int(random_state.randint(2**31 - 1)) if drops else 0,
+            options=options,
+            stratify=self._stratify(training.targets) if holds_out else None,
+            score=self._score,
         )
 
+    def _generator(self, incremental: bool, fresh: bool) -> np.random.RandomState:
+        """Return what draws first weights, rows held out and row orders.
+
+        A call of `partial_fit` that goes on draws from a generator of its own, seeded by the
+        integer `random_state` and the number of calls so far: no order is repeated.
+        """
+        if incremental and not fresh and isinstance(self.random_state, Integral):
+            return np.random.RandomState([int(self.random_state), self._n_partial_fits])
+        generator: np.random.RandomState = check_random_state(self.random_state)
+        return generator
+
+    def _validates(self, validation: ValidationData) -> bool:
+        return self.early_stopping or validation.X is not None
+
+    def _validation_rows(self, validation: ValidationData, dtype: Any) -> Rows | None:
+        """Return what the user gave to validate on, checked like the rows to train on."""
+        if validation.X is None:
+            return None
+        with renaming(X="X_val", y="y_val"):
+            X, y = self._checked_validation(validation.X, validation.y)
+            targets = self._targets(y, dtype)
+        weight = raw_weights(validation.sample_weight, X, "sample_weight_val")
+        return Rows(X, y, targets, self._weights(y, weight))
+
+    def _score(self, rows: Rows) -> Score:
+        """Return what scores the weights of the moment on these rows."""
+        if self.scoring is None:
+            return lambda scores, loss: self._validation_score(
+                self._fitted_network().loss.link(scores), rows.targets, rows.sample_weight
+            )
+        if self.scoring == "loss":
+            return lambda scores, loss: -loss
+        return scorer_on(self, self.scoring, rows)
+
     def _parameters_to_go_on_with(
-        self, network: Network, hidden_sizes: tuple[int, ...], n_outputs: int
+        self, network: Network, sizes: tuple[int, ...], n_outputs: int
     ) -> Parameters:
         had = hidden_sizes_of(self.coefs_)
-        if had != hidden_sizes:
+        if had != sizes:
             raise ValueError(
-                f"hidden_layer_sizes must stay {had} to go on training, got {hidden_sizes}; use "
+                f"hidden_layer_sizes must stay {had} to go on training, got {sizes}; use "
                 "fit with warm_start=False to start afresh"
             )
         if n_outputs != np.shape(self.coefs_[-1])[1]:
@@ -218,7 +277,18 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 f"y must have {np.shape(self.coefs_[-1])[1]} outputs as in the previous call, got "
                 f"{n_outputs}; use fit with warm_start=False to start afresh"
             )
-        return self._current_parameters(network)
+        parameters = self._current_parameters(self._fitted_network())
+        layout = network.layout(np.shape(self.coefs_[0])[0])
+        if parameters.layout == layout:
+            return parameters
+        # Dropout and the like may have changed, which have no parameters, but number the others.
+        if [e.shape for e in parameters.layout.entries] != [e.shape for e in layout.entries]:
+            raise ValueError(
+                f"normalization must stay as it was to go on training, got "
+                f"{self.get_params()['normalization']!r}; use fit with warm_start=False to start "
+                "afresh"
+            )
+        return Parameters(parameters.flat, layout)
 
     def _fit_lbfgs(self, task: Task) -> None:
         run = LbfgsRun(task)
@@ -229,17 +299,22 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self.loss_ = run.loss
 
     def _fit_stochastic(self, task: Task, incremental: bool) -> None:
-        known = vars(self)
+        known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
-            self._start_history()
-        best = known.get("best_validation_score_" if self.early_stopping else "best_loss_")
+            self._start_history(validates)
+        best = known.get("best_validation_score_" if validates else "best_loss_")
         run = StochasticRun(
             task=task,
-            history=History(self.loss_curve_, known.get("validation_scores_") or [], self.t_),
+            history=History(
+                self.loss_curve_,
+                known.get("validation_scores_") or [],
+                known.get("validation_loss_curve_") or [],
+                self.t_,
+            ),
             best=np.nan if best is None else best,
             n_without_improvement=self._no_improvement_count,
             state=known.get("_optimizer") if incremental else None,
-            on_epoch=self._on_epoch,
+            on_epoch=self._after_epoch() if self._on_epoch or self.callbacks else None,
         )
         try:
             outcome = run.run(1 if incremental else self.max_iter)
@@ -247,21 +322,33 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self._remember(run)
         self._warn(outcome, incremental)
 
-    def _forget_history(self) -> None:
+    def _after_epoch(self) -> Callable[[EpochReport], None]:
+        """Return what calls everybody who wants to know of each epoch."""
+        callbacks = [*filter(None, [self._on_epoch]), *(self.callbacks or ())]
+
+        def report(epoch: EpochReport) -> None:
+            for callback in callbacks:
+                callback(epoch)
+
+        return report
+
+    def _forget_history(self, validates: bool) -> None:
         self.t_ = 0
+        self._n_partial_fits = 0
         self._optimizer: SolverState | None = None
-        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
+        for name in HISTORY:
             self.__dict__.pop(name, None)
         if self.solver in STOCHASTIC_SOLVERS:
-            self._start_history()
+            self._start_history(validates)
 
-    def _start_history(self) -> None:
+    def _start_history(self, validates: bool) -> None:
         self.loss_ = np.nan
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
-        self.best_loss_: float | None = None if self.early_stopping else np.inf
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_: float | None = -np.inf if self.early_stopping else None
+        self.best_loss_: float | None = None if validates else np.inf
+        self.validation_scores_: list[float] | None = [] if validates else None
+        self.validation_loss_curve_: list[float] | None = [] if validates else None
+        self.best_validation_score_: float | None = -np.inf if validates else None
 
     def _remember(self, run: StochasticRun) -> None:
         loop, history = run.loop, run.history
@@ -271,11 +358,12 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         self._no_improvement_count = loop.stopping.count
         if history.losses:
             self.loss_ = history.losses[-1]
-        if self.early_stopping:
+        if loop.validation is not None:
             self.validation_scores_ = history.validation_scores
+            self.validation_loss_curve_ = history.validation_losses
             self.best_loss_, self.best_validation_score_ = None, loop.stopping.best
         else:
-            self.validation_scores_ = None
+            self.validation_scores_ = self.validation_loss_curve_ = None
             self.best_loss_, self.best_validation_score_ = loop.stopping.best, None
 
     def _warn(self, outcome: Outcome, incremental: bool) -> None:
@@ -297,9 +385,9 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 stacklevel=6,
             )
 
-    def _attach(self, parameters: Parameters) -> None:
+    def _attach(self, network: Network, parameters: Parameters) -> None:
         """Make the weights of the estimator views of this buffer."""
-        self._parameters = parameters
+        self._network, self._parameters = network, parameters
         self.coefs_, self.intercepts_ = views(parameters)
         self._fitted = KeptFitted([*self.coefs_, *self.intercepts_])
         self.n_layers_ = len(self.coefs_) + 1
@@ -307,17 +395,25 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def _current_parameters(self, network: Network) -> Parameters:
         """Return the buffer behind `coefs_`, or a copy if other arrays were put into the lists."""
         parameters = self._parameters
-        if parameters is None or not are_views(parameters, self.coefs_, self.intercepts_):
+        if parameters is None:
             return pack(network, self.coefs_, self.intercepts_)
+        if not are_views(parameters, self.coefs_, self.intercepts_):
+            kept = others(parameters) if network is self._network else {}
+            return pack(network, self.coefs_, self.intercepts_, kept)
         return parameters
 
     def _fitted_network(self) -> Network:
-        return build_network(
-            hidden_sizes_of(self.coefs_),
-            self.activation,
-            int(np.shape(self.coefs_[-1])[1]),
-            self.out_activation_,
-        )
+        """Return the network that was trained, or one that fits weights put in by hand."""
+        network, sizes = self._network, hidden_sizes_of(self.coefs_)
+        n_outputs = int(np.shape(self.coefs_[-1])[1])
+        if network is None:
+            loss: Loss | CustomLoss = loss_with_output(self.out_activation_)
+        elif [*sizes, n_outputs] == [e.fan_out for e in network.layers if isinstance(e, Linear)]:
+            return network
+        else:
+            loss = network.loss
+        options = {**self.get_params(deep=False), "hidden_layer_sizes": sizes}
+        return build_network(options, loss, n_outputs)
 
     def _predictions(self, X: Any) -> NDArray[Any]:
         """Return the output of the network, of shape (n_rows, n_outputs)."""
@@ -331,14 +427,13 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _find_fitted(self) -> Fitted:
         """Return the network that the attributes describe: the kept one, if it still is that."""
-        key = (self.activation, self.out_activation_)
         kept = self._fitted
-        fitted = kept.find([*self.coefs_, *self.intercepts_], key) if kept else None
+        fitted = kept.find([*self.coefs_, *self.intercepts_], self._network) if kept else None
         if fitted is None:
             network = self._fitted_network()
             fitted = Fitted(network, self._current_parameters(network))
             if kept and fitted.parameters is self._parameters:
-                kept.keep(key, fitted)
+                kept.keep(network, fitted)
         return fitted
 
     def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> GradientCheck:
@@ -376,7 +471,8 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         targets = self._targets(y, np.float64)
         fitted = self._current_parameters(network)
         parameters = Parameters(fitted.flat.astype(np.float64), fitted.layout)
-        _, gradient = loss_and_gradient(network, parameters, TrainingData(X, targets))
+        objective = engine_of(network).objective(network, parameters, TrainingData(X, targets))
+        _, gradient = objective(parameters.flat)
         table = dense(X, np.dtype(np.float64))
         return check_gradient(
             network, parameters, table, targets, tolerance=tolerance, gradient=gradient
@@ -384,15 +480,20 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_parameters", None)
         state.pop("_fitted", None)
         state.pop("_on_epoch", None)
+        parameters = state.pop("_parameters", None)
+        if parameters is not None:
+            state["_others"] = others(parameters)
         return state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        super().__setstate__(dict(state))
+        state = dict(state)
+        other_arrays = state.pop("_others", {})
+        super().__setstate__(state)
         if hasattr(self, "coefs_") and hasattr(self, "out_activation_"):
-            self._attach(pack(self._fitted_network(), self.coefs_, self.intercepts_))
+            network = self._fitted_network()
+            self._attach(network, pack(network, self.coefs_, self.intercepts_, other_arrays))
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file, which `pellucid.load` reads.

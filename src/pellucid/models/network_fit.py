@@ -28,6 +28,7 @@ from pellucid.training import (
     Patience,
     Recording,
     Validation,
+    ValidationResult,
     get_schedule,
 )
 
@@ -205,13 +206,14 @@ class NetworkFit:
         weights = checked_weights(self.sample_weight_val, targets, None).values
         chain, predictor = self.network.chain, self.network._engine.predictor
 
-        def score() -> float:
+        def measure() -> ValidationResult:
             fan_in, n_threads = table.shape[1], self.trainer.n_threads
             scores = predictor(chain, self.parameters, fan_in, n_threads)(table, rows)
             with np.errstate(over="ignore", invalid="ignore"):
-                return -float(chain.loss_value(scores, targets, weights))
+                loss = float(chain.loss_value(scores, targets, weights))
+            return ValidationResult(-loss, loss)
 
-        return Validation(score, BestWeights(self.parameters.flat))
+        return Validation(measure, BestWeights(self.parameters.flat))
 
     def _stopping(self, validation: Validation | None) -> NoImprovement:
         if self.patience is None:
@@ -230,9 +232,9 @@ class NetworkFit:
         self.history["loss"].append(report.loss)
         self.history["seconds"].append(report.seconds)
         line = f"epoch {report.epoch}/{self.epochs}  loss {report.loss:.4g}"
-        if report.validation_score is not None:
-            self.history["validation_loss"].append(-report.validation_score)
-            line += f"  validation loss {-report.validation_score:.4g}"
+        if report.validation_loss is not None:
+            self.history["validation_loss"].append(report.validation_loss)
+            line += f"  validation loss {report.validation_loss:.4g}"
         if self.verbose:
             print(f"{line}  {report.seconds:.2f} s", flush=True)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.batch import dense
-from pellucid.models.default_engine import EnginePredictor
+from pellucid.models.default_engine import engine_of
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
 
@@ -33,7 +33,7 @@ class Fitted:
         self.network = network
         self.parameters = parameters
         fan_in = parameters.layout.entries[0].shape[0]
-        self.predict = EnginePredictor(network, parameters, fan_in)
+        self.predict = engine_of(network).predictor(network, parameters, fan_in)
         self._widened: Fitted | None = None
 
     def in_dtype(self, dtype: np.dtype[Any]) -> Fitted:

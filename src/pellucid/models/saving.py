@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from pellucid import nn
 from pellucid.persistence import write_model_file
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -33,6 +34,22 @@ class SaveableEstimator(Protocol):
 
 
 Estimator = TypeVar("Estimator", bound=type)
+
+PLAIN: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        nn.Activation,
+        nn.ClipByGlobalNorm,
+        nn.ClipByNorm,
+        nn.ClipByValue,
+        nn.Loss,
+        *{type(schedule) for schedule in nn.SCHEDULES.values()},
+    )
+}
+"""What constructor parameters may hold beside numbers and text: objects of nothing else."""
+
+NOT_NEEDED = ("callbacks", "scoring")
+"""Parameters for training alone, which may hold code."""
 
 SAVEABLE: dict[str, type] = {}
 """Estimators by the name they have in model files."""
@@ -130,9 +147,15 @@ def _to_json(name: str, value: Any) -> Any:
         return [_to_json(name, item) for item in value.tolist()]
     if isinstance(value, Mapping):
         return {"mapping": {str(key): _to_json(name, item) for key, item in value.items()}}
-    if isinstance(value, np.random.RandomState | np.random.Generator):
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return np.dtype(value).name
+    if type(value).__name__ in PLAIN and PLAIN[type(value).__name__] is type(value):
+        return {"nn": [type(value).__name__, _to_json(name, vars(value))]}
+    is_generator = isinstance(value, np.random.RandomState | np.random.Generator)
+    if is_generator or (name in NOT_NEEDED and callable(value)):
+        what = "a generator object" if is_generator else "code"
         warnings.warn(
-            f"{name} is a generator object, which a model file cannot hold: it is saved as None.",
+            f"{name} is {what}, which a model file cannot hold: it is saved as None.",
             stacklevel=2,
         )
         return None
@@ -148,6 +171,9 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {"tuple"}:
             return tuple(_from_json(item) for item in value["tuple"])
+        if set(value) == {"nn"}:
+            kind, fields = value["nn"]
+            return PLAIN[kind](**_from_json(fields))
         return {key: _from_json(item) for key, item in value["mapping"].items()}
     return value
 

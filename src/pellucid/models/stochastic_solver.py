@@ -5,22 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.plan import TrainerState, TrainingData, TrainingPlan
-from pellucid.models.default_engine import EnginePredictor, EngineTrainer
-from pellucid.models.inputs import Weights, checked_weights
+from pellucid.models.default_engine import engine_of
+from pellucid.models.inputs import normalized_weights
 from pellucid.models.task import Task
-from pellucid.nn.optimizers import SGD, Adam, Optimizer
+from pellucid.models.validation_set import ValidationSet
+from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
     BestWeights,
     EpochLoop,
     EpochReport,
     FixedOrder,
-    HeldOut,
     History,
     NoImprovement,
     Outcome,
@@ -30,8 +31,6 @@ from pellucid.training import (
     get_schedule,
     hold_out,
 )
-
-LARGEST_AUTO_BATCH = 200
 
 
 @dataclass(frozen=True)
@@ -82,35 +81,32 @@ class StochasticRun:
 
     def __post_init__(self) -> None:
         task, options = self.task, self.task.options
-        train_rows, held_out = self._split()
-        weights = checked_weights(task.sample_weight, task.X, train_rows)
-        n_train = task.n_rows if train_rows is None else len(train_rows)
+        rows, held_out = self._split()
+        training = task.training
+        weights = normalized_weights(training.sample_weight, rows)
+        n_train = training.X.shape[0] if rows is None else len(rows)
         state = self._state_to_go_on_with()
-        data = TrainingData(task.X, task.targets, weights.values, weights.scale)
-        plan = TrainingPlan(
-            optimizer=make_optimizer(options),
-            batch_size=batch_size_of(options["batch_size"], n_train),
-            l2_penalty=float(options["alpha"]),
+        data = TrainingData(training.X, training.targets, weights.values, weights.scale)
+        self._trainer = engine_of(task.network).trainer(
+            task.network, task.parameters, data, self._plan(n_train), state=state.trainer
         )
-        self._trainer = EngineTrainer(
-            task.network, task.parameters, data, plan, state=state.trainer
-        )
-        if train_rows is None:
-            train_rows = np.arange(n_train, dtype=np.int64)
+        if rows is None:
+            rows = np.arange(n_train, dtype=np.int64)
+        validation = self._validation(held_out)
         self.loop = EpochLoop(
             trainer=self._trainer,
-            next_order=_row_order(train_rows, task),
-            schedule=_schedule(options),
+            next_order=_row_order(rows, task),
+            schedule=_learning_rate(options),
             learning_rate=state.learning_rate,
             stopping=NoImprovement(
                 tol=options["tol"],
                 patience=options["n_iter_no_change"],
-                sign=-1 if held_out is None else 1,
+                sign=-1 if validation is None else 1,
                 best=self.best,
                 count=self.n_without_improvement,
             ),
             history=self.history,
-            validation=None if held_out is None else _validation(task, held_out, weights),
+            validation=validation,
             on_epoch=self.on_epoch,
             say=print if options["verbose"] else None,
         )
@@ -137,26 +133,66 @@ class StochasticRun:
         return self.state
 
     def _split(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """Return the rows to train on (None: all) and those held out, if any."""
         task, options = self.task, self.task.options
-        if not options["early_stopping"]:
+        if not options["early_stopping"] or task.validation is not None:
             return None, None
         return hold_out(
-            task.n_rows, options["validation_fraction"], task.random_state, task.stratify
+            task.training.X.shape[0],
+            options["validation_fraction"],
+            task.random_state,
+            task.stratify,
         )
+
+    def _plan(self, n_train: int) -> TrainingPlan:
+        options = self.task.options
+        clipping, schedule = options["clipping"], options["schedule"]
+        return TrainingPlan(
+            optimizer=make_optimizer(options),
+            batch_size=batch_size_of(options["batch_size"], n_train),
+            l2_penalty=float(options["alpha"]),
+            seed=self.task.seed,
+            n_threads=options["n_threads"],
+            n_epochs=None if schedule is None else int(options["max_iter"]),
+            schedule=SCHEDULES[schedule] if isinstance(schedule, str) else schedule,
+            clipping=ClipByGlobalNorm(float(clipping)) if isinstance(clipping, Real) else clipping,
+            dtype="bfloat16" if options["dtype"] == "bfloat16" else None,
+        )
+
+    def _validation(self, held_out: NDArray[np.int64] | None) -> Validation | None:
+        """Return what measures the rows that the user gave, or those held out."""
+        task, rows = self.task, self.task.validation
+        if held_out is not None:
+            rows = task.training.part(held_out)
+        if rows is None:
+            return None
+        if rows.sample_weight is not None and not rows.sample_weight.any():
+            raise ValueError(_NO_WEIGHT_VAL if held_out is None else _NO_WEIGHT_HELD_OUT)
+        predictor = engine_of(task.network).predictor(
+            task.network, task.parameters, rows.X.shape[1], task.options["n_threads"]
+        )
+        measure = ValidationSet(task.network, predictor, rows, task.score(rows))
+        return Validation(measure, BestWeights(task.parameters.flat))
+
+
+LARGEST_AUTO_BATCH = 200
+
+_NO_WEIGHT_VAL = "sample_weight_val must contain at least one number above zero"
+_NO_WEIGHT_HELD_OUT = (
+    "sample_weight is zero for all the rows held out by early_stopping=True; increase "
+    "'validation_fraction'"
+)
 
 
 def make_optimizer(options: Any) -> Optimizer:
     """Return the optimizer that the constructor parameters name, in scikit-learn's form."""
-    rate = float(options["learning_rate_init"])
+    rate, decay = float(options["learning_rate_init"]), float(options["weight_decay"])
     if options["solver"] == "sgd":
         return SGD(rate, float(options["momentum"]), bool(options["nesterovs_momentum"]))
-    return Adam(
-        rate,
-        float(options["beta_1"]),
-        float(options["beta_2"]),
-        float(options["epsilon"]),
-        form="scikit-learn",
-    )
+    moments = float(options["beta_1"]), float(options["beta_2"]), float(options["epsilon"])
+    if decay > 0.0:
+        return AdamW(rate, *moments, decay)
+    return Adam(rate, *moments, form="scikit-learn")
 
 
 def batch_size_of(batch_size: Any, n_train: int) -> int:
@@ -178,26 +214,6 @@ def _row_order(rows: NDArray[np.int64], task: Task) -> ShuffledOrder | FixedOrde
     return FixedOrder(rows)
 
 
-def _schedule(options: Any) -> Schedule:
+def _learning_rate(options: Any) -> Schedule:
     name = options["learning_rate"] if options["solver"] == "sgd" else "constant"
     return get_schedule(name, float(options["learning_rate_init"]), float(options["power_t"]))
-
-
-def _validation(task: Task, rows: NDArray[np.int64], weights: Weights) -> Validation:
-    targets, sample_weight = task.targets[rows], weights.of_rows(rows)
-    if sample_weight is not None and not sample_weight.any():
-        raise ValueError(
-            "sample_weight is zero for all the rows held out by early_stopping=True; increase "
-            "'validation_fraction'"
-        )
-
-    scores_of = EnginePredictor(task.network, task.parameters, task.X.shape[1])
-
-    def predict(rows: NDArray[np.int64]) -> NDArray[Any]:
-        predictions: NDArray[Any] = task.network.loss.link(scores_of(task.X, rows))
-        return predictions
-
-    held_out = HeldOut(
-        rows, predict, lambda predictions: task.score(predictions, targets, sample_weight)
-    )
-    return Validation(held_out, BestWeights(task.parameters.flat))

@@ -14,8 +14,43 @@ from pellucid.nn.parameters import Parameters
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of a checked table, and what is known of them.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n, n_features)
+        As the user gave it.
+    y : ndarray
+        Labels or numbers, one for each row.
+    targets : ndarray
+        The same as the loss takes them.
+    sample_weight : ndarray of float64, or None
+        Those of the user, times those of the classes; None where all are one.
+    numbers : ndarray of int64, or None
+        Which rows of `X` these are, read where they lie; None for all.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    targets: NDArray[Any]
+    sample_weight: NDArray[np.float64] | None
+    numbers: NDArray[np.int64] | None = None
+
+    def part(self, numbers: NDArray[np.int64]) -> Rows:
+        """Return some of the rows; the table is not copied."""
+        weight = None if self.sample_weight is None else self.sample_weight[numbers]
+        return Rows(self.X, self.y[numbers], self.targets[numbers], weight, numbers)
+
+    @property
+    def table(self) -> Any:
+        """These rows as a table of their own: a copy where they are some of `X`."""
+        return self.X if self.numbers is None else self.X[self.numbers]
+
+
+@dataclass(frozen=True)
 class Task:
-    """A checked table, its targets, and the network to train on them.
+    """Rows to learn from, perhaps rows to validate on, and the network to train.
 
     Parameters
     ----------
@@ -23,33 +58,27 @@ class Task:
         Layers and loss.
     parameters : Parameters
         Where training starts; it changes them in place.
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
-        As the user gave it.
-    targets : ndarray
-        As the loss takes them, one row for each row of `X`.
-    sample_weight : array-like of shape (n_rows,), or None
-        As the user gave them.
+    training : Rows
+    validation : Rows or None
+        What the user gave as `X_val`.
     random_state : numpy.random.RandomState
         For the split and the row orders.
+    seed : int
+        Of dropout.
     options : mapping
         The constructor parameters of the estimator.
     stratify : ndarray of bool of shape (n_rows,), or None
         Keep its share of True where rows are held out.
     score : callable
-        `(predictions, targets, sample_weight) -> float` on held-out rows, higher being better.
+        What scores the weights of the moment on some rows; see `ValidationSet`.
     """
 
     network: Network
     parameters: Parameters
-    X: Any
-    targets: NDArray[Any]
-    sample_weight: Any
+    training: Rows
+    validation: Rows | None
     random_state: np.random.RandomState
+    seed: int
     options: Mapping[str, Any]
     stratify: NDArray[np.bool_] | None
-    score: Callable[[NDArray[Any], NDArray[Any], NDArray[np.float64] | None], float]
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows of the table."""
-        return int(self.X.shape[0])
+    score: Callable[[Rows], Callable[[NDArray[Any], float], float]]

@@ -5,6 +5,7 @@ from pellucid.nn.batch_normalization import BatchNorm
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, Clipping
 from pellucid.nn.columns import Columns
 from pellucid.nn.context import Context
+from pellucid.nn.custom_activation import CustomActivation
 from pellucid.nn.custom_loss import CustomLoss
 from pellucid.nn.dropout import Dropout
 from pellucid.nn.embedding import Embedding
@@ -58,6 +59,7 @@ __all__ = [
     "Constant",
     "Context",
     "Cosine",
+    "CustomActivation",
     "CustomLoss",
     "Dropout",
     "Embedding",

@@ -72,6 +72,11 @@ class CustomLoss:
             raise TypeError(f"link must be callable, got {self.link!r}")
 
     @property
+    def has_link(self) -> bool:
+        """Whether predictions are more than the scores."""
+        return self.link is not _identity
+
+    @property
     def name(self) -> str:
         """The function's name."""
         return str(getattr(self.function, "__name__", type(self.function).__name__))

@@ -7,7 +7,7 @@ from pellucid.training.row_order import FixedOrder, ShuffledOrder
 from pellucid.training.schedules import Schedule, get_schedule
 from pellucid.training.stopping import BestWeights, NoImprovement, Patience
 from pellucid.training.together import FitResult, run_together
-from pellucid.training.validation import HeldOut, hold_out
+from pellucid.training.validation import ValidationResult, hold_out
 
 __all__ = [
     "BestWeights",
@@ -15,7 +15,6 @@ __all__ = [
     "EpochReport",
     "FitResult",
     "FixedOrder",
-    "HeldOut",
     "History",
     "NoImprovement",
     "Outcome",
@@ -26,6 +25,7 @@ __all__ = [
     "ShuffledOrder",
     "Trainer",
     "Validation",
+    "ValidationResult",
     "get_schedule",
     "hold_out",
     "run_together",

@@ -16,6 +16,7 @@ from pellucid.engine.plan import EpochResult
 from pellucid.training.history import EpochReport, History
 from pellucid.training.schedules import Schedule
 from pellucid.training.stopping import BestWeights, NoImprovement
+from pellucid.training.validation import ValidationResult
 
 _SECONDS_AT_ONCE = 0.005
 """Epochs run without looking at signals take together about so long."""
@@ -47,17 +48,17 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Validation:
-    """How to score the weights in training, and where to keep the best.
+    """How to measure the weights in training, and where to keep the best.
 
     Parameters
     ----------
-    score : callable
-        `() -> float`, higher being better.
+    measure : callable
+        `() -> ValidationResult`; the weights with the highest score are the best.
     best_weights : BestWeights
         Put back when the run ends, however it ends.
     """
 
-    score: Callable[[], float]
+    measure: Callable[[], ValidationResult]
     best_weights: BestWeights
 
 
@@ -125,7 +126,7 @@ class EpochLoop:
         except NonFiniteError:
             if not self._has_scored_weights():
                 raise
-            self._record(math.nan, math.nan)
+            self._record(math.nan, ValidationResult(math.nan, math.nan))
             return Outcome.DIVERGED
         finally:
             if self.validation is not None:
@@ -159,33 +160,35 @@ class EpochLoop:
     def _finish_epoch(self, result: EpochResult, rate: float) -> None:
         self._epoch_seconds = max(result.seconds, 1e-9)
         self.history.examples_seen += result.n_examples
-        score = None if self.validation is None else self.validation.score()
-        self._record(result.loss, score)
-        self._judge(result.loss, score)
+        measured = None if self.validation is None else self.validation.measure()
+        self._record(result.loss, measured)
+        self._judge(result.loss, measured)
         self.learning_rate = self.schedule.after_epoch(rate, self.history.examples_seen)
         if self.on_epoch is not None:
             self.on_epoch(
                 EpochReport(
                     self.n_epochs,
                     result.loss,
-                    score,
+                    None if measured is None else measured.score,
                     rate,
                     result.n_examples,
                     result.seconds,
                     result.statistics,
+                    None if measured is None else measured.loss,
                 )
             )
 
-    def _record(self, loss: float, score: float | None) -> None:
+    def _record(self, loss: float, measured: ValidationResult | None) -> None:
         self.n_epochs += 1
         self.history.losses.append(loss)
         self._say(f"Iteration {self.n_epochs}, loss = {loss:.8f}")
-        if score is not None:
-            self.history.validation_scores.append(score)
-            self._say(f"Validation score: {score:f}")
+        if measured is not None:
+            self.history.validation_scores.append(measured.score)
+            self.history.validation_losses.append(measured.loss)
+            self._say(f"Validation score: {measured.score:f}")
 
-    def _judge(self, loss: float, score: float | None) -> None:
-        is_best = self.stopping.update(loss if score is None else score)
+    def _judge(self, loss: float, measured: ValidationResult | None) -> None:
+        is_best = self.stopping.update(loss if measured is None else measured.score)
         if is_best and self.validation is not None:
             self.validation.best_weights.keep()
 

@@ -27,6 +27,8 @@ class EpochReport:
         Time in the engine, validation not included.
     statistics : tuple of StepStatistics
         Of the steps that were measured, where that is asked for.
+    validation_loss : float or None
+        Weighted mean of the loss on the held-out rows, without the penalty.
     """
 
     epoch: int
@@ -36,6 +38,7 @@ class EpochReport:
     n_examples: int
     seconds: float
     statistics: tuple[StepStatistics, ...] = ()
+    validation_loss: float | None = None
 
 
 @dataclass
@@ -48,10 +51,13 @@ class History:
         One a finished epoch.
     validation_scores : list of float
         One a finished epoch where rows are held out; else empty.
+    validation_losses : list of float
+        Likewise.
     examples_seen : int
         Rows trained on so far, each counted once for each epoch.
     """
 
     losses: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
     examples_seen: int = 0

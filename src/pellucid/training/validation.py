@@ -1,11 +1,9 @@
-"""Rows held out of training, and their score."""
+"""Rows held out of training, and what is measured on them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,15 @@ from sklearn.utils.extmath import _approximate_mode
 Rows: TypeAlias = NDArray[np.int64]
 
 SMALLEST_VALIDATION_SET = 2
+
+
+class ValidationResult(NamedTuple):
+    """How the weights of the moment do on rows that training does not see."""
+
+    score: float
+    """Higher is better; NaN where predictions are not finite."""
+    loss: float
+    """Weighted mean of the loss, without the penalty."""
 
 
 def hold_out(
@@ -76,31 +83,3 @@ def _stratified(
         random_state.permutation(np.concatenate(train)),
         random_state.permutation(np.concatenate(held_out)),
     )
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Held-out rows and the score of a model on them.
-
-    Parameters
-    ----------
-    rows : ndarray of int64 of shape (n_held_out,)
-        Which rows are held out.
-    predict : callable
-        `(rows) -> predictions` of those rows of the table, one row for each.
-    score : callable
-        `(predictions) -> float`, higher being better.
-    """
-
-    rows: Rows
-    predict: Callable[[Rows], NDArray[Any]]
-    score: Callable[[NDArray[Any]], float]
-
-    def __call__(self) -> float:
-        """Return the score of the model as it is now; NaN where its predictions are not finite."""
-        # On the way to divergence predictions become huge before they become infinite.
-        with np.errstate(over="ignore", invalid="ignore"):
-            predictions = self.predict(self.rows)
-            if not np.isfinite(predictions).all():
-                return float("nan")
-            return float(self.score(predictions))
