@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -105,7 +104,7 @@ class HiddenLayers(TransformerMixin, auto_wrap_output_keys=None):  # type: ignor
     def _place_of(self, layer: Any) -> int:
         """Return which hidden layer is meant, counted from 0."""
         n = len(self.coefs_) - 1
-        if not isinstance(layer, Integral) or isinstance(layer, bool):
+        if not isinstance(layer, int | np.integer) or isinstance(layer, bool):
             raise TypeError(f"layer must be an integer such as 0 or -1, got {layer!r}")
         if n == 0:
             raise ValueError(
