@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -66,8 +66,12 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(  # type: ignore[misc]
-    CallbackSupportMixin, MlpExchange, HiddenLayers, BaseEstimator, ABC
+class MultilayerPerceptron(
+    CallbackSupportMixin,  # type: ignore[misc]
+    MlpExchange,
+    HiddenLayers,
+    BaseEstimator,  # type: ignore[misc]
+    ABC,
 ):
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
@@ -172,10 +176,7 @@ class MultilayerPerceptron(  # type: ignore[misc]
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         given = FitArguments(X, y, sample_weight)
         tasks = None if incremental else begin_fit(self, given, self._so_far)
-        before = vars(self).copy()
-        goes_on = self.warm_start or incremental
-        weights = self._parameters.copy() if goes_on and self._parameters else None
-        self.n_iter_ = 0
+        undo = self._undo(incremental)
         try:
             task = self._make_task(X, y, sample_weight, validation, incremental)
             callbacks = self._make_callbacks(task, tasks)
@@ -185,14 +186,26 @@ class MultilayerPerceptron(  # type: ignore[misc]
                 self._fit_stochastic(task, callbacks, incremental)
             self._n_partial_fits += incremental
         except BaseException:
-            if self.n_iter_ == 0:
-                self._go_back_to(before)
-                if self._parameters is not None and weights is not None:
-                    self._parameters.flat[:] = weights.flat
+            undo()
             raise
         if tasks is not None:
             tasks.end_fit()
         return self
+
+    def _undo(self, incremental: bool) -> Callable[[], None]:
+        """Return what makes the estimator again what it is now, unless it finishes an epoch."""
+        before = vars(self).copy()
+        goes_on = self.warm_start or incremental
+        weights = self._parameters.copy() if goes_on and self._parameters else None
+        self.n_iter_ = 0
+
+        def undo() -> None:
+            if self.n_iter_ == 0:
+                self._go_back_to(before)
+                if self._parameters is not None and weights is not None:
+                    self._parameters.flat[:] = weights.flat
+
+        return undo
 
     def _go_back_to(self, attributes: dict[str, Any]) -> None:
         self.__dict__.clear()
@@ -326,11 +339,21 @@ class MultilayerPerceptron(  # type: ignore[misc]
             self.loss_ = run.loss
 
     def _fit_stochastic(self, task: Task, callbacks: Callbacks | None, incremental: bool) -> None:
+        run = self._make_run(task, callbacks, incremental)
+        try:
+            outcome = run.run(1 if incremental else self.max_iter)
+        finally:
+            self._remember(run)
+        self._warn(outcome, incremental)
+
+    def _make_run(
+        self, task: Task, callbacks: Callbacks | None, incremental: bool
+    ) -> StochasticRun:
         known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
             self._start_history(validates)
         best = known.get("best_validation_score_" if validates else "best_loss_")
-        run = StochasticRun(
+        return StochasticRun(
             task=task,
             history=History(
                 self.loss_curve_,
@@ -343,11 +366,6 @@ class MultilayerPerceptron(  # type: ignore[misc]
             state=known.get("_optimizer") if incremental else None,
             callbacks=callbacks,
         )
-        try:
-            outcome = run.run(1 if incremental else self.max_iter)
-        finally:
-            self._remember(run)
-        self._warn(outcome, incremental)
 
     def _forget_history(self, validates: bool) -> None:
         self.t_ = 0
@@ -383,23 +401,23 @@ class MultilayerPerceptron(  # type: ignore[misc]
             self.validation_scores_ = self.validation_loss_curve_ = None
             self.best_loss_, self.best_validation_score_ = loop.stopping.best, None
 
-    def _warn(self, outcome: Outcome, incremental: bool) -> None:
+    def _warn(self, outcome: Outcome, incremental: bool, stacklevel: int = 6) -> None:
         if outcome is Outcome.INTERRUPTED:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", stacklevel=stacklevel)
         elif outcome is Outcome.DIVERGED:
             warnings.warn(
                 f"Training diverged in iteration {self.n_iter_}; the weights with the best "
                 "validation score are kept. Scale the columns of X and y, or lower "
                 "learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=stacklevel,
             )
         elif outcome is Outcome.MAX_EPOCHS and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=stacklevel,
             )
 
     def _attach(self, network: Network, parameters: Parameters) -> None:

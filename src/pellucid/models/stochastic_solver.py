@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -68,6 +68,13 @@ class StochasticRun:
     state : SolverState, optional
         Where the last call stopped, for `partial_fit`.
     callbacks : Callbacks, optional
+
+    Attributes
+    ----------
+    loop : EpochLoop
+        What `run` runs; who runs it otherwise sets `outcome`.
+    outcome : Outcome or None
+        How it ended; None before that, and after an error.
     """
 
     task: Task
@@ -76,6 +83,7 @@ class StochasticRun:
     n_without_improvement: int
     state: SolverState | None = None
     callbacks: Callbacks | None = None
+    outcome: Outcome | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         task, options = self.task, self.task.options
@@ -111,17 +119,16 @@ class StochasticRun:
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
-        self._outcome = Outcome.DIVERGED
-        self._outcome = self.loop.run(max_epochs)
-        return self._outcome
+        self.outcome = self.loop.run(max_epochs)
+        return self.outcome
 
     def final_state(self) -> SolverState:
         """Return what a later `partial_fit` needs; moments that are not finite are not kept."""
-        diverged = self._outcome is Outcome.DIVERGED
+        is_finite = self.outcome not in (None, Outcome.DIVERGED)
         return SolverState(
             self.task.options["solver"],
             self.loop.learning_rate,
-            None if diverged else self._trainer.state,
+            self._trainer.state if is_finite else None,
         )
 
     def _state_to_go_on_with(self) -> SolverState:
