@@ -59,12 +59,13 @@ def run_together(
         left: set[Future[FitResult]] = set(futures)
         while left:
             try:
+                if interruption is not None:
+                    cores.stopped.set()
+                    for loop in loops:
+                        loop.trainer.stop()
                 left = wait(left, timeout=_SECONDS_BETWEEN_LOOKS).not_done
             except BaseException as error:
-                interruption = error
-                cores.stopped.set()
-                for loop in loops:
-                    loop.trainer.stop()
+                interruption = error  # Ctrl-C again, while all are being stopped, comes here too.
     if interruption is not None and not isinstance(interruption, KeyboardInterrupt):
         raise interruption
     return [future.result() for future in futures]
