@@ -364,7 +364,7 @@ def test_ctrl_c_keeps_the_members_that_have_learned(n_estimators):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, X[:, 0] > 0)
-    print(len(model.estimators_), model.score(X, X[:, 0] > 0) > 0.5)
+    print(len(model.estimators_), np.isfinite(model.predict_proba(X)).all())
     print([str(each.message) for each in caught])
     """
     done = subprocess.run(
