@@ -201,8 +201,9 @@ class NetworkExchange(OnnxExport):
         [1.0]
         """
         options = {"dtype": dtype_of_state(state_dict), **options}
+        make: Any = cls
         network: Self = network_from_torch(
-            cls(layers, loss, **options), state_dict, fan_in, classes
+            make(layers, loss, **options), state_dict, fan_in, classes
         )
         return network
 
