@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.tables import TableEncoder
+from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.numeric import MOST_VALUES_SORTED
 from pellucid.tables.row_weights import (
     as_repetitions,
@@ -105,9 +106,24 @@ def test_scaled_weights_have_mean_one():
     assert as_repetitions(None) is None
 
 
-def test_counts_are_not_blurred_by_rounding():
-    texts = np.array(["a"] * 10 + [None], dtype=object)
-    assert dict(counts_of(texts, np.array([0.1] * 10 + [2.0]))) == {"a": 1.0, None: 2.0}
+def test_counts():
+    texts = np.array(["a", "b", "a", None], dtype=object)
+    assert counts_of(texts, np.array([1.0, 2.0, 3.0, 0.5])) == ({"a": 4.0, "b": 2.0}, 0.5)
+    assert counts_of(texts, None) == ({"a": 2, "b": 1}, 1)
+
+
+def test_rarity_is_not_blurred_by_rounding():
+    texts = np.array(["a"] * 10 + ["b"] * 40, dtype=object)
+    weights = np.array([0.1] * 10 + [49 / 40] * 40)
+    assert sum([0.1] * 10) < 1.0
+    encoding = CategoricalEncoding.fit(texts, min_count=1, max_categories=5, weights=weights)
+    assert encoding.categories == ("a", "b")
+
+
+def test_a_missing_text_of_little_weight_is_missing():
+    table = pd.DataFrame({"x": ["1", "2", None, "3"]})
+    encoder = TableEncoder().fit(table, sample_weight=[1.0, 0.5, 1e-12, 1.5])
+    assert list(encoder.get_feature_names_out()) == ["x", "x_missing"]
 
 
 def test_a_sample_of_weighted_values_is_that_of_repeated_ones():

@@ -52,13 +52,14 @@ class CategoricalEncoding:
         weights : ndarray of float64, shape (n,), optional
             How many rows each one counts for.
         """
-        counts = dict(counts_of(values, weights))
-        missing = counts.pop(None, 0) > 0
+        counts, n_missing = counts_of(values, weights)
         least = min(min_count, 1 + n_rows(weights, len(values)) // 50)
+        # Five times 0.2 is one, also where its sum in float64 is not.
+        counts = {text: round(count, 9) for text, count in counts.items()}
         frequent = [text for text, count in counts.items() if count >= least]
         frequent.sort(key=lambda text: (-counts[text], text))
         kept = sorted(frequent[:max_categories])
-        return cls(tuple(kept), len(kept) < len(counts), missing)
+        return cls(tuple(kept), len(kept) < len(counts), n_missing > 0)
 
     @property
     def suffixes(self) -> tuple[str, ...]:

@@ -143,8 +143,7 @@ def _recognize_text(column: Column, weights: Weights) -> tuple[RecognizedColumn,
     if seconds is not None:
         recognized = RecognizedColumn(name, "datetime", "text that reads as dates or times")
         return recognized, Column(name, "datetime", seconds)
-    counts = dict(counts_of(column.values, weights))
-    counts.pop(None, None)
+    counts, _ = counts_of(column.values, weights)
     n, n_different = round(sum(counts.values())), len(counts)
     if n >= FEWEST_ROWS_TO_JUDGE and n_different == n:
         return RecognizedColumn(name, "left out", "an id: every text is different"), column

@@ -7,7 +7,6 @@ numbers give what repeating the rows would give.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,15 +80,16 @@ def of(weights: Weights, rows: npt.NDArray[Any]) -> Weights:
     return None if weights is None else weights[rows]
 
 
-def counts_of(values: npt.NDArray[np.object_], weights: Weights) -> Mapping[str | None, float]:
-    """Return how many rows hold each text (None: missing)."""
+def counts_of(values: npt.NDArray[np.object_], weights: Weights) -> tuple[dict[str, float], float]:
+    """Return how many rows hold each text, and how many none (None: missing)."""
+    counts: dict[Any, float] = {}
     if weights is None:
-        return Counter(values.tolist())
-    counts: dict[str | None, float] = {}
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        counts[value] = counts.get(value, 0.0) + weight
-    # Five times 0.2 is one, also where its sum in float64 is not.
-    return {value: round(count, 9) for value, count in counts.items()}
+        counts.update(Counter(values.tolist()))
+    else:
+        for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+            counts[value] = counts.get(value, 0.0) + weight
+    n_missing = counts.pop(None, 0)
+    return counts, n_missing
 
 
 def mean(values: npt.NDArray[np.float64], weights: Weights) -> Any:
@@ -118,7 +118,8 @@ def quantiles(values: FloatVector, levels: Any, weights: Weights) -> FloatVector
         for at in (below, below + 1.0)
     )
     part = position - below
-    return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1.0 - part))
+    gap = high - low
+    return np.asarray(np.where(part < 0.5, low + gap * part, high - gap * (1.0 - part)))
 
 
 def sample(values: FloatVector, weights: Weights, most: int) -> tuple[FloatVector, Weights]:

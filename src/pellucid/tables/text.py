@@ -132,8 +132,7 @@ def numbers_from_text(
     weights : ndarray of float64, shape (n,), optional
         How many cells each one counts for.
     """
-    counts = dict(counts_of(values, weights))
-    n_blank = round(counts.pop(None, 0))
+    counts, n_missing = counts_of(values, weights)
     numbers: dict[str | None, float] = {None: np.nan}
     stray = []
     for text in counts:
@@ -150,9 +149,9 @@ def numbers_from_text(
     if len(stray) == len(counts) or n_stray > STRAY_SHARE * sum(counts.values()):
         return None
     result = np.fromiter(map(numbers.__getitem__, values), np.float64, len(values))
-    if n_blank == 0 and not stray and all(_is_whole(text) for text in counts):
+    if n_missing == 0 and not stray and all(_is_whole(text) for text in counts):
         return NumbersInText(result.astype(np.int64), 0, ())
-    return NumbersInText(result, n_blank, tuple(stray))
+    return NumbersInText(result, round(n_missing), tuple(stray))
 
 
 def seconds_from_text(values: npt.NDArray[np.object_]) -> npt.NDArray[np.float64] | None:
