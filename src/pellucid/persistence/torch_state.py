@@ -127,8 +127,9 @@ def from_torch_state(
         target = parameters[f"{i}.{ours}"]
         expected = target.T.shape if ours == "W" else target.shape
         if arrays[name].shape != expected:
+            kind = type(network.layers[i]).__name__
             raise ValueError(
-                f"{name} must have shape {expected} for layer {i}, a {type(network.layers[i]).__name__}, got "
+                f"{name} must have shape {expected} for layer {i}, a {kind}, got "
                 f"{arrays[name].shape}"
             )
         target[...] = _turned(network.layers[i], ours, arrays[name], back=True)
