@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from pellucid.engine.batch import dense
 from pellucid.engine.plan import TrainingData
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
+from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.architecture import activation_names, build_network, hidden_sizes
 from pellucid.models.coefficients import (
     are_views,
@@ -37,6 +38,7 @@ from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
+from pellucid.models.model_card import describe_mlp
 from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
@@ -506,6 +508,38 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         if hasattr(self, "coefs_") and hasattr(self, "out_activation_"):
             network = self._fitted_network()
             self._attach(network, pack(network, self.coefs_, self.intercepts_, other_arrays))
+
+    def describe(self) -> ModelDescription:
+        """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
+
+        In a notebook it shows itself as a page.
+
+        Returns
+        -------
+        pellucid.inspection.model_card.ModelDescription
+            With `facts`, `network` and `columns`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> print(model.describe().network)
+           layer                        output  parameters  shapes            memory  FLOPs
+           input                             4
+        0  Linear(4)                         4          20  W (4, 4), b (4,)   160 B     36
+        1  Activation('relu')                4
+        2  Linear(3)                         3          15  W (4, 3), b (3,)   120 B     27
+           loss: softmax_cross_entropy                  35                     280 B     63
+        >>> model.describe().facts["predicts"]
+        'one of 3 classes: 0, 1, 2'
+        """
+        return describe_mlp(self)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file, which `pellucid.load` reads.

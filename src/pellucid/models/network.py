@@ -18,6 +18,7 @@ from pellucid.engine.batch import dense
 from pellucid.engine.plan import Precision
 from pellucid.engine.sampling import Spread
 from pellucid.engine.statistics import StepStatistics
+from pellucid.inspection import html
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
 from pellucid.models.exchange import NetworkExchange
@@ -486,6 +487,12 @@ class Network(NetworkExchange):
             The file cannot be written; an earlier file stays as it was.
         """
         save(self, path)
+
+    def _repr_html_(self) -> str:
+        """Return HTML for a notebook: the layers, or how they are written before there is a fit."""
+        if self._fan_in is None:
+            return html.card("Network", html.table((), [(repr(self),)], frozenset({0})))
+        return html.card("Network", self.describe().html_table())
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.chain.layers))
