@@ -25,6 +25,7 @@ from pellucid.models.labels import (
     out_activation_of,
     with_class_weight,
 )
+from pellucid.models.mlp_checkpoint import read_resumption
 from pellucid.models.mlp_loss import classifier_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
 from pellucid.models.saving import saveable
@@ -410,7 +411,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         True
         """
         validation = ValidationData(X_val, y_val, sample_weight_val)
-        return self._resume(X, y, sample_weight, validation, max_iter)
+        resumption = read_resumption(self.get_params(deep=False), max_iter)
+        return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]

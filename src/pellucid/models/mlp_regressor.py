@@ -15,6 +15,7 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 
 from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.mlp_checkpoint import read_resumption
 from pellucid.models.mlp_loss import REGRESSOR_LOSSES, regressor_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
 from pellucid.models.saving import saveable
@@ -392,7 +393,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         True
         """
         validation = ValidationData(X_val, y_val, sample_weight_val)
-        return self._resume(X, y, sample_weight, validation, max_iter)
+        resumption = read_resumption(self.get_params(deep=False), max_iter)
+        return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]

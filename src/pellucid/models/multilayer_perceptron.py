@@ -36,7 +36,6 @@ from pellucid.models.mlp_checkpoint import (
     MlpCheckpoints,
     Resumption,
     generator_state,
-    read_resumption,
 )
 from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
@@ -190,13 +189,6 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
                     self._parameters.flat[:] = weights.flat
             raise
         return self
-
-    def _resume(
-        self, X: Any, y: Any, sample_weight: Any, validation: ValidationData, max_iter: Any
-    ) -> Self:
-        """Go on from the newest checkpoint, for `max_iter` epochs or those that were left."""
-        resumption = read_resumption(self.get_params(deep=False), max_iter)
-        return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     def _go_back_to(self, attributes: dict[str, Any]) -> None:
         self.__dict__.clear()
