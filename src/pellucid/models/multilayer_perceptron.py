@@ -35,6 +35,11 @@ from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
 from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
+from pellucid.models.mlp_checkpoint import (
+    MlpCheckpoints,
+    Resumption,
+    generator_state,
+)
 from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
@@ -83,6 +88,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
     scoring: Any
     dtype: Any
     callbacks: Any
+    checkpoint_path: Any
     warm_start: bool
     early_stopping: bool
     random_state: Any
@@ -166,6 +172,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         validation: ValidationData = NO_VALIDATION,
         *,
         incremental: bool,
+        resumption: Resumption | None = None,
     ) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         given = FitArguments(X, y, sample_weight)
@@ -175,12 +182,12 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         weights = self._parameters.copy() if goes_on and self._parameters else None
         self.n_iter_ = 0
         try:
-            task = self._make_task(X, y, sample_weight, validation, incremental)
+            task = self._make_task(X, y, sample_weight, validation, incremental, resumption)
             callbacks = self._make_callbacks(task, tasks)
             if self.solver == "lbfgs":
                 self._fit_lbfgs(task, callbacks)
             else:
-                self._fit_stochastic(task, callbacks, incremental)
+                self._fit_stochastic(task, callbacks, incremental, resumption)
             self._n_partial_fits += incremental
         except BaseException:
             if self.n_iter_ == 0:
@@ -197,19 +204,30 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         self.__dict__.update(attributes)
 
     def _make_task(
-        self, X: Any, y: Any, sample_weight: Any, validation: ValidationData, incremental: bool
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: ValidationData,
+        incremental: bool,
+        resumption: Resumption | None,
     ) -> Task:
         options = self.get_params(deep=False)
         check_together(options, incremental=incremental, validates=self._validates(validation))
         validation.check(self.solver)
         sizes = hidden_sizes(self.hidden_layer_sizes)
+        if resumption is not None:
+            self.__dict__.pop("coefs_", None)
+            self.__dict__.pop("classes_", None)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._checked_input(X, y, incremental=incremental, fresh=fresh)
         sample_weight = self._weights(y, raw_weights(sample_weight, X))
         n_outputs, loss = self._outputs(y)
         network = build_network(options, loss, n_outputs)
         random_state = self._generator(incremental, fresh)
-        if fresh:
+        if resumption is not None:
+            random_state, parameters = resumption.begin(network, X.shape[1])
+        elif fresh:
             names = activation_names(self.activation, len(sizes))
             parameters = draw_parameters(
                 network, X.shape[1], names, parameter_dtype(self.dtype, X), random_state
@@ -224,6 +242,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         if self.solver == "lbfgs":
             dtype = np.dtype(np.float64)
         training = Rows(X, y, self._targets(y, dtype), sample_weight)
+        random_start = generator_state(random_state) if self._keeps(incremental) else None
         drops = any(isinstance(layer, Dropout) for layer in network.layers)
         holds_out = self.early_stopping and validation.X is None
         return Task(
@@ -236,7 +255,11 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             options=options,
             stratify=self._stratify(training.targets) if holds_out else None,
             score=self._score,
+            random_start=random_start,
         )
+
+    def _keeps(self, incremental: bool) -> bool:
+        return self.checkpoint_path is not None and not incremental
 
     def _generator(self, incremental: bool, fresh: bool) -> np.random.RandomState:
         """Return what draws first weights, rows held out and row orders.
@@ -323,7 +346,13 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             self.n_iter_ = run.n_iterations
             self.loss_ = run.loss
 
-    def _fit_stochastic(self, task: Task, callbacks: Callbacks | None, incremental: bool) -> None:
+    def _fit_stochastic(
+        self,
+        task: Task,
+        callbacks: Callbacks | None,
+        incremental: bool,
+        resumption: Resumption | None,
+    ) -> None:
         known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
             self._start_history(validates)
@@ -340,12 +369,24 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             n_without_improvement=self._no_improvement_count,
             state=known.get("_optimizer") if incremental else None,
             callbacks=callbacks,
+            checkpoints=self._checkpoints(incremental, resumption),
         )
         try:
-            outcome = run.run(1 if incremental else self.max_iter)
+            max_epochs = self.max_iter if resumption is None else resumption.max_epochs
+            outcome = run.run(1 if incremental else max_epochs)
         finally:
             self._remember(run)
         self._warn(outcome, incremental)
+
+    def _checkpoints(
+        self, incremental: bool, resumption: Resumption | None
+    ) -> MlpCheckpoints | None:
+        if not self._keeps(incremental):
+            return None
+        if resumption is not None:
+            self._n_partial_fits = resumption.n_partial_fits
+        saved = None if resumption is None else resumption.saved
+        return MlpCheckpoints(type(self).__name__, self._n_partial_fits, saved)
 
     def _forget_history(self, validates: bool) -> None:
         self.t_ = 0
@@ -394,7 +435,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             )
         elif outcome is Outcome.MAX_EPOCHS and not incremental:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                f"Stochastic Optimizer: Maximum iterations ({self.n_iter_}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=6,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from pellucid.models.network import Network
@@ -87,6 +88,12 @@ def fit_together(
         NetworkFit(network, X, y, **{**common, **each})
         for network, each in zip(networks, own, strict=True)
     ]
+    folders = [Path(fit.checkpoint_path) for fit in fits if fit.checkpoint_path is not None]
+    if len(set(folders)) < len(folders):
+        raise ValueError(
+            "checkpoint_path must be another folder for each network, as a folder keeps one "
+            f"training; got {[str(folder) for folder in folders]}"
+        )
     results = run_together([fit.loop for fit in fits], [fit.n_epochs for fit in fits], n_threads)
     for i, (fit, result) in enumerate(zip(fits, results, strict=True)):
         fit.finish(result.outcome)

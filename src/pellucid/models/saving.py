@@ -165,6 +165,8 @@ def _to_json(name: str, value: Any) -> Any:
         return value if not isinstance(value, np.generic) else value.item()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, tuple):
         return {"tuple": [_to_json(name, item) for item in value]}
     if isinstance(value, list):

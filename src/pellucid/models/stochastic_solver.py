@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from pellucid.engine.plan import TrainerState, TrainingData, TrainingPlan
 from pellucid.models.default_engine import engine_of
 from pellucid.models.inputs import normalized_weights
+from pellucid.models.mlp_checkpoint import MlpCheckpoints, go_on_drawing
 from pellucid.models.task import Task
+from pellucid.models.training_checkpoints import SavedTraining
 from pellucid.models.validation_set import ValidationSet
 from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
@@ -28,6 +30,7 @@ from pellucid.training import (
     ShuffledOrder,
     Validation,
     get_schedule,
+    go_on_from,
     hold_out,
 )
 
@@ -68,6 +71,8 @@ class StochasticRun:
     state : SolverState, optional
         Where the last call stopped, for `partial_fit`.
     callbacks : Callbacks, optional
+    checkpoints : MlpCheckpoints, optional
+        Where the state is kept, and the state to go on from.
     """
 
     task: Task
@@ -76,6 +81,7 @@ class StochasticRun:
     n_without_improvement: int
     state: SolverState | None = None
     callbacks: Callbacks | None = None
+    checkpoints: MlpCheckpoints | None = None
 
     def __post_init__(self) -> None:
         task, options = self.task, self.task.options
@@ -83,17 +89,20 @@ class StochasticRun:
         training = task.training
         weights = normalized_weights(training.sample_weight, rows)
         n_train = training.X.shape[0] if rows is None else len(rows)
-        state = self._state_to_go_on_with()
+        plan = self._plan(n_train)
+        saved = self.checkpoints.checked(task, plan.optimizer) if self.checkpoints else None
+        state = self._state_to_go_on_with(saved)
         data = TrainingData(training.X, training.targets, weights.values, weights.scale)
         self._trainer = engine_of(task.network).trainer(
-            task.network, task.parameters, data, self._plan(n_train), state=state.trainer
+            task.network, task.parameters, data, plan, state=state.trainer
         )
         if rows is None:
             rows = np.arange(n_train, dtype=np.int64)
         validation = self._validation(held_out)
+        order = _row_order(rows, task)
         self.loop = EpochLoop(
             trainer=self._trainer,
-            next_order=_row_order(rows, task),
+            next_order=order,
             schedule=_learning_rate(options),
             learning_rate=state.learning_rate,
             stopping=NoImprovement(
@@ -107,7 +116,11 @@ class StochasticRun:
             validation=validation,
             callbacks=self.callbacks,
             say=print if options["verbose"] else None,
+            checkpoints=self.checkpoints.keeper(task, order) if self.checkpoints else None,
         )
+        if saved is not None:
+            go_on_drawing(saved, task, order)
+            go_on_from(self.loop, saved.run)
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
@@ -124,8 +137,10 @@ class StochasticRun:
             None if diverged else self._trainer.state,
         )
 
-    def _state_to_go_on_with(self) -> SolverState:
+    def _state_to_go_on_with(self, saved: SavedTraining | None) -> SolverState:
         options = self.task.options
+        if saved is not None:
+            return SolverState(options["solver"], saved.run.learning_rate, saved.run.trainer)
         if self.state is None or self.state.solver != options["solver"]:
             return SolverState(options["solver"], float(options["learning_rate_init"]))
         return self.state
