@@ -16,10 +16,11 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
-from pellucid.models.inputs import as_engine_takes_it, checked_weights
+from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.training import (
     BestWeights,
+    BlockEpochs,
     EpochLoop,
     EpochReport,
     History,
@@ -34,6 +35,7 @@ from pellucid.training import (
 
 if TYPE_CHECKING:
     from pellucid.models.network import Network
+    from pellucid.models.streams import OpenStream, StreamRows
 
 
 @dataclass
@@ -75,6 +77,7 @@ class NetworkFit:
     def __post_init__(self) -> None:
         _check_positive("epochs", self.epochs)
         _check_positive("batch_size", self.batch_size)
+        opened = self._take_stream() if is_stream(self.X) else None
         table = checked_table(self.X)
         check_consistent_length(table, self.y)
         self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))
@@ -84,8 +87,13 @@ class NetworkFit:
         self.targets = self.network._learn_targets(
             self.y, table.shape[1], self.classes, self.warm_start
         )
+        self._stream = self._rows_of_stream(opened) if opened else None
         plan, data = self._plan(), self._data(table)
-        self.trainer = self.network._engine.trainer(self.network.chain, self.parameters, data, plan)
+        self.trainer: Any = self.network._engine.trainer(
+            self.network.chain, self.parameters, data, plan
+        )
+        if self._stream is not None:
+            self.trainer = BlockEpochs(self.trainer, self._stream.epoch)
         validation = self._validation(table, data)
         self.recording: Recording | None = None
         self.statistics: list[StepStatistics] = []
@@ -131,6 +139,17 @@ class NetworkFit:
                 stacklevel=stacklevel,
             )
 
+    def _take_stream(self) -> OpenStream | None:
+        # Whoever trains on no stream does not wait for its modules.
+        from pellucid.models.network_stream import take_stream
+
+        return take_stream(self)
+
+    def _rows_of_stream(self, opened: OpenStream) -> StreamRows:
+        from pellucid.models.network_stream import rows_of
+
+        return rows_of(self, opened)
+
     def _plan(self) -> TrainingPlan:
         return TrainingPlan(
             optimizer=Adam() if self.optimizer is None else self.optimizer,
@@ -140,6 +159,7 @@ class NetworkFit:
             seed=self.seed,
             n_threads=self.n_threads,
             n_epochs=int(self.epochs),
+            epoch_rows=self._stream.n_rows if self._stream else None,
             schedule=_schedule(self.schedule),
             weight_decay_schedule=_schedule(self.weight_decay_schedule),
             dropout_schedule=_schedule(self.dropout_schedule),
@@ -150,6 +170,8 @@ class NetworkFit:
         )
 
     def _data(self, table: Any) -> TrainingData:
+        if self._stream is not None:
+            return self._stream.start()
         rows = self._training_rows()
         weights = checked_weights(self._raw_weights(rows), table, rows)
         targets = self.targets.encode(self.y, self.network.dtype)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from numbers import Real
 from typing import Any
 
@@ -19,6 +20,7 @@ from pellucid.models.validation_set import ValidationSet
 from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
     BestWeights,
+    BlockEpochs,
     EpochLoop,
     EpochReport,
     FixedOrder,
@@ -80,22 +82,14 @@ class StochasticRun:
     on_epoch: Callable[[EpochReport], None] | None = None
 
     def __post_init__(self) -> None:
-        task, options = self.task, self.task.options
+        options = self.task.options
         rows, held_out = self._split()
-        training = task.training
-        weights = normalized_weights(training.sample_weight, rows)
-        n_train = training.X.shape[0] if rows is None else len(rows)
         state = self._state_to_go_on_with()
-        data = TrainingData(training.X, training.targets, weights.values, weights.scale)
-        self._trainer = engine_of(task.network).trainer(
-            task.network, task.parameters, data, self._plan(n_train), state=state.trainer
-        )
-        if rows is None:
-            rows = np.arange(n_train, dtype=np.int64)
+        next_order = self._make_trainer(rows, state.trainer)
         validation = self._validation(held_out)
         self.loop = EpochLoop(
             trainer=self._trainer,
-            next_order=_row_order(rows, task),
+            next_order=next_order,
             schedule=_learning_rate(options),
             learning_rate=state.learning_rate,
             stopping=NoImprovement(
@@ -110,6 +104,24 @@ class StochasticRun:
             on_epoch=self.on_epoch,
             say=print if options["verbose"] else None,
         )
+
+    def _make_trainer(
+        self, rows: NDArray[np.int64] | None, state: TrainerState | None
+    ) -> Callable[[], NDArray[np.int64]]:
+        """Make the trainer, of the rows given or all, and return what orders its epochs."""
+        task, training, make = self.task, self.task.training, engine_of(self.task.network).trainer
+        if task.stream is not None:
+            plan = self._plan(task.stream.n_rows)
+            epochs = replace(task.stream, batch_size=plan.batch_size)
+            trainer = make(task.network, task.parameters, epochs.start(), plan, state=state)
+            self._trainer: Any = BlockEpochs(trainer, epochs.epoch)
+            return map(self._trainer.row_order, count()).__next__
+        weights = normalized_weights(training.sample_weight, rows)
+        data = TrainingData(training.X, training.targets, weights.values, weights.scale)
+        n_train = training.X.shape[0] if rows is None else len(rows)
+        plan = self._plan(n_train)
+        self._trainer = make(task.network, task.parameters, data, plan, state=state)
+        return _row_order(np.arange(n_train, dtype=np.int64) if rows is None else rows, task)
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
@@ -154,6 +166,7 @@ class StochasticRun:
             seed=self.task.seed,
             n_threads=options["n_threads"],
             n_epochs=None if schedule is None else int(options["max_iter"]),
+            epoch_rows=n_train,
             schedule=SCHEDULES[schedule] if isinstance(schedule, str) else schedule,
             clipping=ClipByGlobalNorm(float(clipping)) if isinstance(clipping, Real) else clipping,
             dtype="bfloat16" if options["dtype"] == "bfloat16" else None,

@@ -71,6 +71,9 @@ class Task:
         Keep its share of True where rows are held out.
     score : callable
         What scores the weights of the moment on some rows; see `ValidationSet`.
+    stream : StreamRows, optional
+        The rows to learn from, where they are not in memory; `training` then has a few rows of
+        their form.
     """
 
     network: Network
@@ -82,3 +85,4 @@ class Task:
     options: Mapping[str, Any]
     stratify: NDArray[np.bool_] | None
     score: Callable[[Rows], Callable[[NDArray[Any], float], float]]
+    stream: Any = None

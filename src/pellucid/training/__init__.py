@@ -1,5 +1,6 @@
 """Epochs, schedules, early stopping and validation, around any engine's trainer."""
 
+from pellucid.training.block_epochs import BlockEpochs
 from pellucid.training.fit import EpochLoop, Outcome, Trainer, Validation
 from pellucid.training.history import EpochReport, History
 from pellucid.training.replay import Recording, ReplayedStep
@@ -11,6 +12,7 @@ from pellucid.training.validation import ValidationResult, hold_out
 
 __all__ = [
     "BestWeights",
+    "BlockEpochs",
     "EpochLoop",
     "EpochReport",
     "FitResult",
