@@ -78,6 +78,10 @@ class NetworkFit:
         _check_positive("epochs", self.epochs)
         _check_positive("batch_size", self.batch_size)
         opened = self._take_stream() if is_stream(self.X) else None
+        if self.y is None:
+            raise ValueError(
+                "y is None, and only a ParquetStream, which names its column, needs none"
+            )
         table = checked_table(self.X)
         check_consistent_length(table, self.y)
         self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))
