@@ -79,9 +79,7 @@ class NetworkFit:
         _check_positive("batch_size", self.batch_size)
         opened = self._take_stream() if is_stream(self.X) else None
         if self.y is None:
-            raise ValueError(
-                "y is None, and only a ParquetStream, which names its column, needs none"
-            )
+            raise ValueError("y is None; only a ParquetStream, which names its column, needs no y")
         table = checked_table(self.X)
         check_consistent_length(table, self.y)
         self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))

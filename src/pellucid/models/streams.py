@@ -106,6 +106,11 @@ def open_stream(
                 f"ParquetStream(…, {column}=…); leave {name} out of fit"
             )
     reader = stream.open()
+    if not labels and reader.has_text:
+        raise ValueError(
+            f"the target column {stream.targets[0]!r} holds text, and this model learns numbers; "
+            "for labels take a classifier, or a network that ends with a cross-entropy"
+        )
     summary = None
     classes = stream.classes if classes is None else classes
     if labels and (classes is None or counts):
@@ -125,7 +130,10 @@ def open_stream(
 
 def _with_classes(summary: TargetSummary | None, classes: Sequence[Any]) -> TargetSummary:
     """Return the summary with all the labels of `classes`; with zeros where none was made."""
-    labels = np.unique(np.asarray(classes, dtype=object if _is_text(classes) else None))
+    if all(isinstance(label, str) for label in classes):
+        labels = np.unique(np.array([str(label) for label in classes], dtype=object))
+    else:
+        labels = np.unique(np.asarray(classes))
     counts, weights = np.zeros(len(labels), dtype=np.int64), np.zeros(len(labels))
     if summary is not None:
         unknown = np.setdiff1d(summary.labels, labels)
@@ -137,10 +145,6 @@ def _with_classes(summary: TargetSummary | None, classes: Sequence[Any]) -> Targ
         places = np.searchsorted(labels, summary.labels)
         counts[places], weights[places] = summary.counts, summary.weights
     return TargetSummary(labels, counts, weights)
-
-
-def _is_text(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
 
 
 @dataclass(frozen=True)

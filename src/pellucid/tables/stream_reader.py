@@ -114,6 +114,11 @@ class StreamReader:
         return len(self._target)
 
     @property
+    def has_text(self) -> bool:
+        """Whether the target holds labels that are text."""
+        return is_text(type_of(self._groups[0], self._target[0]))
+
+    @property
     def has_weights(self) -> bool:
         """Whether a column holds sample weights."""
         return self._weight is not None
