@@ -10,6 +10,7 @@ __all__ = [
     "MLPRegressor",
     "Network",
     "ParquetStream",
+    "ProgressBar",
     "TabularClassifier",
     "TabularRegressor",
     "__version__",
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pellucid.models.tabular_classifier import TabularClassifier
     from pellucid.models.tabular_regressor import TabularRegressor
     from pellucid.tables.stream import ParquetStream
+    from pellucid.training.progress import ProgressBar
 
 # A name is imported when it is first asked for, so that nobody waits for what they do not use.
 _PLACES = {
@@ -35,6 +37,7 @@ _PLACES = {
     "MLPClassifier": "pellucid.models.mlp_classifier",
     "MLPRegressor": "pellucid.models.mlp_regressor",
     "Network": "pellucid.models.network",
+    "ProgressBar": "pellucid.training.progress",
     "TabularClassifier": "pellucid.models.tabular_classifier",
     "TabularRegressor": "pellucid.models.tabular_regressor",
     "fit_together": "pellucid.models.network_fits",

@@ -214,6 +214,19 @@ def test_warm_start_goes_on(path):
     assert len(trained.history["loss"]) == 6
 
 
+def test_a_fit_goes_on_from_its_checkpoint(path, tmp_path):
+    rows = stream(path, "label", sample_weight="w")
+    options = {"batch_size": BATCH, "seed": 3}
+    whole = network().fit(rows, epochs=4, **options)
+    network().fit(rows, epochs=2, checkpoint_path=tmp_path, **options)
+    resumed = network().resume(rows, epochs=2, checkpoint_path=tmp_path, **options)
+    np.testing.assert_array_equal(flat(resumed), flat(whole))
+    others = [stream(path, "label"), stream(path, "label", 300, sample_weight="w")]
+    for other in others:
+        with pytest.raises(ValueError, match="X was a stream of 600 rows with checksum"):
+            network().resume(other, checkpoint_path=tmp_path, **options)
+
+
 def test_several_networks_at_once(path):
     alone = [network().fit(stream(path, "label"), seed=seed, **OPTIONS) for seed in (0, 1)]
     together = [network(), network()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, get_args
@@ -19,6 +20,7 @@ from pellucid.engine.sampling import Spread
 from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
+from pellucid.models.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
 from pellucid.models.network_fit import NetworkFit, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
@@ -30,7 +32,7 @@ from pellucid.training import Recording, ReplayedStep
 
 
 @saveable
-class Network:
+class Network(NetworkExchange):
     """A chain of layers with a loss, its parameters, and what y means to it.
 
     Parameters
@@ -152,7 +154,10 @@ class Network:
         warm_start: bool = False,
         record: int | None = None,
         statistics_every: int | None = None,
+        callbacks: Any = None,
         verbose: bool = False,
+        checkpoint_path: str | Path | None = None,
+        checkpoint_every: int = 1,
     ) -> Self:
         """Train; a second call starts over, unless `warm_start` says to go on.
 
@@ -218,8 +223,20 @@ class Network:
         statistics_every : int
             Measure every so many steps: norms of gradients, updates and weights, silent units, and
             how pre-activations are distributed; they are in `statistics`.
+        callbacks : list of callbacks
+            `pellucid.ProgressBar()`, functions of an `EpochReport` and objects with `on_start`,
+            `on_epoch_end` and `on_end`: docs/callbacks.md. One that returns True ends training.
         verbose : bool
             Print a line an epoch.
+        checkpoint_path : str or Path
+            A folder that keeps the state of the training, for `resume`: before the first epoch,
+            then after every `checkpoint_every` epochs and the last one, in files that are there in
+            full or not at all. The newest three are kept; those of an earlier training are
+            replaced. If one cannot be written in the middle of training, that is warned of once
+            and training goes on.
+        checkpoint_every : int
+            A checkpoint takes the time of writing three times the parameters with Adam, four times
+            with rows to validate on, and of flushing them to the disk.
 
         Returns
         -------
@@ -236,14 +253,86 @@ class Network:
             last good epoch; if there was none, it is as it was.
         TypeError
             The native engine does not know a layer: make the network with `engine="reference"`.
+        ModelFileError
+            `checkpoint_path` cannot be written to; nothing was trained.
         """
         options = dict(locals())
-        fit = NetworkFit(options.pop("self"), **options)
+        return self._run(NetworkFit(options.pop("self"), **options))
+
+    def resume(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint_path: str | Path,
+        epochs: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """Go on with a fit that was killed, or that is to be longer, from its newest checkpoint.
+
+        `fit(epochs=10)` and `resume(epochs=10)` give, to the bit, what `fit(epochs=20)` gives on
+        the same machine, in whatever process; the network may be one newly made. A training that
+        has reached its end is only read. Steps before the checkpoint cannot be replayed, and their
+        statistics are not kept.
+
+        Parameters
+        ----------
+        X, y : array-like, or X a ParquetStream
+            Those of the fit.
+        checkpoint_path : str or Path
+            Its folder, which gets the next checkpoints too.
+        epochs : int
+            So many more; by default those that were left. With a schedule, which is made for the
+            length of the whole training, no more than were left.
+        **options
+            All other parameters of `fit`, as they were. Only `patience`, `n_threads`, `verbose`,
+            `record`, `statistics_every` and `checkpoint_every` may differ; `warm_start` says
+            nothing here.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ModelFileError
+            The folder holds no checkpoint that is whole. A damaged one is warned of, and the one
+            before is taken.
+        ValueError
+            The checkpoint is of another training: other layers, settings, or data. Tables of up to
+            16 MiB are compared in full, of larger ones so much in evenly spaced rows; functions of
+            your own by their names.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import Network
+        >>> from pellucid.nn import Linear
+        >>> X, y = load_iris(return_X_y=True)
+        >>> folder = tempfile.mkdtemp()
+        >>> network = Network([Linear(3)], "softmax_cross_entropy")
+        >>> network = network.fit(X, y, epochs=10, checkpoint_path=folder)
+        >>> network = Network([Linear(3)], "softmax_cross_entropy")
+        >>> network = network.resume(X, y, epochs=10, checkpoint_path=folder)
+        >>> whole = Network([Linear(3)], "softmax_cross_entropy").fit(X, y, epochs=20)
+        >>> bool((network.parameters.flat == whole.parameters.flat).all())
+        True
+        """
+        known = {field.name for field in fields(NetworkFit)} - {"network", "resumes"}
+        if unknown := [name for name in options if name not in known]:
+            raise TypeError(f"{unknown[0]!r} is no parameter of Network.fit")
+        fit = NetworkFit(
+            self, X, y, epochs=epochs, checkpoint_path=checkpoint_path, resumes=True, **options
+        )
+        return self._run(fit)
+
+    def _run(self, fit: NetworkFit) -> Self:
         outcome = None
         try:
             outcome = fit.run()
         finally:
-            fit.finish(outcome)
+            fit.finish(outcome, stacklevel=4)
         return self
 
     @property
@@ -436,10 +525,7 @@ class Network:
 
     def _take_over(self, fit: NetworkFit) -> None:
         """Become what a fit has learned."""
-        history = self.history if fit.warm_start else {}
-        self.history = {
-            name: history.get(name, []) + values for name, values in fit.history.items()
-        }
+        self.history = fit.whole_history
         self._parameters, self._fan_in = fit.parameters, int(fit.trainer.data.X.shape[1])
         self._targets, self._recording = fit.targets, fit.recording
         self.statistics = fit.statistics

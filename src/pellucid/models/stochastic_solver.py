@@ -21,8 +21,8 @@ from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
     BestWeights,
     BlockEpochs,
+    Callbacks,
     EpochLoop,
-    EpochReport,
     FixedOrder,
     History,
     NoImprovement,
@@ -70,8 +70,7 @@ class StochasticRun:
         Epochs in a row, of all calls so far.
     state : SolverState, optional
         Where the last call stopped, for `partial_fit`.
-    on_epoch : callable, optional
-        `(EpochReport) -> None`.
+    callbacks : Callbacks, optional
     """
 
     task: Task
@@ -79,7 +78,7 @@ class StochasticRun:
     best: float
     n_without_improvement: int
     state: SolverState | None = None
-    on_epoch: Callable[[EpochReport], None] | None = None
+    callbacks: Callbacks | None = None
 
     def __post_init__(self) -> None:
         options = self.task.options
@@ -101,7 +100,7 @@ class StochasticRun:
             ),
             history=self.history,
             validation=validation,
-            on_epoch=self.on_epoch,
+            callbacks=self.callbacks,
             say=print if options["verbose"] else None,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,14 @@ class OpenStream:
     def fits_in_memory(self) -> bool:
         """Whether the buffer takes all rows."""
         return self.reader.n_rows <= self.buffer_rows
+
+    def described(self) -> str:
+        """Return a text that is the same for the same rows, as far as can be told without them."""
+        reader, labels = self.reader, self.summary
+        known = [*reader.columns, *reader.group_sizes, self.buffer_rows, self.total_weight]
+        counts = [] if labels is None else [*labels.labels.tolist(), *labels.counts.tolist()]
+        checksum = blake2b(repr([*known, *counts]).encode(), digest_size=8).hexdigest()
+        return f"a stream of {reader.n_rows} rows with checksum {checksum}"
 
     def table(self) -> StreamBlock:
         """Return all rows: X, y and the sample weights."""
