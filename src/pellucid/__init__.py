@@ -9,6 +9,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "Network",
+    "ParquetStream",
     "ProgressBar",
     "TabularClassifier",
     "TabularRegressor",
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from pellucid.models.saving import save
     from pellucid.models.tabular_classifier import TabularClassifier
     from pellucid.models.tabular_regressor import TabularRegressor
+    from pellucid.tables.stream import ParquetStream
     from pellucid.training.progress import ProgressBar
 
 # A name is imported when it is first asked for, so that nobody waits for what they do not use.
 _PLACES = {
+    "ParquetStream": "pellucid.tables.stream",
     "MLPClassifier": "pellucid.models.mlp_classifier",
     "MLPRegressor": "pellucid.models.mlp_regressor",
     "Network": "pellucid.models.network",

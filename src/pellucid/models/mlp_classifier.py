@@ -14,9 +14,10 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.inputs import check_in_memory, checked_table_and_targets
 from pellucid.models.labels import (
     as_labels,
+    check_block,
     check_known,
     check_two_members,
     encode,
@@ -312,7 +313,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -322,12 +323,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            A label for each row, or zeros and ones for several labels a row.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or ParquetStream
+            The table, or files with more rows than memory holds, which name the columns of `y` and
+            of the weights.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), optional
+            A label for each row, or zeros and ones for several labels a row. Not with a stream.
         sample_weight : array-like of shape (n_samples,), optional
-            Weight of each row, at least 0.
+            Weight of each row, at least 0. Not with a stream.
         X_val, y_val : array-like, optional
             Other rows and their labels, all of which `y` has too. After each epoch they are scored;
             training stops when the score stops improving and, however it ends, keeps the weights
@@ -454,6 +456,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         before = vars(self).copy()
         try:
+            check_in_memory(X)
             self._register_classes(y, classes)
             return self._fit(X, y, sample_weight, incremental=True)
         except BaseException:
@@ -602,6 +605,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         if share == 0.0 or targets.ndim == 1:
             return targets
         return (1.0 - share) * targets + 0.5 * share
+
+    def _block_targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        check_block(self._label_binarizer, y)
+        several = self._label_binarizer.y_type_.startswith("multilabel")
+        return self._targets(y if several else y.ravel(), dtype)
 
     def _weights(
         self, y: NDArray[Any], sample_weight: NDArray[np.float64] | None

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 
-from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.inputs import check_in_memory, checked_table_and_targets
 from pellucid.models.mlp_checkpoint import read_resumption
 from pellucid.models.mlp_loss import REGRESSOR_LOSSES, regressor_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
@@ -294,7 +294,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -304,12 +304,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            A number, or several, for each row.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or ParquetStream
+            The table, or files with more rows than memory holds, which name the columns of `y` and
+            of the weights.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), optional
+            A number, or several, for each row. Not with a stream.
         sample_weight : array-like of shape (n_samples,), optional
-            Weight of each row, at least 0.
+            Weight of each row, at least 0. Not with a stream.
         X_val, y_val : array-like, optional
             Other rows and their targets. After each epoch they are scored; training stops when the
             score stops improving and, however it ends, keeps the weights that scored best. Nothing
@@ -430,6 +431,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         `random_state` later calls draw new ones, from a generator seeded by it and the number of
         calls so far; scikit-learn's repeat the first.
         """
+        check_in_memory(X)
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -463,6 +465,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     ) -> tuple[Any, NDArray[Any]]:
         _check_dense_numbers(y)
         X, y = checked_table_and_targets(self, X, y, reset=fresh, y_numeric=True)
+        self._check_numbers(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _check_numbers(self, y: NDArray[Any]) -> None:
+        """Raise ValueError where y has a number that the loss does not take."""
         assert_all_finite(y, input_name="y")  # None among objects has become NaN
         if y.dtype.kind not in "biuf":
             raise ValueError(f"MLPRegressor needs numbers as y, got dtype {y.dtype}")
@@ -471,9 +480,6 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
                 f"loss='poisson' needs y >= 0, got {y.min()}; use loss='squared_error' for "
                 "targets that may be negative"
             )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
 
     def _checked_validation(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
         X, y = self._checked_input(X, y, incremental=False, fresh=False)
@@ -483,6 +489,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
     def _outputs(self, y: NDArray[Any]) -> tuple[int, Loss | CustomLoss]:
         return (1 if y.ndim == 1 else y.shape[1]), regressor_loss(self.loss, self.quantile)
+
+    def _block_targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        self._check_numbers(y)
+        return self._targets(y, dtype)
 
     def _weights(
         self, y: NDArray[Any], sample_weight: NDArray[np.float64] | None

@@ -33,7 +33,7 @@ from pellucid.models.coefficients import (
 from pellucid.models.default_engine import engine_of
 from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
-from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
+from pellucid.models.inputs import checked_table, is_stream, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_checkpoint import (
     MlpCheckpoints,
@@ -49,7 +49,7 @@ from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Rows, Task
 from pellucid.models.validation_set import NO_VALIDATION, Score, ValidationData, scorer_on
-from pellucid.nn import CustomLoss, Dropout, Linear, Loss, Network, Parameters
+from pellucid.nn import CustomLoss, Linear, Loss, Network, Parameters
 from pellucid.training import Callbacks, EpochReport, History, Outcome, check_callbacks
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
@@ -90,6 +90,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
     callbacks: Any
     checkpoint_path: Any
     warm_start: bool
+    shuffle: bool
     early_stopping: bool
     random_state: Any
 
@@ -124,6 +125,10 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
     @abstractmethod
     def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
         """Return the targets as the loss takes them."""
+
+    @abstractmethod
+    def _block_targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        """Return the targets of some rows of a stream, checked."""
 
     @abstractmethod
     def _weights(
@@ -220,6 +225,11 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             self.__dict__.pop("coefs_", None)
             self.__dict__.pop("classes_", None)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        stream = None
+        if is_stream(X):
+            from pellucid.models.mlp_streams import rows_of, take_stream
+
+            stream, X, y, sample_weight = take_stream(self, X, y, sample_weight, validation)
         X, y = self._checked_input(X, y, incremental=incremental, fresh=fresh)
         sample_weight = self._weights(y, raw_weights(sample_weight, X))
         n_outputs, loss = self._outputs(y)
@@ -243,7 +253,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             dtype = np.dtype(np.float64)
         training = Rows(X, y, self._targets(y, dtype), sample_weight)
         random_start = generator_state(random_state) if self._keeps(incremental) else None
-        drops = any(isinstance(layer, Dropout) for layer in network.layers)
+        seed = int(random_state.randint(2**31 - 1)) if network.drops or stream else 0
         holds_out = self.early_stopping and validation.X is None
         return Task(
             network=network,
@@ -251,11 +261,12 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             training=training,
             validation=self._validation_rows(validation, dtype),
             random_state=random_state,
-            seed=int(random_state.randint(2**31 - 1)) if drops else 0,
+            seed=seed,
             options=options,
             stratify=self._stratify(training.targets) if holds_out else None,
             score=self._score,
             random_start=random_start,
+            stream=rows_of(self, stream, dtype, seed, self.shuffle) if stream else None,
         )
 
     def _keeps(self, incremental: bool) -> bool:

@@ -129,7 +129,7 @@ class Network(NetworkExchange):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         optimizer: nn.Optimizer | None = None,
         epochs: int = 20,
@@ -168,11 +168,12 @@ class Network(NetworkExchange):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n, fan_in)
-            Numbers of any type, read where they lie.
-        y : array-like of shape (n,) or (n, K)
+        X : array-like or sparse matrix of shape (n, fan_in), or ParquetStream
+            Numbers of any type, read where they lie; or files with more rows than memory holds,
+            which name the columns of y and of the weights.
+        y : array-like of shape (n,) or (n, K), optional
             Labels of any kind for a cross-entropy (or shares, or zeros and ones, in K columns);
-            numbers for the other losses.
+            numbers for the other losses. Not with a stream, as sample_weight.
         optimizer : Optimizer
             `Adam(1e-3)` by default; or `AdamW`, `SGD`, `RMSProp`, `Adagrad` of `pellucid.nn`.
         epochs : int
@@ -262,7 +263,7 @@ class Network(NetworkExchange):
     def resume(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         checkpoint_path: str | Path,
         epochs: int | None = None,
@@ -277,7 +278,7 @@ class Network(NetworkExchange):
 
         Parameters
         ----------
-        X, y : array-like
+        X, y : array-like, or X a ParquetStream
             Those of the fit.
         checkpoint_path : str or Path
             Its folder, which gets the next checkpoints too.

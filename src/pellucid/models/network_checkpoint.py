@@ -70,7 +70,7 @@ def fingerprint_of(fit: NetworkFit, table: Any) -> Fingerprint:
     }
     known |= {name: described(getattr(fit, name)) for name in _SETTINGS}
     known |= {name: described(_schedule(getattr(fit, name))) for name in _SCHEDULES}
-    known["X"] = contents(table)
+    known["X"] = contents(table) if fit.opened is None else fit.opened.described()
     return known | {name: contents(getattr(fit, name)) for name in _DATA}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from numbers import Real
 from typing import Any
 
@@ -20,6 +21,7 @@ from pellucid.models.validation_set import ValidationSet
 from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
     BestWeights,
+    BlockEpochs,
     Callbacks,
     EpochLoop,
     FixedOrder,
@@ -86,20 +88,11 @@ class StochasticRun:
     def __post_init__(self) -> None:
         task, options = self.task, self.task.options
         rows, held_out = self._split()
-        training = task.training
-        weights = normalized_weights(training.sample_weight, rows)
-        n_train = training.X.shape[0] if rows is None else len(rows)
-        plan = self._plan(n_train)
+        plan = self._plan(self._n_train(rows))
         saved = self.checkpoints.checked(task, plan.optimizer) if self.checkpoints else None
         state = self._state_to_go_on_with(saved)
-        data = TrainingData(training.X, training.targets, weights.values, weights.scale)
-        self._trainer = engine_of(task.network).trainer(
-            task.network, task.parameters, data, plan, state=state.trainer
-        )
-        if rows is None:
-            rows = np.arange(n_train, dtype=np.int64)
+        order = self._make_trainer(rows, plan, state.trainer)
         validation = self._validation(held_out)
-        order = _row_order(rows, task)
         self.loop = EpochLoop(
             trainer=self._trainer,
             next_order=order,
@@ -121,6 +114,27 @@ class StochasticRun:
         if saved is not None:
             go_on_drawing(saved, task, order)
             go_on_from(self.loop, saved.run)
+
+    def _n_train(self, rows: NDArray[np.int64] | None) -> int:
+        if self.task.stream is not None:
+            return int(self.task.stream.n_rows)
+        return int(self.task.training.X.shape[0]) if rows is None else len(rows)
+
+    def _make_trainer(
+        self, rows: NDArray[np.int64] | None, plan: TrainingPlan, state: TrainerState | None
+    ) -> Any:
+        """Make the trainer, of the rows given or all, and return what orders its epochs."""
+        task, training, make = self.task, self.task.training, engine_of(self.task.network).trainer
+        if task.stream is not None:
+            epochs = replace(task.stream, batch_size=plan.batch_size)
+            trainer = make(task.network, task.parameters, epochs.start(), plan, state=state)
+            self._trainer: Any = BlockEpochs(trainer, epochs.epoch)
+            return map(self._trainer.row_order, count()).__next__
+        weights = normalized_weights(training.sample_weight, rows)
+        data = TrainingData(training.X, training.targets, weights.values, weights.scale)
+        self._trainer = make(task.network, task.parameters, data, plan, state=state)
+        n_train = self._n_train(rows)
+        return _row_order(np.arange(n_train, dtype=np.int64) if rows is None else rows, task)
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
@@ -167,6 +181,7 @@ class StochasticRun:
             seed=self.task.seed,
             n_threads=options["n_threads"],
             n_epochs=None if schedule is None else int(options["max_iter"]),
+            epoch_rows=n_train,
             schedule=SCHEDULES[schedule] if isinstance(schedule, str) else schedule,
             clipping=ClipByGlobalNorm(float(clipping)) if isinstance(clipping, Real) else clipping,
             dtype="bfloat16" if options["dtype"] == "bfloat16" else None,

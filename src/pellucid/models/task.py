@@ -73,6 +73,9 @@ class Task:
         What scores the weights of the moment on some rows; see `ValidationSet`.
     random_start : dict or None
         Where `random_state` stood after the first weights were drawn; for checkpoints.
+    stream : StreamRows, optional
+        The rows to learn from, where they are not in memory; `training` then has a few rows of
+        their form.
     """
 
     network: Network
@@ -85,3 +88,4 @@ class Task:
     stratify: NDArray[np.bool_] | None
     score: Callable[[Rows], Callable[[NDArray[Any], float], float]]
     random_start: dict[str, Any] | None = None
+    stream: Any = None
