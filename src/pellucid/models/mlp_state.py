@@ -112,7 +112,8 @@ def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
         raise ValueError(f"{n_outputs} outputs do not fit {len(classes)} classes")
     if state["sparse_target"] and target_type != "multilabel-indicator":
         raise ValueError("only targets of several labels a row can be sparse")
-    binarizer = LabelBinarizer().fit(classes)
+    # Twice each: scikit-learn before 1.8 warns of as many classes as rows.
+    binarizer = LabelBinarizer().fit(np.repeat(classes, 2))
     binarizer.classes_ = classes
     binarizer.y_type_ = target_type
     binarizer.sparse_input_ = bool(state["sparse_target"])

@@ -56,8 +56,8 @@ PLAIN: dict[str, Any] = {
 }
 """What constructor parameters may hold beside numbers and text: objects of nothing else."""
 
-NOT_NEEDED = ("callbacks", "scoring")
-"""Parameters for training alone, which may hold code."""
+NOT_SAVED = ("callbacks",)
+"""Parameters that say what happens beside training, and have no part in the model."""
 
 SAVEABLE: dict[str, type] = {}
 """Estimators by the name they have in model files."""
@@ -78,7 +78,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Network
-        Fitted. A random_state that is a generator object cannot be kept; it becomes None.
+        Fitted. Callbacks are left out, and a random_state that is a generator object cannot be
+        kept: they become None.
     path : str or Path
         Replaced atomically if it exists.
 
@@ -134,12 +135,16 @@ def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:
     >>> params_from_json({"hidden_layer_sizes": {"tuple": [64, 32]}})
     {'hidden_layer_sizes': (64, 32)}
     """
-    return {name: _to_json(name, _without_code(name, value)) for name, value in params.items()}
+    return {
+        name: _to_json(name, _without_code(name, value))
+        for name, value in params.items()
+        if name not in NOT_SAVED
+    }
 
 
 def _without_code(name: str, value: Any) -> Any:
     """Return None, with a warning, for a parameter that is code and for training alone."""
-    if name not in NOT_NEEDED or value is None or isinstance(value, str):
+    if name != "scoring" or value is None or isinstance(value, str):
         return value
     return _left_out(name, "code")
 

@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import _check_y
 
+from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.mlp_regressor import MLPRegressor
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import TabularEstimator
@@ -45,6 +46,10 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     random_state : int, RandomState or None, default=None
         An integer makes the result repeatable.
     verbose : bool, default=False
+    callbacks : list of callbacks, default=None
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
+        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
+        `clone`, left out of model files.
 
     Attributes
     ----------
@@ -75,6 +80,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     True
     """
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on a table.
 
@@ -98,9 +104,9 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         check_consistent_length(inputs, targets)
         mean, scale = _mean_and_scale(targets)
         mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)
-        self._train(mlp, inputs, (targets - mean) / scale, sample_weight)
-        self.encoder_, self.mlp_, self.target_mean_, self.target_scale_ = encoder, mlp, mean, scale
-        self._remember_target_name(y)
+        learned = {"encoder_": encoder, "target_mean_": mean, "target_scale_": scale}
+        given = FitArguments(X, y, sample_weight)
+        self._train(mlp, learned, inputs, (targets - mean) / scale, given)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:

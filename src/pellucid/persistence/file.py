@@ -83,7 +83,7 @@ def write_model_file(
     plain = {name: _storable(name, array) for name, array in arrays.items()}
     # One entry, because safetensors writes several in no fixed order.
     metadata = {"pellucid": f"{_checksum(text, plain)} {text}"}
-    _replace_file(Path(path), save(plain, metadata))
+    replace_file(Path(path), save(plain, metadata))
 
 
 def read_model_file(path: str | Path) -> tuple[dict[str, Any], Arrays]:
@@ -236,7 +236,7 @@ def _check_version(version: object, path: Path) -> None:
         )
 
 
-def _replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Write data beside path, flush it to the disk, then rename it over path."""
     target = Path(os.path.realpath(path))
     if target.is_dir():

@@ -22,6 +22,7 @@ from pellucid.tables.recognition import (
     as_text,
     recognize,
 )
+from pellucid.tables.scikit_learn_versions import with_names
 from pellucid.tables.table import Column, Table, TableError, missing_column_error
 
 Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
@@ -309,7 +310,7 @@ def check_columns(estimator: Any, X: Any, *, reset: bool) -> Table:
     """
     table = as_table(X)
     if not isinstance(X, Table):
-        shaped = X if hasattr(X, "shape") else np.empty((0, table.shape[1]))
+        shaped = with_names(X) if hasattr(X, "shape") else np.empty((0, table.shape[1]))
         validate_data(estimator, shaped, reset=reset, skip_check_array=True)
         return table
     if reset:

@@ -155,8 +155,11 @@ class Recording:
             There was no such step; or X, y or the weights have been changed in place since, by a
             look at the first, the middle and the last row.
         """
-        if not isinstance(step, int | np.integer) or not 1 <= step <= self.n_steps:
-            raise ValueError(f"step must be 1 to {self.n_steps}, the steps recorded, got {step!r}")
+        earliest = self._checkpoints[0][1].step + 1 if self._checkpoints else 1
+        if not isinstance(step, int | np.integer) or not earliest <= step <= self.n_steps:
+            raise ValueError(
+                f"step must be {earliest} to {self.n_steps}, the steps recorded, got {step!r}"
+            )
         if any(map(_differ, self._some_rows, self._look_at_some_rows())):
             raise ValueError(
                 "X, y or the weights were changed since the training, which replay needs as they "
