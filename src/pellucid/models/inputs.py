@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,7 @@ def raw_weights(
     """Return the weights as an array, one for each row of X; None stays None."""
     if sample_weight is None:
         return None
-    with renaming(sample_weight=name) if name != "sample_weight" else nullcontext():
+    with renaming(sample_weight=name):
         weights: NDArray[np.float64] = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
@@ -138,6 +138,8 @@ def renaming(**names: str) -> Iterator[None]:
         for given, name in names.items():
             text = re.sub(rf"\b{given}\b", name, text)
         if text == str(error):
+            if any(name in text for name in names.values()):
+                raise
             text = f"{' and '.join(names.values())}: {text}"
         raise ValueError(text) from error
 
