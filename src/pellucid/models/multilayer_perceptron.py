@@ -30,6 +30,7 @@ from pellucid.models.coefficients import (
     views,
 )
 from pellucid.models.default_engine import engine_of
+from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
 from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
@@ -64,7 +65,7 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):  # type: ignore[misc]
+class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC):  # type: ignore[misc]
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
+from pellucid.models.onnx_export import OnnxExport, onnx_of_tabular
 from pellucid.models.saving import Arrays, params_to_json, restore, save
 from pellucid.tables import RecognizedColumn, TableEncoder
 from pellucid.tables.encoder import check_columns
@@ -26,7 +27,7 @@ SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 N_PIECES = 16
 
 
-class TabularEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type: ignore[misc]
     """A :class:`TableEncoder` and the multi-layer perceptron behind it.
 
     The constructor's parameters are those of its two subclasses, where they are explained.
@@ -160,6 +161,9 @@ class TabularEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[mis
             raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
         return int(n_rows * fraction) if n_rows >= FEWEST_ROWS_TO_HOLD_OUT else 0
 
+    def _onnx_model(self) -> Any:
+        return onnx_of_tabular(self)
+
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         mlp_state, arrays = self.mlp_._to_state()
         mlp_params = self.mlp_.get_params(deep=False)
@@ -179,7 +183,7 @@ class TabularEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[mis
         estimator.target_name_ = None if name is None else str(name)
         estimator.encoder_ = TableEncoder()._restore(state["encoder"])
         estimator.mlp_ = restore(mlp_class, state["mlp_params"], state["mlp"], arrays)
-        width = len(estimator.encoder_.get_feature_names_out())
+        width = estimator.encoder_._n_inputs()
         if estimator.mlp_.n_features_in_ != width:
             raise ValueError(
                 f"the encoder makes {width} inputs, the network takes "

@@ -125,8 +125,14 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     @classmethod
     def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
         estimator = cls._restore(state, arrays, MLPRegressor)
-        estimator.target_mean_ = np.array(state["target_mean"], dtype=np.float64)
-        estimator.target_scale_ = np.array(state["target_scale"], dtype=np.float64)
+        mean, scale = (
+            np.array(state[name], dtype=np.float64) for name in ("target_mean", "target_scale")
+        )
+        if mean.shape != scale.shape or mean.shape not in ((), (estimator.mlp_.n_outputs_,)):
+            raise ValueError("the means and scales of the targets do not fit the network")
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError("targets cannot be standardized by these means and scales")
+        estimator.target_mean_, estimator.target_scale_ = mean, scale
         return estimator
 
 

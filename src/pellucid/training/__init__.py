@@ -1,6 +1,7 @@
 """Epochs, schedules, early stopping and validation, around any engine's trainer."""
 
 from pellucid.training.callbacks import Callbacks, TrainingStart, check_callbacks
+from pellucid.training.checkpoint import Checkpoints, RunState, go_on_from, state_of
 from pellucid.training.fit import EpochLoop, Trainer, Validation
 from pellucid.training.history import EpochReport, History
 from pellucid.training.outcome import Outcome
@@ -15,6 +16,7 @@ from pellucid.training.validation import ValidationResult, hold_out
 __all__ = [
     "BestWeights",
     "Callbacks",
+    "Checkpoints",
     "EpochLoop",
     "EpochReport",
     "FitResult",
@@ -26,6 +28,7 @@ __all__ = [
     "ProgressBar",
     "Recording",
     "ReplayedStep",
+    "RunState",
     "Schedule",
     "ShuffledOrder",
     "Trainer",
@@ -34,6 +37,8 @@ __all__ = [
     "ValidationResult",
     "check_callbacks",
     "get_schedule",
+    "go_on_from",
     "hold_out",
     "run_together",
+    "state_of",
 ]

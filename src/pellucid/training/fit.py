@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.errors import NonFiniteError
-from pellucid.engine.plan import EpochResult
+from pellucid.engine.plan import EpochResult, TrainerState
+from pellucid.nn.parameters import Parameters
 from pellucid.training.callbacks import Callbacks
+from pellucid.training.checkpoint import Checkpoints, state_of
 from pellucid.training.history import EpochReport, History
 from pellucid.training.outcome import Outcome
 from pellucid.training.schedules import Schedule
@@ -28,6 +30,12 @@ class Trainer(Protocol):
 
     n_threads: int | None
     """Of the next epoch; the results do not depend on it."""
+    parameters: Parameters
+    """What it trains, in place."""
+
+    @property
+    def state(self) -> TrainerState:
+        """What another trainer needs to go on from here, beside the parameters."""
 
     def stop(self) -> None:
         """Make the epoch that another thread runs, or the next, end with `KeyboardInterrupt`."""
@@ -84,6 +92,8 @@ class EpochLoop:
         `() -> None`, each called before each epoch; then epochs run one by one.
     before_run : list of callable
         `() -> None`, each called before the trainer is given the next epochs, one or several.
+    checkpoints : Checkpoints, optional
+        Keeps the state between epochs.
     """
 
     trainer: Trainer
@@ -98,13 +108,16 @@ class EpochLoop:
     say: Callable[[str], None] | None = None
     before_epoch: list[Callable[[], None]] = field(default_factory=list)
     before_run: list[Callable[[], None]] = field(default_factory=list)
+    checkpoints: Checkpoints | None = None
     n_epochs: int = 0
     """Epochs of this run so far."""
+    has_converged: bool = False
+    """Whether training ended because there was no more improvement."""
     _epoch_seconds: float = math.inf
     _stopped: bool = False
 
     def run(self, max_epochs: int) -> Outcome:
-        """Train until there is no more improvement, but at most `max_epochs` epochs.
+        """Train until there is no more improvement, but at most `max_epochs` epochs in all.
 
         Raises
         ------
@@ -118,12 +131,15 @@ class EpochLoop:
 
     def _run(self, max_epochs: int) -> Outcome:
         try:
-            while self.n_epochs < max_epochs:
+            if not self._is_over(max_epochs):
+                self._save_state()
+            while not self._is_over(max_epochs):
                 self._run_epochs(min(self._epochs_at_once(), max_epochs - self.n_epochs))
                 if self._stopped:
+                    self._save_state()
                     return Outcome.STOPPED
-                if self.stopping.exhausted and not self._go_on_after_plateau():
-                    return Outcome.CONVERGED
+                self.has_converged = self.stopping.exhausted and not self._go_on_after_plateau()
+                self._save_state_if_due(max_epochs)
         except KeyboardInterrupt:
             return Outcome.INTERRUPTED
         except NonFiniteError:
@@ -134,7 +150,20 @@ class EpochLoop:
         finally:
             if self.validation is not None:
                 self.validation.best_weights.restore()
-        return Outcome.MAX_EPOCHS
+        return Outcome.CONVERGED if self.has_converged else Outcome.MAX_EPOCHS
+
+    def _is_over(self, max_epochs: int) -> bool:
+        return self.has_converged or self.n_epochs >= max_epochs
+
+    def _save_state(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.save(state_of(self))
+
+    def _save_state_if_due(self, max_epochs: int) -> None:
+        if self.checkpoints is not None:
+            is_due = self.n_epochs % self.checkpoints.every == 0
+            if is_due or self._is_over(max_epochs):
+                self._save_state()
 
     def _epochs_at_once(self) -> int:
         """Return how many epochs can be run before anything must be decided.
@@ -148,7 +177,10 @@ class EpochLoop:
             return 1
         until_decision = self.stopping.patience - self.stopping.count + 1
         within_time = _SECONDS_AT_ONCE / self._epoch_seconds
-        return max(1, int(min(until_decision, within_time)))
+        n = max(1, int(min(until_decision, within_time)))
+        if self.checkpoints is None:
+            return n
+        return min(n, self.checkpoints.epochs_until_next(self.n_epochs))
 
     def _run_epochs(self, n: int) -> None:
         for call in (*self.before_run, *self.before_epoch):
