@@ -482,7 +482,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         ValueError
             `X` is wrong, or so large that scores overflow.
         """
-        predictions = self._predictions(X)
+        return self._labels(self._predictions(X))
+
+    def _labels(self, predictions: NDArray[Any]) -> NDArray[Any]:
+        """Return the labels that outputs of the network (n_rows, n_outputs) stand for."""
         binarizer = self._label_binarizer
         labels: NDArray[Any]
         if binarizer.y_type_ == "multiclass" and not binarizer.sparse_input_:
@@ -513,7 +516,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         ValueError
             As in `predict`.
         """
-        predictions = self._predictions(X)
+        return self._probabilities(self._predictions(X))
+
+    def _probabilities(self, predictions: NDArray[Any]) -> NDArray[Any]:
+        """Return the probability of each class that outputs of the network stand for."""
         if len(self.classes_) == 1:
             return np.ones_like(predictions)
         if self.n_outputs_ == 1:

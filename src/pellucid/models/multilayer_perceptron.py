@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -33,6 +33,7 @@ from pellucid.models.coefficients import (
 from pellucid.models.default_engine import engine_of
 from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
+from pellucid.models.hidden_layers import HiddenLayers
 from pellucid.models.inputs import checked_table, is_stream, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_checkpoint import (
@@ -72,7 +73,13 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC):  # type: ignore[misc]
+class MultilayerPerceptron(
+    CallbackSupportMixin,  # type: ignore[misc]
+    MlpExchange,
+    HiddenLayers,
+    BaseEstimator,  # type: ignore[misc]
+    ABC,
+):
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
@@ -152,6 +159,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -182,10 +190,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         given = FitArguments(X, y, sample_weight)
         tasks = None if incremental else begin_fit(self, given, self._so_far)
-        before = vars(self).copy()
-        goes_on = self.warm_start or incremental
-        weights = self._parameters.copy() if goes_on and self._parameters else None
-        self.n_iter_ = 0
+        undo = self._undo(incremental)
         try:
             task = self._make_task(X, y, sample_weight, validation, incremental, resumption)
             callbacks = self._make_callbacks(task, tasks)
@@ -195,14 +200,26 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
                 self._fit_stochastic(task, callbacks, incremental, resumption)
             self._n_partial_fits += incremental
         except BaseException:
-            if self.n_iter_ == 0:
-                self._go_back_to(before)
-                if self._parameters is not None and weights is not None:
-                    self._parameters.flat[:] = weights.flat
+            undo()
             raise
         if tasks is not None:
             tasks.end_fit()
         return self
+
+    def _undo(self, incremental: bool) -> Callable[[], None]:
+        """Return what makes the estimator again what it is now, unless it finishes an epoch."""
+        before = vars(self).copy()
+        goes_on = self.warm_start or incremental
+        weights = self._parameters.copy() if goes_on and self._parameters else None
+        self.n_iter_ = 0
+
+        def undo() -> None:
+            if self.n_iter_ == 0:
+                self._go_back_to(before)
+                if self._parameters is not None and weights is not None:
+                    self._parameters.flat[:] = weights.flat
+
+        return undo
 
     def _go_back_to(self, attributes: dict[str, Any]) -> None:
         self.__dict__.clear()
@@ -364,11 +381,26 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         incremental: bool,
         resumption: Resumption | None,
     ) -> None:
+        run = self._make_run(task, callbacks, incremental, resumption)
+        try:
+            max_epochs = self.max_iter if resumption is None else resumption.max_epochs
+            outcome = run.run(1 if incremental else max_epochs)
+        finally:
+            self._remember(run)
+        self._warn(outcome, incremental)
+
+    def _make_run(
+        self,
+        task: Task,
+        callbacks: Callbacks | None,
+        incremental: bool,
+        resumption: Resumption | None = None,
+    ) -> StochasticRun:
         known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
             self._start_history(validates)
         best = known.get("best_validation_score_" if validates else "best_loss_")
-        run = StochasticRun(
+        return StochasticRun(
             task=task,
             history=History(
                 self.loss_curve_,
@@ -382,12 +414,6 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             callbacks=callbacks,
             checkpoints=self._checkpoints(incremental, resumption),
         )
-        try:
-            max_epochs = self.max_iter if resumption is None else resumption.max_epochs
-            outcome = run.run(1 if incremental else max_epochs)
-        finally:
-            self._remember(run)
-        self._warn(outcome, incremental)
 
     def _checkpoints(
         self, incremental: bool, resumption: Resumption | None
@@ -433,23 +459,23 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             self.validation_scores_ = self.validation_loss_curve_ = None
             self.best_loss_, self.best_validation_score_ = loop.stopping.best, None
 
-    def _warn(self, outcome: Outcome, incremental: bool) -> None:
+    def _warn(self, outcome: Outcome, incremental: bool, stacklevel: int = 6) -> None:
         if outcome is Outcome.INTERRUPTED:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", stacklevel=stacklevel)
         elif outcome is Outcome.DIVERGED:
             warnings.warn(
                 f"Training diverged in iteration {self.n_iter_}; the weights with the best "
                 "validation score are kept. Scale the columns of X and y, or lower "
                 "learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=stacklevel,
             )
         elif outcome is Outcome.MAX_EPOCHS and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.n_iter_}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=stacklevel,
             )
 
     def _attach(self, network: Network, parameters: Parameters) -> None:

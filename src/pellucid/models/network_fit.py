@@ -17,8 +17,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
-from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream
-from pellucid.models.inputs import as_engine_takes_it, checked_weights, raw_weights
+from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream, raw_weights
 from pellucid.models.labels import class_factors
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,

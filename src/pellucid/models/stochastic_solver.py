@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from numbers import Real
 from typing import Any
@@ -75,6 +75,13 @@ class StochasticRun:
     callbacks : Callbacks, optional
     checkpoints : MlpCheckpoints, optional
         Where the state is kept, and the state to go on from.
+
+    Attributes
+    ----------
+    loop : EpochLoop
+        What `run` runs; who runs it otherwise sets `outcome`.
+    outcome : Outcome or None
+        How it ended; None before that, and after an error.
     """
 
     task: Task
@@ -84,6 +91,7 @@ class StochasticRun:
     state: SolverState | None = None
     callbacks: Callbacks | None = None
     checkpoints: MlpCheckpoints | None = None
+    outcome: Outcome | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         task, options = self.task, self.task.options
@@ -138,17 +146,16 @@ class StochasticRun:
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
-        self._outcome = Outcome.DIVERGED
-        self._outcome = self.loop.run(max_epochs)
-        return self._outcome
+        self.outcome = self.loop.run(max_epochs)
+        return self.outcome
 
     def final_state(self) -> SolverState:
         """Return what a later `partial_fit` needs; moments that are not finite are not kept."""
-        diverged = self._outcome is Outcome.DIVERGED
+        is_finite = self.outcome not in (None, Outcome.DIVERGED)
         return SolverState(
             self.task.options["solver"],
             self.loop.learning_rate,
-            None if diverged else self._trainer.state,
+            self._trainer.state if is_finite else None,
         )
 
     def _state_to_go_on_with(self, saved: SavedTraining | None) -> SolverState:
