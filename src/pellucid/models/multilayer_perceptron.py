@@ -232,7 +232,7 @@ class MultilayerPerceptron(
         sample_weight: Any,
         validation: ValidationData,
         incremental: bool,
-        resumption: Resumption | None,
+        resumption: Resumption | None = None,
     ) -> Task:
         options = self.get_params(deep=False)
         check_together(options, incremental=incremental, validates=self._validates(validation))
