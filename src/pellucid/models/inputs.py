@@ -142,7 +142,7 @@ def _naming_text(estimator: BaseEstimator) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        if "could not convert string" not in str(error):
+        if not any(sign in str(error) for sign in ("could not convert string", "bytes/strings")):
             raise
         name = type(estimator).__name__
         raise ValueError(

@@ -42,6 +42,11 @@ def load(path: str | Path) -> Any:
         version; the message says which.
     """
     header, arrays = read_model_file(path)
+    if "checkpoint" in header:
+        raise ModelFileError(
+            f"{path} is a checkpoint of a training, no model. Go on with it by resume(X, y, "
+            "checkpoint_path=...) of the model, and save that."
+        )
     name = header.get("estimator")
     estimator_class = SAVEABLE.get(name) if isinstance(name, str) else None
     if estimator_class is None:
@@ -64,5 +69,5 @@ def load(path: str | Path) -> Any:
     ) as error:
         raise ModelFileError(
             f"{path} is damaged: its contents do not make a {name} "
-            f"({type(error).__name__}: {error})."
+            f"({type(error).__name__}: {error!s:.500})."
         ) from error

@@ -119,8 +119,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         Precision of a new model. None means float32 for a float32 table, else float64. 'bfloat16'
         is float32 with the operands of products rounded to bfloat16 while training; it needs a
         processor with AVX-512 BF16.
-    callbacks : list of callables or None, default=None
-        Each is called after each epoch with an `EpochReport`.
+    callbacks : list of callbacks, default=None
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
+        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
+        `clone`, left out of model files.
 
     Attributes
     ----------
@@ -273,6 +275,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         self.n_threads = n_threads
         self.dtype = dtype
         self.callbacks = callbacks
+
+    _score_name = "R²"
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, get_args
@@ -15,9 +16,11 @@ from sklearn.metrics import r2_score
 from pellucid import nn
 from pellucid.engine.batch import dense
 from pellucid.engine.plan import Precision
+from pellucid.engine.sampling import Spread
 from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
+from pellucid.models.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
 from pellucid.models.network_fit import NetworkFit, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
@@ -29,7 +32,7 @@ from pellucid.training import Recording, ReplayedStep
 
 
 @saveable
-class Network:
+class Network(NetworkExchange):
     """A chain of layers with a loss, its parameters, and what y means to it.
 
     Parameters
@@ -151,7 +154,10 @@ class Network:
         warm_start: bool = False,
         record: int | None = None,
         statistics_every: int | None = None,
+        callbacks: Any = None,
         verbose: bool = False,
+        checkpoint_path: str | Path | None = None,
+        checkpoint_every: int = 1,
     ) -> Self:
         """Train; a second call starts over, unless `warm_start` says to go on.
 
@@ -216,8 +222,20 @@ class Network:
         statistics_every : int
             Measure every so many steps: norms of gradients, updates and weights, silent units, and
             how pre-activations are distributed; they are in `statistics`.
+        callbacks : list of callbacks
+            `pellucid.ProgressBar()`, functions of an `EpochReport` and objects with `on_start`,
+            `on_epoch_end` and `on_end`: docs/callbacks.md. One that returns True ends training.
         verbose : bool
             Print a line an epoch.
+        checkpoint_path : str or Path
+            A folder that keeps the state of the training, for `resume`: before the first epoch,
+            then after every `checkpoint_every` epochs and the last one, in files that are there in
+            full or not at all. The newest three are kept; those of an earlier training are
+            replaced. If one cannot be written in the middle of training, that is warned of once
+            and training goes on.
+        checkpoint_every : int
+            A checkpoint takes the time of writing three times the parameters with Adam, four times
+            with rows to validate on, and of flushing them to the disk.
 
         Returns
         -------
@@ -234,14 +252,86 @@ class Network:
             last good epoch; if there was none, it is as it was.
         TypeError
             The native engine does not know a layer: make the network with `engine="reference"`.
+        ModelFileError
+            `checkpoint_path` cannot be written to; nothing was trained.
         """
         options = dict(locals())
-        fit = NetworkFit(options.pop("self"), **options)
+        return self._run(NetworkFit(options.pop("self"), **options))
+
+    def resume(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        checkpoint_path: str | Path,
+        epochs: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """Go on with a fit that was killed, or that is to be longer, from its newest checkpoint.
+
+        `fit(epochs=10)` and `resume(epochs=10)` give, to the bit, what `fit(epochs=20)` gives on
+        the same machine, in whatever process; the network may be one newly made. A training that
+        has reached its end is only read. Steps before the checkpoint cannot be replayed, and their
+        statistics are not kept.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Those of the fit.
+        checkpoint_path : str or Path
+            Its folder, which gets the next checkpoints too.
+        epochs : int
+            So many more; by default those that were left. With a schedule, which is made for the
+            length of the whole training, no more than were left.
+        **options
+            All other parameters of `fit`, as they were. Only `patience`, `n_threads`, `verbose`,
+            `record`, `statistics_every` and `checkpoint_every` may differ; `warm_start` says
+            nothing here.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ModelFileError
+            The folder holds no checkpoint that is whole. A damaged one is warned of, and the one
+            before is taken.
+        ValueError
+            The checkpoint is of another training: other layers, settings, or data. Tables of up to
+            16 MiB are compared in full, of larger ones so much in evenly spaced rows; functions of
+            your own by their names.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import Network
+        >>> from pellucid.nn import Linear
+        >>> X, y = load_iris(return_X_y=True)
+        >>> folder = tempfile.mkdtemp()
+        >>> network = Network([Linear(3)], "softmax_cross_entropy")
+        >>> network = network.fit(X, y, epochs=10, checkpoint_path=folder)
+        >>> network = Network([Linear(3)], "softmax_cross_entropy")
+        >>> network = network.resume(X, y, epochs=10, checkpoint_path=folder)
+        >>> whole = Network([Linear(3)], "softmax_cross_entropy").fit(X, y, epochs=20)
+        >>> bool((network.parameters.flat == whole.parameters.flat).all())
+        True
+        """
+        known = {field.name for field in fields(NetworkFit)} - {"network", "resumes"}
+        if unknown := [name for name in options if name not in known]:
+            raise TypeError(f"{unknown[0]!r} is no parameter of Network.fit")
+        fit = NetworkFit(
+            self, X, y, epochs=epochs, checkpoint_path=checkpoint_path, resumes=True, **options
+        )
+        return self._run(fit)
+
+    def _run(self, fit: NetworkFit) -> Self:
         outcome = None
         try:
             outcome = fit.run()
         finally:
-            fit.finish(outcome)
+            fit.finish(outcome, stacklevel=4)
         return self
 
     @property
@@ -281,20 +371,47 @@ class Network:
         check_finite(scores, parameters, table)
         return scores
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable label of each row, or its numbers, in the form that y had."""
-        targets = self._fitted_targets()
-        return targets.decode(self._predictions(X))
+    def predict(self, X: Any, n_samples: int | None = None, seed: int = 0) -> Any:
+        """Return the most probable label of each row, or its numbers, in the form that y had.
 
-    def predict_proba(self, X: Any) -> NDArray[Any]:
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, fan_in)
+        n_samples : int, optional
+            Ask so many random sub-networks, that `Dropout` leaves, in place of the whole one:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016).
+        seed : int
+            Of these; the sub-networks are those of `nn.Network.sample_scores`.
+
+        Returns
+        -------
+        ndarray, or with `n_samples` a pair of them
+            The mean over the samples, or the label whose mean probability is the highest; and the
+            standard deviation over the samples of these numbers, or of that label's probability.
+
+        Raises
+        ------
+        ValueError
+            X is wrong, or `n_samples` is given and the network drops nothing.
+        """
+        targets = self._fitted_targets()
+        if n_samples is None:
+            return targets.decode(self._predictions(X))
+        mean, std = self._spread(X, n_samples, seed)
+        return targets.decode(mean), targets.spread_of_decoded(mean, std)
+
+    def predict_proba(self, X: Any, n_samples: int | None = None, seed: int = 0) -> Any:
         """Return the probability of each label, (n, n_classes), in the order of `classes_`.
 
-        Where a row has several labels, each column is the probability of its own.
+        Where a row has several labels, each column is the probability of its own. With
+        `n_samples`, as in `predict`, the mean and the standard deviation over the samples.
 
         Raises
         ------
         AttributeError
             y holds numbers, not labels.
+        ValueError
+            As in `predict`.
         """
         targets = self._fitted_targets()
         if not targets.has_accuracy:
@@ -302,10 +419,12 @@ class Network:
                 f"predict_proba needs a cross-entropy; the loss is {self.chain.loss.name}. Use "
                 "predict"
             )
-        probabilities = self._predictions(X)
+        if n_samples is None:
+            return targets.with_both_labels(self._predictions(X))
+        mean, std = self._spread(X, n_samples, seed)
         if targets.kind == "two labels":
-            return np.hstack([1 - probabilities, probabilities])
-        return probabilities
+            std = np.hstack([std, std])
+        return targets.with_both_labels(mean), std
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """Return the mean loss of the rows, and what is easier to read.
@@ -405,10 +524,7 @@ class Network:
 
     def _take_over(self, fit: NetworkFit) -> None:
         """Become what a fit has learned."""
-        history = self.history if fit.warm_start else {}
-        self.history = {
-            name: history.get(name, []) + values for name, values in fit.history.items()
-        }
+        self.history = fit.whole_history
         self._parameters, self._fan_in = fit.parameters, int(fit.trainer.data.X.shape[1])
         self._targets, self._recording = fit.targets, fit.recording
         self.statistics = fit.statistics
@@ -423,6 +539,14 @@ class Network:
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = self.chain.loss.link(self.scores(X))
         return predictions
+
+    def _spread(self, X: Any, n_samples: int, seed: int) -> Spread:
+        """Return mean and standard deviation, (n, K) each, of sampled scores after the link."""
+        parameters, table = self.parameters, checked_table(X, self._fan_in)
+        predictor = self._engine.predictor(self.chain, parameters, table.shape[1])
+        spread: Spread = predictor.sample(table, n_samples, seed, link=self.chain.loss.link)
+        check_finite(spread.std, parameters, table)
+        return spread
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         self._fitted_targets()

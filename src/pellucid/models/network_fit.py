@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,19 @@ from sklearn.utils.class_weight import compute_sample_weight
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
 from pellucid.models.inputs import as_engine_takes_it, checked_weights
+from pellucid.models.network_checkpoint import (
+    NetworkCheckpoint,
+    fingerprint_of,
+    own_state,
+    read_checkpoint,
+)
+from pellucid.models.network_targets import Targets
+from pellucid.models.training_checkpoints import checkpoints
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
+from pellucid.nn.parameters import Parameters
 from pellucid.training import (
     BestWeights,
+    Callbacks,
     EpochLoop,
     EpochReport,
     History,
@@ -29,7 +40,9 @@ from pellucid.training import (
     Recording,
     Validation,
     ValidationResult,
+    check_callbacks,
     get_schedule,
+    go_on_from,
 )
 
 if TYPE_CHECKING:
@@ -40,14 +53,15 @@ if TYPE_CHECKING:
 class NetworkFit:
     """A fit that is ready to run; the network stays as it is until `finish`.
 
-    The parameters are those of `Network.fit`, which explains them.
+    The parameters are those of `Network.fit`, which explains them. With `resumes` it goes on from
+    the newest checkpoint, for `epochs` more epochs, or all that were left where that is None.
     """
 
     network: Network
     X: Any
     y: Any
     optimizer: Optimizer | None = None
-    epochs: int = 20
+    epochs: int | None = 20
     batch_size: int = 128
     schedule: Schedule | str | None = None
     weight_decay_schedule: Schedule | str | None = None
@@ -70,46 +84,37 @@ class NetworkFit:
     warm_start: bool = False
     record: int | None = None
     statistics_every: int | None = None
+    callbacks: Any = None
     verbose: bool = False
+    checkpoint_path: str | Path | None = None
+    checkpoint_every: int = 1
+    resumes: bool = False
 
     def __post_init__(self) -> None:
-        _check_positive("epochs", self.epochs)
+        if self.epochs is not None or not self.resumes:
+            _check_positive("epochs", self.epochs)
         _check_positive("batch_size", self.batch_size)
         table = checked_table(self.X)
         check_consistent_length(table, self.y)
         self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))
-        self.parameters = self.network._starting_parameters(
-            table.shape[1], self.seed, self.warm_start
-        )
-        self.targets = self.network._learn_targets(
-            self.y, table.shape[1], self.classes, self.warm_start
-        )
+        saved = read_checkpoint(self, table) if self.resumes else None
+        self._set_lengths(saved)
+        self.parameters, self.targets = self._start(table.shape[1], saved)
         plan, data = self._plan(), self._data(table)
-        self.trainer = self.network._engine.trainer(self.network.chain, self.parameters, data, plan)
-        validation = self._validation(table, data)
-        self.recording: Recording | None = None
-        self.statistics: list[StepStatistics] = []
-        self.history: dict[str, list[float]] = {"loss": []}
-        if validation is not None:
-            self.history["validation_loss"] = []
-        self.history["seconds"] = []
-        self.loop = EpochLoop(
-            trainer=self.trainer,
-            next_order=map(self.trainer.row_order, count()).__next__,
-            schedule=get_schedule("constant", plan.optimizer.learning_rate, 0.0),
-            learning_rate=plan.optimizer.learning_rate,
-            stopping=self._stopping(validation),
-            history=History(),
-            validation=validation,
-            on_epoch=self._remember,
+        self.trainer = self.network._engine.trainer(
+            self.network.chain, self.parameters, data, plan, saved and saved.run.trainer
         )
+        self.statistics: list[StepStatistics] = []
+        self.history = self._starting_history(saved)
+        self.loop = self._make_loop(table, plan, self._validation(table, data), saved)
+        self.recording: Recording | None = None
         if self.record is not None:
             self.recording = Recording(self.trainer, self.record)
             self.loop.before_epoch.append(self.recording.before_epoch)
 
     def run(self) -> Outcome:
         """Train; see `EpochLoop.run`."""
-        return self.loop.run(self.epochs)
+        return self.loop.run(self.n_epochs)
 
     def finish(self, outcome: Outcome | None, stacklevel: int = 3) -> None:
         """Hand what was learned to the network, unless nothing was, and warn where need be.
@@ -131,6 +136,74 @@ class NetworkFit:
                 stacklevel=stacklevel,
             )
 
+    @property
+    def whole_history(self) -> dict[str, list[float]]:
+        """That of the network so far, where this fit goes on, with what this fit added."""
+        before = self.network.history if self.warm_start and not self.resumes else {}
+        return {name: before.get(name, []) + values for name, values in self.history.items()}
+
+    def _make_loop(
+        self,
+        table: Any,
+        plan: TrainingPlan,
+        validation: Validation | None,
+        saved: NetworkCheckpoint | None,
+    ) -> EpochLoop:
+        next_epoch = 0 if saved is None else saved.run.trainer.epoch
+        loop = EpochLoop(
+            trainer=self.trainer,
+            next_order=map(self.trainer.row_order, count(next_epoch)).__next__,
+            schedule=get_schedule("constant", plan.optimizer.learning_rate, 0.0),
+            learning_rate=plan.optimizer.learning_rate,
+            stopping=self._stopping(validation),
+            history=History(),
+            validation=validation,
+            on_epoch=self._remember,
+            callbacks=self._callbacks(),
+            checkpoints=checkpoints(
+                self.checkpoint_path,
+                self.checkpoint_every,
+                lambda: fingerprint_of(self, table),
+                lambda: own_state(self),
+            ),
+        )
+        if saved is not None:
+            go_on_from(loop, saved.run)
+        return loop
+
+    def _set_lengths(self, saved: NetworkCheckpoint | None) -> None:
+        """Find after how many epochs to stop, and the length that schedules are made for."""
+        if saved is None:
+            self.n_epochs = self.length = int(self.epochs or 0)
+            return
+        done, self.length = saved.run.n_epochs, saved.length
+        self.n_epochs = self.length if self.epochs is None else done + int(self.epochs)
+        if self.n_epochs <= self.length:
+            return
+        for name in ("schedule", "weight_decay_schedule", "dropout_schedule"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"epochs={self.epochs} more after {done} would be {self.n_epochs}, but {name} "
+                    f"was made for a training of {self.length} epochs: pass at most "
+                    f"{self.length - done}, or begin with fit(..., epochs={self.n_epochs})"
+                )
+        self.length = self.n_epochs
+
+    def _start(self, fan_in: int, saved: NetworkCheckpoint | None) -> tuple[Parameters, Targets]:
+        network = self.network
+        if saved is not None:
+            layout = network.chain.layout(fan_in)
+            return Parameters(saved.run.parameters.copy(), layout), saved.targets
+        return (
+            network._starting_parameters(fan_in, self.seed, self.warm_start),
+            network._learn_targets(self.y, fan_in, self.classes, self.warm_start),
+        )
+
+    def _starting_history(self, saved: NetworkCheckpoint | None) -> dict[str, list[float]]:
+        has_validation = self.rows_val is not None or self.X_val is not None
+        names = ["loss", *["validation_loss"] * has_validation, "seconds"]
+        return {name: [] if saved is None else saved.history.get(name, []) for name in names}
+
     def _plan(self) -> TrainingPlan:
         return TrainingPlan(
             optimizer=Adam() if self.optimizer is None else self.optimizer,
@@ -139,7 +212,7 @@ class NetworkFit:
             shuffle=self.shuffle,
             seed=self.seed,
             n_threads=self.n_threads,
-            n_epochs=int(self.epochs),
+            n_epochs=self.length,
             schedule=_schedule(self.schedule),
             weight_decay_schedule=_schedule(self.weight_decay_schedule),
             dropout_schedule=_schedule(self.dropout_schedule),
@@ -227,11 +300,15 @@ class NetworkFit:
         # The rule stops when the count exceeds its patience.
         return Patience(tol=0.0, patience=self.patience - 1, sign=1)
 
+    def _callbacks(self) -> Callbacks | None:
+        callbacks = check_callbacks(self.callbacks)
+        return Callbacks(callbacks, self.network.chain, self.parameters) if callbacks else None
+
     def _remember(self, report: EpochReport) -> None:
         self.statistics.extend(report.statistics)
         self.history["loss"].append(report.loss)
         self.history["seconds"].append(report.seconds)
-        line = f"epoch {report.epoch}/{self.epochs}  loss {report.loss:.4g}"
+        line = f"epoch {report.epoch}/{self.n_epochs}  loss {report.loss:.4g}"
         if report.validation_loss is not None:
             self.history["validation_loss"].append(report.validation_loss)
             line += f"  validation loss {report.validation_loss:.4g}"

@@ -77,7 +77,7 @@ def fit_together(
         raise ValueError(
             f"options must have one entry for each of {len(networks)} networks, got {len(own)}"
         )
-    known = {field.name for field in fields(NetworkFit)} - {"network", "X", "y"}
+    known = {field.name for field in fields(NetworkFit)} - {"network", "X", "y", "resumes"}
     for each in [common, *own]:
         if not isinstance(each, Mapping):
             raise TypeError(f"options must hold mappings such as {{'seed': 1}}, got {each!r}")
@@ -87,7 +87,7 @@ def fit_together(
         NetworkFit(network, X, y, **{**common, **each})
         for network, each in zip(networks, own, strict=True)
     ]
-    results = run_together([fit.loop for fit in fits], [fit.epochs for fit in fits], n_threads)
+    results = run_together([fit.loop for fit in fits], [fit.n_epochs for fit in fits], n_threads)
     for i, (fit, result) in enumerate(zip(fits, results, strict=True)):
         fit.finish(result.outcome)
         if result.error is not None:

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import TabularEstimator
@@ -50,6 +51,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     random_state : int, RandomState or None, default=None
         An integer makes the result repeatable.
     verbose : bool, default=False
+    callbacks : list of callbacks, default=None
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
+        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
+        `clone`, left out of model files.
 
     Attributes
     ----------
@@ -81,6 +86,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     array(['nut', 'nut', 'bolt', 'bolt'], dtype='<U4')
     """
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on a table.
 
@@ -104,10 +110,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         encoder = self._make_encoder()
         inputs = encoder.fit_transform(table, sample_weight=weights)
         mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
-        self._train(mlp, inputs, labels, weights)
-        self.encoder_, self.mlp_, self.classes_ = encoder, mlp, mlp.classes_
-        self.class_shares_ = _shares(labels, weights)
-        self._remember_target_name(y)
+        classes, shares = _classes_and_shares(labels, weights)
+        learned = {"encoder_": encoder, "classes_": classes, "class_shares_": shares}
+        encoded, given = FitArguments(inputs, labels, weights), FitArguments(X, y, sample_weight)
+        self._train(mlp, learned, encoded, given)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -141,10 +147,12 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         return estimator
 
 
-def _shares(labels: npt.NDArray[Any], weights: Weights) -> npt.NDArray[np.float64]:
+def _classes_and_shares(
+    labels: npt.NDArray[Any], weights: Weights
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     classes, codes = np.unique(labels, return_inverse=True)
     counts = np.bincount(codes, as_repetitions(weights), len(classes))
-    return np.asarray(counts / counts.sum(), dtype=np.float64)
+    return classes, counts / counts.sum()
 
 
 def checked_labels(y: Any) -> npt.NDArray[Any]:

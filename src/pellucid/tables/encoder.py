@@ -252,8 +252,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return NumericEncoding.fit(column.as_float(), n_pieces if kind == "numeric" else 0, weights)
 
     def _encode(self, table: Table) -> npt.NDArray[np.floating[Any]]:
-        width = sum(len(encoding.suffixes) for encoding in self.encodings_.values())
-        out = np.zeros((len(table), width), dtype=self.dtype)
+        out = np.zeros((len(table), self._n_inputs()), dtype=self.dtype)
         start = 0
         for recognized, column in zip(self.recognized_, table, strict=True):
             encoding = self.encodings_.get(recognized.name)
@@ -267,6 +266,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 encoding.write(convert(column).as_float(), out[:, start:stop])
             start = stop
         return out
+
+    def _n_inputs(self) -> int:
+        """Return how many columns a table is encoded in."""
+        return sum(len(encoding.suffixes) for encoding in self.encodings_.values())
 
     def _to_state(self) -> dict[str, Any]:
         """Everything that fit learned, as JSON can hold it."""
@@ -284,11 +287,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return {"columns": columns, "has_names": hasattr(self, "feature_names_in_")}
 
     def _restore(self, state: dict[str, Any]) -> Self:
-        """Set the fitted attributes from :meth:`_to_state`."""
+        """Set the fitted attributes from :meth:`_to_state`.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError
+            The state is not one that :meth:`_to_state` returns.
+        """
         recognized = [
-            RecognizedColumn(str(c["name"]), next(k for k in KINDS if k == c["kind"]), c["reason"])
+            RecognizedColumn(
+                str(c["name"]), next(k for k in KINDS if k == c["kind"]), str(c["reason"])
+            )
             for c in state["columns"]
         ]
+        if len({column.name for column in recognized}) != len(recognized):
+            raise ValueError("two columns have the same name")
         self.encodings_ = {
             column.name: _ENCODINGS[column.kind].from_state(entry["encoding"])
             for column, entry in zip(recognized, state["columns"], strict=True)

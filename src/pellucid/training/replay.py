@@ -153,8 +153,11 @@ class Recording:
         ValueError
             There was no such step.
         """
-        if not isinstance(step, int | np.integer) or not 1 <= step <= self.n_steps:
-            raise ValueError(f"step must be 1 to {self.n_steps}, the steps recorded, got {step!r}")
+        earliest = self._checkpoints[0][1].step + 1 if self._checkpoints else 1
+        if not isinstance(step, int | np.integer) or not earliest <= step <= self.n_steps:
+            raise ValueError(
+                f"step must be {earliest} to {self.n_steps}, the steps recorded, got {step!r}"
+            )
         trainer = self._trainer_before(step)
         state, order = trainer.state, trainer.row_order()
         first = (step - 1 - trainer.step) * self._trainer.plan.batch_size

@@ -91,16 +91,21 @@ class BestWeights:
     ----------
     flat : ndarray of shape (n_parameters,)
         The weights in training; the first copy is of what they hold now.
+
+    Attributes
+    ----------
+    kept : ndarray of shape (n_parameters,)
+        The copy.
     """
 
     def __init__(self, flat: NDArray[Any]) -> None:
         self._flat = flat
-        self._kept = flat.copy()
+        self.kept = flat.copy()
 
     def keep(self) -> None:
         """Remember the weights as they are now."""
-        self._kept[:] = self._flat
+        self.kept[:] = self._flat
 
     def restore(self) -> None:
         """Put the remembered weights back."""
-        self._flat[:] = self._kept
+        self._flat[:] = self.kept
