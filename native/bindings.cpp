@@ -200,7 +200,20 @@ class Scores {
         parameters_(flat),
         flat_(parameters_.vector<const T>(program.n_parameters(), "parameters", kType<T>)) {}
 
-  void run(nb::handle X, nb::handle order, nb::handle scores) {
+  // Fills `scores` (n, outputs).
+  void run(nb::handle X, nb::handle order, nb::handle scores) { run(X, order, scores, nullptr); }
+  // Fills `scores` (samples * n, outputs), sample after sample.
+  void sample(nb::handle X, nb::handle order, nb::handle scores, std::uint64_t seed,
+              std::uint32_t first_step, Index n_samples, Index first_row) {
+    if (n_samples < 1 || first_row < 0) fail("n_samples must be at least 1, first_row at least 0");
+    const Sampling sampling{seed, first_step, n_samples, first_row};
+    run(X, order, scores, &sampling);
+  }
+
+ private:
+  static constexpr Index kWorthReleasing = 1'000'000;
+
+  void run(nb::handle X, nb::handle order, nb::handle scores, const Sampling* sampling) {
     const Program<T>& program = predictor_.program();
     const HeldTable<T> table = hold_table<T>(X, program.fan_in());
     std::optional<RowOrder> chosen;
@@ -212,20 +225,18 @@ class Scores {
     const Array output(scores, true);
     constexpr auto size = static_cast<Index>(sizeof(T));
     const Index width = program.fan_out();
-    if (output.dimensions() != 2 || output.size(0) != rows.count || output.size(1) != width ||
+    const Index n = rows.count * (sampling == nullptr ? 1 : sampling->count);
+    if (output.dimensions() != 2 || output.size(0) != n || output.size(1) != width ||
         output.type() != kType<T> || (width > 1 && output.stride(1) != size) ||
-        (rows.count > 1 && output.stride(0) != width * size))
-      fail("out must be a contiguous array of shape (" + std::to_string(rows.count) + ", " +
+        (n > 1 && output.stride(0) != width * size))
+      fail("out must be a contiguous array of shape (" + std::to_string(n) + ", " +
            std::to_string(width) + ") and of type " + kType<T>);
     auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
     // Another thread may hold the interpreter for milliseconds before it comes back.
     std::optional<nb::gil_scoped_release> released;
-    if (predictor_.work(rows) > kWorthReleasing) released.emplace();
-    predictor_.run(flat_, rows, destination);
+    if (predictor_.work(rows, sampling) > kWorthReleasing) released.emplace();
+    predictor_.run(flat_, rows, destination, sampling);
   }
-
- private:
-  static constexpr Index kWorthReleasing = 1'000'000;
 
   Predictor<T> predictor_;
   Array parameters_;
@@ -322,16 +333,19 @@ void bind_type(nb::module_& module, const std::string& suffix) {
             new (self) ScoresT(program, parameters, n_threads);
           },
           "program"_a, "parameters"_a, "n_threads"_a)
-      .def("run", &ScoresT::run, "X"_a, "rows"_a.none(), "out"_a);
+      .def("run", nb::overload_cast<nb::handle, nb::handle, nb::handle>(&ScoresT::run), "X"_a,
+           "rows"_a.none(), "out"_a)
+      .def("sample", &ScoresT::sample, "X"_a, "rows"_a.none(), "out"_a, "seed"_a, "first_step"_a,
+           "n_samples"_a, "first_row"_a);
 }
 
 // The row order of nn.random.permutation, for `order` of n rows.
-void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order) {
+void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order, std::uint32_t part) {
   const Array array(order, true);
   const Index n = array.dimensions() == 1 ? array.size(0) : -1;
   auto* rows = array.vector<std::int64_t>(n, "order", "i8");
   const nb::gil_scoped_release released;
-  fill_permutation(seed, epoch, rows, n);
+  fill_permutation(seed, epoch, part, rows, n);
 }
 
 }  // namespace
@@ -378,7 +392,7 @@ void bind(nb::module_& module) {
       },
       "n_threads"_a, "n_rounds"_a);
 #endif
-  module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a);
+  module.def("permute", &permute, "seed"_a, "epoch"_a, "order"_a, "part"_a = 0);
 }
 
 }  // namespace pellucid::inline PELLUCID_ISA

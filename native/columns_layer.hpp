@@ -70,6 +70,12 @@ class ColumnsLayer final : public Layer<T> {
       for (const auto& layer : part.network.layers()) layer->refresh();
   }
 
+  bool drops() const override {
+    return std::ranges::any_of(parts_, [](const Part& part) {
+      return part.network.first_that_drops() < std::ssize(part.network.layers());
+    });
+  }
+
   Index n_units() const override { return static_cast<Index>(units_.size()); }
   Index unit_work(Index unit) const override { return at(unit).layer->unit_work(at(unit).index); }
   UnitRange<T> unit_range(Index unit) override {

@@ -26,21 +26,23 @@ class DropoutLayer final : public Layer<T> {
         accumulate_(accumulate) {}
 
   void forward(const Pass<T>& pass) override {
-    if (!pass.training) return scale_all(pass);
+    if (!pass.training && !pass.sampling) return scale_all(pass);
     const Index blocks = (output_.panels.columns() + 7) / 8;
     const std::uint32_t threshold = threshold_of(pass.dropout_factor);
     const T scale = scales_in_training_ ? T(1 / kept_share(threshold)) : T(1);
+    // Nothing comes back through a sample, so that its factors need not be kept.
+    Buffer<T>& factors = factors_.size() > 0 ? factors_ : output_.values;
     std::uint16_t halves[kBlocksAtOnce * 8];
     for (Index row = pass.first; row < pass.last; ++row) {
       for (Index block = 0; block < blocks; block += kBlocksAtOnce) {
         const Index count = std::min(kBlocksAtOnce, blocks - block);
-        draw(pass.key, static_cast<std::uint32_t>(row * blocks + block), halves);
-        write_factors(row, block * 8, std::min(count * 8, output_.panels.columns() - block * 8),
-                      halves, threshold, scale);
+        const Index place = (row + pass.row_offset) * blocks + block;
+        draw(pass.key, static_cast<std::uint32_t>(place), halves);
+        write_factors(row, block * 8, count * 8, halves, threshold, scale, factors);
       }
       for_each_vector(output_, row, [&](Index at, Index) {
         store<T>(output_.values.data() + at,
-                 load(input_.values.data() + at) * load(factors_.data() + at));
+                 load(input_.values.data() + at) * load(factors.data() + at));
       });
     }
   }
@@ -58,6 +60,7 @@ class DropoutLayer final : public Layer<T> {
     }
   }
 
+  bool drops() const override { return true; }
   UnitRange<T> unit_range(Index) override { return {}; }
 
  private:
@@ -113,15 +116,19 @@ class DropoutLayer final : public Layer<T> {
     }
   }
 
+  // Of the columns beyond the last, up to the end of their panel, the factors are zero.
   void write_factors(Index row, Index first_column, Index count, const std::uint16_t* halves,
-                     std::uint32_t threshold, T scale) {
+                     std::uint32_t threshold, T scale, Buffer<T>& into) const {
+    const Index columns = output_.panels.columns();
     for (const Panel& panel : output_.panels) {
       const Index begin = std::max(first_column, panel.first);
-      const Index end = std::min(first_column + count, panel.first + panel.width);
+      const Index end = std::min({first_column + count, panel.first + panel.width, columns});
       if (begin >= end) continue;
-      T* factors = factors_.data() + output_.at(panel, row) + (begin - panel.first);
+      T* factors = into.data() + output_.at(panel, row) + (begin - panel.first);
       const std::uint16_t* drawn = halves + (begin - first_column);
       for (Index i = 0; i < end - begin; ++i) factors[i] = drawn[i] >= threshold ? scale : T(0);
+      if (end == columns)
+        std::fill_n(factors + (end - begin), panel.first + panel.width - end, T(0));
     }
   }
 

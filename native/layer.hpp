@@ -68,6 +68,8 @@ struct Pass {
   int thread = 0;
   int n_threads = 1;
   bool training = false;
+  bool sampling = false;      // dropout drops although nothing is trained
+  Index row_offset = 0;       // from a row's place in the slots to the one it draws under
   double dropout_factor = 1;  // on the share that dropout drops
   StepKey key;
   Barrier* barrier = nullptr;  // where all threads of the batch meet
@@ -205,6 +207,8 @@ class Layer {
   virtual bool reads_table() const { return false; }
   // Whether forward heeds Pass::by_columns.
   virtual bool shares_columns() const { return false; }
+  // Whether forward depends on Pass::key when Pass::sampling is set.
+  virtual bool drops() const { return false; }
   // Called when parameters were set from outside.
   virtual void refresh() {}
   // Called before that with the flat buffer, which outside training stays where it is.

@@ -387,11 +387,20 @@ class Network {
                           pass.thread, pass.n_threads);
   }
 
-  void forward(const Pass<T>& pass) {
-    for (const auto& layer : layers_) {
-      if (!pass.by_columns || pass.thread == 0 || layer->shares_columns()) layer->forward(pass);
+  void forward(const Pass<T>& pass) { forward(pass, 0, std::ssize(layers_)); }
+  // Through layers `first` to `last`, the latter excluded.
+  void forward(const Pass<T>& pass, Index first, Index last) {
+    for (Index l = first; l < last; ++l) {
+      Layer<T>& layer = *layers_[static_cast<std::size_t>(l)];
+      if (!pass.by_columns || pass.thread == 0 || layer.shares_columns()) layer.forward(pass);
       if (pass.by_columns) pass.barrier->wait();
     }
+  }
+  // The place of the first layer whose output differs from sample to sample; the number of layers
+  // if there is none.
+  Index first_that_drops() const {
+    const auto drops = [](const auto& layer) { return layer->drops(); };
+    return std::ranges::find_if(layers_, drops) - layers_.begin();
   }
 
   void backward(const Pass<T>& pass) {

@@ -33,6 +33,7 @@ struct Job {
   const T* flat;
   T* scores;
   Shares shares;
+  const Sampling* sampling;
   Barrier barrier{shares.team};
   std::atomic<Index> next_chunk{0};
 
@@ -77,10 +78,29 @@ struct Job {
       gather(pass, first);
     }
     if (shares.by_columns) barrier.wait();
-    network.forward(pass);
-    if (thread == 0 || !shares.by_columns)
-      unpack_rows(network.output(), pass.first, count,
-                  scores + first * network.output().panels.columns());
+    if (sampling == nullptr) {
+      network.forward(pass);
+      return keep(pass, first);
+    }
+    // What comes before the first dropout is the same in every sample. No thread but the one that
+    // keeps a sample's scores runs ahead of it: that one also does the dropout.
+    const Index drop = network.first_that_drops();
+    network.forward(pass, 0, drop);
+    pass.sampling = true;
+    pass.row_offset = sampling->first_row + first - pass.first;
+    for (Index s = 0; s < sampling->count; ++s) {
+      pass.key = {sampling->seed, 0, sampling->first_step + static_cast<std::uint32_t>(s)};
+      network.forward(pass, drop, std::ssize(network.layers()));
+      keep(pass, s * rows.count + first);
+    }
+  }
+
+  // Writes the pass's scores from row `first` of the results on.
+  void keep(const Pass<T>& pass, Index first) {
+    Slot<T>& output = workspace.network.output();
+    if (pass.thread == 0 || !shares.by_columns)
+      unpack_rows(output, pass.first, pass.last - pass.first,
+                  scores + first * output.panels.columns());
   }
 
   void gather(const Pass<T>& pass, Index first) {
@@ -114,22 +134,23 @@ bool is_plain(const Rows<T>& rows) {
 }  // namespace
 
 template <class T>
-Index Predictor<T>::work(const Rows<T>& rows) const {
+Index Predictor<T>::work(const Rows<T>& rows, const Sampling* sampling) const {
   Index weights = program_.n_parameters() - program_.in_tables();
   if (takes_sparse(rows.table))  // of the first layer's only those of a row's entries
     weights += (rows.table.stored / std::max<Index>(1, rows.table.rows) - rows.table.columns) *
                program_.width_of(1);
-  return (rows.count + kReading) * weights;
+  return (rows.count + kReading) * weights * (sampling == nullptr ? 1 : sampling->count);
 }
 
 template <class T>
-void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores) {
+void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores, const Sampling* sampling) {
   const Index n = rows.count;
   if (n == 0) return;
   const Use use = n <= kMostInPlace ? Use::kFewRows : Use::kManyRows;
   const bool sparse = takes_sparse(rows.table);
   Shares shares;
-  shares.team = static_cast<int>(std::clamp<Index>(work(rows) / kWorthAThread, 1, n_threads_));
+  shares.team =
+      static_cast<int>(std::clamp<Index>(work(rows, sampling) / kWorthAThread, 1, n_threads_));
   shares.by_columns = shares.team > 1 && n <= kMostByColumns && !sparse;
   shares.chunk = use == Use::kManyRows ? chunk_rows(program_, sparse)
                  : shares.by_columns   ? n
@@ -142,7 +163,7 @@ void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores) {
   network.reserve(rows.table, rows.order, n, shares.chunk);
   network.input().elsewhere = network.reads_table() && is_plain(rows);
   std::fill(workspace->wrong_ids.begin(), workspace->wrong_ids.end(), WrongId{});
-  Job<T> job{*workspace, rows, flat, scores, shares};
+  Job<T> job{*workspace, rows, flat, scores, shares, sampling};
   if (use == Use::kFewRows) {
     job.load(0, 1);
     network.refresh(flat);

@@ -42,6 +42,15 @@ struct Rows {
   Index count = 0;
 };
 
+// Which sub-networks, that dropout leaves, score the rows: `count` of them, of which the s-th draws
+// what step `first_step + s` of training would draw for row `first_row` and those after it.
+struct Sampling {
+  std::uint64_t seed = 0;
+  std::uint32_t first_step = 0;
+  Index count = 0;
+  Index first_row = 0;
+};
+
 // Scores rows with a network, as often as asked and from any number of threads at a time. Between
 // calls it keeps a workspace of each kind, and it never keeps a copy of a weight beyond a call: few
 // rows read the weights where they are, and for many they are brought into panels each time.
@@ -58,10 +67,11 @@ class Predictor {
 
   const Program<T>& program() const { return program_; }
   // About how many multiplications a call takes.
-  Index work(const Rows<T>& rows) const;
+  Index work(const Rows<T>& rows, const Sampling* sampling = nullptr) const;
 
-  // Writes the scores (n, fan_out), row-major.
-  void run(const T* flat, const Rows<T>& rows, T* scores);
+  // Writes the scores (n, fan_out), row-major; with `sampling` those of each sample, (count, n,
+  // fan_out).
+  void run(const T* flat, const Rows<T>& rows, T* scores, const Sampling* sampling = nullptr);
 
  private:
   using Kept = std::atomic<Workspace<T>*>;

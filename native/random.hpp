@@ -28,10 +28,10 @@ inline PhiloxBlock philox(PhiloxBlock counter, std::array<std::uint32_t, 2> key)
   return counter;
 }
 
-// The order of n rows in an epoch: Fisher and Yates' shuffle, where row i changes places with the
-// high half of r (i + 1), r being the i-th number of 64 bits of the epoch's stream.
-inline void fill_permutation(std::uint64_t seed, std::uint32_t epoch, std::int64_t* order,
-                             std::int64_t n) {
+// The order of n rows in a part of an epoch: Fisher and Yates' shuffle, where row i changes places
+// with the high half of r (i + 1), r being the i-th number of 64 bits of the part's stream.
+inline void fill_permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t part,
+                             std::int64_t* order, std::int64_t n) {
   constexpr std::uint32_t kPurpose = 1u << 24;  // nn.random.Purpose.PERMUTATION
   for (std::int64_t i = 0; i < n; ++i) order[i] = i;
   PhiloxBlock words{};
@@ -39,7 +39,7 @@ inline void fill_permutation(std::uint64_t seed, std::uint32_t epoch, std::int64
   for (std::int64_t i = n - 1; i > 0; --i) {
     if (i / 2 != block) {
       block = i / 2;
-      words = philox({static_cast<std::uint32_t>(block), 0, epoch, kPurpose},
+      words = philox({static_cast<std::uint32_t>(block), part, epoch, kPurpose},
                      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
     }
     const std::size_t half = i % 2 == 0 ? 0 : 2;

@@ -9,6 +9,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "Network",
+    "ProgressBar",
     "TabularClassifier",
     "TabularRegressor",
     "__version__",
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from pellucid.models.saving import save
     from pellucid.models.tabular_classifier import TabularClassifier
     from pellucid.models.tabular_regressor import TabularRegressor
+    from pellucid.training.progress import ProgressBar
 
 # A name is imported when it is first asked for, so that nobody waits for what they do not use.
 _PLACES = {
     "MLPClassifier": "pellucid.models.mlp_classifier",
     "MLPRegressor": "pellucid.models.mlp_regressor",
     "Network": "pellucid.models.network",
+    "ProgressBar": "pellucid.training.progress",
     "TabularClassifier": "pellucid.models.tabular_classifier",
     "TabularRegressor": "pellucid.models.tabular_regressor",
     "fit_together": "pellucid.models.network_fits",

@@ -1,4 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from joblib import Parallel, delayed, parallel_config
 
 from pellucid.engine import threads
 from pellucid.engine.threads import resolve_n_threads
@@ -31,3 +34,19 @@ def test_no_threads_is_refused(n_threads):
 def test_a_fraction_of_a_thread_is_refused():
     with pytest.raises(TypeError, match=r"positive integer or None, got 1\.5"):
         resolve_n_threads(1.5)
+
+
+def test_a_worker_thread_of_joblib_takes_one(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "_available_processors", lambda: 8)
+    with parallel_config(backend="threading", n_jobs=2):
+        assert Parallel()(delayed(resolve_n_threads)(n) for n in (None, 3, None)) == [1, 3, 1]
+        assert resolve_n_threads(None) == 8
+
+
+def test_other_threads_take_all(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "_available_processors", lambda: 8)
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(resolve_n_threads, None).result() == 8
+    assert Parallel(n_jobs=1, backend="threading")([delayed(resolve_n_threads)(None)]) == [8]

@@ -154,7 +154,7 @@ def _raise_keyboard_interrupt_in(n_epochs):
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_an_interrupt_between_epochs_keeps_the_model(early_stopping):
     estimator = MLPClassifier(early_stopping=early_stopping, random_state=0)
-    estimator._on_epoch = _raise_keyboard_interrupt_in(3)
+    estimator.callbacks = [_raise_keyboard_interrupt_in(3)]
     with pytest.warns(UserWarning, match="interrupted by user"):
         estimator.fit(X, Y)
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 3
@@ -276,7 +276,7 @@ def test_control_c_in_lbfgs_keeps_the_last_point(monkeypatch):
 def test_reports_of_each_epoch():
     reports = []
     estimator = MLPClassifier(early_stopping=True, random_state=0, max_iter=4)
-    estimator._on_epoch = reports.append
+    estimator.callbacks = [reports.append]
     estimator.fit(X, Y)
     assert [report.epoch for report in reports] == [1, 2, 3, 4]
     assert [report.loss for report in reports] == estimator.loss_curve_

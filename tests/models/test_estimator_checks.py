@@ -3,9 +3,9 @@
 from unittest import SkipTest
 
 import pytest
+from every_check import every_check
 from sklearn.base import clone
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pellucid import MLPClassifier, MLPRegressor
 
@@ -27,7 +27,7 @@ def _name(check):
     return getattr(check, "func", check).__name__
 
 
-@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
+@every_check([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
 def test_check(estimator, check):
     if _name(check) == WEIGHT_CHECK:
         # As scikit-learn does for its own: weight k equals k rows only where a step sees all rows.

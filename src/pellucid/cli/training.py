@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,13 @@ from pellucid.cli.metrics import (
     metrics_table,
     regression_metrics,
 )
-from pellucid.cli.progress import TrainingProgress
 from pellucid.cli.screen import INTERRUPTED, note, say, screen
 from pellucid.models.saving import save
 from pellucid.models.tabular_classifier import TabularClassifier
 from pellucid.models.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError
 from pellucid.tables import TableError
+from pellucid.training import ProgressBar
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,15 @@ class Training:
 
 def train(model: Any, X: Any, y: Any, console: Console) -> Training:
     """Fit a model with a live line; warnings become remarks below it."""
-    score_name = "accuracy" if hasattr(model, "predict_proba") else "R²"
-    progress = TrainingProgress(console, model.max_iter, score_name)
-    model._on_epoch = progress
+    model.set_params(callbacks=[ProgressBar(console)])
+    started = time.perf_counter()
     try:
-        with warnings.catch_warnings(record=True) as caught, progress:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model.fit(X, y)
     finally:
-        del model._on_epoch
+        model.set_params(callbacks=None)
+    seconds = time.perf_counter() - started
     messages = [str(warning.message) for warning in caught]
     interrupted = any("interrupted" in message for message in messages)
     if interrupted and not model.loss_curve_:
@@ -65,7 +66,7 @@ def train(model: Any, X: Any, y: Any, console: Console) -> Training:
     for message in messages:
         if "interrupted" not in message:
             note(message)
-    return Training(progress.seconds, interrupted)
+    return Training(seconds, interrupted)
 
 
 def train_and_save(

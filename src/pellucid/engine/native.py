@@ -6,13 +6,14 @@ It computes what `reference` computes, step for step, and takes the same argumen
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
+from pellucid.engine.blocks import run_blocks
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
@@ -94,7 +95,7 @@ class NativeTrainer:
     ) -> None:
         self.network = network
         self.parameters = parameters
-        self.data = data
+        self._data = data
         self.plan = plan
         plan.check_precision(parameters.flat.dtype)
         self._program = make_program(
@@ -118,6 +119,20 @@ class NativeTrainer:
             state = TrainerState(plan.optimizer.init(parameters.flat))
         self._load_moments(state.optimizer)
         self._step, self._epoch = state.step, state.epoch
+
+    @property
+    def data(self) -> TrainingData:
+        """The rows to learn from; others of the same form may take their place between epochs."""
+        return self._data
+
+    @data.setter
+    def data(self, data: TrainingData) -> None:
+        self._data.check_next(data)
+        self._data = data
+        self._table = native_table(data.X)
+        self._targets = _targets(data.targets)
+        self._sample_weight = _sample_weight(data)
+        self._loss = self._outside_loss()
 
     def _make_core(self) -> Any:
         """Return a compiled trainer with room for batches of the present size."""
@@ -174,6 +189,15 @@ class NativeTrainer:
     def step(self) -> int:
         """Optimizer steps done."""
         return self._step
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
 
     @property
     def optimizer_state(self) -> OptimizerState:
@@ -242,6 +266,12 @@ class NativeTrainer:
         yield from results
         if error is not None:
             raise error
+
+    def run_blocks(
+        self, blocks: Iterable[tuple[TrainingData, Ints]], learning_rate: float | None = None
+    ) -> EpochResult:
+        """Take one epoch whose rows come in blocks; see `engine.blocks.run_blocks`."""
+        return run_blocks(self, blocks, learning_rate)
 
     def _run(
         self, order: Ints, n_epochs: int, learning_rate: float | None

@@ -8,10 +8,11 @@ import numpy as np
 
 from pellucid.engine.native_arrays import native_table
 from pellucid.engine.native_program import core_class, make_program
+from pellucid.engine.sampling import Block, Link, Spread, sample_spread
 from pellucid.engine.threads import resolve_n_threads
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
-from pellucid.nn.random import Ints
+from pellucid.nn.random import Ints, check_seed
 
 _READ_AS_THEY_ARE = frozenset(np.dtype(code) for code in "?bhilqBHILQefd")
 
@@ -58,7 +59,9 @@ class NativePredictor:
     ) -> None:
         program = make_program(network, parameters, fan_in)
         make = core_class("Predictor", parameters)
-        self._run = make(program, parameters.flat, resolve_n_threads(n_threads)).run
+        core = make(program, parameters.flat, resolve_n_threads(n_threads))
+        self._run, self._sample = core.run, core.sample
+        self._network = network
         self._fan_out = network.fan_out(fan_in)
         self._dtype = parameters.flat.dtype
 
@@ -90,6 +93,56 @@ class NativePredictor:
             out = np.empty((n, self._fan_out), self._dtype)
         self._run(X, rows, out)
         return out
+
+    def sample(
+        self,
+        X: Any,
+        n_samples: int,
+        seed: int = 0,
+        rows: Ints | None = None,
+        link: Link | None = None,
+    ) -> Spread:
+        """Return how the scores of random sub-networks spread: Monte-Carlo dropout.
+
+        The samples are those of `nn.Network.sample_scores`, of which never all are in memory: row i
+        draws what row i of a batch draws, in sample s what it draws in step s of epoch 0.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (n_rows, fan_in)
+        n_samples : int
+            At least 1.
+        seed : int
+            At least 0 and below 2**64. Equal seeds give equal samples.
+        rows : array of int64 of shape (n,), optional
+            Which rows of X, in which order. By default all.
+        link : callable, optional
+            Applied to the scores (any, K) of each sample, such as `loss.link`; by default none.
+
+        Returns
+        -------
+        Spread
+            `mean` and `std` (dividing by n_samples), each (n, K) and float64.
+
+        Raises
+        ------
+        ValueError
+            The network drops nothing, X has another number of columns, or n_samples is below 1.
+        """
+        seed, table = check_seed(seed), native_table(X)
+        n = _n_rows(table) if rows is None else len(rows)
+
+        def score(block: Block) -> np.ndarray[Any, Any]:
+            order = np.asarray(block.rows, dtype=np.int64)
+            if rows is not None:
+                order = np.ascontiguousarray(rows[order], dtype=np.int64)
+            shape = len(block.samples) * len(order), self._fan_out
+            out = np.empty(shape, self._dtype)
+            first, count = block.samples[0], len(block.samples)
+            self._sample(table, order, out, seed, first, count, block.rows.start)
+            return out
+
+        return sample_spread(self._network, n_samples, n, self._fan_out, score, link)
 
 
 def _n_rows(table: Any) -> int:

@@ -59,6 +59,9 @@ class TrainingPlan:
         See `resolve_n_threads`.
     n_epochs : int, optional
         The length of the whole training, which a schedule needs.
+    epoch_rows : int, optional
+        Rows of an epoch, where they come in several blocks (`run_blocks`); by default those of the
+        trainer's data.
     schedule : Schedule, optional
         What the learning rate of each step is multiplied by.
     weight_decay_schedule : Schedule, optional
@@ -86,6 +89,7 @@ class TrainingPlan:
     seed: int = 0
     n_threads: int | None = None
     n_epochs: int | None = None
+    epoch_rows: int | None = None
     schedule: Schedule | None = None
     weight_decay_schedule: Schedule | None = None
     dropout_schedule: Schedule | None = None
@@ -125,7 +129,8 @@ class TrainingPlan:
         """Return the number of steps of the whole training; None if `n_epochs` is not given."""
         if self.n_epochs is None:
             return None
-        return max(1, self.n_epochs * -(-n_examples // self.batch_size))
+        n_rows = n_examples if self.epoch_rows is None else self.epoch_rows
+        return max(1, self.n_epochs * -(-n_rows // self.batch_size))
 
     def measures(self, step: int) -> bool:
         """Return whether the statistics of this step are asked for."""
@@ -236,6 +241,21 @@ class TrainingData:
         """Return which rows of X are the examples `order`, numbers below `n_examples`."""
         return order if self.rows is None else self.rows[order]
 
+    def check_next(self, data: TrainingData) -> None:
+        """Raise ValueError if `data` cannot be the block of an epoch that follows these rows."""
+        pairs = [
+            ("columns", self.X.shape[1], data.X.shape[1]),
+            ("columns of targets", self.targets.shape[1:], data.targets.shape[1:]),
+            ("weight_scale", self.weight_scale, data.weight_scale),
+            ("storage", _storage(self.X), _storage(data.X)),
+        ]
+        for name, before, now in pairs:
+            if before != now:
+                raise ValueError(
+                    f"the blocks of an epoch must agree in {name}: the first had {before!r}, the "
+                    f"next has {now!r}"
+                )
+
     def gathered(self) -> TrainingData:
         """Return the same examples as a table of their own: a copy where `rows` chooses some."""
         if self.rows is None:
@@ -248,6 +268,10 @@ class TrainingData:
             sample_weight=weight,
             rows=None,
         )
+
+
+def _storage(X: Any) -> str:
+    return "sparse" if scipy.sparse.issparse(X) else "dense"
 
 
 def _check_rows(rows: Ints, n: int) -> None:

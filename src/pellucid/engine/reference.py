@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pellucid.engine.batch import dense, gather
+from pellucid.engine.blocks import run_blocks
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.engine.sampling import Block, Link, Spread, sample_spread
 from pellucid.engine.statistics import StepStatistics, measure
+from pellucid.nn.context import Context
 from pellucid.nn.custom_loss import CustomLoss
 from pellucid.nn.embedding import lazy_step
 from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
-from pellucid.nn.random import Ints, permutation
+from pellucid.nn.random import Ints, check_seed, permutation
 
 _CHUNK_ROWS = 4096
 """Rows computed at a time outside training, which bounds the memory whatever the table."""
@@ -76,7 +79,7 @@ class ReferenceTrainer:
         plan.check_precision(parameters.flat.dtype)
         self.network = network
         self.parameters = parameters
-        self.data = data
+        self._data = data
         self.plan = plan
         self.n_threads = plan.n_threads
         self._stops = False
@@ -87,6 +90,16 @@ class ReferenceTrainer:
         if plan.learning_rate_factors:
             factors = parameters.layout.learning_rate_factors(plan.learning_rate_factors)
             self._factors = factors.astype(parameters.flat.dtype)
+
+    @property
+    def data(self) -> TrainingData:
+        """The rows to learn from; others of the same form may take their place between epochs."""
+        return self._data
+
+    @data.setter
+    def data(self, data: TrainingData) -> None:
+        self._data.check_next(data)
+        self._data = data
 
     @property
     def state(self) -> TrainerState:
@@ -101,6 +114,15 @@ class ReferenceTrainer:
     def step(self) -> int:
         """Optimizer steps done."""
         return self._state.step
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self._state.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._state = replace(self._state, epoch=epoch)
 
     @property
     def optimizer_state(self) -> OptimizerState:
@@ -180,6 +202,12 @@ class ReferenceTrainer:
         """Run an epoch for each row of `orders` (k, n), and yield their results."""
         for order in orders:
             yield self.run_epoch(order, learning_rate)
+
+    def run_blocks(
+        self, blocks: Iterable[tuple[TrainingData, Ints]], learning_rate: float | None = None
+    ) -> EpochResult:
+        """Take one epoch whose rows come in blocks; see `engine.blocks.run_blocks`."""
+        return run_blocks(self, blocks, learning_rate)
 
     def row_order(self, epoch: int | None = None) -> Ints:
         """Return the rows of X in the plan's order for an epoch, by default the next."""
@@ -309,6 +337,30 @@ class ReferencePredictor:
                 batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
                 scores[chunk] = self._network.forward(self._parameters, batch).scores
         return scores
+
+    def sample(
+        self,
+        X: Any,
+        n_samples: int,
+        seed: int = 0,
+        rows: Ints | None = None,
+        link: Link | None = None,
+    ) -> Spread:
+        """Return how the scores of random sub-networks spread: see `NativePredictor.sample`."""
+        _check_fan_in(self._network, self._parameters, X)
+        seed, dtype = check_seed(seed), self._parameters.flat.dtype
+
+        def score(block: Block) -> np.ndarray[Any, Any]:
+            chunk = slice(block.rows.start, block.rows.stop)
+            batch = dense(X[chunk if rows is None else rows[chunk]], dtype)
+            context = Context(sampling=True, seed=seed, first_row=block.rows.start)
+            samples = [replace(context, step=s) for s in block.samples]
+            with np.errstate(over="ignore", invalid="ignore"):
+                passes = [self._network.forward(self._parameters, batch, s) for s in samples]
+            return np.concatenate([trace.scores for trace in passes])
+
+        n = X.shape[0] if rows is None else len(rows)
+        return sample_spread(self._network, n_samples, n, self._fan_out, score, link)
 
 
 def predict_scores(

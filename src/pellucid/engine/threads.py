@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import operator
 import os
+import threading
 
 import joblib
+from joblib.parallel import get_active_backend
 
 
 def resolve_n_threads(n_threads: int | None) -> int:
@@ -17,8 +19,11 @@ def resolve_n_threads(n_threads: int | None) -> int:
     n_threads : int or None
         A positive number is taken as it is. None means the processors this process may use (its
         affinity and its control group's quota), and no more than `OMP_NUM_THREADS` if that is set
-        to a positive number.
+        to a positive number. In a worker thread of joblib's it means one: the other workers have
+        the other processors. (For worker processes joblib sets `OMP_NUM_THREADS`.)
     """
+    if n_threads is None and _in_worker_thread():
+        return 1
     if n_threads is None:
         available = _available_processors()
         return max(1, min(available, _omp_num_threads() or available))
@@ -32,6 +37,14 @@ def resolve_n_threads(n_threads: int | None) -> int:
     if value < 1:
         raise ValueError(message)
     return value
+
+
+def _in_worker_thread() -> bool:
+    """Return whether joblib's threading backend runs this."""
+    if threading.current_thread() is threading.main_thread():
+        return False
+    backend, _ = get_active_backend()
+    return backend.nesting_level is not None and backend.nesting_level > 0
 
 
 @functools.cache

@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from pellucid.tables.scikit_learn_versions import with_names
+
 CHUNK_ROWS = 4096
 ENGINE_KINDS = "biuf"
 """Boolean, signed and unsigned integer and floating dtypes: the engine converts row by row."""
@@ -39,7 +41,7 @@ class Weights:
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
     with _naming_text(estimator):
-        X = validate_data(estimator, X, reset=reset, **_table_options(X))
+        X = validate_data(estimator, with_names(X), reset=reset, **_table_options(X))
     return as_engine_takes_it(X, type(estimator).__name__)
 
 
@@ -56,7 +58,7 @@ def checked_table_and_targets(
     """
     options = {"reset": reset, "multi_output": True, "y_numeric": y_numeric, **_table_options(X)}
     with _naming_text(estimator):
-        X, y = validate_data(estimator, X, y, **options)
+        X, y = validate_data(estimator, with_names(X), y, **options)
     return as_engine_takes_it(X, type(estimator).__name__), y
 
 
@@ -140,7 +142,7 @@ def _naming_text(estimator: BaseEstimator) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        if "could not convert string" not in str(error):
+        if not any(sign in str(error) for sign in ("could not convert string", "bytes/strings")):
             raise
         name = type(estimator).__name__
         raise ValueError(

@@ -11,6 +11,8 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from pellucid.tables.scikit_learn_versions import LEAST_POPULATED
+
 
 def as_labels(y: Any) -> Any:
     """Return `y` with a single column made one-dimensional.
@@ -180,7 +182,7 @@ def check_two_members(binarizer: LabelBinarizer, is_second: NDArray[np.bool_]) -
     if alone:
         labels = [binarizer.classes_[int(name == "True")] for name in alone]
         raise ValueError(
-            "The least populated classes in y have only 1 member, which is too few to be both "
+            f"{LEAST_POPULATED}, which is too few to be both "
             f"trained on and held out by early_stopping=True. Classes with too few members are: "
             f"{alone}, that is {labels}. Add rows of it, or set early_stopping=False."
         )

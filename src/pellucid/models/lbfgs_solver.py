@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,15 @@ from pellucid.models.inputs import normalized_weights
 from pellucid.models.task import Task
 from pellucid.nn.context import Context
 from pellucid.nn.parameters import Parameters
+from pellucid.training import Callbacks, EpochReport, Outcome
 
 DEFAULT_TOL = 1e-4
 DEFAULT_SMALLEST_DECREASE = 1e7 * float(np.finfo(np.float64).eps)
 FLOOR_OF_SMALLEST_DECREASE = 64 * float(np.finfo(np.float64).eps)
 DIAGNOSED_ROWS = 256
 """Most rows whose forward pass is done again to tell why the objective is not finite."""
+_LIMIT_REACHED, _STOPPED_BY_CALLBACK = 1, 99
+"""What SciPy's status means."""
 
 
 @dataclass
@@ -39,9 +43,12 @@ class LbfgsRun:
     ----------
     task : Task
         What to train on.
+    callbacks : Callbacks, optional
+        Told of each iteration as of an epoch, without a learning rate.
     """
 
     task: Task
+    callbacks: Callbacks | None = None
     loss: float = np.nan
     """The objective at the last point accepted."""
     n_iterations: int = 0
@@ -52,6 +59,8 @@ class LbfgsRun:
         self._data = TrainingData(rows.X, rows.targets, weights.values, weights.scale)
         self._last_good = task.parameters.flat.astype(np.float64)
         self._non_finite: NDArray[np.float64] | None = None
+        self._complaint: str | None = None
+        self._started: float | None = None
         start = Parameters(self._last_good, task.parameters.layout)
         self._evaluate = engine_of(task.network).objective(
             task.network,
@@ -69,6 +78,17 @@ class LbfgsRun:
         NonFiniteError
             The objective became non-finite; the weights are those of the last step taken.
         """
+        most = self.task.options["max_iter"]
+        if self.callbacks is None:
+            outcome = self._minimize(most)
+        else:
+            outcome = self.callbacks.around(self._minimize, most)
+        if outcome is Outcome.INTERRUPTED:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        elif self._complaint is not None:
+            warnings.warn(self._complaint, ConvergenceWarning, stacklevel=6)
+
+    def _minimize(self, max_iter: int) -> Outcome:
         options = self.task.options
         try:
             result = scipy.optimize.minimize(
@@ -79,21 +99,23 @@ class LbfgsRun:
                 callback=self._take,
                 options={
                     "maxfun": options["max_fun"],
-                    "maxiter": options["max_iter"],
+                    "maxiter": max_iter,
                     "gtol": options["tol"],
                     "ftol": _smallest_decrease(options["tol"]),
                 },
             )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
             self.task.parameters.flat[:] = self._last_good
-            return
+            return Outcome.INTERRUPTED
         except BaseException:
             self.task.parameters.flat[:] = self._last_good
             raise
-        self._finish(result)
+        return self._finish(result)
 
     def _objective(self, flat: NDArray[np.float64]) -> tuple[float, NDArray[Any]]:
+        if self.callbacks is not None and self._started is None:
+            self._started = time.perf_counter()
+            self.callbacks.before_epoch(self.n_iterations + 1)
         loss, gradient = self._evaluate(flat)
         is_finite = np.isfinite(loss) and np.isfinite(gradient.flat).all()
         if not is_finite and self._non_finite is None:
@@ -109,16 +131,37 @@ class LbfgsRun:
         self._last_good[:] = intermediate_result.x
         if self.task.options["verbose"]:
             print(f"Iteration {self.n_iterations}, loss = {self.loss:.8f}")
+        if self.callbacks is not None and self._report(self.callbacks):
+            raise StopIteration
 
-    def _finish(self, result: scipy.optimize.OptimizeResult) -> None:
+    def _report(self, callbacks: Callbacks) -> bool:
+        """Tell of the iteration that ended; return whether a callback wants to stop."""
+        self.task.parameters.flat[:] = self._last_good
+        now = time.perf_counter()
+        seconds, self._started = now - (self._started or now), None
+        return callbacks.after_epoch(
+            EpochReport(
+                epoch=self.n_iterations,
+                loss=self.loss,
+                validation_score=None,
+                learning_rate=np.nan,
+                n_examples=self._data.n_examples,
+                seconds=seconds,
+            )
+        )
+
+    def _finish(self, result: scipy.optimize.OptimizeResult) -> Outcome:
         n_iterations = min(int(result.nit), self.task.options["max_iter"])
         if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
             self.task.parameters.flat[:] = self._last_good
             raise self._explanation(n_iterations, int(result.nfev))
         self.task.parameters.flat[:] = result.x
         self.loss, self.n_iterations = float(result.fun), n_iterations
+        if result.status == _STOPPED_BY_CALLBACK:
+            return Outcome.STOPPED
         if result.status != 0:
-            warnings.warn(self._not_converged(result), ConvergenceWarning, stacklevel=7)
+            self._complaint = self._not_converged(result)
+        return Outcome.MAX_EPOCHS if result.status == _LIMIT_REACHED else Outcome.CONVERGED
 
     def _explanation(self, n_iterations: int, n_evaluations: int) -> NonFiniteError:
         """Return the error for the first point, after the last step, that was not finite."""

@@ -69,5 +69,5 @@ def load(path: str | Path) -> Any:
     ) as error:
         raise ModelFileError(
             f"{path} is damaged: its contents do not make a {name} "
-            f"({type(error).__name__}: {error})."
+            f"({type(error).__name__}: {error!s:.500})."
         ) from error

@@ -56,7 +56,9 @@ def classifier_loss(loss: Any, out_activation: str, label_smoothing: float) -> L
             return Loss("softmax_cross_entropy", float(label_smoothing))
         return loss_with_output(out_activation)
     own = _own(loss)
-    return own if own.has_link else replace(own, link=loss_with_output(out_activation).link)
+    return (
+        own if own.has_link else replace(own, link=loss_with_output(out_activation).definition.link)
+    )
 
 
 def regressor_loss(loss: Any, quantile: float) -> Loss | CustomLoss:

@@ -120,8 +120,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         Precision of a new model. None means float32 for a float32 table, else float64. 'bfloat16'
         is float32 with the operands of products rounded to bfloat16 while training; it needs a
         processor with AVX-512 BF16.
-    callbacks : list of callables or None, default=None
-        Each is called after each epoch with an `EpochReport`.
+    callbacks : list of callbacks, default=None
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
+        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
+        `clone`, left out of model files.
     checkpoint_path : str, Path or None, default=None
         A folder that `fit` keeps the state of its training in, for `resume`, even if the process is
         killed: the newest three checkpoints; those of an earlier training are replaced. One that
@@ -285,6 +287,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         self.callbacks = callbacks
         self.checkpoint_path = checkpoint_path
         self.checkpoint_every = checkpoint_every
+
+    _score_name = "R²"
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(

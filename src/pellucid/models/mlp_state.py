@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelBinarizer
 
-from pellucid.models.mlp_loss import out_activation_of
+from pellucid.models import labels, mlp_loss
 from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
 from pellucid.nn import (
     Activation,
@@ -26,7 +26,8 @@ from pellucid.persistence.layers import network_from_json, network_to_json
 _NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_")
 _CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 _LAYERS = {Activation, Add, BatchNorm, Dropout, LayerNorm, Linear, RMSNorm}
-_TARGET_TYPES = ("binary", "multiclass", "multilabel-indicator")
+_FEWEST_CLASSES = {"binary": 1, "multiclass": 3, "multilabel-indicator": 2}
+"""By type of target, in scikit-learn's words."""
 
 
 def mlp_to_state(estimator: Any) -> tuple[dict[str, Any], Arrays]:
@@ -75,9 +76,11 @@ def mlp_from_state(estimator_class: Any, state: dict[str, Any], arrays: Arrays) 
     parameters = _parameters(network, int(state["n_features_in"]), arrays)
     estimator.n_features_in_ = int(state["n_features_in"])
     estimator.n_outputs_ = network.fan_out(estimator.n_features_in_)
-    estimator.out_activation_ = out_activation_of(network.loss)
+    estimator.out_activation_ = mlp_loss.out_activation_of(network.loss)
     if is_classifier(estimator):
         _restore_classes(estimator, state)
+    elif estimator.out_activation_ not in ("identity", "exp"):
+        raise ValueError(f"the loss {network.loss.name} does not fit a regressor")
     estimator._n_partial_fits = int(state["n_partial_fits"])
     estimator._no_improvement_count = int(state["no_improvement_count"])
     estimator._optimizer = None
@@ -99,17 +102,23 @@ def mlp_from_state(estimator_class: Any, state: dict[str, Any], arrays: Arrays) 
 def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
     classes = labels_from_state(state["classes"])
     n_outputs, target_type = estimator.n_outputs_, state["target_type"]
-    if target_type not in _TARGET_TYPES:
+    if target_type not in _FEWEST_CLASSES:
         raise ValueError(f"unknown type of target {target_type!r}")
-    if estimator.out_activation_ not in ("softmax", "logistic"):
-        raise ValueError("a classifier ends in probabilities")
     expected = 1 if target_type == "binary" else len(classes)
-    if n_outputs != expected or len(np.unique(classes)) != len(classes):
+    n_classes = len(np.unique(classes))
+    if n_classes < _FEWEST_CLASSES[target_type] or (target_type == "binary" and n_classes > 2):
+        raise ValueError(f"{n_classes} classes do not make a {target_type} target")
+    if n_outputs != expected or n_classes != len(classes):
         raise ValueError(f"{n_outputs} outputs do not fit {len(classes)} classes")
-    binarizer = LabelBinarizer().fit(classes)
+    if state["sparse_target"] and target_type != "multilabel-indicator":
+        raise ValueError("only targets of several labels a row can be sparse")
+    # Twice each: scikit-learn before 1.8 warns of as many classes as rows.
+    binarizer = LabelBinarizer().fit(np.repeat(classes, 2))
     binarizer.classes_ = classes
     binarizer.y_type_ = target_type
     binarizer.sparse_input_ = bool(state["sparse_target"])
+    if estimator.out_activation_ != labels.out_activation_of(binarizer):
+        raise ValueError(f"the loss does not fit a {target_type} target")
     estimator._label_binarizer, estimator.classes_ = binarizer, classes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -30,6 +30,8 @@ from pellucid.models.coefficients import (
     views,
 )
 from pellucid.models.default_engine import engine_of
+from pellucid.models.exchange import MlpExchange
+from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
 from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
 from pellucid.models.mlp_checkpoint import (
@@ -46,7 +48,7 @@ from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Rows, Task
 from pellucid.models.validation_set import NO_VALIDATION, Score, ValidationData, scorer_on
 from pellucid.nn import CustomLoss, Dropout, Linear, Loss, Network, Parameters
-from pellucid.training import EpochReport, History, Outcome
+from pellucid.training import Callbacks, EpochReport, History, Outcome, check_callbacks
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 HISTORY = (
@@ -68,7 +70,7 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
+class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC):  # type: ignore[misc]
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
@@ -96,8 +98,8 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     n_iter_: int
     loss_: float
 
-    _on_epoch: Callable[[EpochReport], None] | None = None
-    """Called after each epoch, for progress lines; it is not kept in copies."""
+    _score_name: ClassVar[str]
+    """What the validation scores are where `scoring` does not say."""
     _network: Network | None = None
     _parameters: Parameters | None = None
     _n_partial_fits: int = 0
@@ -171,16 +173,20 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         resumption: Resumption | None = None,
     ) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
+        given = FitArguments(X, y, sample_weight)
+        n_epochs = self.max_iter if resumption is None else resumption.epochs_left
+        tasks = None if incremental else begin_fit(self, given, self._so_far, n_epochs)
         before = vars(self).copy()
         goes_on = self.warm_start or incremental
         weights = self._parameters.copy() if goes_on and self._parameters else None
         self.n_iter_ = 0
         try:
             task = self._make_task(X, y, sample_weight, validation, incremental, resumption)
+            callbacks = self._make_callbacks(task, tasks)
             if self.solver == "lbfgs":
-                self._fit_lbfgs(task)
+                self._fit_lbfgs(task, callbacks)
             else:
-                self._fit_stochastic(task, incremental, resumption)
+                self._fit_stochastic(task, callbacks, incremental, resumption)
             self._n_partial_fits += incremental
         except BaseException:
             if self.n_iter_ == 0:
@@ -188,6 +194,8 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 if self._parameters is not None and weights is not None:
                     self._parameters.flat[:] = weights.flat
             raise
+        if tasks is not None:
+            tasks.end_fit()
         return self
 
     def _go_back_to(self, attributes: dict[str, Any]) -> None:
@@ -313,15 +321,37 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             )
         return Parameters(parameters.flat, layout)
 
-    def _fit_lbfgs(self, task: Task) -> None:
-        run = LbfgsRun(task)
+    def _make_callbacks(self, task: Task, tasks: FitTasks | None) -> Callbacks | None:
+        callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
+        if not callbacks:
+            return None
+        scoring = self._score_name if self.scoring is None else self.scoring
+        name = "score" if callable(scoring) else scoring
+        if name == "loss":
+            name = None
+        return Callbacks(callbacks, task.network, task.parameters, name)
+
+    def _so_far(self, report: EpochReport) -> dict[str, Any]:
+        """Return the attributes that an estimator in training has only in the end."""
+        attributes: dict[str, Any] = {"n_iter_": report.epoch, "loss_": report.loss}
+        curves = (name for name in HISTORY if isinstance(vars(self).get(name), list))
+        return attributes | {name: list(getattr(self, name)) for name in curves}
+
+    def _fit_lbfgs(self, task: Task, callbacks: Callbacks | None) -> None:
+        run = LbfgsRun(task, callbacks)
         try:
             run.run()
         finally:
             self.n_iter_ = run.n_iterations
             self.loss_ = run.loss
 
-    def _fit_stochastic(self, task: Task, incremental: bool, resumption: Resumption | None) -> None:
+    def _fit_stochastic(
+        self,
+        task: Task,
+        callbacks: Callbacks | None,
+        incremental: bool,
+        resumption: Resumption | None,
+    ) -> None:
         known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
             self._start_history(validates)
@@ -330,14 +360,14 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             task=task,
             history=History(
                 self.loss_curve_,
-                known.get("validation_scores_") or [],
-                known.get("validation_loss_curve_") or [],
+                [] if self.validation_scores_ is None else self.validation_scores_,
+                [] if self.validation_loss_curve_ is None else self.validation_loss_curve_,
                 self.t_,
             ),
             best=np.nan if best is None else best,
             n_without_improvement=self._no_improvement_count,
             state=known.get("_optimizer") if incremental else None,
-            on_epoch=self._after_epoch() if self._on_epoch or self.callbacks else None,
+            callbacks=callbacks,
             checkpoints=self._checkpoints(incremental, resumption),
         )
         try:
@@ -356,16 +386,6 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self._n_partial_fits = resumption.n_partial_fits
         saved = None if resumption is None else resumption.saved
         return MlpCheckpoints(type(self).__name__, self._n_partial_fits, saved)
-
-    def _after_epoch(self) -> Callable[[EpochReport], None]:
-        """Return what calls everybody who wants to know of each epoch."""
-        callbacks = [*filter(None, [self._on_epoch]), *(self.callbacks or ())]
-
-        def report(epoch: EpochReport) -> None:
-            for callback in callbacks:
-                callback(epoch)
-
-        return report
 
     def _forget_history(self, validates: bool) -> None:
         self.t_ = 0
@@ -516,7 +536,6 @@ class MultilayerPerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_fitted", None)
-        state.pop("_on_epoch", None)
         parameters = state.pop("_parameters", None)
         if parameters is not None:
             state["_others"] = others(parameters)

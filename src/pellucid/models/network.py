@@ -16,9 +16,11 @@ from sklearn.metrics import r2_score
 from pellucid import nn
 from pellucid.engine.batch import dense
 from pellucid.engine.plan import Precision
+from pellucid.engine.sampling import Spread
 from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
+from pellucid.models.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
 from pellucid.models.network_fit import NetworkFit, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
@@ -30,7 +32,7 @@ from pellucid.training import Recording, ReplayedStep
 
 
 @saveable
-class Network:
+class Network(NetworkExchange):
     """A chain of layers with a loss, its parameters, and what y means to it.
 
     Parameters
@@ -152,6 +154,7 @@ class Network:
         warm_start: bool = False,
         record: int | None = None,
         statistics_every: int | None = None,
+        callbacks: Any = None,
         verbose: bool = False,
         checkpoint_path: str | Path | None = None,
         checkpoint_every: int = 1,
@@ -219,6 +222,9 @@ class Network:
         statistics_every : int
             Measure every so many steps: norms of gradients, updates and weights, silent units, and
             how pre-activations are distributed; they are in `statistics`.
+        callbacks : list of callbacks
+            `pellucid.ProgressBar()`, functions of an `EpochReport` and objects with `on_start`,
+            `on_epoch_end` and `on_end`: docs/callbacks.md. One that returns True ends training.
         verbose : bool
             Print a line an epoch.
         checkpoint_path : str or Path
@@ -365,20 +371,47 @@ class Network:
         check_finite(scores, parameters, table)
         return scores
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable label of each row, or its numbers, in the form that y had."""
-        targets = self._fitted_targets()
-        return targets.decode(self._predictions(X))
+    def predict(self, X: Any, n_samples: int | None = None, seed: int = 0) -> Any:
+        """Return the most probable label of each row, or its numbers, in the form that y had.
 
-    def predict_proba(self, X: Any) -> NDArray[Any]:
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, fan_in)
+        n_samples : int, optional
+            Ask so many random sub-networks, that `Dropout` leaves, in place of the whole one:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016).
+        seed : int
+            Of these; the sub-networks are those of `nn.Network.sample_scores`.
+
+        Returns
+        -------
+        ndarray, or with `n_samples` a pair of them
+            The mean over the samples, or the label whose mean probability is the highest; and the
+            standard deviation over the samples of these numbers, or of that label's probability.
+
+        Raises
+        ------
+        ValueError
+            X is wrong, or `n_samples` is given and the network drops nothing.
+        """
+        targets = self._fitted_targets()
+        if n_samples is None:
+            return targets.decode(self._predictions(X))
+        mean, std = self._spread(X, n_samples, seed)
+        return targets.decode(mean), targets.spread_of_decoded(mean, std)
+
+    def predict_proba(self, X: Any, n_samples: int | None = None, seed: int = 0) -> Any:
         """Return the probability of each label, (n, n_classes), in the order of `classes_`.
 
-        Where a row has several labels, each column is the probability of its own.
+        Where a row has several labels, each column is the probability of its own. With
+        `n_samples`, as in `predict`, the mean and the standard deviation over the samples.
 
         Raises
         ------
         AttributeError
             y holds numbers, not labels.
+        ValueError
+            As in `predict`.
         """
         targets = self._fitted_targets()
         if not targets.has_accuracy:
@@ -386,10 +419,12 @@ class Network:
                 f"predict_proba needs a cross-entropy; the loss is {self.chain.loss.name}. Use "
                 "predict"
             )
-        probabilities = self._predictions(X)
+        if n_samples is None:
+            return targets.with_both_labels(self._predictions(X))
+        mean, std = self._spread(X, n_samples, seed)
         if targets.kind == "two labels":
-            return np.hstack([1 - probabilities, probabilities])
-        return probabilities
+            std = np.hstack([std, std])
+        return targets.with_both_labels(mean), std
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """Return the mean loss of the rows, and what is easier to read.
@@ -504,6 +539,14 @@ class Network:
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = self.chain.loss.link(self.scores(X))
         return predictions
+
+    def _spread(self, X: Any, n_samples: int, seed: int) -> Spread:
+        """Return mean and standard deviation, (n, K) each, of sampled scores after the link."""
+        parameters, table = self.parameters, checked_table(X, self._fan_in)
+        predictor = self._engine.predictor(self.chain, parameters, table.shape[1])
+        spread: Spread = predictor.sample(table, n_samples, seed, link=self.chain.loss.link)
+        check_finite(spread.std, parameters, table)
+        return spread
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         self._fitted_targets()

@@ -100,7 +100,7 @@ def read_checkpoint(fit: NetworkFit, table: Any) -> NetworkCheckpoint:
             run=saved.run,
             length=int(saved.state["length"]),
             history={name: values.tolist() for name, values in saved.arrays.items()},
-            targets=targets_from_state(saved.state["targets"], chain.fan_out(fan_in)),
+            targets=targets_from_state(saved.state["targets"], chain, fan_in),
         )
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise damaged(saved.path, error) from error

@@ -30,6 +30,7 @@ from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.nn.parameters import Parameters
 from pellucid.training import (
     BestWeights,
+    Callbacks,
     EpochLoop,
     EpochReport,
     History,
@@ -39,6 +40,7 @@ from pellucid.training import (
     Recording,
     Validation,
     ValidationResult,
+    check_callbacks,
     get_schedule,
     go_on_from,
 )
@@ -82,6 +84,7 @@ class NetworkFit:
     warm_start: bool = False
     record: int | None = None
     statistics_every: int | None = None
+    callbacks: Any = None
     verbose: bool = False
     checkpoint_path: str | Path | None = None
     checkpoint_every: int = 1
@@ -156,6 +159,7 @@ class NetworkFit:
             history=History(),
             validation=validation,
             on_epoch=self._remember,
+            callbacks=self._callbacks(),
             checkpoints=checkpoints(
                 self.checkpoint_path,
                 self.checkpoint_every,
@@ -295,6 +299,10 @@ class NetworkFit:
             )
         # The rule stops when the count exceeds its patience.
         return Patience(tol=0.0, patience=self.patience - 1, sign=1)
+
+    def _callbacks(self) -> Callbacks | None:
+        callbacks = check_callbacks(self.callbacks)
+        return Callbacks(callbacks, self.network.chain, self.parameters) if callbacks else None
 
     def _remember(self, report: EpochReport) -> None:
         self.statistics.extend(report.statistics)

@@ -11,7 +11,12 @@ from pellucid.models.network_targets import Targets
 from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
 from pellucid.persistence.layers import network_from_json, network_to_json
 
-_KINDS = ("label", "two labels", "shares", "indicators", "counts", "numbers", "own")
+_KINDS = {
+    "softmax_cross_entropy": ("label", "shares"),
+    "logistic_cross_entropy": ("two labels", "indicators"),
+    "poisson": ("counts",),
+}
+"""What y can be to a loss; to all others it is numbers."""
 
 
 def network_to_state(network: Any) -> tuple[dict[str, Any], Arrays]:
@@ -50,7 +55,7 @@ def network_from_state(network_class: Any, state: dict[str, Any], arrays: Arrays
     for name, array in arrays.items():
         parameters[name][...] = array
     network._start_over(parameters, fan_in)
-    network._targets = targets_from_state(state["targets"], chain.fan_out(fan_in))
+    network._targets = targets_from_state(state["targets"], chain, fan_in)
     network.history = {
         str(name): [float(value) for value in values] for name, values in state["history"].items()
     }
@@ -66,17 +71,20 @@ def targets_to_state(targets: Targets) -> dict[str, Any]:
     }
 
 
-def targets_from_state(state: dict[str, Any], n_outputs: int) -> Targets:
-    """Undo `targets_to_state`, for a network with so many outputs.
+def targets_from_state(state: dict[str, Any], chain: nn.Network, fan_in: int) -> Targets:
+    """Undo `targets_to_state`, for this network.
 
     Raises
     ------
     ValueError, TypeError, KeyError
         The parts do not fit together.
     """
-    kind, classes = state["kind"], state["classes"]
-    if kind not in _KINDS:
-        raise ValueError(f"unknown kind of target {kind!r}")
+    kind, classes, n_outputs = state["kind"], state["classes"], chain.fan_out(fan_in)
+    own = isinstance(chain.loss, nn.CustomLoss)
+    if kind not in (("own",) if own else _KINDS.get(chain.loss.name, ("numbers",))):
+        raise ValueError(f"a target of the kind {kind!r} does not fit the loss {chain.loss.name}")
+    if kind == "two labels" and n_outputs != 1:
+        raise ValueError(f"two labels need one output, got {n_outputs}")
     labels = None if classes is None else labels_from_state(classes)
     expected = {"label": n_outputs, "shares": n_outputs, "two labels": 2}.get(kind)
     if (None if labels is None else len(labels)) != expected:

@@ -90,6 +90,19 @@ class Targets:
         labels: NDArray[Any] = self.classes[codes.astype(np.intp)]
         return labels
 
+    def with_both_labels(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+        """Return probabilities (n, K), those of the second of two labels beside the first's."""
+        if self.kind == "two labels":
+            return np.hstack([1 - probabilities, probabilities])
+        return probabilities
+
+    def spread_of_decoded(self, mean: NDArray[Any], std: NDArray[Any]) -> NDArray[Any]:
+        """Return the standard deviation of what `decode` takes from predictions `mean` (n, K)."""
+        if self.kind in ("label", "shares"):
+            return np.take_along_axis(std, mean.argmax(axis=1)[:, None], axis=1).ravel()
+        is_vector = self.is_vector and self.n_outputs == 1
+        return std.ravel() if is_vector else std
+
     def accuracy(
         self, predictions: NDArray[Any], targets: NDArray[Any], sample_weight: Any
     ) -> float:

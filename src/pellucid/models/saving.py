@@ -35,6 +35,14 @@ class SaveableEstimator(Protocol):
 
 Estimator = TypeVar("Estimator", bound=type)
 
+LABEL_DTYPES = ("bool", "float16", "float32", "float64", "object", "str") + tuple(
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+)
+"""What class labels in a file may be. NumPy is asked for no other: it would parse the name."""
+
+MOST_LABEL_TEXT = 2**21
+"""Most characters of all class labels, each counted as long as the longest, as NumPy keeps them."""
+
 PLAIN: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
@@ -48,8 +56,8 @@ PLAIN: dict[str, Any] = {
 }
 """What constructor parameters may hold beside numbers and text: objects of nothing else."""
 
-NOT_NEEDED = ("callbacks", "scoring")
-"""Parameters for training alone, which may hold code."""
+NOT_SAVED = ("callbacks",)
+"""Parameters that say what happens beside training, and have no part in the model."""
 
 SAVEABLE: dict[str, type] = {}
 """Estimators by the name they have in model files."""
@@ -70,7 +78,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Network
-        Fitted. A random_state that is a generator object cannot be kept; it becomes None.
+        Fitted. Callbacks are left out, and a random_state that is a generator object cannot be
+        kept: they become None.
     path : str or Path
         Replaced atomically if it exists.
 
@@ -126,7 +135,24 @@ def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:
     >>> params_from_json({"hidden_layer_sizes": {"tuple": [64, 32]}})
     {'hidden_layer_sizes': (64, 32)}
     """
-    return {name: _to_json(name, value) for name, value in params.items()}
+    return {
+        name: _to_json(name, _without_code(name, value))
+        for name, value in params.items()
+        if name not in NOT_SAVED
+    }
+
+
+def _without_code(name: str, value: Any) -> Any:
+    """Return None, with a warning, for a parameter that is code and for training alone."""
+    if name != "scoring" or value is None or isinstance(value, str):
+        return value
+    return _left_out(name, "code")
+
+
+def _left_out(name: str, what: str) -> None:
+    warnings.warn(
+        f"{name} is {what}, which a model file cannot hold: it is saved as None.", stacklevel=3
+    )
 
 
 def params_from_json(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,19 +174,14 @@ def _to_json(name: str, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [_to_json(name, item) for item in value.tolist()]
     if isinstance(value, Mapping):
-        return {"mapping": {str(key): _to_json(name, item) for key, item in value.items()}}
+        items = [[_to_json(name, part) for part in item] for item in value.items()]
+        return {"mapping": items}
     if isinstance(value, type) and issubclass(value, np.generic):
         return np.dtype(value).name
     if type(value).__name__ in PLAIN and PLAIN[type(value).__name__] is type(value):
         return {"nn": [type(value).__name__, _to_json(name, vars(value))]}
-    is_generator = isinstance(value, np.random.RandomState | np.random.Generator)
-    if is_generator or (name in NOT_NEEDED and callable(value)):
-        what = "a generator object" if is_generator else "code"
-        warnings.warn(
-            f"{name} is {what}, which a model file cannot hold: it is saved as None.",
-            stacklevel=2,
-        )
-        return None
+    if isinstance(value, np.random.RandomState | np.random.Generator):
+        return _left_out(name, "a generator object")
     raise TypeError(
         f"The parameter {name} is {value!r}, which a model file cannot hold: it takes numbers, "
         "text, lists and dicts of them."
@@ -176,7 +197,7 @@ def _from_json(value: Any) -> Any:
         if set(value) == {"nn"}:
             kind, fields = value["nn"]
             return PLAIN[kind](**_from_json(fields))
-        return {key: _from_json(item) for key, item in value["mapping"].items()}
+        return {_from_json(key): _from_json(item) for key, item in value["mapping"]}
     return value
 
 
@@ -195,22 +216,39 @@ def labels_to_state(labels: npt.NDArray[Any]) -> dict[str, Any]:
     >>> labels_from_state(state)
     array(['cat', 'dog'], dtype='<U3')
     """
-    values = labels.tolist()
-    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
-        raise TypeError(f"class labels must be finite, got {values}.")
-    if not all(isinstance(value, bool | int | float | str) for value in values):
-        raise TypeError(f"class labels must be text, numbers or booleans, got {values[:5]}.")
-    return {"dtype": "str" if labels.dtype.kind == "U" else labels.dtype.name, "values": values}
+    state = {"dtype": _dtype_name(labels), "values": labels.tolist()}
+    try:
+        labels_from_state(state)
+    except ValueError as error:
+        raise TypeError(f"{error}; a model file cannot hold them.") from error
+    return state
 
 
 def labels_from_state(state: dict[str, Any]) -> npt.NDArray[Any]:
-    """Undo :func:`labels_to_state`."""
+    """Undo :func:`labels_to_state`.
+
+    Raises
+    ------
+    ValueError
+        Not what `labels_to_state` returns: other types of labels, or too much text.
+    """
     values, name = state["values"], state["dtype"]
     if not isinstance(values, list) or not all(
         isinstance(v, bool | int | float | str) for v in values
     ):
-        raise ValueError("class labels must be a list of text, numbers or booleans")
-    dtype = np.dtype(name)
-    if dtype.kind not in "biufUO" or (dtype.kind == "U" and dtype.itemsize):
-        raise ValueError(f"class labels cannot have the dtype {name!r}")
-    return np.array(values, dtype=dtype)
+        raise ValueError(f"class labels must be text, numbers or booleans, got {values!r:.200}")
+    if name not in LABEL_DTYPES:
+        raise ValueError(f"class labels cannot have the dtype {name!r:.80}")
+    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+        raise ValueError(f"class labels must be finite, got {values!r:.200}")
+    longest = max((len(v) for v in values if isinstance(v, str)), default=0)
+    if longest * len(values) > MOST_LABEL_TEXT:
+        raise ValueError(f"{len(values)} class labels are too long, up to {longest} characters")
+    labels = np.array(values, dtype=name)
+    if labels.tolist() != values:
+        raise ValueError(f"class labels are not of the dtype {name}: {values!r:.200}")
+    return labels
+
+
+def _dtype_name(labels: npt.NDArray[Any]) -> str:
+    return "str" if labels.dtype.kind == "U" else labels.dtype.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -21,8 +20,8 @@ from pellucid.models.validation_set import ValidationSet
 from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
     BestWeights,
+    Callbacks,
     EpochLoop,
-    EpochReport,
     FixedOrder,
     History,
     NoImprovement,
@@ -71,8 +70,7 @@ class StochasticRun:
         Epochs in a row, of all calls so far.
     state : SolverState, optional
         Where the last call stopped, for `partial_fit`.
-    on_epoch : callable, optional
-        `(EpochReport) -> None`.
+    callbacks : Callbacks, optional
     checkpoints : MlpCheckpoints, optional
         Where the state is kept, and the state to go on from.
     """
@@ -82,7 +80,7 @@ class StochasticRun:
     best: float
     n_without_improvement: int
     state: SolverState | None = None
-    on_epoch: Callable[[EpochReport], None] | None = None
+    callbacks: Callbacks | None = None
     checkpoints: MlpCheckpoints | None = None
 
     def __post_init__(self) -> None:
@@ -116,7 +114,7 @@ class StochasticRun:
             ),
             history=self.history,
             validation=validation,
-            on_epoch=self.on_epoch,
+            callbacks=self.callbacks,
             say=print if options["verbose"] else None,
             checkpoints=self.checkpoints.keeper(task, order) if self.checkpoints else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -11,9 +12,12 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
+from pellucid.models.onnx_export import OnnxExport, onnx_of_tabular
 from pellucid.models.saving import Arrays, params_to_json, restore, save
 from pellucid.tables import RecognizedColumn, TableEncoder
 from pellucid.tables.encoder import check_columns
+from pellucid.training import EpochReport, check_callbacks
 
 #: Fewer rows than this are all trained on: too few to spare some for validation.
 FEWEST_ROWS_TO_HOLD_OUT = 100
@@ -23,14 +27,12 @@ SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 N_PIECES = 16
 
 
-class TabularEstimator(BaseEstimator):  # type: ignore[misc]
+class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type: ignore[misc]
     """A :class:`TableEncoder` and the multi-layer perceptron behind it.
 
     The constructor's parameters are those of its two subclasses, where they are explained.
     """
 
-    _on_epoch: Any = None
-    """Called after each epoch with an `EpochReport`; for progress lines."""
     target_name_: str | None = None
     """Name of the target, where y had one; kept in model files."""
 
@@ -47,6 +49,7 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         columns: Mapping[str, str] | None = None,
         random_state: Any = None,
         verbose: bool = False,
+        callbacks: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.learning_rate_init = learning_rate_init
@@ -58,6 +61,7 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         self.columns = columns
         self.random_state = random_state
         self.verbose = verbose
+        self.callbacks = callbacks
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file; see :func:`pellucid.models.saving.save`."""
@@ -97,10 +101,6 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         encoder = TableEncoder(columns=self.columns, n_pieces=N_PIECES)
         return encoder, encoder.fit_transform(table)
 
-    def _remember_target_name(self, y: Any) -> None:
-        name = getattr(y, "name", None)
-        self.target_name_ = name if isinstance(name, str) else None
-
     def _encode(self, X: Any) -> npt.NDArray[np.float32]:
         check_is_fitted(self)
         encoded: npt.NDArray[np.float32] = self.encoder_.transform(
@@ -123,12 +123,27 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         )
         return mlp
 
-    def _train(self, mlp: Any, inputs: Any, targets: Any, sample_weight: Any) -> None:
-        mlp._on_epoch = self._on_epoch
+    def _train(
+        self, mlp: Any, learned: dict[str, Any], inputs: Any, targets: Any, given: FitArguments
+    ) -> None:
+        """Train the network; then take over everything that was learned, and the target's name."""
+
+        def so_far(report: EpochReport) -> dict[str, Any]:
+            snapshot = copy.copy(mlp)
+            snapshot.__dict__.update(mlp._so_far(report))
+            return {**learned, "mlp_": snapshot}
+
+        tasks = begin_fit(self, given, so_far, mlp.max_iter)
+        mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
-            mlp.fit(inputs, targets, sample_weight=sample_weight)
+            mlp.fit(inputs, targets, sample_weight=given.sample_weight)
         finally:
-            del mlp._on_epoch
+            mlp.callbacks = None
+        name = getattr(given.y, "name", None)
+        self.target_name_ = name if isinstance(name, str) else None
+        self.__dict__.update(learned, mlp_=mlp)
+        if tasks is not None:
+            tasks.end_fit()
 
     def _batch_size(self, n_rows: int, hold_out: bool) -> int:
         """Rows of a step: for 'auto', so many that an epoch has about 20 steps or more."""
@@ -145,6 +160,9 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         if not 0 < fraction < 1:
             raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
         return int(n_rows * fraction) if n_rows >= FEWEST_ROWS_TO_HOLD_OUT else 0
+
+    def _onnx_model(self) -> Any:
+        return onnx_of_tabular(self)
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         mlp_state, arrays = self.mlp_._to_state()
@@ -165,7 +183,7 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]
         estimator.target_name_ = None if name is None else str(name)
         estimator.encoder_ = TableEncoder()._restore(state["encoder"])
         estimator.mlp_ = restore(mlp_class, state["mlp_params"], state["mlp"], arrays)
-        width = len(estimator.encoder_.get_feature_names_out())
+        width = estimator.encoder_._n_inputs()
         if estimator.mlp_.n_features_in_ != width:
             raise ValueError(
                 f"the encoder makes {width} inputs, the network takes "

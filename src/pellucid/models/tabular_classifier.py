@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import TabularEstimator
@@ -47,6 +48,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     random_state : int, RandomState or None, default=None
         An integer makes the result repeatable.
     verbose : bool, default=False
+    callbacks : list of callbacks, default=None
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
+        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
+        `clone`, left out of model files.
 
     Attributes
     ----------
@@ -77,6 +82,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     array(['nut', 'nut', 'bolt', 'bolt'], dtype='<U4')
     """
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on a table.
 
@@ -97,11 +103,9 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         labels = checked_labels(y)
         check_consistent_length(inputs, labels)
         mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
-        self._train(mlp, inputs, labels, sample_weight)
-        self.encoder_, self.mlp_, self.classes_ = encoder, mlp, mlp.classes_
-        _, counts = np.unique(labels, return_counts=True)
-        self.class_shares_ = counts / counts.sum()
-        self._remember_target_name(y)
+        classes, counts = np.unique(labels, return_counts=True)
+        learned = {"encoder_": encoder, "classes_": classes, "class_shares_": counts / counts.sum()}
+        self._train(mlp, learned, inputs, labels, FitArguments(X, y, sample_weight))
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:

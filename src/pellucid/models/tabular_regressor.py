@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import _check_y
 
+from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.mlp_regressor import MLPRegressor
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import TabularEstimator
@@ -45,6 +46,10 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     random_state : int, RandomState or None, default=None
         An integer makes the result repeatable.
     verbose : bool, default=False
+    callbacks : list of callbacks, default=None
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
+        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
+        `clone`, left out of model files.
 
     Attributes
     ----------
@@ -75,6 +80,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     True
     """
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on a table.
 
@@ -98,9 +104,9 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         check_consistent_length(inputs, targets)
         mean, scale = _mean_and_scale(targets)
         mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)
-        self._train(mlp, inputs, (targets - mean) / scale, sample_weight)
-        self.encoder_, self.mlp_, self.target_mean_, self.target_scale_ = encoder, mlp, mean, scale
-        self._remember_target_name(y)
+        learned = {"encoder_": encoder, "target_mean_": mean, "target_scale_": scale}
+        given = FitArguments(X, y, sample_weight)
+        self._train(mlp, learned, inputs, (targets - mean) / scale, given)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
@@ -119,8 +125,14 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     @classmethod
     def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
         estimator = cls._restore(state, arrays, MLPRegressor)
-        estimator.target_mean_ = np.array(state["target_mean"], dtype=np.float64)
-        estimator.target_scale_ = np.array(state["target_scale"], dtype=np.float64)
+        mean, scale = (
+            np.array(state[name], dtype=np.float64) for name in ("target_mean", "target_scale")
+        )
+        if mean.shape != scale.shape or mean.shape not in ((), (estimator.mlp_.n_outputs_,)):
+            raise ValueError("the means and scales of the targets do not fit the network")
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError("targets cannot be standardized by these means and scales")
+        estimator.target_mean_, estimator.target_scale_ = mean, scale
         return estimator
 
 

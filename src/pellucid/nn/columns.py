@@ -50,6 +50,11 @@ class Columns(Layer):
                     f"part {p} of Columns is a {type(layer).__name__}; a part must be a plain layer"
                 )
 
+    @property
+    def drops(self) -> bool:
+        """Whether a part drops."""
+        return any(layer.drops for _, layer in self.parts)
+
     def output_width(self, fan_in: int) -> int:
         """Return the widths of the parts' outputs together."""
         expected = sum(n for n, _ in self.parts)

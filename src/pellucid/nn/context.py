@@ -25,6 +25,9 @@ class Context:
         Counted from 0.
     step : int
         Counted from 1 over the whole training.
+    first_row : int
+        Where the rows of the pass begin among those that draw together; 0 in training, where a step
+        takes its whole batch.
     dropout_factor : float
         What the share p of every dropout layer is multiplied by when it drops.
     bfloat16 : bool
@@ -38,6 +41,7 @@ class Context:
     seed: int = 0
     epoch: int = 0
     step: int = 0
+    first_row: int = 0
     dropout_factor: float = 1.0
     bfloat16: bool = False
     layer: int = 0

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from pellucid.nn.activations import identity
 from pellucid.nn.array import Array, namespace
 
 LossCallable: TypeAlias = Callable[[Array, Array, Array], tuple[Any, Array]]
@@ -19,10 +20,6 @@ _DIRECTIONS = 4
 _STEPS = (1e-3, 1e-5)
 """The second meets fewer kinks, the first forgives arithmetic in float32."""
 _TOLERANCE = 1e-2
-
-
-def _identity(scores: Array) -> Array:
-    return scores
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class CustomLoss:
     """
 
     function: LossCallable
-    link: Callable[[Array], Array] = _identity
+    link: Callable[[Array], Array] = identity
     checks_gradient: bool = True
 
     def __post_init__(self) -> None:
@@ -74,7 +71,7 @@ class CustomLoss:
     @property
     def has_link(self) -> bool:
         """Whether predictions are more than the scores."""
-        return self.link is not _identity
+        return self.link is not identity
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ ScaleAt = Literal["training", "prediction"]
 
 _LEVELS = 65536
 _PER_BLOCK = 8
+_LOW_WORD = np.uint64(0xFFFFFFFF)
 
 
 def dropout_mask(m: int, width: int, threshold: int, context: Context) -> Flags:
@@ -28,14 +29,15 @@ def dropout_mask(m: int, width: int, threshold: int, context: Context) -> Flags:
 
     Row i, column j takes 16 bits of Philox (`pellucid.nn.random`) with the counter
 
-        (i·ceil(width/8) + j div 8, step, epoch, Purpose.DROPOUT·2²⁴ + layer):
+        ((first_row + i)·ceil(width/8) + j div 8, step, epoch, Purpose.DROPOUT·2²⁴ + layer):
 
     of word (j mod 8) div 2 of the block, the low half if j is even and the high half if it is odd.
     So a mask depends on the place in the batch and the context alone.
     """
     blocks_per_row = -(-width // _PER_BLOCK)
     counter = np.empty((m * blocks_per_row, 4), dtype=np.uint32)
-    counter[:, 0] = np.arange(m * blocks_per_row, dtype=np.uint64) & np.uint64(0xFFFFFFFF)
+    first = context.first_row * blocks_per_row
+    counter[:, 0] = (first + np.arange(m * blocks_per_row, dtype=np.uint64)) & _LOW_WORD
     counter[:, 1] = context.step & 0xFFFFFFFF
     counter[:, 2] = context.epoch & 0xFFFFFFFF
     counter[:, 3] = (int(Purpose.DROPOUT) << 24) | context.layer
@@ -91,6 +93,11 @@ class Dropout(Layer):
             raise ValueError(f"p must be at least 0 and below 1, got {self.p!r}")
         if self.scale_at not in get_args(ScaleAt):
             raise ValueError(f'scale_at must be "training" or "prediction", got {self.scale_at!r}')
+
+    @property
+    def drops(self) -> bool:
+        """Whether p is above 0."""
+        return self.threshold > 0
 
     @property
     def threshold(self) -> int:

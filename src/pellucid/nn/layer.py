@@ -35,6 +35,11 @@ class Layer(Protocol):
     >>> network = Network([Doubling(), Linear(1, weights="zeros")], "squared_error")
     """
 
+    @property
+    def drops(self) -> bool:
+        """Whether the output is random where `Context.drops` is true, as that of dropout is."""
+        return False
+
     def output_width(self, fan_in: int) -> int:
         """Return the width of the output for inputs of width `fan_in`."""
         return fan_in

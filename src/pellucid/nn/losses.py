@@ -12,11 +12,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pellucid.nn.activations import logistic
+from pellucid.nn.activations import identity, logistic
 from pellucid.nn.array import Array, namespace
 from pellucid.nn.custom_loss import CustomLoss, LossCallable
 
-_EXPONENT_CAP = 60.0
+EXPONENT_CAP = 60.0
+"""The largest score that the exponential of `poisson` is taken of."""
 
 
 def softmax(scores: Array) -> Array:
@@ -152,7 +153,7 @@ def poisson(scores: Array, targets: Array) -> Array:
     continued by its tangent, so that a score that runs away meets a steep finite slope.
     """
     xp = namespace(scores)
-    excess = xp.maximum(scores - _EXPONENT_CAP, xp.zeros_like(scores))
+    excess = xp.maximum(scores - EXPONENT_CAP, xp.zeros_like(scores))
     mean = capped_exponential(scores)
     constant = targets * xp.log(xp.where(targets > 0, targets, 1.0)) - targets
     return xp.sum(mean * (1.0 + excess) - targets * scores + constant, axis=1)
@@ -166,11 +167,7 @@ def poisson_gradient(scores: Array, targets: Array) -> Array:
 def capped_exponential(scores: Array) -> Array:
     """Return e^min(s, 60)."""
     xp = namespace(scores)
-    return xp.exp(xp.minimum(scores, xp.full_like(scores, _EXPONENT_CAP)))
-
-
-def _identity_link(scores: Array) -> Array:
-    return scores
+    return xp.exp(xp.minimum(scores, xp.full_like(scores, EXPONENT_CAP)))
 
 
 @dataclass(frozen=True)
@@ -217,17 +214,17 @@ LOSSES: dict[str, LossFunction] = {
             "half_squared_error",
             half_squared_error,
             half_squared_error_gradient,
-            _identity_link,
+            identity,
             "½ Σ (s - y)²",
         ),
         LossFunction(
-            "squared_error", squared_error, squared_error_gradient, _identity_link, "Σ (s - y)²"
+            "squared_error", squared_error, squared_error_gradient, identity, "Σ (s - y)²"
         ),
         LossFunction(
             "absolute_error",
             absolute_error,
             absolute_error_gradient,
-            _identity_link,
+            identity,
             "Σ |s - y|",
             kinked=True,
         ),
@@ -235,7 +232,7 @@ LOSSES: dict[str, LossFunction] = {
             "huber",
             huber,
             huber_gradient,
-            _identity_link,
+            identity,
             "Σ ½r² if |r| <= p else p(|r| - p/2), r = s - y",
             parameter=1.0,
         ),
@@ -243,7 +240,7 @@ LOSSES: dict[str, LossFunction] = {
             "quantile",
             quantile,
             quantile_gradient,
-            _identity_link,
+            identity,
             "Σ p(y - s) if y > s else (1 - p)(s - y)",
             parameter=0.5,
             parameter_limit=1.0,

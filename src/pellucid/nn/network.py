@@ -117,6 +117,11 @@ class Network:
         object.__setattr__(self, "layers", written_out(layers))
         object.__setattr__(self, "loss", get_loss(loss))
 
+    @property
+    def drops(self) -> bool:
+        """Whether the samples of `sample_scores` differ: a layer drops."""
+        return any(layer.drops for layer in self.layers)
+
     def widths(self, fan_in: int) -> tuple[int, ...]:
         """Return the width of every value of a trace, for inputs of width `fan_in`."""
         if fan_in < 1:

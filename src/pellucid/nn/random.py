@@ -117,7 +117,7 @@ class Stream:
         return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)[:n]
 
 
-def permutation(seed: int, epoch: int, n: int) -> Ints:
+def permutation(seed: int, epoch: int, n: int, part: int = 0) -> Ints:
     """Return the order of `n` rows in an epoch: a shuffle that depends on nothing else.
 
     Fisher and Yates: for i from n - 1 down to 1, swap places i and j, where j is the high half of
@@ -132,6 +132,8 @@ def permutation(seed: int, epoch: int, n: int) -> Ints:
         Counted from 0.
     n : int
         Number of rows, below 2**32.
+    part : int
+        Of the epoch, where each of its parts is shuffled on its own.
 
     Returns
     -------
@@ -139,7 +141,7 @@ def permutation(seed: int, epoch: int, n: int) -> Ints:
     """
     if not 0 <= n < 2**32:
         raise ValueError(f"n must be at least 0 and below 2**32, got {n}")
-    random = Stream(seed, Purpose.PERMUTATION, epoch=epoch).bits(n)
+    random = Stream(seed, Purpose.PERMUTATION, epoch=epoch, step=part).bits(n)
     limit = np.arange(1, n + 1, dtype=np.uint64)
     # r·limit in two halves of r; neither product passes 64 bits because limit is below 2³².
     targets = ((random >> _32) * limit + (((random & _LOW) * limit) >> _32)) >> _32

@@ -8,21 +8,31 @@ a full disk or a power cut, as it was before.
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 #: Version of the layout written here; files of a higher one are refused.
 FORMAT_VERSION = 1
-#: No header is longer. (safetensors has the same limit.)
-LONGEST_HEADER = 100_000_000
+#: What reading a header may take, as `_memory_of` estimates it: about 13 MB of plain text, or half
+#: a million values. A text can stand for twenty times its own size.
+MOST_HEADER_MEMORY = 64 * 2**20
+#: What an array of a model file can hold, by safetensors' names: BOOL, I8, …, U64, …, F64.
+DTYPES: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.bool_)} | {
+    f"{kind.upper()}{8 * size}": np.dtype(f"<{kind}{size}")
+    for kind in "iuf"
+    for size in (1, 2, 4, 8)
+    if f"{kind}{size}" != "f1"
+}
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -64,10 +74,16 @@ def write_model_file(
     from safetensors.numpy import save
 
     text = json.dumps({**header, "format_version": FORMAT_VERSION}, separators=(",", ":"))
+    if _memory_of(text) > MOST_HEADER_MEMORY:
+        raise ModelFileError(
+            f"{path} is not written: the names, labels and curves of this model take {len(text):,} "
+            "characters in a model file, which is too many to be read again. Fit with fewer "
+            "categories, labels or columns."
+        )
     plain = {name: _storable(name, array) for name, array in arrays.items()}
     # One entry, because safetensors writes several in no fixed order.
     metadata = {"pellucid": f"{_checksum(text, plain)} {text}"}
-    _replace_file(Path(path), save(plain, metadata))
+    replace_file(Path(path), save(plain, metadata))
 
 
 def read_model_file(path: str | Path) -> tuple[dict[str, Any], Arrays]:
@@ -84,22 +100,39 @@ def read_model_file(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     ------
     ModelFileError
         When there is no such file, or it is truncated, damaged, not a Pellucid model, or written
-        by a newer version. Nothing larger than the file is ever allocated.
+        by a newer version. Never is more memory taken than the file's size and 64 MiB.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     path = Path(path)
-    data, metadata = _read_checked(path)
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a directory. Give the model file inside it.")
+    try:
+        with path.open("rb") as file:
+            return _read(file, os.fstat(file.fileno()).st_size, path)
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{path}: there is no such file. Check the path.") from error
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _read(file: BufferedReader, size: int, path: Path) -> tuple[dict[str, Any], Arrays]:
+    entries = _read_entries(file, size, path)
+    metadata = entries.pop("__metadata__", None)
+    if not isinstance(metadata, dict):
+        raise ModelFileError(f"{path} is not a Pellucid model file.")
     checksum, _, text = str(metadata.get("pellucid", "")).partition(" ")
     if not checksum:
         raise ModelFileError(f"{path} is a safetensors file but not a Pellucid model.")
     header = _parse_json(text, path)
     _check_version(header.get("format_version"), path)
+    data = np.empty(size - file.tell(), dtype=np.uint8)
     try:
-        arrays = {name: np.array(array) for name, array in load(data).items()}
-    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError) as error:
-        raise ModelFileError(f"{path} is damaged: its arrays cannot be read ({error}).") from error
+        if file.readinto(data.data) != len(data):
+            raise ValueError("the file became shorter meanwhile")
+        arrays = _arrays_in(data, entries)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} is damaged: its arrays cannot be read ({error!s:.200})."
+        ) from error
     if checksum != _checksum(text, arrays):
         raise ModelFileError(
             f"{path} is damaged or was changed after it was saved: its contents do not match "
@@ -125,26 +158,13 @@ def _checksum(text: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def _read_checked(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """Return the file's bytes and safetensors metadata, after checking the sizes it claims."""
-    if path.is_dir():
-        raise ModelFileError(f"{path} is a directory. Give the model file inside it.")
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return _read_sections(file, size, path)
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{path}: there is no such file. Check the path.") from error
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}.") from error
-
-
-def _read_sections(file: BinaryIO, size: int, path: Path) -> tuple[bytes, dict[str, Any]]:
+def _read_entries(file: BufferedReader, size: int, path: Path) -> dict[str, Any]:
+    """Return safetensors' own header, where it says what arrays there are; the data comes next."""
     start = file.read(8)
     if len(start) < 8:
         raise ModelFileError(f"{path} is not a model file: it has only {len(start)} bytes.")
     length = int.from_bytes(start, "little")
-    if length > LONGEST_HEADER or file.read(1) != b"{":
+    if length > MOST_HEADER_MEMORY or file.read(1) != b"{":
         raise ModelFileError(f"{path} is not a Pellucid model file.")
     if length > size - 8:
         raise ModelFileError(
@@ -152,15 +172,51 @@ def _read_sections(file: BinaryIO, size: int, path: Path) -> tuple[bytes, dict[s
             f"but the file has only {size:,}."
         )
     file.seek(8)
-    entries = _parse_json(file.read(length), path)
-    metadata = entries.get("__metadata__")
-    if not isinstance(metadata, dict):
-        raise ModelFileError(f"{path} is not a Pellucid model file.")
-    file.seek(0)
-    return file.read(size), metadata
+    try:
+        text = file.read(length).decode()
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{path} is damaged: its header is not text ({error}).") from error
+    return _parse_json(text, path)
 
 
-def _parse_json(text: str | bytes, path: Path) -> dict[str, Any]:
+def _arrays_in(data: npt.NDArray[np.uint8], entries: Mapping[str, Any]) -> Arrays:
+    """Return the arrays, which share the memory of `data` and fill it without gaps.
+
+    An entry is ``{"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}``.
+    """
+    arrays: Arrays = {}
+    end = 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
+        start, stop = entry["data_offsets"]
+        if any(type(number) is not int or number < 0 for number in (*shape, start, stop)):
+            raise ValueError(f"{name!r} has a shape or place that is no list of whole numbers")
+        if start != end or start % dtype.itemsize or stop > len(data):
+            raise ValueError(f"the data of {name!r} is not where that of the array before it ends")
+        if stop - start != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"the shape of {name!r} does not fit its {stop - start} bytes")
+        arrays[name] = data[start:stop].view(dtype).reshape(shape)
+        end = stop
+    if end != len(data):
+        raise ValueError(f"{len(data) - end} bytes belong to no array")
+    return arrays
+
+
+def _memory_of(text: str) -> int:
+    """Return about how many bytes it takes at most to parse JSON and make a model of it.
+
+    Each value takes up to 64 bytes beside its characters and exists twice in the end, as JSON and
+    in the model; the text itself exists up to 5 times. One character beyond ASCII can make all
+    others 4 bytes wide.
+    """
+    n_values = sum(map(text.count, ",:[{"))
+    width = 1 if text.isascii() and "\\u" not in text else 4
+    return 128 * n_values + 5 * width * len(text)
+
+
+def _parse_json(text: str, path: Path) -> dict[str, Any]:
+    if _memory_of(text) > MOST_HEADER_MEMORY:
+        raise ModelFileError(f"{path} is damaged: its header is too large ({len(text):,} bytes).")
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -180,7 +236,7 @@ def _check_version(version: object, path: Path) -> None:
         )
 
 
-def _replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Write data beside path, flush it to the disk, then rename it over path."""
     target = Path(os.path.realpath(path))
     if target.is_dir():

@@ -9,6 +9,9 @@ import numpy as np
 
 from pellucid import nn
 
+#: Of any size in a file: products of sizes stay small enough to be computed at once.
+LARGEST_SIZE = 2**53
+
 #: What a model file may name. Each class is a dataclass whose fields its constructor takes.
 KNOWN: dict[str, Any] = {
     kind.__name__: kind
@@ -93,6 +96,8 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_from_json(item) for item in value)
     if not isinstance(value, dict):
+        if isinstance(value, int) and abs(value) > LARGEST_SIZE:
+            raise ValueError(f"no size can be larger than {LARGEST_SIZE}")
         return value
     [(name, hyper_parameters)] = value.items()
     return KNOWN[name](**{key: _from_json(item) for key, item in hyper_parameters.items()})

@@ -22,6 +22,7 @@ from pellucid.tables.recognition import (
     as_text,
     recognize,
 )
+from pellucid.tables.scikit_learn_versions import with_names
 from pellucid.tables.table import Column, Table, TableError, missing_column_error
 
 Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
@@ -222,8 +223,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return NumericEncoding.fit(column.as_float(), n_pieces if kind == "numeric" else 0)
 
     def _encode(self, table: Table) -> npt.NDArray[np.float32]:
-        width = sum(len(encoding.suffixes) for encoding in self.encodings_.values())
-        out = np.zeros((len(table), width), dtype=np.float32)
+        out = np.zeros((len(table), self._n_inputs()), dtype=np.float32)
         start = 0
         for recognized, column in zip(self.recognized_, table, strict=True):
             encoding = self.encodings_.get(recognized.name)
@@ -237,6 +237,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 encoding.write(convert(column).as_float(), out[:, start:stop])
             start = stop
         return out
+
+    def _n_inputs(self) -> int:
+        """Return how many columns a table is encoded in."""
+        return sum(len(encoding.suffixes) for encoding in self.encodings_.values())
 
     def _to_state(self) -> dict[str, Any]:
         """Everything that fit learned, as JSON can hold it."""
@@ -254,11 +258,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return {"columns": columns, "has_names": hasattr(self, "feature_names_in_")}
 
     def _restore(self, state: dict[str, Any]) -> Self:
-        """Set the fitted attributes from :meth:`_to_state`."""
+        """Set the fitted attributes from :meth:`_to_state`.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError
+            The state is not one that :meth:`_to_state` returns.
+        """
         recognized = [
-            RecognizedColumn(str(c["name"]), next(k for k in KINDS if k == c["kind"]), c["reason"])
+            RecognizedColumn(
+                str(c["name"]), next(k for k in KINDS if k == c["kind"]), str(c["reason"])
+            )
             for c in state["columns"]
         ]
+        if len({column.name for column in recognized}) != len(recognized):
+            raise ValueError("two columns have the same name")
         self.encodings_ = {
             column.name: _ENCODINGS[column.kind].from_state(entry["encoding"])
             for column, entry in zip(recognized, state["columns"], strict=True)
@@ -296,7 +310,7 @@ def check_columns(estimator: Any, X: Any, *, reset: bool) -> Table:
     """
     table = as_table(X)
     if not isinstance(X, Table):
-        shaped = X if hasattr(X, "shape") else np.empty((0, table.shape[1]))
+        shaped = with_names(X) if hasattr(X, "shape") else np.empty((0, table.shape[1]))
         validate_data(estimator, shaped, reset=reset, skip_check_array=True)
         return table
     if reset:

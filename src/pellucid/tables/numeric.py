@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -134,10 +135,14 @@ class NumericEncoding:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """Rebuild from :meth:`to_state`."""
+        """Rebuild from :meth:`to_state`; raise ValueError where numbers make no sense."""
         numbers = {name: float(state[name]) for name in ("mean", "scale", "lower", "upper")}
         edges = tuple(float(edge) for edge in state["edges"])
-        if any(not low < high for low, high in pairwise(edges)):
+        if not all(map(math.isfinite, numbers.values())) or numbers["scale"] <= 0:
+            raise ValueError(f"numbers cannot be standardized by {numbers}")
+        if numbers["lower"] > numbers["upper"]:
+            raise ValueError(f"values cannot be pulled between {numbers}")
+        if any(not low < high for low, high in pairwise(edges)) or len(edges) == 1:
             raise ValueError("the edges of pieces must increase")
         return cls(**numbers, indicator=bool(state["indicator"]), edges=edges)
 

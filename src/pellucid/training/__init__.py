@@ -1,8 +1,11 @@
 """Epochs, schedules, early stopping and validation, around any engine's trainer."""
 
+from pellucid.training.callbacks import Callbacks, TrainingStart, check_callbacks
 from pellucid.training.checkpoint import Checkpoints, RunState, go_on_from, state_of
-from pellucid.training.fit import EpochLoop, Outcome, Trainer, Validation
+from pellucid.training.fit import EpochLoop, Trainer, Validation
 from pellucid.training.history import EpochReport, History
+from pellucid.training.outcome import Outcome
+from pellucid.training.progress import ProgressBar
 from pellucid.training.replay import Recording, ReplayedStep
 from pellucid.training.row_order import FixedOrder, ShuffledOrder
 from pellucid.training.schedules import Schedule, get_schedule
@@ -12,6 +15,7 @@ from pellucid.training.validation import ValidationResult, hold_out
 
 __all__ = [
     "BestWeights",
+    "Callbacks",
     "Checkpoints",
     "EpochLoop",
     "EpochReport",
@@ -21,14 +25,17 @@ __all__ = [
     "NoImprovement",
     "Outcome",
     "Patience",
+    "ProgressBar",
     "Recording",
     "ReplayedStep",
     "RunState",
     "Schedule",
     "ShuffledOrder",
     "Trainer",
+    "TrainingStart",
     "Validation",
     "ValidationResult",
+    "check_callbacks",
     "get_schedule",
     "go_on_from",
     "hold_out",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState
 from pellucid.nn.parameters import Parameters
+from pellucid.training.callbacks import Callbacks
 from pellucid.training.checkpoint import Checkpoints, state_of
 from pellucid.training.history import EpochReport, History
+from pellucid.training.outcome import Outcome
 from pellucid.training.schedules import Schedule
 from pellucid.training.stopping import BestWeights, NoImprovement
 from pellucid.training.validation import ValidationResult
@@ -43,15 +44,6 @@ class Trainer(Protocol):
         self, orders: NDArray[np.int64], learning_rate: float | None = None
     ) -> Iterator[EpochResult]:
         """Train on the rows in the order of each row of `orders` (k, n)."""
-
-
-class Outcome(Enum):
-    """How a run ended."""
-
-    CONVERGED = "no more improvement"
-    MAX_EPOCHS = "the last epoch allowed was reached"
-    INTERRUPTED = "interrupted by the user"
-    DIVERGED = "the loss became non-finite; the best weights are kept"
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,9 @@ class EpochLoop:
     validation : Validation, optional
         Turns on early stopping by the score of held-out rows.
     on_epoch : callable, optional
-        `(EpochReport) -> None`, called after each epoch.
+        `(EpochReport) -> None`, called for each epoch, but perhaps after several have been run.
+    callbacks : Callbacks, optional
+        Told of each epoch as it ends, and able to stop there; then epochs run one by one.
     say : callable, optional
         `(str) -> None`; gets the lines that scikit-learn prints with `verbose=True`.
     before_epoch : list of callable
@@ -110,6 +104,7 @@ class EpochLoop:
     history: History
     validation: Validation | None = None
     on_epoch: Callable[[EpochReport], None] | None = None
+    callbacks: Callbacks | None = None
     say: Callable[[str], None] | None = None
     before_epoch: list[Callable[[], None]] = field(default_factory=list)
     before_run: list[Callable[[], None]] = field(default_factory=list)
@@ -119,6 +114,7 @@ class EpochLoop:
     has_converged: bool = False
     """Whether training ended because there was no more improvement."""
     _epoch_seconds: float = math.inf
+    _stopped: bool = False
 
     def run(self, max_epochs: int) -> Outcome:
         """Train until there is no more improvement, but at most `max_epochs` epochs in all.
@@ -129,6 +125,11 @@ class EpochLoop:
             The loss became non-finite and no held-out rows say which weights to go back to; the
             weights are those of the last good epoch.
         """
+        if self.callbacks is None:
+            return self._run(max_epochs)
+        return self.callbacks.around(self._run, max_epochs)
+
+    def _run(self, max_epochs: int) -> Outcome:
         try:
             if not self._is_over(max_epochs):
                 self._save_state()
@@ -136,6 +137,8 @@ class EpochLoop:
                 self._run_epochs(min(self._epochs_at_once(), max_epochs - self.n_epochs))
                 self.has_converged = self.stopping.exhausted and not self._go_on_after_plateau()
                 self._save_state_if_due(max_epochs)
+                if self._stopped:
+                    return Outcome.STOPPED
         except KeyboardInterrupt:
             return Outcome.INTERRUPTED
         except NonFiniteError:
@@ -158,7 +161,7 @@ class EpochLoop:
     def _save_state_if_due(self, max_epochs: int) -> None:
         if self.checkpoints is not None:
             is_due = self.n_epochs % self.checkpoints.every == 0
-            if is_due or self._is_over(max_epochs):
+            if is_due or self._stopped or self._is_over(max_epochs):
                 self._save_state()
 
     def _epochs_at_once(self) -> int:
@@ -167,7 +170,9 @@ class EpochLoop:
         Each counts at most one epoch without improvement, so that training cannot end within them;
         and they are short.
         """
-        if self.validation is not None or self.before_epoch or self.schedule.changes_every_epoch:
+        if self.validation is not None or self.callbacks is not None or self.before_epoch:
+            return 1
+        if self.schedule.changes_every_epoch:
             return 1
         until_decision = self.stopping.patience - self.stopping.count + 1
         within_time = _SECONDS_AT_ONCE / self._epoch_seconds
@@ -179,6 +184,8 @@ class EpochLoop:
     def _run_epochs(self, n: int) -> None:
         for call in (*self.before_run, *self.before_epoch):
             call()
+        if self.callbacks is not None:
+            self.callbacks.before_epoch(self.n_epochs + 1)
         rate = self.learning_rate
         orders = self.next_order()[np.newaxis]
         if n > 1:
@@ -195,19 +202,22 @@ class EpochLoop:
         self._record(result.loss, measured)
         self._judge(result.loss, measured)
         self.learning_rate = self.schedule.after_epoch(rate, self.history.examples_seen)
+        if self.on_epoch is None and self.callbacks is None:
+            return
+        report = EpochReport(
+            self.n_epochs,
+            result.loss,
+            None if measured is None else measured.score,
+            rate,
+            result.n_examples,
+            result.seconds,
+            result.statistics,
+            None if measured is None else measured.loss,
+        )
         if self.on_epoch is not None:
-            self.on_epoch(
-                EpochReport(
-                    self.n_epochs,
-                    result.loss,
-                    None if measured is None else measured.score,
-                    rate,
-                    result.n_examples,
-                    result.seconds,
-                    result.statistics,
-                    None if measured is None else measured.loss,
-                )
-            )
+            self.on_epoch(report)
+        if self.callbacks is not None:
+            self._stopped = self.callbacks.after_epoch(report)
 
     def _record(self, loss: float, measured: ValidationResult | None) -> None:
         self.n_epochs += 1

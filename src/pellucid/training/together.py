@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from pellucid.engine.threads import resolve_n_threads
-from pellucid.training.fit import EpochLoop, Outcome
+from pellucid.training.fit import EpochLoop
+from pellucid.training.outcome import Outcome
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 """How often the waiting thread looks up, where the system does not wake it for Ctrl-C."""

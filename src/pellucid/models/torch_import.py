@@ -1,0 +1,112 @@
+"""The state dictionary of a `torch.nn.Sequential` to a fitted estimator or network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.preprocessing import LabelBinarizer
+
+from pellucid import nn
+from pellucid.models.architecture import build_network
+from pellucid.models.inputs import parameter_dtype
+from pellucid.models.mlp_loss import out_activation_of
+from pellucid.models.network_targets import Targets, learn_targets
+from pellucid.persistence.torch_state import fan_in_of_state, from_torch_state, linear_weights
+
+
+def mlp_from_torch(
+    estimator_class: Any,
+    state: Mapping[str, Any],
+    classes: Any,
+    multilabel: bool,
+    parameters: dict[str, Any],
+) -> Any:
+    """Return a fitted `MLPClassifier` or `MLPRegressor`; see `MlpExchange.from_torch`."""
+    weights = linear_weights(state)
+    sizes = tuple(len(weight) for weight in weights[:-1])
+    estimator = estimator_class(**{"hidden_layer_sizes": sizes, **parameters})
+    estimator._validate_params()
+    fan_in, n_outputs = weights[0].shape[1], len(weights[-1])
+    if is_classifier(estimator):
+        _learn_classes(estimator, classes, multilabel, n_outputs)
+    elif classes is not None or multilabel:
+        raise ValueError(
+            f"{estimator_class.__name__} predicts numbers: leave out classes and multilabel, or "
+            "use MLPClassifier"
+        )
+    _, loss = estimator._outputs(np.zeros((1, n_outputs)))
+    network = build_network(estimator.get_params(deep=False), loss, n_outputs)
+    dtype = parameter_dtype(estimator.dtype, np.zeros(0, np.result_type(*weights)))
+    learned = from_torch_state(network, state, fan_in, dtype)
+    estimator.n_features_in_ = fan_in
+    estimator.n_outputs_, estimator.out_activation_ = n_outputs, out_activation_of(loss)
+    estimator._attach(network, learned)
+    estimator._forget_history(False)
+    estimator.n_iter_ = 0
+    return estimator
+
+
+def network_from_torch(
+    network: Any, state: Mapping[str, Any], fan_in: int | None, classes: Any
+) -> Any:
+    """Fill a `pellucid.Network`; see `NetworkExchange.from_torch`."""
+    chain = network.chain
+    if fan_in is None:
+        fan_in = fan_in_of_state(chain, state)
+    parameters = from_torch_state(chain, state, fan_in, network.dtype)
+    targets = _targets(chain.loss, chain.fan_out(fan_in), classes)
+    network._start_over(parameters, fan_in)
+    network._targets = targets
+    return network
+
+
+def _learn_classes(estimator: Any, classes: Any, multilabel: bool, n_outputs: int) -> None:
+    """Set the labels of a classifier with so many scores."""
+    if multilabel:
+        if classes is not None or n_outputs < 2:
+            raise ValueError(
+                "multilabel=True has 2 scores or more and no classes: each score is a column of "
+                f"zeros and ones; got {n_outputs} scores and classes={classes!r}"
+            )
+        binarizer = LabelBinarizer().fit(np.eye(n_outputs, dtype=np.int64))
+    else:
+        if n_outputs == 2:
+            raise ValueError(
+                "the state dictionary has 2 scores, and MLPClassifier tells two classes by 1: for "
+                'a softmax of 2 use pellucid.Network.from_torch(..., "softmax_cross_entropy"), for '
+                "2 labels a row pass multilabel=True"
+            )
+        binarizer = LabelBinarizer().fit(_labels(classes, max(2, n_outputs)))
+    estimator._label_binarizer, estimator.classes_ = binarizer, binarizer.classes_
+
+
+def _labels(classes: Any, n: int) -> NDArray[Any]:
+    """Return n labels in the order of the scores: those given, or 0, 1, …"""
+    if classes is None:
+        return np.arange(n)
+    labels = np.asarray(classes)
+    if labels.shape != (n,):
+        raise ValueError(f"classes must hold {n} labels for these scores, got {classes!r}")
+    if not np.array_equal(np.unique(labels), labels):
+        raise ValueError(
+            f"classes must be sorted, each once, as classes_ is, got {classes!r}; bring the rows "
+            "of the last weight and bias into that order"
+        )
+    return labels
+
+
+def _targets(loss: nn.Loss | nn.CustomLoss, n_outputs: int, classes: Any) -> Targets:
+    """Return what the scores of a network mean: labels, zeros and ones, or numbers."""
+    if loss.name == "softmax_cross_entropy":
+        return learn_targets(_labels(classes, n_outputs), loss, n_outputs)
+    if loss.name == "logistic_cross_entropy" and n_outputs == 1:
+        return learn_targets(_labels(classes, 2), loss, n_outputs)
+    if classes is not None:
+        raise ValueError(
+            f"classes are for a cross-entropy of one label a row; leave them out for {loss.name}"
+        )
+    return learn_targets(np.zeros((1, n_outputs)[: 1 + (n_outputs > 1)]), loss, n_outputs)

@@ -1,0 +1,260 @@
+"""Every layer and every link of `pellucid.nn` as ONNX operators, as they are in prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import nn
+from pellucid.nn import activations, losses
+from pellucid.persistence.onnx_graph import Graph
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def _gelu(graph: Graph, z: str) -> str:
+    """Return ½ z (1 + erf(z/√2)); erf in float32, the only one that ONNX Runtime has."""
+    scaled = graph.node("Mul", z, graph.constant(math.sqrt(0.5)))
+    erf = graph.cast(graph.node("Erf", graph.cast(scaled, np.float32)), graph.dtype)
+    share = graph.node("Add", erf, graph.constant(1.0))
+    return graph.node("Mul", graph.node("Mul", z, graph.constant(0.5)), share)
+
+
+ACTIVATIONS: dict[str, Callable[..., str]] = {
+    "identity": lambda graph, z: z,
+    "step": lambda graph, z: graph.cast(graph.node("Greater", z, graph.constant(0.0)), graph.dtype),
+    "logistic": lambda graph, z: graph.node("Sigmoid", z),
+    "tanh": lambda graph, z: graph.node("Tanh", z),
+    "relu": lambda graph, z: graph.node("Relu", z),
+    "leaky_relu": lambda graph, z, slope: graph.node("LeakyRelu", z, alpha=slope),
+    "elu": lambda graph, z, alpha: graph.node("Elu", z, alpha=alpha),
+    "selu": lambda graph, z: graph.node("Selu", z),
+    "softplus": lambda graph, z: graph.node("Softplus", z),
+    "gelu": _gelu,
+    "silu": lambda graph, z: graph.node("Mul", z, graph.node("Sigmoid", z)),
+    "mish": lambda graph, z: graph.node("Mish", z),
+}
+"""By the names of `nn.ACTIVATIONS`: (graph, z, parameter if there is one) → a."""
+
+
+def _activation(graph: Graph, layer: nn.Activation, arrays: Arrays, z: str) -> str:
+    value = layer.parameter_value
+    phi = ACTIVATIONS[layer.function](graph, z, *(() if value is None else (float(value),)))
+    return phi if layer.blend == 1.0 else _blend(graph, z, phi, layer.blend)
+
+
+def _parametric_activation(
+    graph: Graph, layer: nn.ParametricActivation, arrays: Arrays, z: str
+) -> str:
+    return _blend(graph, z, _activation(graph, layer.activation, {}, z), arrays["alpha"])
+
+
+def _blend(graph: Graph, z: str, phi: str, share: Any) -> str:
+    """Return z + share·(φ - z)."""
+    change = graph.node("Mul", graph.node("Sub", phi, z), graph.constant(share, name="alpha"))
+    return graph.node("Add", z, change)
+
+
+def _linear(graph: Graph, layer: nn.Linear, arrays: Arrays, a: str) -> str:
+    W = graph.constant(layer.effective(arrays["W"]), name="W")
+    if not layer.bias:
+        return graph.node("MatMul", a, W)
+    return graph.node("Gemm", a, W, graph.constant(arrays["b"], name="b"))
+
+
+def _dropout(graph: Graph, layer: nn.Dropout, arrays: Arrays, h: str) -> str:
+    if layer.scale_at == "training":
+        return h
+    return graph.node("Mul", h, graph.constant(layer.kept_share))
+
+
+def _rms_norm(graph: Graph, layer: nn.RMSNorm, arrays: Arrays, h: str) -> str:
+    square = graph.node("Mul", h, h)
+    mean = graph.node("ReduceMean", square, graph.constant([1], np.int64), keepdims=1)
+    root = graph.node("Sqrt", graph.node("Add", mean, graph.constant(layer.epsilon)))
+    n = graph.node("Div", h, root)
+    if not layer.scale:
+        return n
+    return graph.node("Mul", n, graph.constant(arrays["gamma"], name="gamma"))
+
+
+def _layer_norm(graph: Graph, layer: nn.LayerNorm, arrays: Arrays, h: str) -> str:
+    inputs = [h, graph.constant(arrays["gamma"], name="gamma")]
+    if layer.bias:
+        inputs.append(graph.constant(arrays["beta"], name="beta"))
+    kind = graph.element(graph.dtype)
+    return graph.node("LayerNormalization", *inputs, axis=1, epsilon=layer.epsilon, stash_type=kind)
+
+
+def _batch_norm(graph: Graph, layer: nn.BatchNorm, arrays: Arrays, h: str) -> str:
+    names = ("gamma", "beta", "running_mean", "running_variance")
+    constants = [graph.constant(arrays[name], name=name) for name in names]
+    return graph.node("BatchNormalization", h, *constants, epsilon=layer.epsilon)
+
+
+def _input_scale(graph: Graph, layer: nn.InputScale, arrays: Arrays, x: str) -> str:
+    return graph.node("Mul", x, graph.constant(arrays["factor"], name="factor"))
+
+
+def _embedding(graph: Graph, layer: nn.Embedding, arrays: Arrays, x: str) -> str:
+    """Look up rows; what is no id becomes `n_rows`, which Gather refuses."""
+    whole = graph.node("Equal", graph.node("Floor", x), x)
+    not_negative = graph.node("GreaterOrEqual", x, graph.constant(0.0))
+    is_id = graph.node("And", whole, not_negative)
+    checked = graph.node("Where", is_id, x, graph.constant(float(layer.n_rows)))
+    table = graph.constant(arrays["table"], name="table")
+    vectors = graph.node("Gather", table, graph.cast(checked, np.int64), axis=0)
+    return _flattened(graph, vectors)
+
+
+def _periodic(graph: Graph, layer: nn.PeriodicEmbedding, arrays: Arrays, x: str) -> str:
+    column = graph.node("Unsqueeze", x, graph.constant([2], np.int64))
+    turns = graph.node("Mul", column, graph.constant(2.0 * math.pi))
+    scaled = graph.node("Mul", turns, graph.constant(arrays["frequencies"], name="frequencies"))
+    angles = graph.node("Add", scaled, graph.constant(arrays["phases"], name="phases"))
+    linear = _each_column(graph, graph.node("Cos", angles), arrays["W"], arrays["b"])
+    return _flattened(graph, graph.node("Concat", column, linear, axis=2))
+
+
+def _piecewise_linear(
+    graph: Graph, layer: nn.PiecewiseLinearEmbedding, arrays: Arrays, x: str
+) -> str:
+    """Compute all components side by side; for a map, each column has as many as the longest."""
+    counts = layer.n_components
+    wanted = counts if layer.dim is None else (max(counts),) * len(counts)
+    lower, widths, low, high = [], [], [], []
+    for edges, n in zip(layer.edges, wanted, strict=True):
+        b, missing = np.asarray(edges), n - (len(edges) - 1)
+        lower += [*b[:-1], *[0.0] * missing]
+        widths += [*np.diff(b), *[1.0] * missing]
+        low += [-np.inf, *[0.0] * (n - 1)]
+        high += [*[1.0] * (len(edges) - 2), np.inf, *[0.0] * missing]
+    places = graph.constant(np.repeat(np.arange(len(counts)), wanted), np.int64)
+    spread = graph.node("Gather", x, places, axis=1)
+    offsets = graph.node("Sub", spread, graph.constant(lower, name="edges"))
+    ramps = graph.node("Div", offsets, graph.constant(widths, name="widths"))
+    held = graph.node("Max", ramps, graph.constant(low))
+    codes = graph.node("Min", held, graph.constant(high))
+    if layer.dim is None:
+        return codes
+    n = wanted[0]
+    W = np.zeros((len(counts), n, layer.dim))
+    firsts = np.cumsum([0, *counts[:-1]])
+    for j, (first, count) in enumerate(zip(firsts, counts, strict=True)):
+        W[j, :count] = arrays["W"][first : first + count]
+    stacked = graph.node("Reshape", codes, graph.constant([0, len(counts), n], np.int64))
+    return _flattened(graph, _each_column(graph, stacked, W, arrays["b"]))
+
+
+def _each_column(graph: Graph, codes: str, W: NDArray[Any], b: NDArray[Any]) -> str:
+    """Return codes_j W_j + b_j for each column j: (m, d, n), (d, n, e), (d, e) to (m, d, e).
+
+    A row of zeros is carried along: a product of no rows ends the process in ONNX Runtime 1.31.
+    """
+    d, n, _ = W.shape
+    with_zeros = graph.node("Concat", codes, graph.constant(np.zeros((1, d, n))), axis=0)
+    by_column = graph.node("Transpose", with_zeros, perm=[1, 0, 2])
+    product = graph.node("MatMul", by_column, graph.constant(W, name="W"))
+    by_row = graph.node("Transpose", product, perm=[1, 0, 2])
+    bounds = [graph.constant([bound], np.int64) for bound in (0, -1, 0)]
+    return graph.node("Add", graph.node("Slice", by_row, *bounds), graph.constant(b, name="b"))
+
+
+def _flattened(graph: Graph, value: str) -> str:
+    """Return (m, a, b) as (m, a·b)."""
+    return graph.node("Flatten", value, axis=1)
+
+
+def _columns(graph: Graph, layer: nn.Columns, arrays: Arrays, x: str) -> str:
+    widths = graph.constant([n for n, _ in layer.parts], np.int64)
+    blocks = graph.nodes("Split", x, widths, names=["block"] * len(layer.parts), axis=1)
+    outputs = []
+    for p, (block, (_, part)) in enumerate(zip(blocks, layer.parts, strict=True)):
+        with graph.named(f"{p}."):
+            outputs.append(emit_layer(graph, part, own_arrays(arrays, p), block))
+    return graph.node("Concat", *outputs, axis=1)
+
+
+LAYERS: dict[type, Callable[[Graph, Any, Arrays, str], str]] = {
+    nn.Activation: _activation,
+    nn.BatchNorm: _batch_norm,
+    nn.Columns: _columns,
+    nn.Dropout: _dropout,
+    nn.Embedding: _embedding,
+    nn.InputScale: _input_scale,
+    nn.LayerNorm: _layer_norm,
+    nn.Linear: _linear,
+    nn.ParametricActivation: _parametric_activation,
+    nn.PeriodicEmbedding: _periodic,
+    nn.PiecewiseLinearEmbedding: _piecewise_linear,
+    nn.RMSNorm: _rms_norm,
+}
+"""(graph, layer, its parameters by the names it knows, input) → output. `Add` takes two inputs."""
+
+
+def emit_layer(graph: Graph, layer: Any, arrays: Arrays, x: str) -> str:
+    """Add a layer to the graph and return its output.
+
+    Raises
+    ------
+    TypeError
+        The layer is the user's own.
+    """
+    if type(layer) not in LAYERS:
+        raise TypeError(
+            f"{type(layer).__name__} is a layer of your own, which to_onnx cannot write; it knows "
+            f"{', '.join(sorted(kind.__name__ for kind in LAYERS))}, Add"
+        )
+    return LAYERS[type(layer)](graph, layer, arrays, x)
+
+
+def own_arrays(arrays: Arrays, place: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the layer or part at a place, under the names that it knows."""
+    prefix = f"{place}."
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+
+def emit_chain(graph: Graph, network: nn.Network, parameters: nn.Parameters, x: str) -> str:
+    """Add all layers to the graph and return the scores."""
+    values, arrays = [x], {name: parameters[name] for name in parameters.names()}
+    for i, layer in enumerate(network.layers):
+        with graph.named(f"{i}."):
+            if isinstance(layer, nn.Add):
+                values.append(graph.node("Add", values[i], values[i - layer.back]))
+            else:
+                values.append(emit_layer(graph, layer, own_arrays(arrays, i), values[i]))
+    return values[-1]
+
+
+def _capped_exponential(graph: Graph, scores: str) -> str:
+    return graph.node("Exp", graph.node("Min", scores, graph.constant(losses.EXPONENT_CAP)))
+
+
+LINKS: dict[Any, Callable[[Graph, str], str]] = {
+    losses.softmax: lambda graph, scores: graph.node("Softmax", scores, axis=1),
+    activations.logistic: lambda graph, scores: graph.node("Sigmoid", scores),
+    activations.identity: lambda graph, scores: scores,
+    losses.capped_exponential: _capped_exponential,
+}
+"""By the function of `nn` that a loss has as its link."""
+
+
+def emit_link(graph: Graph, loss: nn.Loss | nn.CustomLoss, scores: str) -> str:
+    """Add what turns scores into predictions and return these.
+
+    Raises
+    ------
+    TypeError
+        The loss has a link of the user's own.
+    """
+    link = loss.definition.link if isinstance(loss, nn.Loss) else getattr(loss, "link", None)
+    if link not in LINKS:
+        raise TypeError(
+            f"the loss {loss.name!r} has a link of your own, which to_onnx cannot write; it knows "
+            f"{', '.join(sorted(known.__name__ for known in LINKS))} of pellucid.nn"
+        )
+    return LINKS[link](graph, scores)

@@ -1,0 +1,267 @@
+"""The row groups of Parquet files: found, checked by their footers, read one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.tables.table import TableError
+
+
+class RowGroup(NamedTuple):
+    """Rows that a file stores together."""
+
+    fragment: Any
+    """The `pyarrow.dataset.ParquetFileFragment`."""
+    number: int
+    n_rows: int
+
+    def __str__(self) -> str:
+        return f"{self.fragment.path}, row group {self.number}"
+
+
+def find_row_groups(source: Any) -> list[RowGroup]:
+    """Return the row groups of a file, a folder, several files or a `pyarrow.dataset.Dataset`.
+
+    The files of a folder come in the order of their names; a folder `name=value` inside it is a
+    column.
+
+    Raises
+    ------
+    TableError
+        A file is missing, empty, damaged or no Parquet file; or there are no rows.
+    """
+    dataset = _dataset(source)
+    with _reading(source):
+        fragments = list(dataset.get_fragments())
+        if isinstance(source, str | Path):
+            fragments.sort(key=lambda fragment: str(fragment.path))
+        groups = [group for fragment in fragments for group in _groups_of(fragment)]
+    if not groups:
+        raise TableError(f"{_name(source)} has no rows. Write the file again, with rows in it.")
+    return groups
+
+
+def check_columns(groups: Sequence[RowGroup], names: Sequence[str]) -> None:
+    """Raise TableError unless every file has these columns, of the kinds of the first file."""
+    first = groups[0].fragment
+    known = {name: _kind(_type_of(first, name)) for name in names}
+    for fragment in {id(group.fragment): group.fragment for group in groups}.values():
+        for name in names:
+            kind = _kind(_type_of(fragment, name))
+            if kind != known[name]:
+                raise TableError(
+                    f"{fragment.path}: column {name!r} holds {kind}, but {known[name]} in "
+                    f"{first.path}. Write all files with the same columns."
+                )
+
+
+def column_names(group: RowGroup) -> list[str]:
+    """Return the columns of the group's file, those of its folders' names last."""
+    return [*group.fragment.physical_schema.names, *_partition_keys(group.fragment)]
+
+
+def column_dtype(groups: Sequence[RowGroup], name: str) -> np.dtype[Any]:
+    """Return the NumPy dtype that holds the numbers of a column of all files.
+
+    Raises
+    ------
+    TableError
+        The column holds something else, such as text.
+    """
+    import pyarrow as pa
+
+    dtypes: set[Any] = set()
+    for group in groups:
+        kind = type_of(group, name)
+        if not is_number(kind):
+            raise TableError(
+                f"{group.fragment.path}: column {name!r} holds {kind}, and a stream takes numbers. "
+                "Leave it out with columns=[…], or turn it into numbers first."
+            )
+        dtypes.add(np.float64 if pa.types.is_decimal(kind) else kind.to_pandas_dtype())
+    return np.result_type(*dtypes)
+
+
+def is_number(kind: Any) -> bool:
+    """Return whether an Arrow type is one of numbers or booleans."""
+    import pyarrow as pa
+
+    types = pa.types
+    return any(
+        test(kind)
+        for test in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    )
+
+
+def is_text(kind: Any) -> bool:
+    """Return whether an Arrow type is one of text, each written out or as a number for it."""
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def read_group(group: RowGroup, names: Sequence[str]) -> Any:
+    """Return columns of a row group as a `pyarrow.Table`.
+
+    Raises
+    ------
+    TableError
+        The file has gone, ends early, or is not what it was; or a column has missing values.
+    """
+    with _reading(group):
+        part = group.fragment.subset(row_group_ids=[group.number])
+        schema = None
+        if _partition_keys(group.fragment):
+            schema = _with_partitions(group.fragment)
+        table = part.to_table(columns=list(dict.fromkeys(names)), schema=schema)
+    if table.num_rows != group.n_rows:
+        raise TableError(
+            f"{group} has {table.num_rows} rows where its file says {group.n_rows}: the file was "
+            "changed while it was read. Start again with a file that stays as it is."
+        )
+    for name in names:
+        if missing := table[name].null_count:
+            raise TableError(
+                f"{group}: column {name!r} has {missing} missing values. Fill them in, or leave "
+                "these rows or the column out."
+            )
+    return table
+
+
+def numbers_of(array: Any) -> NDArray[Any]:
+    """Return an Arrow array of numbers as one of NumPy, (n,)."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(array.type):
+        array = array.cast(pa.float64())
+    numbers: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _dataset(source: Any) -> Any:
+    try:
+        from pyarrow import dataset as arrow_dataset
+    except ImportError:
+        raise ImportError(
+            'reading Parquet files in a stream needs pyarrow: pip install "pellucid[tables]"'
+        ) from None
+    if isinstance(source, arrow_dataset.Dataset):
+        return source
+    is_list = isinstance(source, list | tuple) and len(source) > 0
+    paths = [Path(path) for path in source] if is_list else [_one_path(source)]
+    for path in paths:
+        _check_path(path)
+    if len(paths) == 1 and paths[0].is_dir() and not any(paths[0].rglob("*")):
+        raise TableError(f"{paths[0]} is an empty folder. Give one with Parquet files in it.")
+    given: Any = [str(path) for path in paths] if is_list else str(paths[0])
+    with _reading(source):
+        return arrow_dataset.dataset(given, format="parquet", partitioning="hive")
+
+
+def _one_path(source: Any) -> Path:
+    if not isinstance(source, str | Path):
+        raise TypeError(
+            "source must be the path of a Parquet file or a folder of them, a list of paths, or a "
+            f"pyarrow.dataset.Dataset, got {source!r}"
+        )
+    return Path(source)
+
+
+def _check_path(path: Path) -> None:
+    if not path.exists():
+        raise TableError(f"{path}: there is no such file or folder. Check the path.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise TableError(f"{path} is empty (0 bytes). Write the file again.")
+
+
+def _groups_of(fragment: Any) -> Iterator[RowGroup]:
+    if not hasattr(fragment, "row_groups"):
+        raise TableError(
+            f"a stream reads Parquet files by row groups, got a dataset with a "
+            f"{type(fragment).__name__}. Write it with pyarrow.parquet first."
+        )
+    with _reading(fragment.path):
+        row_groups = fragment.row_groups
+    for row_group in row_groups:
+        if row_group.num_rows > 0:
+            yield RowGroup(fragment, row_group.id, row_group.num_rows)
+
+
+def type_of(group: RowGroup, name: str) -> Any:
+    """Return the Arrow type of a column of the group's file, or raise TableError without one."""
+    return _type_of(group.fragment, name)
+
+
+def _type_of(fragment: Any, name: str) -> Any:
+    schema = fragment.physical_schema
+    found = schema.get_all_field_indices(name)
+    if len(found) > 1:
+        raise TableError(
+            f"{fragment.path} has {len(found)} columns named {name!r}. Give every column a name "
+            "of its own."
+        )
+    if found:
+        return schema.field(found[0]).type
+    keys = _partition_keys(fragment)
+    if name in keys:
+        import pyarrow as pa
+
+        return pa.scalar(keys[name]).type
+    near = get_close_matches(name, schema.names, n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    raise TableError(
+        f"{fragment.path} has no column {name!r}.{meant} It has: {', '.join(schema.names[:20])}."
+    )
+
+
+def _partition_keys(fragment: Any) -> dict[str, Any]:
+    from pyarrow import dataset as arrow_dataset
+
+    keys: dict[str, Any] = arrow_dataset.get_partition_keys(fragment.partition_expression)
+    return keys
+
+
+def _with_partitions(fragment: Any) -> Any:
+    import pyarrow as pa
+
+    schema = fragment.physical_schema
+    for name, value in _partition_keys(fragment).items():
+        if name not in schema.names:
+            schema = schema.append(pa.field(name, pa.scalar(value).type))
+    return schema
+
+
+def _kind(arrow_type: Any) -> str:
+    """Return what a column holds, in a word that numbers of all widths share."""
+    if is_number(arrow_type):
+        return "numbers"
+    return "text" if is_text(arrow_type) else str(arrow_type)
+
+
+@contextmanager
+def _reading(what: Any) -> Iterator[None]:
+    """Turn what pyarrow and the system raise for broken files into a TableError."""
+    try:
+        yield
+    except (TableError, ImportError):
+        raise
+    except FileNotFoundError as error:
+        raise TableError(f"{_name(what)}: a file is not there (any more): {error}") from error
+    except Exception as error:  # pyarrow raises its own kinds
+        raise TableError(
+            f"{_name(what)} is not a Parquet file, is damaged or ends early: {error}"
+        ) from error
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, str | Path | RowGroup):
+        return str(source)
+    return f"the source {type(source).__name__}"
