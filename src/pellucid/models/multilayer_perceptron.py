@@ -189,7 +189,8 @@ class MultilayerPerceptron(
     ) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         given = FitArguments(X, y, sample_weight)
-        tasks = None if incremental else begin_fit(self, given, self._so_far)
+        n_epochs = self.max_iter if resumption is None else resumption.epochs_left
+        tasks = None if incremental else begin_fit(self, given, self._so_far, n_epochs)
         undo = self._undo(incremental)
         try:
             task = self._make_task(X, y, sample_weight, validation, incremental, resumption)

@@ -165,7 +165,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
             snapshot.__dict__.update(mlp._so_far(report))
             return {**learned, "mlp_": snapshot}
 
-        tasks = begin_fit(self, given, so_far)
+        tasks = begin_fit(self, given, so_far, mlp.max_iter)
         mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
             mlp.fit(*encoded)
