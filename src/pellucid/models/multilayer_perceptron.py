@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pellucid.engine.batch import dense
 from pellucid.engine.plan import TrainingData
+from pellucid.engine.sampling import Spread
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
 from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.architecture import activation_names, build_network, hidden_sizes
@@ -45,7 +46,7 @@ from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
 from pellucid.models.model_card import describe_mlp
-from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
+from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Rows, Task
@@ -518,6 +519,13 @@ class MultilayerPerceptron(
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = fitted.network.loss.link(scores)
         return predictions
+
+    def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
+        """Return mean and standard deviation, (n_rows, n_outputs), over sampled sub-networks."""
+        check_is_fitted(self)
+        X = checked_table(self, X, reset=False)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return fitted_spread(self._find_fitted(), X, n_samples, seed)
 
     def _find_fitted(self) -> Fitted:
         """Return the network that the attributes describe: the kept one, if it still is that."""
