@@ -157,13 +157,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         return mlp
 
     def _train(
-        self,
-        mlp: Any,
-        learned: dict[str, Any],
-        inputs: Any,
-        targets: Any,
-        weights: Weights,
-        given: FitArguments,
+        self, mlp: Any, learned: dict[str, Any], encoded: FitArguments, given: FitArguments
     ) -> None:
         """Train the network; then take over everything that was learned, and the target's name."""
 
@@ -172,10 +166,10 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
             snapshot.__dict__.update(mlp._so_far(report))
             return {**learned, "mlp_": snapshot}
 
-        tasks = begin_fit(self, given, so_far)
+        tasks = begin_fit(self, given, so_far, mlp.max_iter)
         mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
-            mlp.fit(inputs, targets, sample_weight=weights)
+            mlp.fit(*encoded)
         finally:
             mlp.callbacks = None
         name = getattr(given.y, "name", None)

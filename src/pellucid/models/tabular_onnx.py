@@ -21,8 +21,6 @@ def onnx_of_tabular(estimator: Any) -> Any:
     chain, parameters = chain_of(estimator.mlp_)
     graph = Graph(parameters.flat.dtype)
     encoded = emit_columns(graph, estimator.encoder_)
-    if graph.dtype != np.float32:
-        encoded = graph.cast(encoded, graph.dtype)
     predictions = emit_link(graph, chain.loss, emit_chain(graph, chain, parameters, encoded))
     classes, width = getattr(estimator, "classes_", None), estimator.mlp_.n_outputs_
     if is_classifier(estimator):
