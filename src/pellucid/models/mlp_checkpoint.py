@@ -23,6 +23,9 @@ from pellucid.models.training_checkpoints import (
 from pellucid.nn import Network, Optimizer, Parameters
 from pellucid.training import Checkpoints, FixedOrder, ShuffledOrder
 
+_KEY_LENGTH = 624
+"""Numbers in the state of the Mersenne twister."""
+
 _FREE = ("callbacks", "checkpoint_every", "checkpoint_path", "n_threads", "verbose", "warm_start")
 
 
@@ -219,12 +222,15 @@ def generator_state(generator: np.random.RandomState) -> dict[str, Any]:
 def generator_from(saved: SavedTraining, name: str) -> np.random.RandomState:
     """Return a new generator that stands where that of the training stood."""
     numbers, key = saved.state[name], saved.arrays[f"random.{name}"]
+    position = int(numbers["pos"])
+    if key.shape != (_KEY_LENGTH,) or not 0 <= position <= _KEY_LENGTH:  # NumPy does not look
+        raise ValueError(f"a generator at {position} of {key.shape}")
     generator = np.random.RandomState()
     generator.set_state(
         (
             "MT19937",
             key.astype(np.uint32, casting="safe"),
-            int(numbers["pos"]),
+            position,
             int(numbers["has_gauss"]),
             float(numbers["gauss"]),
         )
