@@ -16,8 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
 from pellucid.models.model_card import describe_tabular
-from pellucid.models.onnx_export import OnnxExport, onnx_of_tabular
+from pellucid.models.onnx_export import OnnxExport
 from pellucid.models.saving import Arrays, params_to_json, restore, save
+from pellucid.models.tabular_onnx import onnx_of_tabular
 from pellucid.tables import RecognizedColumn, Table, TableEncoder
 from pellucid.tables.encoder import check_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
