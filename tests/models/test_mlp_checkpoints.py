@@ -12,7 +12,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from pellucid import MLPClassifier, MLPRegressor, load
+from pellucid import MLPClassifier, MLPRegressor, Network, load
+from pellucid.nn import Activation, Linear
 from pellucid.persistence import ModelFileError, read_model_file, write_model_file
 
 RNG = np.random.default_rng(0)
@@ -202,7 +203,7 @@ def test_a_fitted_model_of_other_labels_can_resume(tmp_path):
 
 
 OTHERS = {
-    "estimator was MLPRegressor and is MLPClassifier": {"model": MLPClassifier, "y": LABELS},
+    "model was MLPRegressor and is MLPClassifier": {"model": MLPClassifier, "y": LABELS},
     r"hidden_layer_sizes was \[6\] and is \[7\]": {"hidden_layer_sizes": (7,)},
     "alpha was 0.0001 and is 0.1": {"alpha": 0.1},
     "random_state was 3 and is 4": {"random_state": 4},
@@ -231,6 +232,17 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, message):
         model.resume(**given)
     assert "is a checkpoint of another training" in str(raised.value)
     assert not hasattr(model, "coefs_")
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    layers = [Linear(6), Activation("relu"), Linear(1)]
+    Network(layers, "half_squared_error").fit(X, NUMBERS, checkpoint_path=tmp_path / "network")
+    model = MLPRegressor(**SMALL, checkpoint_path=tmp_path / "network")
+    with pytest.raises(ValueError, match="another training: model was Network and is MLPRegressor"):
+        model.resume(X, NUMBERS)
+    model.set_params(checkpoint_path=tmp_path / "mlp").fit(X, NUMBERS)
+    with pytest.raises(ValueError, match="another training: model was MLPRegressor and is Network"):
+        Network(layers, "half_squared_error").resume(X, NUMBERS, checkpoint_path=tmp_path / "mlp")
 
 
 def test_a_refusal_leaves_a_fitted_model_as_it_was(tmp_path):
