@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,21 @@ class Weights:
 
     values: NDArray[np.float64] | None = None
     scale: float = 1.0
+
+
+def is_stream(X: Any) -> bool:
+    """Return whether X is a `ParquetStream`; nobody else waits for its module to be imported."""
+    module = sys.modules.get("pellucid.tables.stream")
+    return module is not None and isinstance(X, module.ParquetStream)
+
+
+def check_in_memory(X: Any) -> None:
+    """Raise ValueError where a call that takes rows in memory got a stream."""
+    if is_stream(X):
+        raise ValueError(
+            "partial_fit takes rows in memory; call it for each block: "
+            "for block in stream.blocks(seed=0): model.partial_fit(block.X, block.y), or call fit"
+        )
 
 
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:

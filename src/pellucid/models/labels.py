@@ -115,6 +115,28 @@ def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
         )
 
 
+def check_block(binarizer: LabelBinarizer, y: NDArray[Any]) -> None:
+    """Raise ValueError where some rows of a stream have labels that were not learned from it.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Fitted on all the labels.
+    y : ndarray of shape (n,) or (n, n_labels)
+    """
+    is_multilabel = binarizer.y_type_.startswith("multilabel")
+    unknown = np.setdiff1d(y, [0, 1] if is_multilabel else binarizer.classes_)
+    if len(unknown) and is_multilabel:
+        raise ValueError(
+            f"the columns of several labels a row must hold zeros and ones, got {unknown[:5]}"
+        )
+    if len(unknown):
+        raise ValueError(
+            f"the target has labels that are not among the classes: {unknown[:5].tolist()}; the "
+            f"classes are {binarizer.classes_.tolist()}"
+        )
+
+
 def with_class_weight(
     class_weight: Any,
     binarizer: LabelBinarizer,

@@ -18,6 +18,7 @@ from pellucid.engine.batch import dense
 from pellucid.engine.plan import Precision
 from pellucid.engine.sampling import Spread
 from pellucid.engine.statistics import StepStatistics
+from pellucid.inspection import html
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
 from pellucid.models.exchange import NetworkExchange
@@ -128,7 +129,7 @@ class Network(NetworkExchange):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         optimizer: nn.Optimizer | None = None,
         epochs: int = 20,
@@ -167,11 +168,12 @@ class Network(NetworkExchange):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n, fan_in)
-            Numbers of any type, read where they lie.
-        y : array-like of shape (n,) or (n, K)
+        X : array-like or sparse matrix of shape (n, fan_in), or ParquetStream
+            Numbers of any type, read where they lie; or files with more rows than memory holds,
+            which name the columns of y and of the weights.
+        y : array-like of shape (n,) or (n, K), optional
             Labels of any kind for a cross-entropy (or shares, or zeros and ones, in K columns);
-            numbers for the other losses.
+            numbers for the other losses. Not with a stream, as sample_weight.
         optimizer : Optimizer
             `Adam(1e-3)` by default; or `AdamW`, `SGD`, `RMSProp`, `Adagrad` of `pellucid.nn`.
         epochs : int
@@ -261,7 +263,7 @@ class Network(NetworkExchange):
     def resume(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         checkpoint_path: str | Path,
         epochs: int | None = None,
@@ -276,7 +278,7 @@ class Network(NetworkExchange):
 
         Parameters
         ----------
-        X, y : array-like
+        X, y : array-like, or X a ParquetStream
             Those of the fit.
         checkpoint_path : str or Path
             Its folder, which gets the next checkpoints too.
@@ -487,6 +489,12 @@ class Network(NetworkExchange):
             The file cannot be written; an earlier file stays as it was.
         """
         save(self, path)
+
+    def _repr_html_(self) -> str:
+        """Return HTML for a notebook: the layers, or how they are written before there is a fit."""
+        if self._fan_in is None:
+            return html.card("Network", html.table((), [(repr(self),)], frozenset({0})))
+        return html.card("Network", self.describe().html_table())
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.chain.layers))

@@ -17,7 +17,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
-from pellucid.models.inputs import as_engine_takes_it, checked_weights, raw_weights
+from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream, raw_weights
 from pellucid.models.labels import class_factors
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,
@@ -31,6 +31,7 @@ from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.nn.parameters import Parameters
 from pellucid.training import (
     BestWeights,
+    BlockEpochs,
     Callbacks,
     EpochLoop,
     EpochReport,
@@ -48,6 +49,7 @@ from pellucid.training import (
 
 if TYPE_CHECKING:
     from pellucid.models.network import Network
+    from pellucid.models.streams import OpenStream, StreamRows
 
 
 @dataclass
@@ -98,16 +100,22 @@ class NetworkFit:
         if self.epochs is not None or not self.resumes:
             _check_positive("epochs", self.epochs)
         _check_positive("batch_size", self.batch_size)
+        self.opened = self._take_stream() if is_stream(self.X) else None
+        if self.y is None:
+            raise ValueError("y is None; only a ParquetStream, which names its column, needs no y")
         table = checked_table(self.X)
         check_targets("y", self.y, table)
         self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))
         saved = read_checkpoint(self, table) if self.resumes else None
         self._set_lengths(saved)
         self.parameters, self.targets = self._start(table.shape[1], saved)
+        self._stream = self._rows_of_stream(self.opened) if self.opened else None
         plan, data = self._plan(), self._data(table)
-        self.trainer = self.network._engine.trainer(
+        self.trainer: Any = self.network._engine.trainer(
             self.network.chain, self.parameters, data, plan, saved and saved.run.trainer
         )
+        if self._stream is not None:
+            self.trainer = BlockEpochs(self.trainer, self._stream.epoch)
         self.statistics: list[StepStatistics] = []
         self.history = self._starting_history(saved)
         self.loop = self._make_loop(table, plan, self._validation(table, data), saved)
@@ -139,6 +147,17 @@ class NetworkFit:
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )
+
+    def _take_stream(self) -> OpenStream | None:
+        # Whoever trains on no stream does not wait for its modules.
+        from pellucid.models.network_stream import take_stream
+
+        return take_stream(self)
+
+    def _rows_of_stream(self, opened: OpenStream) -> StreamRows:
+        from pellucid.models.network_stream import rows_of
+
+        return rows_of(self, opened)
 
     @property
     def whole_history(self) -> dict[str, list[float]]:
@@ -217,6 +236,7 @@ class NetworkFit:
             seed=self.seed,
             n_threads=self.n_threads,
             n_epochs=self.length,
+            epoch_rows=self._stream.n_rows if self._stream else None,
             schedule=_schedule(self.schedule),
             weight_decay_schedule=_schedule(self.weight_decay_schedule),
             dropout_schedule=_schedule(self.dropout_schedule),
@@ -227,6 +247,8 @@ class NetworkFit:
         )
 
     def _data(self, table: Any) -> TrainingData:
+        if self._stream is not None:
+            return self._stream.start()
         rows = self._training_rows()
         targets = self.targets.encode(self.y, self.network.dtype)
         weights = checked_weights(self._raw_weights(rows), table, rows)

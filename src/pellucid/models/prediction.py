@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.batch import dense
+from pellucid.engine.sampling import Spread
 from pellucid.models.default_engine import engine_of
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
@@ -35,6 +36,20 @@ class Fitted:
         fan_in = parameters.layout.entries[0].shape[0]
         self.predict = engine_of(network).predictor(network, parameters, fan_in)
         self._widened: Fitted | None = None
+        self._parts: dict[int, Fitted] = {}
+
+    def until(self, n_layers: int) -> Fitted:
+        """Return the first layers as a network of their own, which reads the same parameters.
+
+        Its scores are what the last of them returns.
+        """
+        part = self._parts.get(n_layers)
+        if part is None:
+            network = Network(self.network.layers[:n_layers], self.network.loss)
+            layout = network.layout(self.parameters.layout.entries[0].shape[0])
+            part = Fitted(network, Parameters(self.parameters.flat[: layout.size], layout))
+            self._parts[n_layers] = part
+        return part
 
     def in_dtype(self, dtype: np.dtype[Any]) -> Fitted:
         """Return the network with its parameters, as they are now, in `dtype`."""
@@ -93,13 +108,27 @@ def fitted_scores(fitted: Fitted, X: Any) -> NDArray[Any]:
     return scores
 
 
+def fitted_spread(fitted: Fitted, X: Any, n_samples: int, seed: int) -> Spread:
+    """Return how the predictions (n_rows, n_outputs) of sampled sub-networks spread, in float64.
+
+    Raises
+    ------
+    ValueError
+        The network drops nothing, or a prediction is not finite.
+    """
+    fitted = fitted.in_dtype(np.result_type(fitted.parameters.flat.dtype, X.dtype))
+    spread: Spread = fitted.predict.sample(X, n_samples, seed, link=fitted.network.loss.link)
+    check_finite(spread.std, fitted.parameters, X)
+    return spread
+
+
 def check_finite(scores: NDArray[Any], parameters: Parameters, X: Any) -> None:
     """Raise ValueError where a score of X is not finite; say what made it so."""
     is_finite = np.isfinite(scores)
     if not is_finite.all():
         bad = np.flatnonzero(~is_finite.all(axis=1))
         raise ValueError(
-            f"the network's scores of {len(bad)} of {len(scores)} rows are not finite, first of "
+            f"the network's outputs for {len(bad)} of {len(scores)} rows are not finite, first of "
             f"row {bad[0]}: {_cause(parameters, X[bad[:1]])}"
         )
 

@@ -10,13 +10,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
-from pellucid.models.onnx_export import OnnxExport, onnx_of_tabular
+from pellucid.models.model_card import describe_tabular
+from pellucid.models.onnx_export import OnnxExport
 from pellucid.models.saving import Arrays, params_to_json, restore, save
-from pellucid.tables import RecognizedColumn, TableEncoder
+from pellucid.models.tabular_onnx import onnx_of_tabular
+from pellucid.tables import RecognizedColumn, Table, TableEncoder
 from pellucid.tables.encoder import check_columns
+from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
 from pellucid.training import EpochReport, check_callbacks
 
 #: Fewer rows than this are all trained on: too few to spare some for validation.
@@ -47,6 +52,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         columns: Mapping[str, str] | None = None,
+        dtype: str = "float32",
         random_state: Any = None,
         verbose: bool = False,
         callbacks: Any = None,
@@ -59,9 +65,26 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.columns = columns
+        self.dtype = dtype
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks
+
+    def describe(self) -> ModelDescription:
+        """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
+
+        In a notebook it shows itself as a page.
+
+        Returns
+        -------
+        pellucid.inspection.model_card.ModelDescription
+            With `facts`, `network` and `columns`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        """
+        return describe_tabular(self)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file; see :func:`pellucid.models.saving.save`."""
@@ -96,14 +119,24 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         """Number of epochs trained."""
         return int(self.mlp_.n_iter_)
 
-    def _encode_to_fit(self, X: Any) -> tuple[TableEncoder, npt.NDArray[np.float32]]:
+    def _rows_to_fit(
+        self, X: Any, y: npt.NDArray[Any], sample_weight: Any
+    ) -> tuple[Table, npt.NDArray[Any], Weights]:
+        """Return the table, targets and weights without the rows of weight zero."""
         table = check_columns(self, X, reset=True)
-        encoder = TableEncoder(columns=self.columns, n_pieces=N_PIECES)
-        return encoder, encoder.fit_transform(table)
+        check_consistent_length(table, y)
+        weights = checked_weights(sample_weight, table)
+        rows = rows_that_count(weights)
+        if rows is None:
+            return table, y, weights
+        return table.take(rows), y[rows], of(weights, rows)
 
-    def _encode(self, X: Any) -> npt.NDArray[np.float32]:
+    def _make_encoder(self) -> TableEncoder:
+        return TableEncoder(columns=self.columns, n_pieces=N_PIECES, dtype=self.dtype)
+
+    def _encode(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
-        encoded: npt.NDArray[np.float32] = self.encoder_.transform(
+        encoded: npt.NDArray[np.floating[Any]] = self.encoder_.transform(
             check_columns(self, X, reset=False)
         )
         return encoded
@@ -124,7 +157,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         return mlp
 
     def _train(
-        self, mlp: Any, learned: dict[str, Any], inputs: Any, targets: Any, given: FitArguments
+        self, mlp: Any, learned: dict[str, Any], encoded: FitArguments, given: FitArguments
     ) -> None:
         """Train the network; then take over everything that was learned, and the target's name."""
 
@@ -133,10 +166,10 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
             snapshot.__dict__.update(mlp._so_far(report))
             return {**learned, "mlp_": snapshot}
 
-        tasks = begin_fit(self, given, so_far)
+        tasks = begin_fit(self, given, so_far, mlp.max_iter)
         mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
-            mlp.fit(inputs, targets, sample_weight=given.sample_weight)
+            mlp.fit(*encoded)
         finally:
             mlp.callbacks = None
         name = getattr(given.y, "name", None)
@@ -171,6 +204,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         state = {
             "target_name": self.target_name_,
             "encoder": self.encoder_._to_state(),
+            "dtype": self.encoder_.dtype,
             "mlp_params": params_to_json(mlp_params),
             "mlp": mlp_state,
         }
@@ -181,7 +215,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         estimator = cls()
         name = state["target_name"]
         estimator.target_name_ = None if name is None else str(name)
-        estimator.encoder_ = TableEncoder()._restore(state["encoder"])
+        estimator.encoder_ = TableEncoder(dtype=_dtype_from(state))._restore(state["encoder"])
         estimator.mlp_ = restore(mlp_class, state["mlp_params"], state["mlp"], arrays)
         width = estimator.encoder_._n_inputs()
         if estimator.mlp_.n_features_in_ != width:
@@ -200,3 +234,10 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _dtype_from(state: dict[str, Any]) -> str:
+    dtype = str(state.get("dtype", "float32"))  # Older files were all float32.
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"unknown dtype of the encoded table {dtype!r}")
+    return dtype

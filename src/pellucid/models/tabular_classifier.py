@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
@@ -15,6 +15,7 @@ from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import TabularEstimator
 from pellucid.tables import TableError
+from pellucid.tables.row_weights import Weights, as_repetitions
 from pellucid.tables.text import is_missing
 
 
@@ -26,7 +27,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     :class:`pellucid.tables.TableEncoder` makes network inputs of them. Training stops when the
     accuracy on held-out rows no longer rises, and the weights that scored best are kept. Where a
     class has a single row, or the table has fewer than 100, all rows are trained on instead,
-    until the training loss no longer falls. The arithmetic is float32.
+    until the training loss no longer falls.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         Epochs without a better validation score before training stops.
     columns : dict of str to str, optional
         Kinds of columns that you know better: ``{"zip": "categorical", "note": "left out"}``.
+    dtype : {'float32', 'float64'}, default='float32'
+        Of the arithmetic.
     random_state : int, RandomState or None, default=None
         An integer makes the result repeatable.
     verbose : bool, default=False
@@ -57,7 +60,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     ----------
     classes_ : ndarray of shape (n_classes,)
     class_shares_ : ndarray of shape (n_classes,)
-        Share of the training rows in each class: what a guess without a model would go by.
+        Share of each class in the weight of the training rows: what a guess without a model would
+        go by.
     target_name_ : str or None
         Name of y, when it is a series that has one.
     encoder_ : TableEncoder
@@ -92,20 +96,24 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         y : array-like or series of shape (n_rows,)
             Class labels: text, numbers or booleans.
         sample_weight : array-like of shape (n_rows,), optional
+            Rows of weight zero are left out before anything is learned. Weight k counts as k rows
+            in what is learned about columns and targets and in the loss, but is one row of a batch
+            and of the held-out rows.
 
         Returns
         -------
         self
         """
-        encoder, inputs = self._encode_to_fit(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass the labels.")
-        labels = checked_labels(y)
-        check_consistent_length(inputs, labels)
+        table, labels, weights = self._rows_to_fit(X, checked_labels(y), sample_weight)
+        encoder = self._make_encoder()
+        inputs = encoder.fit_transform(table, sample_weight=weights)
         mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
-        classes, counts = np.unique(labels, return_counts=True)
-        learned = {"encoder_": encoder, "classes_": classes, "class_shares_": counts / counts.sum()}
-        self._train(mlp, learned, inputs, labels, FitArguments(X, y, sample_weight))
+        classes, shares = _classes_and_shares(labels, weights)
+        learned = {"encoder_": encoder, "classes_": classes, "class_shares_": shares}
+        encoded, given = FitArguments(inputs, labels, weights), FitArguments(X, y, sample_weight)
+        self._train(mlp, learned, encoded, given)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -137,6 +145,14 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         if estimator.class_shares_.shape != estimator.classes_.shape:
             raise ValueError("the shares do not fit the classes")
         return estimator
+
+
+def _classes_and_shares(
+    labels: npt.NDArray[Any], weights: Weights
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    classes, codes = np.unique(labels, return_inverse=True)
+    counts = np.bincount(codes, as_repetitions(weights), len(classes))
+    return classes, counts / counts.sum()
 
 
 def checked_labels(y: Any) -> npt.NDArray[Any]:

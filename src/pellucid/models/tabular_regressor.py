@@ -7,13 +7,15 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import RegressorMixin
-from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_y
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.mlp_regressor import MLPRegressor
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import TabularEstimator
+from pellucid.tables import row_weights
+from pellucid.tables.row_weights import Weights, as_repetitions
 
 
 @saveable
@@ -24,7 +26,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     :class:`pellucid.tables.TableEncoder` makes network inputs of them. The target is standardized
     for training and predictions come back on its own scale. Training stops when R² on held-out
     rows no longer rises, and the weights that scored best are kept; tables of fewer than 100 rows
-    are trained on whole, until the training loss no longer falls. The arithmetic is float32.
+    are trained on whole, until the training loss no longer falls.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         Epochs without a better validation score before training stops.
     columns : dict of str to str, optional
         Kinds of columns that you know better: ``{"zip": "categorical", "note": "left out"}``.
+    dtype : {'float32', 'float64'}, default='float32'
+        Of the arithmetic.
     random_state : int, RandomState or None, default=None
         An integer makes the result repeatable.
     verbose : bool, default=False
@@ -90,23 +94,27 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         y : array-like or series of shape (n_rows,) or (n_rows, n_outputs)
             Finite numbers.
         sample_weight : array-like of shape (n_rows,), optional
+            Rows of weight zero are left out before anything is learned. Weight k counts as k rows
+            in what is learned about columns and targets and in the loss, but is one row of a batch
+            and of the held-out rows.
 
         Returns
         -------
         self
         """
-        encoder, inputs = self._encode_to_fit(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass numbers.")
         targets = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
         targets = np.asarray(targets, dtype=np.float64)
         assert_all_finite(targets, input_name="y")
-        check_consistent_length(inputs, targets)
-        mean, scale = _mean_and_scale(targets)
+        table, targets, weights = self._rows_to_fit(X, targets, sample_weight)
+        encoder = self._make_encoder()
+        inputs = encoder.fit_transform(table, sample_weight=weights)
+        mean, scale = _mean_and_scale(targets, as_repetitions(weights))
         mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)
         learned = {"encoder_": encoder, "target_mean_": mean, "target_scale_": scale}
-        given = FitArguments(X, y, sample_weight)
-        self._train(mlp, learned, inputs, (targets - mean) / scale, given)
+        encoded = FitArguments(inputs, (targets - mean) / scale, weights)
+        self._train(mlp, learned, encoded, FitArguments(X, y, sample_weight))
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
@@ -136,9 +144,10 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         return estimator
 
 
-def _mean_and_scale(targets: npt.NDArray[np.float64]) -> tuple[Any, Any]:
+def _mean_and_scale(targets: npt.NDArray[np.float64], weights: Weights) -> tuple[Any, Any]:
     """Mean and standard deviation of each output, safe for huge values and constant targets."""
     largest = np.maximum(np.abs(targets).max(axis=0), np.finfo(np.float64).tiny)
     shrunk = targets / largest
-    mean, scale = shrunk.mean(axis=0) * largest, shrunk.std(axis=0) * largest
+    mean = row_weights.mean(shrunk, weights) * largest
+    scale = row_weights.deviation(shrunk, weights) * largest
     return mean, np.where(scale > 0, scale, 1.0)
