@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
 
 from pellucid import Network, fit_together, load
 from pellucid.models.network_fit import NetworkFit
@@ -180,6 +181,29 @@ def test_networks_fitted_together_keep_checkpoints(tmp_path):
     for network, own in zip(networks, options, strict=True):
         again = Network([Linear(3)], "softmax_cross_entropy").resume(X, LABELS, **own)
         assert_same(again, network)
+
+
+def test_networks_fitted_together_need_a_folder_each(tmp_path):
+    networks = [Network([Linear(3)], "softmax_cross_entropy") for _ in range(2)]
+    with pytest.raises(ValueError, match="checkpoint_path must be another folder for each"):
+        fit_together(networks, X, LABELS, checkpoint_path=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_diverges_does_so_again(tmp_path):
+    options = {"rows_val": np.arange(10), "optimizer": SGD(1e5), "epochs": 30}
+
+    def make():
+        return Network([Linear(9), Activation("relu"), Linear(1)], "half_squared_error")
+
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        whole = make().fit(X, NUMBERS, **options)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        make().fit(X, NUMBERS, checkpoint_path=tmp_path, **options)
+    options["checkpoint_path"] = tmp_path
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        again = make().resume(X, NUMBERS, **options)
+    np.testing.assert_array_equal(again.parameters.flat, whole.parameters.flat)
 
 
 def small_fit(path, **options):

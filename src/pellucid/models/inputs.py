@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,21 @@ class Weights:
 
     values: NDArray[np.float64] | None = None
     scale: float = 1.0
+
+
+def is_stream(X: Any) -> bool:
+    """Return whether X is a `ParquetStream`; nobody else waits for its module to be imported."""
+    module = sys.modules.get("pellucid.tables.stream")
+    return module is not None and isinstance(X, module.ParquetStream)
+
+
+def check_in_memory(X: Any) -> None:
+    """Raise ValueError where a call that takes rows in memory got a stream."""
+    if is_stream(X):
+        raise ValueError(
+            "partial_fit takes rows in memory; call it for each block: "
+            "for block in stream.blocks(seed=0): model.partial_fit(block.X, block.y), or call fit"
+        )
 
 
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
@@ -90,7 +106,7 @@ def raw_weights(
     """Return the weights as an array, one for each row of X; None stays None."""
     if sample_weight is None:
         return None
-    with renaming(sample_weight=name) if name != "sample_weight" else nullcontext():
+    with renaming(sample_weight=name):
         weights: NDArray[np.float64] = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
@@ -122,6 +138,8 @@ def renaming(**names: str) -> Iterator[None]:
         for given, name in names.items():
             text = re.sub(rf"\b{given}\b", name, text)
         if text == str(error):
+            if any(name in text for name in names.values()):
+                raise
             text = f"{' and '.join(names.values())}: {text}"
         raise ValueError(text) from error
 

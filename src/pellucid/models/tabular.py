@@ -13,7 +13,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
+from pellucid.models.model_card import describe_tabular
 from pellucid.models.onnx_export import OnnxExport, onnx_of_tabular
 from pellucid.models.saving import Arrays, params_to_json, restore, save
 from pellucid.tables import RecognizedColumn, Table, TableEncoder
@@ -66,6 +68,22 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks
+
+    def describe(self) -> ModelDescription:
+        """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
+
+        In a notebook it shows itself as a page.
+
+        Returns
+        -------
+        pellucid.inspection.model_card.ModelDescription
+            With `facts`, `network` and `columns`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        """
+        return describe_tabular(self)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file; see :func:`pellucid.models.saving.save`."""
@@ -138,7 +156,13 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         return mlp
 
     def _train(
-        self, mlp: Any, learned: dict[str, Any], encoded: FitArguments, given: FitArguments
+        self,
+        mlp: Any,
+        learned: dict[str, Any],
+        inputs: Any,
+        targets: Any,
+        weights: Weights,
+        given: FitArguments,
     ) -> None:
         """Train the network; then take over everything that was learned, and the target's name."""
 
@@ -150,7 +174,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         tasks = begin_fit(self, given, so_far)
         mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
-            mlp.fit(*encoded)
+            mlp.fit(inputs, targets, sample_weight=weights)
         finally:
             mlp.callbacks = None
         name = getattr(given.y, "name", None)
