@@ -339,6 +339,28 @@ def test_ctrl_c_leaves_the_last_checkpoint_and_a_model_that_predicts(tmp_path):
     assert state_of(model.set_params(callbacks=None).resume(X, NUMBERS)) == state_of(whole)
 
 
+def test_scikit_learns_callbacks_follow(tmp_path):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9")
+    monitor = callback.ScoringMonitor(scoring="r2")
+    model = MLPRegressor(**SMALL, checkpoint_path=tmp_path).fit(X, NUMBERS)
+    model.set_callbacks(monitor)
+    model.resume(X, NUMBERS, max_iter=20)  # more than the constructor's
+    assert model.n_iter_ == 29
+    epochs = [row["task_name"] for row in monitor.get_logs().data if "epoch" in row["task_name"]]
+    assert epochs == [f"epoch {k}" for k in range(10, 30)]
+    model.resume(X, NUMBERS)  # there is nothing left to do
+    assert model.n_iter_ == 29
+
+
+def test_a_callback_that_ends_training_leaves_a_checkpoint(tmp_path):
+    model = MLPRegressor(**SMALL, checkpoint_path=tmp_path, checkpoint_every=4)
+    model.set_params(callbacks=[lambda report: report.epoch == 5]).fit(X, NUMBERS)
+    assert model.n_iter_ == 5
+    assert (tmp_path / "epoch-000005.pellucid").exists()
+    again = model.set_params(callbacks=None).resume(X, NUMBERS)
+    assert state_of(again) == state_of(MLPRegressor(**SMALL).fit(X, NUMBERS))
+
+
 def test_a_row_order_of_other_rows_is_refused(tmp_path):
     """A file made by hand must not lead the engine out of the table."""
     from pellucid.persistence import read_model_file, write_model_file

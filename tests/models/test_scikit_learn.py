@@ -151,6 +151,19 @@ def test_several_numbers_a_row_are_trained_on_after_coming_over():
     assert here.n_iter_ == 8
 
 
+def test_validation_goes_on():
+    parameters = {"warm_start": True, "early_stopping": True, "n_iter_no_change": 99}
+    original = fitted(theirs.MLPRegressor, Y["number"], **parameters)
+    here = MLPRegressor.from_sklearn(original)
+    for model in (original, here):
+        with pytest.warns(ConvergenceWarning):
+            model.fit(X, Y["number"])
+    # The weights in the end are not compared: a second fit of scikit-learn trains the arrays in
+    # which it keeps the best ones, and so loses these.
+    assert_same_history(here, original, rtol=1e-6)
+    assert np.isnan(here.validation_loss_curve_).tolist() == [True] * 8 + [False] * 8
+
+
 def test_the_learning_rate_goes_on():
     original = theirs.MLPRegressor((), solver="sgd", learning_rate="adaptive", shuffle=False)
     original.set_params(hidden_layer_sizes=(3,), loss="squared_error", tol=1e9, n_iter_no_change=1)

@@ -77,6 +77,11 @@ class Resumption:
     max_epochs: int
 
     @property
+    def epochs_left(self) -> int:
+        """Most epochs to come."""
+        return max(0, self.max_epochs - self.saved.run.n_epochs)
+
+    @property
     def n_partial_fits(self) -> int:
         """Calls of `partial_fit` before the training."""
         return int(self.saved.state["n_partial_fits"])

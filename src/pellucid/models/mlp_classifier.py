@@ -464,28 +464,41 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
                 self._go_back_to(before)
             raise
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any, n_samples: int | None = None, random_state: Any = 0) -> Any:
         """Predict the most probable label of each row.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The table.
+        n_samples : int, optional
+            Ask so many random sub-networks, that dropout leaves, in place of the whole network:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016). The model must have dropout.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Labels, or zeros and ones for several labels a row.
+            Labels, or zeros and ones for several labels a row. With `n_samples` the labels of the
+            highest mean probability, and a second array: the standard deviation over the samples of
+            the probability of that label (of each label, where a row has several).
 
         Raises
         ------
         ValueError
-            `X` is wrong, or so large that scores overflow.
+            `X` is wrong, or so large that scores overflow; or `n_samples` is given and the model
+            has no dropout.
         """
-        return self._labels(self._predictions(X))
+        if n_samples is None:
+            return self._labels(self._predictions(X))
+        mean, std = self._spread(X, n_samples, random_state)
+        if self._label_binarizer.y_type_ == "multiclass":
+            std = np.take_along_axis(std, mean.argmax(axis=1)[:, np.newaxis], axis=1)
+        return self._labels(mean), std.ravel() if std.shape[1] == 1 else std
 
     def _labels(self, predictions: NDArray[Any]) -> NDArray[Any]:
-        """Return the labels that outputs of the network (n_rows, n_outputs) stand for."""
+        """Return the labels that the network's output (n_rows, n_outputs) leads to."""
         binarizer = self._label_binarizer
         labels: NDArray[Any]
         if binarizer.y_type_ == "multiclass" and not binarizer.sparse_input_:
@@ -497,29 +510,40 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             )
         return labels
 
-    def predict_proba(self, X: Any) -> NDArray[Any]:
+    def predict_proba(self, X: Any, n_samples: int | None = None, random_state: Any = 0) -> Any:
         """Predict the probability of each class.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The table.
+        n_samples : int, optional
+            Ask so many random sub-networks, that dropout leaves, in place of the whole network:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016). The model must have dropout.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`. Rows sum to 1, except with several labels a row,
-            where each column is the probability of its own label.
+            where each column is the probability of its own label. With `n_samples` the mean over
+            the samples, and a second array: their standard deviation.
 
         Raises
         ------
         ValueError
             As in `predict`.
         """
-        return self._probabilities(self._predictions(X))
+        if n_samples is None:
+            return self._probabilities(self._predictions(X))
+        mean, std = self._spread(X, n_samples, random_state)
+        if len(self.classes_) > 1 and self.n_outputs_ == 1:
+            std = np.hstack([std, std])
+        return self._probabilities(mean), std
 
     def _probabilities(self, predictions: NDArray[Any]) -> NDArray[Any]:
-        """Return the probability of each class that outputs of the network stand for."""
+        """Return the probability of each class for the network's output (n_rows, n_outputs)."""
         if len(self.classes_) == 1:
             return np.ones_like(predictions)
         if self.n_outputs_ == 1:
@@ -546,7 +570,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         ValueError
             As in `predict`.
         """
-        probabilities = self.predict_proba(X)
+        probabilities: NDArray[Any] = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             np.log(probabilities, out=probabilities)
         return probabilities

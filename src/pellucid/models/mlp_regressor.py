@@ -434,26 +434,35 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         check_in_memory(X)
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any, n_samples: int | None = None, random_state: Any = 0) -> Any:
         """Predict the target, or targets, of each row.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The table.
+        n_samples : int, optional
+            Ask so many random sub-networks, that dropout leaves, in place of the whole network:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016). The model must have dropout.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predictions, float32 or float64.
+            Predictions, float32 or float64. With `n_samples` the mean over the samples, in float64,
+            and a second array: their standard deviation.
 
         Raises
         ------
         ValueError
-            `X` is wrong, or so large that predictions overflow.
+            `X` is wrong, or so large that predictions overflow; or `n_samples` is given and the
+            model has no dropout.
         """
-        predictions = self._predictions(X)
-        return predictions.ravel() if predictions.shape[1] == 1 else predictions
+        if n_samples is None:
+            return _one_column_flat(self._predictions(X))
+        mean, std = self._spread(X, n_samples, random_state)
+        return _one_column_flat(mean), _one_column_flat(std)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -520,6 +529,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         from sklearn.metrics import r2_score  # importing it would slow down `import pellucid`
 
         return float(r2_score(targets, predictions, sample_weight=sample_weight))
+
+
+def _one_column_flat(predictions: NDArray[Any]) -> NDArray[Any]:
+    return predictions.ravel() if predictions.shape[1] == 1 else predictions
 
 
 def _check_dense_numbers(y: Any) -> None:

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pellucid.engine.batch import dense
 from pellucid.engine.plan import TrainingData
+from pellucid.engine.sampling import Spread
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
 from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.architecture import activation_names, build_network, hidden_sizes
@@ -45,7 +46,7 @@ from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
 from pellucid.models.model_card import describe_mlp
-from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
+from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Rows, Task
@@ -189,7 +190,8 @@ class MultilayerPerceptron(
     ) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         given = FitArguments(X, y, sample_weight)
-        tasks = None if incremental else begin_fit(self, given, self._so_far)
+        n_epochs = self.max_iter if resumption is None else resumption.epochs_left
+        tasks = None if incremental else begin_fit(self, given, self._so_far, n_epochs)
         undo = self._undo(incremental)
         try:
             task = self._make_task(X, y, sample_weight, validation, incremental, resumption)
@@ -232,7 +234,7 @@ class MultilayerPerceptron(
         sample_weight: Any,
         validation: ValidationData,
         incremental: bool,
-        resumption: Resumption | None,
+        resumption: Resumption | None = None,
     ) -> Task:
         options = self.get_params(deep=False)
         check_together(options, incremental=incremental, validates=self._validates(validation))
@@ -517,6 +519,13 @@ class MultilayerPerceptron(
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = fitted.network.loss.link(scores)
         return predictions
+
+    def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
+        """Return mean and standard deviation, (n_rows, n_outputs), over sampled sub-networks."""
+        check_is_fitted(self)
+        X = checked_table(self, X, reset=False)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return fitted_spread(self._find_fitted(), X, n_samples, seed)
 
     def _find_fitted(self) -> Fitted:
         """Return the network that the attributes describe: the kept one, if it still is that."""

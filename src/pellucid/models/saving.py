@@ -59,7 +59,7 @@ PLAIN: dict[str, Any] = {
 NOT_SAVED = ("callbacks",)
 """Parameters that say what happens beside training, and have no part in the model."""
 
-SAVEABLE: dict[str, type] = {}
+SAVEABLE: dict[str, Any] = {}
 """Estimators by the name they have in model files."""
 
 

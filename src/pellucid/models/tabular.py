@@ -16,8 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
 from pellucid.models.model_card import describe_tabular
-from pellucid.models.onnx_export import OnnxExport, onnx_of_tabular
+from pellucid.models.onnx_export import OnnxExport
 from pellucid.models.saving import Arrays, params_to_json, restore, save
+from pellucid.models.tabular_onnx import onnx_of_tabular
 from pellucid.tables import RecognizedColumn, Table, TableEncoder
 from pellucid.tables.encoder import check_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
@@ -156,13 +157,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         return mlp
 
     def _train(
-        self,
-        mlp: Any,
-        learned: dict[str, Any],
-        inputs: Any,
-        targets: Any,
-        weights: Weights,
-        given: FitArguments,
+        self, mlp: Any, learned: dict[str, Any], encoded: FitArguments, given: FitArguments
     ) -> None:
         """Train the network; then take over everything that was learned, and the target's name."""
 
@@ -171,10 +166,10 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
             snapshot.__dict__.update(mlp._so_far(report))
             return {**learned, "mlp_": snapshot}
 
-        tasks = begin_fit(self, given, so_far)
+        tasks = begin_fit(self, given, so_far, mlp.max_iter)
         mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
-            mlp.fit(inputs, targets, sample_weight=weights)
+            mlp.fit(*encoded)
         finally:
             mlp.callbacks = None
         name = getattr(given.y, "name", None)

@@ -110,13 +110,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         encoder = self._make_encoder()
         inputs = encoder.fit_transform(table, sample_weight=weights)
         mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
-        learned = {
-            "encoder_": encoder,
-            "classes_": np.unique(labels),
-            "class_shares_": _shares(labels, weights),
-        }
-        given = FitArguments(X, y, sample_weight)
-        self._train(mlp, learned, inputs, labels, weights, given)
+        classes, shares = _classes_and_shares(labels, weights)
+        learned = {"encoder_": encoder, "classes_": classes, "class_shares_": shares}
+        encoded, given = FitArguments(inputs, labels, weights), FitArguments(X, y, sample_weight)
+        self._train(mlp, learned, encoded, given)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -150,10 +147,12 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         return estimator
 
 
-def _shares(labels: npt.NDArray[Any], weights: Weights) -> npt.NDArray[np.float64]:
+def _classes_and_shares(
+    labels: npt.NDArray[Any], weights: Weights
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     classes, codes = np.unique(labels, return_inverse=True)
     counts = np.bincount(codes, as_repetitions(weights), len(classes))
-    return np.asarray(counts / counts.sum(), dtype=np.float64)
+    return classes, counts / counts.sum()
 
 
 def checked_labels(y: Any) -> npt.NDArray[Any]:

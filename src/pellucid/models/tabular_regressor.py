@@ -113,8 +113,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         mean, scale = _mean_and_scale(targets, as_repetitions(weights))
         mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)
         learned = {"encoder_": encoder, "target_mean_": mean, "target_scale_": scale}
-        given = FitArguments(X, y, sample_weight)
-        self._train(mlp, learned, inputs, (targets - mean) / scale, weights, given)
+        encoded = FitArguments(inputs, (targets - mean) / scale, weights)
+        self._train(mlp, learned, encoded, FitArguments(X, y, sample_weight))
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
