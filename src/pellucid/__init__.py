@@ -11,6 +11,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "Network",
+    "ParquetStream",
     "ProgressBar",
     "TabularClassifier",
     "TabularRegressor",
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from pellucid.models.saving import save
     from pellucid.models.tabular_classifier import TabularClassifier
     from pellucid.models.tabular_regressor import TabularRegressor
+    from pellucid.tables.stream import ParquetStream
     from pellucid.training.progress import ProgressBar
 
 # A name is imported when it is first asked for, so that nobody waits for what they do not use.
 _PLACES = {
     "DeepEnsembleClassifier": "pellucid.models.deep_ensemble_classifier",
     "DeepEnsembleRegressor": "pellucid.models.deep_ensemble_regressor",
+    "ParquetStream": "pellucid.tables.stream",
     "MLPClassifier": "pellucid.models.mlp_classifier",
     "MLPRegressor": "pellucid.models.mlp_regressor",
     "Network": "pellucid.models.network",

@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
+import numpy as np
+
+from pellucid.engine.instruction_set import core
 from pellucid.engine.plan import EpochResult, TrainingData
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
@@ -22,6 +25,16 @@ class BlockTrainer(Protocol):
         self, order: Ints | None = None, learning_rate: float | None = None
     ) -> EpochResult:
         """Take the steps of one block."""
+
+
+def block_order(seed: int, epoch: int, block: int, n: int) -> Ints:
+    """Return the order of the n rows of a block of an epoch, both counted from 0.
+
+    The permutation of part `block` + 1 of the epoch; part 0 is left for what comes in blocks.
+    """
+    order = np.arange(n, dtype=np.int64)
+    core.permute(seed, epoch, order, block + 1)
+    return order
 
 
 def run_blocks(

@@ -14,9 +14,10 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.inputs import check_in_memory, checked_table_and_targets
 from pellucid.models.labels import (
     as_labels,
+    check_block,
     check_known,
     check_two_members,
     encode,
@@ -25,6 +26,7 @@ from pellucid.models.labels import (
     out_activation_of,
     with_class_weight,
 )
+from pellucid.models.mlp_checkpoint import read_resumption
 from pellucid.models.mlp_loss import classifier_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
 from pellucid.models.saving import saveable
@@ -136,6 +138,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
         `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
         `clone`, left out of model files.
+    checkpoint_path : str, Path or None, default=None
+        A folder that `fit` keeps the state of its training in, for `resume`, even if the process is
+        killed: the newest three checkpoints; those of an earlier training are replaced. One that
+        cannot be written in the middle of training is warned of, and training goes on. For 'adam'
+        and 'sgd'; one folder for each training.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints; there is also one before the first epoch and one after the last.
 
     Attributes
     ----------
@@ -243,6 +252,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         n_threads: int | None = None,
         dtype: Any = None,
         callbacks: Any = None,
+        checkpoint_path: Any = None,
+        checkpoint_every: int = 1,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -280,6 +291,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         self.n_threads = n_threads
         self.dtype = dtype
         self.callbacks = callbacks
+        self.checkpoint_path = checkpoint_path
+        self.checkpoint_every = checkpoint_every
 
     _score_name = "accuracy"
 
@@ -300,7 +313,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -310,12 +323,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            A label for each row, or zeros and ones for several labels a row.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or ParquetStream
+            The table, or files with more rows than memory holds, which name the columns of `y` and
+            of the weights.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), optional
+            A label for each row, or zeros and ones for several labels a row. Not with a stream.
         sample_weight : array-like of shape (n_samples,), optional
-            Weight of each row, at least 0.
+            Weight of each row, at least 0. Not with a stream.
         X_val, y_val : array-like, optional
             Other rows and their labels, all of which `y` has too. After each epoch they are scored;
             training stops when the score stops improving and, however it ends, keeps the weights
@@ -338,6 +352,73 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=False)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def resume(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        max_iter: int | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
+
+        `fit` for 10 epochs and `resume` for 10 more give, to the bit, what `fit` for 20 gives on
+        the same machine, in whatever process; this estimator may be one newly made. A training
+        that has reached its end is only read.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val : array-like
+            Those of the `fit`.
+        max_iter : int, optional
+            So many epochs more; by default until the `max_iter` of the constructor is reached. With
+            a `schedule`, which is made for that length, no more than were left.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The fitted estimator. All draws go on where they stood, whatever `random_state` is; a
+            generator object is not touched.
+
+        Raises
+        ------
+        ValueError
+            `checkpoint_path` is None, the solver is 'lbfgs', or the checkpoint is of another
+            training: other data or constructor parameters. Only `n_threads`, `verbose`,
+            `callbacks`, `checkpoint_path`, `checkpoint_every`, `warm_start` may differ, and what
+            decides when to stop: `max_iter` without a schedule, `tol` and `n_iter_no_change` but
+            for learning_rate='adaptive'. Tables of up to 16 MiB are compared in full, of larger
+            ones so much in evenly spaced rows; functions of your own by their names.
+        ModelFileError
+            A `ValueError`: there is no checkpoint that is whole. A damaged one is warned of, and
+            the one before is taken.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pellucid import MLPClassifier
+        >>> X = np.random.default_rng(0).normal(size=(50, 3))
+        >>> y = X[:, 0] > 0
+        >>> settings = {"tol": 0.0, "random_state": 0, "n_iter_no_change": np.inf}
+        >>> folder = tempfile.mkdtemp()
+        >>> model = MLPClassifier(max_iter=10, checkpoint_path=folder, **settings)
+        >>> whole = MLPClassifier(max_iter=20, **settings)
+        >>> import warnings
+        >>> with warnings.catch_warnings(action="ignore"):  # more epochs would help
+        ...     _ = model.fit(X, y), whole.fit(X, y)
+        ...     model = model.resume(X, y, max_iter=10)
+        >>> bool((model.parameters_.flat == whole.parameters_.flat).all())
+        True
+        """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        resumption = read_resumption(self, max_iter)
+        return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -375,6 +456,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         before = vars(self).copy()
         try:
+            check_in_memory(X)
             self._register_classes(y, classes)
             return self._fit(X, y, sample_weight, incremental=True)
         except BaseException:
@@ -382,28 +464,41 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
                 self._go_back_to(before)
             raise
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any, n_samples: int | None = None, random_state: Any = 0) -> Any:
         """Predict the most probable label of each row.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The table.
+        n_samples : int, optional
+            Ask so many random sub-networks, that dropout leaves, in place of the whole network:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016). The model must have dropout.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Labels, or zeros and ones for several labels a row.
+            Labels, or zeros and ones for several labels a row. With `n_samples` the labels of the
+            highest mean probability, and a second array: the standard deviation over the samples of
+            the probability of that label (of each label, where a row has several).
 
         Raises
         ------
         ValueError
-            `X` is wrong, or so large that scores overflow.
+            `X` is wrong, or so large that scores overflow; or `n_samples` is given and the model
+            has no dropout.
         """
-        return self._labels(self._predictions(X))
+        if n_samples is None:
+            return self._labels(self._predictions(X))
+        mean, std = self._spread(X, n_samples, random_state)
+        if self._label_binarizer.y_type_ == "multiclass":
+            std = np.take_along_axis(std, mean.argmax(axis=1)[:, np.newaxis], axis=1)
+        return self._labels(mean), std.ravel() if std.shape[1] == 1 else std
 
     def _labels(self, predictions: NDArray[Any]) -> NDArray[Any]:
-        """Return the labels that outputs of the network (n_rows, n_outputs) stand for."""
+        """Return the labels that the network's output (n_rows, n_outputs) leads to."""
         binarizer = self._label_binarizer
         labels: NDArray[Any]
         if binarizer.y_type_ == "multiclass" and not binarizer.sparse_input_:
@@ -415,29 +510,40 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             )
         return labels
 
-    def predict_proba(self, X: Any) -> NDArray[Any]:
+    def predict_proba(self, X: Any, n_samples: int | None = None, random_state: Any = 0) -> Any:
         """Predict the probability of each class.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The table.
+        n_samples : int, optional
+            Ask so many random sub-networks, that dropout leaves, in place of the whole network:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016). The model must have dropout.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`. Rows sum to 1, except with several labels a row,
-            where each column is the probability of its own label.
+            where each column is the probability of its own label. With `n_samples` the mean over
+            the samples, and a second array: their standard deviation.
 
         Raises
         ------
         ValueError
             As in `predict`.
         """
-        return self._probabilities(self._predictions(X))
+        if n_samples is None:
+            return self._probabilities(self._predictions(X))
+        mean, std = self._spread(X, n_samples, random_state)
+        if len(self.classes_) > 1 and self.n_outputs_ == 1:
+            std = np.hstack([std, std])
+        return self._probabilities(mean), std
 
     def _probabilities(self, predictions: NDArray[Any]) -> NDArray[Any]:
-        """Return the probability of each class that outputs of the network stand for."""
+        """Return the probability of each class for the network's output (n_rows, n_outputs)."""
         if len(self.classes_) == 1:
             return np.ones_like(predictions)
         if self.n_outputs_ == 1:
@@ -464,7 +570,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         ValueError
             As in `predict`.
         """
-        probabilities = self.predict_proba(X)
+        probabilities: NDArray[Any] = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             np.log(probabilities, out=probabilities)
         return probabilities
@@ -529,6 +635,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         if share == 0.0 or targets.ndim == 1:
             return targets
         return (1.0 - share) * targets + 0.5 * share
+
+    def _block_targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        check_block(self._label_binarizer, y)
+        several = self._label_binarizer.y_type_.startswith("multilabel")
+        return self._targets(y if several else y.ravel(), dtype)
 
     def _weights(
         self, y: NDArray[Any], sample_weight: NDArray[np.float64] | None

@@ -50,6 +50,7 @@ class MlpFit:
             raise
         self.loop = self._run.loop
         self.n_epochs = int(estimator.max_iter)
+        self.checkpoint_path = estimator.checkpoint_path
 
     def finish(self, outcome: Outcome | None, stacklevel: int = 3) -> None:
         """Keep what was learned, and warn where need be; see `end`."""

@@ -14,7 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 
-from pellucid.models.inputs import checked_table_and_targets
+from pellucid.models.inputs import check_in_memory, checked_table_and_targets
+from pellucid.models.mlp_checkpoint import read_resumption
 from pellucid.models.mlp_loss import REGRESSOR_LOSSES, regressor_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
 from pellucid.models.saving import saveable
@@ -123,6 +124,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
         `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
         `clone`, left out of model files.
+    checkpoint_path : str, Path or None, default=None
+        A folder that `fit` keeps the state of its training in, for `resume`, even if the process is
+        killed: the newest three checkpoints; those of an earlier training are replaced. One that
+        cannot be written in the middle of training is warned of, and training goes on. For 'adam'
+        and 'sgd'; one folder for each training.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints; there is also one before the first epoch and one after the last.
 
     Attributes
     ----------
@@ -239,6 +247,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         n_threads: int | None = None,
         dtype: Any = None,
         callbacks: Any = None,
+        checkpoint_path: Any = None,
+        checkpoint_every: int = 1,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -275,6 +285,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         self.n_threads = n_threads
         self.dtype = dtype
         self.callbacks = callbacks
+        self.checkpoint_path = checkpoint_path
+        self.checkpoint_every = checkpoint_every
 
     _score_name = "R²"
 
@@ -282,7 +294,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -292,12 +304,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            A number, or several, for each row.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or ParquetStream
+            The table, or files with more rows than memory holds, which name the columns of `y` and
+            of the weights.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), optional
+            A number, or several, for each row. Not with a stream.
         sample_weight : array-like of shape (n_samples,), optional
-            Weight of each row, at least 0.
+            Weight of each row, at least 0. Not with a stream.
         X_val, y_val : array-like, optional
             Other rows and their targets. After each epoch they are scored; training stops when the
             score stops improving and, however it ends, keeps the weights that scored best. Nothing
@@ -320,6 +333,73 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         """
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=False)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def resume(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        max_iter: int | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
+
+        `fit` for 10 epochs and `resume` for 10 more give, to the bit, what `fit` for 20 gives on
+        the same machine, in whatever process; this estimator may be one newly made. A training
+        that has reached its end is only read.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val : array-like
+            Those of the `fit`.
+        max_iter : int, optional
+            So many epochs more; by default until the `max_iter` of the constructor is reached. With
+            a `schedule`, which is made for that length, no more than were left.
+
+        Returns
+        -------
+        self : MLPRegressor
+            The fitted estimator. All draws go on where they stood, whatever `random_state` is; a
+            generator object is not touched.
+
+        Raises
+        ------
+        ValueError
+            `checkpoint_path` is None, the solver is 'lbfgs', or the checkpoint is of another
+            training: other data or constructor parameters. Only `n_threads`, `verbose`,
+            `callbacks`, `checkpoint_path`, `checkpoint_every`, `warm_start` may differ, and what
+            decides when to stop: `max_iter` without a schedule, `tol` and `n_iter_no_change` but
+            for learning_rate='adaptive'. Tables of up to 16 MiB are compared in full, of larger
+            ones so much in evenly spaced rows; functions of your own by their names.
+        ModelFileError
+            A `ValueError`: there is no checkpoint that is whole. A damaged one is warned of, and
+            the one before is taken.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pellucid import MLPRegressor
+        >>> X = np.random.default_rng(0).normal(size=(50, 3))
+        >>> y = X[:, 0]
+        >>> settings = {"tol": 0.0, "random_state": 0, "n_iter_no_change": np.inf}
+        >>> folder = tempfile.mkdtemp()
+        >>> model = MLPRegressor(max_iter=10, checkpoint_path=folder, **settings)
+        >>> whole = MLPRegressor(max_iter=20, **settings)
+        >>> import warnings
+        >>> with warnings.catch_warnings(action="ignore"):  # more epochs would help
+        ...     _ = model.fit(X, y), whole.fit(X, y)
+        ...     model = model.resume(X, y, max_iter=10)
+        >>> bool((model.parameters_.flat == whole.parameters_.flat).all())
+        True
+        """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        resumption = read_resumption(self, max_iter)
+        return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -351,28 +431,38 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         `random_state` later calls draw new ones, from a generator seeded by it and the number of
         calls so far; scikit-learn's repeat the first.
         """
+        check_in_memory(X)
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any, n_samples: int | None = None, random_state: Any = 0) -> Any:
         """Predict the target, or targets, of each row.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The table.
+        n_samples : int, optional
+            Ask so many random sub-networks, that dropout leaves, in place of the whole network:
+            Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016). The model must have dropout.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predictions, float32 or float64.
+            Predictions, float32 or float64. With `n_samples` the mean over the samples, in float64,
+            and a second array: their standard deviation.
 
         Raises
         ------
         ValueError
-            `X` is wrong, or so large that predictions overflow.
+            `X` is wrong, or so large that predictions overflow; or `n_samples` is given and the
+            model has no dropout.
         """
-        predictions = self._predictions(X)
-        return predictions.ravel() if predictions.shape[1] == 1 else predictions
+        if n_samples is None:
+            return _one_column_flat(self._predictions(X))
+        mean, std = self._spread(X, n_samples, random_state)
+        return _one_column_flat(mean), _one_column_flat(std)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -384,6 +474,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     ) -> tuple[Any, NDArray[Any]]:
         _check_dense_numbers(y)
         X, y = checked_table_and_targets(self, X, y, reset=fresh, y_numeric=True)
+        self._check_numbers(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _check_numbers(self, y: NDArray[Any]) -> None:
+        """Raise ValueError where y has a number that the loss does not take."""
         assert_all_finite(y, input_name="y")  # None among objects has become NaN
         if y.dtype.kind not in "biuf":
             raise ValueError(f"MLPRegressor needs numbers as y, got dtype {y.dtype}")
@@ -392,9 +489,6 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
                 f"loss='poisson' needs y >= 0, got {y.min()}; use loss='squared_error' for "
                 "targets that may be negative"
             )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
 
     def _checked_validation(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
         X, y = self._checked_input(X, y, incremental=False, fresh=False)
@@ -404,6 +498,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
     def _outputs(self, y: NDArray[Any]) -> tuple[int, Loss | CustomLoss]:
         return (1 if y.ndim == 1 else y.shape[1]), regressor_loss(self.loss, self.quantile)
+
+    def _block_targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        self._check_numbers(y)
+        return self._targets(y, dtype)
 
     def _weights(
         self, y: NDArray[Any], sample_weight: NDArray[np.float64] | None
@@ -431,6 +529,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         from sklearn.metrics import r2_score  # importing it would slow down `import pellucid`
 
         return float(r2_score(targets, predictions, sample_weight=sample_weight))
+
+
+def _one_column_flat(predictions: NDArray[Any]) -> NDArray[Any]:
+    return predictions.ravel() if predictions.shape[1] == 1 else predictions
 
 
 def _check_dense_numbers(y: Any) -> None:

@@ -19,7 +19,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from pellucid.engine.batch import dense
 from pellucid.engine.plan import TrainingData
+from pellucid.engine.sampling import Spread
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
+from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.architecture import activation_names, build_network, hidden_sizes
 from pellucid.models.coefficients import (
     are_views,
@@ -33,17 +35,23 @@ from pellucid.models.default_engine import engine_of
 from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
 from pellucid.models.hidden_layers import HiddenLayers
-from pellucid.models.inputs import checked_table, parameter_dtype, raw_weights, renaming
+from pellucid.models.inputs import checked_table, is_stream, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
+from pellucid.models.mlp_checkpoint import (
+    MlpCheckpoints,
+    Resumption,
+    generator_state,
+)
 from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
-from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores
+from pellucid.models.model_card import describe_mlp
+from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
 from pellucid.models.task import Rows, Task
 from pellucid.models.validation_set import NO_VALIDATION, Score, ValidationData, scorer_on
-from pellucid.nn import CustomLoss, Dropout, Linear, Loss, Network, Parameters
+from pellucid.nn import CustomLoss, Linear, Loss, Network, Parameters
 from pellucid.training import Callbacks, EpochReport, History, Outcome, check_callbacks
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
@@ -88,7 +96,9 @@ class MultilayerPerceptron(
     scoring: Any
     dtype: Any
     callbacks: Any
+    checkpoint_path: Any
     warm_start: bool
+    shuffle: bool
     early_stopping: bool
     random_state: Any
 
@@ -123,6 +133,10 @@ class MultilayerPerceptron(
     @abstractmethod
     def _targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
         """Return the targets as the loss takes them."""
+
+    @abstractmethod
+    def _block_targets(self, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        """Return the targets of some rows of a stream, checked."""
 
     @abstractmethod
     def _weights(
@@ -172,18 +186,20 @@ class MultilayerPerceptron(
         validation: ValidationData = NO_VALIDATION,
         *,
         incremental: bool,
+        resumption: Resumption | None = None,
     ) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         given = FitArguments(X, y, sample_weight)
-        tasks = None if incremental else begin_fit(self, given, self._so_far)
+        n_epochs = self.max_iter if resumption is None else resumption.epochs_left
+        tasks = None if incremental else begin_fit(self, given, self._so_far, n_epochs)
         undo = self._undo(incremental)
         try:
-            task = self._make_task(X, y, sample_weight, validation, incremental)
+            task = self._make_task(X, y, sample_weight, validation, incremental, resumption)
             callbacks = self._make_callbacks(task, tasks)
             if self.solver == "lbfgs":
                 self._fit_lbfgs(task, callbacks)
             else:
-                self._fit_stochastic(task, callbacks, incremental)
+                self._fit_stochastic(task, callbacks, incremental, resumption)
             self._n_partial_fits += incremental
         except BaseException:
             undo()
@@ -212,19 +228,35 @@ class MultilayerPerceptron(
         self.__dict__.update(attributes)
 
     def _make_task(
-        self, X: Any, y: Any, sample_weight: Any, validation: ValidationData, incremental: bool
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: ValidationData,
+        incremental: bool,
+        resumption: Resumption | None = None,
     ) -> Task:
         options = self.get_params(deep=False)
         check_together(options, incremental=incremental, validates=self._validates(validation))
         validation.check(self.solver)
         sizes = hidden_sizes(self.hidden_layer_sizes)
+        if resumption is not None:
+            self.__dict__.pop("coefs_", None)
+            self.__dict__.pop("classes_", None)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        stream = None
+        if is_stream(X):
+            from pellucid.models.mlp_streams import rows_of, take_stream
+
+            stream, X, y, sample_weight = take_stream(self, X, y, sample_weight, validation)
         X, y = self._checked_input(X, y, incremental=incremental, fresh=fresh)
         sample_weight = self._weights(y, raw_weights(sample_weight, X))
         n_outputs, loss = self._outputs(y)
         network = build_network(options, loss, n_outputs)
         random_state = self._generator(incremental, fresh)
-        if fresh:
+        if resumption is not None:
+            random_state, parameters = resumption.begin(network, X.shape[1])
+        elif fresh:
             names = activation_names(self.activation, len(sizes))
             parameters = draw_parameters(
                 network, X.shape[1], names, parameter_dtype(self.dtype, X), random_state
@@ -239,7 +271,8 @@ class MultilayerPerceptron(
         if self.solver == "lbfgs":
             dtype = np.dtype(np.float64)
         training = Rows(X, y, self._targets(y, dtype), sample_weight)
-        drops = any(isinstance(layer, Dropout) for layer in network.layers)
+        random_start = generator_state(random_state) if self._keeps(incremental) else None
+        seed = int(random_state.randint(2**31 - 1)) if network.drops or stream else 0
         holds_out = self.early_stopping and validation.X is None
         return Task(
             network=network,
@@ -247,11 +280,16 @@ class MultilayerPerceptron(
             training=training,
             validation=self._validation_rows(validation, dtype),
             random_state=random_state,
-            seed=int(random_state.randint(2**31 - 1)) if drops else 0,
+            seed=seed,
             options=options,
             stratify=self._stratify(training.targets) if holds_out else None,
             score=self._score,
+            random_start=random_start,
+            stream=rows_of(self, stream, dtype, seed, self.shuffle) if stream else None,
         )
+
+    def _keeps(self, incremental: bool) -> bool:
+        return self.checkpoint_path is not None and not incremental
 
     def _generator(self, incremental: bool, fresh: bool) -> np.random.RandomState:
         """Return what draws first weights, rows held out and row orders.
@@ -338,16 +376,27 @@ class MultilayerPerceptron(
             self.n_iter_ = run.n_iterations
             self.loss_ = run.loss
 
-    def _fit_stochastic(self, task: Task, callbacks: Callbacks | None, incremental: bool) -> None:
-        run = self._make_run(task, callbacks, incremental)
+    def _fit_stochastic(
+        self,
+        task: Task,
+        callbacks: Callbacks | None,
+        incremental: bool,
+        resumption: Resumption | None,
+    ) -> None:
+        run = self._make_run(task, callbacks, incremental, resumption)
         try:
-            outcome = run.run(1 if incremental else self.max_iter)
+            max_epochs = self.max_iter if resumption is None else resumption.max_epochs
+            outcome = run.run(1 if incremental else max_epochs)
         finally:
             self._remember(run)
         self._warn(outcome, incremental)
 
     def _make_run(
-        self, task: Task, callbacks: Callbacks | None, incremental: bool
+        self,
+        task: Task,
+        callbacks: Callbacks | None,
+        incremental: bool,
+        resumption: Resumption | None = None,
     ) -> StochasticRun:
         known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
@@ -357,15 +406,26 @@ class MultilayerPerceptron(
             task=task,
             history=History(
                 self.loss_curve_,
-                [] if self.validation_scores_ is None else self.validation_scores_,
-                [] if self.validation_loss_curve_ is None else self.validation_loss_curve_,
+                known.get("validation_scores_") or [],
+                known.get("validation_loss_curve_") or [],
                 self.t_,
             ),
             best=np.nan if best is None else best,
             n_without_improvement=self._no_improvement_count,
             state=known.get("_optimizer") if incremental else None,
             callbacks=callbacks,
+            checkpoints=self._checkpoints(incremental, resumption),
         )
+
+    def _checkpoints(
+        self, incremental: bool, resumption: Resumption | None
+    ) -> MlpCheckpoints | None:
+        if not self._keeps(incremental):
+            return None
+        if resumption is not None:
+            self._n_partial_fits = resumption.n_partial_fits
+        saved = None if resumption is None else resumption.saved
+        return MlpCheckpoints(type(self).__name__, self._n_partial_fits, saved)
 
     def _forget_history(self, validates: bool) -> None:
         self.t_ = 0
@@ -414,7 +474,7 @@ class MultilayerPerceptron(
             )
         elif outcome is Outcome.MAX_EPOCHS and not incremental:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                f"Stochastic Optimizer: Maximum iterations ({self.n_iter_}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
@@ -459,6 +519,13 @@ class MultilayerPerceptron(
         with np.errstate(over="ignore"):
             predictions: NDArray[Any] = fitted.network.loss.link(scores)
         return predictions
+
+    def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
+        """Return mean and standard deviation, (n_rows, n_outputs), over sampled sub-networks."""
+        check_is_fitted(self)
+        X = checked_table(self, X, reset=False)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return fitted_spread(self._find_fitted(), X, n_samples, seed)
 
     def _find_fitted(self) -> Fitted:
         """Return the network that the attributes describe: the kept one, if it still is that."""
@@ -528,6 +595,38 @@ class MultilayerPerceptron(
         if hasattr(self, "coefs_") and hasattr(self, "out_activation_"):
             network = self._fitted_network()
             self._attach(network, pack(network, self.coefs_, self.intercepts_, other_arrays))
+
+    def describe(self) -> ModelDescription:
+        """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
+
+        In a notebook it shows itself as a page.
+
+        Returns
+        -------
+        pellucid.inspection.model_card.ModelDescription
+            With `facts`, `network` and `columns`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> print(model.describe().network)
+           layer                        output  parameters  shapes            memory  FLOPs
+           input                             4
+        0  Linear(4)                         4          20  W (4, 4), b (4,)   160 B     36
+        1  Activation('relu')                4
+        2  Linear(3)                         3          15  W (4, 3), b (3,)   120 B     27
+           loss: softmax_cross_entropy                  35                     280 B     63
+        >>> model.describe().facts["predicts"]
+        'one of 3 classes: 0, 1, 2'
+        """
+        return describe_mlp(self)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file, which `pellucid.load` reads.

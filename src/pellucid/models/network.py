@@ -18,11 +18,12 @@ from pellucid.engine.batch import dense
 from pellucid.engine.plan import Precision
 from pellucid.engine.sampling import Spread
 from pellucid.engine.statistics import StepStatistics
+from pellucid.inspection import html
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
 from pellucid.models.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
-from pellucid.models.network_fit import NetworkFit, checked_table
+from pellucid.models.network_fit import NetworkFit, check_targets, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
 from pellucid.models.network_targets import Targets, learn_targets
 from pellucid.models.prediction import check_finite
@@ -128,7 +129,7 @@ class Network(NetworkExchange):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         optimizer: nn.Optimizer | None = None,
         epochs: int = 20,
@@ -167,11 +168,12 @@ class Network(NetworkExchange):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n, fan_in)
-            Numbers of any type, read where they lie.
-        y : array-like of shape (n,) or (n, K)
+        X : array-like or sparse matrix of shape (n, fan_in), or ParquetStream
+            Numbers of any type, read where they lie; or files with more rows than memory holds,
+            which name the columns of y and of the weights.
+        y : array-like of shape (n,) or (n, K), optional
             Labels of any kind for a cross-entropy (or shares, or zeros and ones, in K columns);
-            numbers for the other losses.
+            numbers for the other losses. Not with a stream, as sample_weight.
         optimizer : Optimizer
             `Adam(1e-3)` by default; or `AdamW`, `SGD`, `RMSProp`, `Adagrad` of `pellucid.nn`.
         epochs : int
@@ -261,7 +263,7 @@ class Network(NetworkExchange):
     def resume(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         checkpoint_path: str | Path,
         epochs: int | None = None,
@@ -276,7 +278,7 @@ class Network(NetworkExchange):
 
         Parameters
         ----------
-        X, y : array-like
+        X, y : array-like, or X a ParquetStream
             Those of the fit.
         checkpoint_path : str or Path
             Its folder, which gets the next checkpoints too.
@@ -285,8 +287,8 @@ class Network(NetworkExchange):
             length of the whole training, no more than were left.
         **options
             All other parameters of `fit`, as they were. Only `patience`, `n_threads`, `verbose`,
-            `record`, `statistics_every` and `checkpoint_every` may differ; `warm_start` says
-            nothing here.
+            `callbacks`, `record`, `statistics_every` and `checkpoint_every` may differ;
+            `warm_start` says nothing here.
 
         Returns
         -------
@@ -360,6 +362,8 @@ class Network(NetworkExchange):
         These are the plain formulas of `nn`, at the parameters there are.
         """
         parameters = self.parameters
+        if not isinstance(context, Context):
+            raise TypeError(f"context must be a Context such as nn.Context(), got {context!r}")
         table = dense(checked_table(X, self._fan_in), self.dtype)
         return self.chain.forward(parameters, table, context)
 
@@ -437,9 +441,8 @@ class Network(NetworkExchange):
         """
         targets = self._fitted_targets()
         scores = self.scores(X)
+        check_targets("y", y, scores)
         wanted = targets.encode(y, self.dtype)
-        if len(wanted) != len(scores):
-            raise ValueError(f"y has {len(wanted)} rows and X {len(scores)}; they must be the same")
         weights = checked_weights(sample_weight, wanted, None).values
         with np.errstate(over="ignore"):
             loss = float(self.chain.loss_value(scores, wanted, weights))
@@ -487,6 +490,12 @@ class Network(NetworkExchange):
         """
         save(self, path)
 
+    def _repr_html_(self) -> str:
+        """Return HTML for a notebook: the layers, or how they are written before there is a fit."""
+        if self._fan_in is None:
+            return html.card("Network", html.table((), [(repr(self),)], frozenset({0})))
+        return html.card("Network", self.describe().html_table())
+
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.chain.layers))
         return f"Network([{layers}], {self.chain.loss.name!r})"
@@ -519,6 +528,7 @@ class Network(NetworkExchange):
 
     def _learn_targets(self, y: Any, fan_in: int, classes: Any, warm_start: bool) -> Targets:
         if warm_start and self._targets is not None:
+            self._targets.check_classes(classes)
             return self._targets
         return learn_targets(y, self.chain.loss, self.chain.fan_out(fan_in), classes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from pellucid.models.mlp_fit import MlpFit
@@ -90,6 +91,7 @@ def fit_together(
         if not isinstance(each, Mapping):
             raise TypeError(f"options must hold mappings such as {{'seed': 1}}, got {each!r}")
     fits = _make_fits(networks, X, y, [{**common, **each} for each in own])
+    _check_folders(fits)
     results = run_together([fit.loop for fit in fits], [fit.n_epochs for fit in fits], n_threads)
     for i, (fit, result) in enumerate(zip(fits, results, strict=True)):
         fit.finish(result.outcome)
@@ -119,3 +121,15 @@ def _make_fits(
                 fit.undo()
         raise
     return fits
+
+
+def _check_folders(fits: Sequence[NetworkFit | MlpFit]) -> None:
+    folders = [Path(f.checkpoint_path) for f in fits if f.checkpoint_path is not None]
+    if len(set(folders)) < len(folders):
+        for fit in fits:
+            if isinstance(fit, MlpFit):
+                fit.undo()
+        raise ValueError(
+            "checkpoint_path must be another folder for each network, as a folder keeps one "
+            f"training; got {[str(folder) for folder in folders]}"
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.batch import dense
+from pellucid.engine.sampling import Spread
 from pellucid.models.default_engine import engine_of
 from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
@@ -105,6 +106,20 @@ def fitted_scores(fitted: Fitted, X: Any) -> NDArray[Any]:
     scores: NDArray[Any] = fitted.predict(X)
     check_finite(scores, fitted.parameters, X)
     return scores
+
+
+def fitted_spread(fitted: Fitted, X: Any, n_samples: int, seed: int) -> Spread:
+    """Return how the predictions (n_rows, n_outputs) of sampled sub-networks spread, in float64.
+
+    Raises
+    ------
+    ValueError
+        The network drops nothing, or a prediction is not finite.
+    """
+    fitted = fitted.in_dtype(np.result_type(fitted.parameters.flat.dtype, X.dtype))
+    spread: Spread = fitted.predict.sample(X, n_samples, seed, link=fitted.network.loss.link)
+    check_finite(spread.std, fitted.parameters, X)
+    return spread
 
 
 def check_finite(scores: NDArray[Any], parameters: Parameters, X: Any) -> None:

@@ -59,7 +59,7 @@ PLAIN: dict[str, Any] = {
 NOT_SAVED = ("callbacks",)
 """Parameters that say what happens beside training, and have no part in the model."""
 
-SAVEABLE: dict[str, type] = {}
+SAVEABLE: dict[str, Any] = {}
 """Estimators by the name they have in model files."""
 
 
@@ -200,6 +200,8 @@ def _to_json(name: str, value: Any) -> Any:
         return value if not isinstance(value, np.generic) else value.item()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, tuple):
         return {"tuple": [_to_json(name, item) for item in value]}
     if isinstance(value, list):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from numbers import Real
 from typing import Any
 
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 from pellucid.engine.plan import TrainerState, TrainingData, TrainingPlan
 from pellucid.models.default_engine import engine_of
 from pellucid.models.inputs import normalized_weights
+from pellucid.models.mlp_checkpoint import MlpCheckpoints, go_on_drawing
 from pellucid.models.task import Task
+from pellucid.models.training_checkpoints import SavedTraining
 from pellucid.models.validation_set import ValidationSet
 from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
     BestWeights,
+    BlockEpochs,
     Callbacks,
     EpochLoop,
     FixedOrder,
@@ -28,6 +32,7 @@ from pellucid.training import (
     ShuffledOrder,
     Validation,
     get_schedule,
+    go_on_from,
     hold_out,
 )
 
@@ -68,6 +73,8 @@ class StochasticRun:
     state : SolverState, optional
         Where the last call stopped, for `partial_fit`.
     callbacks : Callbacks, optional
+    checkpoints : MlpCheckpoints, optional
+        Where the state is kept, and the state to go on from.
 
     Attributes
     ----------
@@ -83,25 +90,20 @@ class StochasticRun:
     n_without_improvement: int
     state: SolverState | None = None
     callbacks: Callbacks | None = None
+    checkpoints: MlpCheckpoints | None = None
     outcome: Outcome | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         task, options = self.task, self.task.options
         rows, held_out = self._split()
-        training = task.training
-        weights = normalized_weights(training.sample_weight, rows)
-        n_train = training.X.shape[0] if rows is None else len(rows)
-        state = self._state_to_go_on_with()
-        data = TrainingData(training.X, training.targets, weights.values, weights.scale)
-        self._trainer = engine_of(task.network).trainer(
-            task.network, task.parameters, data, self._plan(n_train), state=state.trainer
-        )
-        if rows is None:
-            rows = np.arange(n_train, dtype=np.int64)
+        plan = self._plan(self._n_train(rows))
+        saved = self.checkpoints.checked(task, plan.optimizer) if self.checkpoints else None
+        state = self._state_to_go_on_with(saved)
+        order = self._make_trainer(rows, plan, state.trainer)
         validation = self._validation(held_out)
         self.loop = EpochLoop(
             trainer=self._trainer,
-            next_order=_row_order(rows, task),
+            next_order=order,
             schedule=_learning_rate(options),
             learning_rate=state.learning_rate,
             stopping=NoImprovement(
@@ -115,7 +117,32 @@ class StochasticRun:
             validation=validation,
             callbacks=self.callbacks,
             say=print if options["verbose"] else None,
+            checkpoints=self.checkpoints.keeper(task, order) if self.checkpoints else None,
         )
+        if saved is not None:
+            go_on_drawing(saved, task, order)
+            go_on_from(self.loop, saved.run)
+
+    def _n_train(self, rows: NDArray[np.int64] | None) -> int:
+        if self.task.stream is not None:
+            return int(self.task.stream.n_rows)
+        return int(self.task.training.X.shape[0]) if rows is None else len(rows)
+
+    def _make_trainer(
+        self, rows: NDArray[np.int64] | None, plan: TrainingPlan, state: TrainerState | None
+    ) -> Any:
+        """Make the trainer, of the rows given or all, and return what orders its epochs."""
+        task, training, make = self.task, self.task.training, engine_of(self.task.network).trainer
+        if task.stream is not None:
+            epochs = replace(task.stream, batch_size=plan.batch_size)
+            trainer = make(task.network, task.parameters, epochs.start(), plan, state=state)
+            self._trainer: Any = BlockEpochs(trainer, epochs.epoch)
+            return map(self._trainer.row_order, count()).__next__
+        weights = normalized_weights(training.sample_weight, rows)
+        data = TrainingData(training.X, training.targets, weights.values, weights.scale)
+        self._trainer = make(task.network, task.parameters, data, plan, state=state)
+        n_train = self._n_train(rows)
+        return _row_order(np.arange(n_train, dtype=np.int64) if rows is None else rows, task)
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
@@ -131,8 +158,10 @@ class StochasticRun:
             self._trainer.state if is_finite else None,
         )
 
-    def _state_to_go_on_with(self) -> SolverState:
+    def _state_to_go_on_with(self, saved: SavedTraining | None) -> SolverState:
         options = self.task.options
+        if saved is not None:
+            return SolverState(options["solver"], saved.run.learning_rate, saved.run.trainer)
         if self.state is None or self.state.solver != options["solver"]:
             return SolverState(options["solver"], float(options["learning_rate_init"]))
         return self.state
@@ -159,6 +188,7 @@ class StochasticRun:
             seed=self.task.seed,
             n_threads=options["n_threads"],
             n_epochs=None if schedule is None else int(options["max_iter"]),
+            epoch_rows=n_train,
             schedule=SCHEDULES[schedule] if isinstance(schedule, str) else schedule,
             clipping=ClipByGlobalNorm(float(clipping)) if isinstance(clipping, Real) else clipping,
             dtype="bfloat16" if options["dtype"] == "bfloat16" else None,

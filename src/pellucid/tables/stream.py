@@ -39,6 +39,9 @@ class ParquetStream:
         all but `target` and `sample_weight`.
     sample_weight : str, optional
         The column of weights, at least 0.
+    classes : list, optional
+        All labels of a target that holds labels, where they are known. By default a fit learns them
+        in a first pass over the target column.
     buffer_rows : int
         Rows that are shuffled together. A fit rounds it down to a multiple of its batch size, so
         that no step but the last of an epoch has fewer rows.
@@ -67,6 +70,7 @@ class ParquetStream:
     sample_weight: str | None = None
     buffer_rows: int = 100_000
     dtype: StreamDtype | None = None
+    classes: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
         rows: Any = self.buffer_rows
@@ -82,6 +86,11 @@ class ParquetStream:
                 f"sample_weight must be the name of a column, got {self.sample_weight!r}"
             )
 
+    @property
+    def targets(self) -> list[str]:
+        """The names of the target's columns."""
+        return [self.target] if isinstance(self.target, str) else list(self.target)
+
     def open(self) -> StreamReader:
         """Read the footers of the files and check the columns.
 
@@ -93,10 +102,9 @@ class ParquetStream:
         ImportError
             pyarrow is not installed.
         """
-        target = [self.target] if isinstance(self.target, str) else list(self.target)
         return StreamReader(
             self.source,
-            target,
+            self.targets,
             self.columns,
             self.sample_weight,
             self.dtype,

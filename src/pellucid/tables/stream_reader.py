@@ -99,9 +99,14 @@ class StreamReader:
         self.dtype = np.dtype(np.float32 if narrow else np.float64)
 
     @property
+    def group_sizes(self) -> list[int]:
+        """Rows of each row group."""
+        return [group.n_rows for group in self._groups]
+
+    @property
     def n_rows(self) -> int:
         """Rows of all files."""
-        return sum(group.n_rows for group in self._groups)
+        return sum(self.group_sizes)
 
     @property
     def n_groups(self) -> int:
@@ -112,6 +117,11 @@ class StreamReader:
     def n_targets(self) -> int:
         """Columns of y."""
         return len(self._target)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the target holds labels that are text."""
+        return is_text(type_of(self._groups[0], self._target[0]))
 
     @property
     def has_weights(self) -> bool:

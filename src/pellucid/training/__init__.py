@@ -1,5 +1,6 @@
 """Epochs, schedules, early stopping and validation, around any engine's trainer."""
 
+from pellucid.training.block_epochs import BlockEpochs
 from pellucid.training.callbacks import Callbacks, TrainingStart, check_callbacks
 from pellucid.training.checkpoint import Checkpoints, RunState, go_on_from, state_of
 from pellucid.training.fit import EpochLoop, Trainer, Validation
@@ -15,6 +16,7 @@ from pellucid.training.validation import ValidationResult, hold_out
 
 __all__ = [
     "BestWeights",
+    "BlockEpochs",
     "Callbacks",
     "Checkpoints",
     "EpochLoop",

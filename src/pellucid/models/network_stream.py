@@ -1,0 +1,82 @@
+"""How a fit of a `Network` takes a `ParquetStream` in place of a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_class_weight
+
+from pellucid.models.streams import OpenStream, StreamRows, open_stream
+from pellucid.tables.stream_reader import TargetSummary
+
+if TYPE_CHECKING:
+    from pellucid.models.network_fit import NetworkFit
+
+_CROSS_ENTROPIES = ("softmax_cross_entropy", "logistic_cross_entropy")
+
+
+def take_stream(fit: NetworkFit) -> OpenStream | None:
+    """Open the stream that is a fit's X, and put a few rows of its form in the place of X and y.
+
+    Where the buffer takes all rows, they are the rows themselves, and there is no stream any more.
+
+    Raises
+    ------
+    ValueError
+        The fit asks for what a stream cannot give, or the stream is wrong.
+    """
+    for name in ("rows", "rows_val", "record"):
+        if getattr(fit, name) is not None:
+            instead = "pass X_val and y_val" if name == "rows_val" else f"leave {name} out"
+            raise ValueError(
+                f"{name} needs all rows in memory, which a stream never has; {instead}"
+            )
+    stream = fit.X
+    labels = fit.network.chain.loss.name in _CROSS_ENTROPIES and len(stream.targets) == 1
+    opened = open_stream(
+        stream,
+        fit.y,
+        fit.sample_weight,
+        labels=labels,
+        counts=fit.class_weight is not None,
+        classes=fit.classes,
+    )
+    if opened.fits_in_memory:
+        fit.X, fit.y, fit.sample_weight = opened.table()
+        return None
+    fit.X, fit.y = opened.form()
+    return opened
+
+
+def rows_of(fit: NetworkFit, opened: OpenStream) -> StreamRows:
+    """Return the rows of an open stream, once the fit knows what y means."""
+    network, targets = fit.network, fit.targets
+    factors = None
+    if fit.class_weight is not None:
+        if opened.summary is None:
+            raise ValueError(
+                "class_weight needs labels, one a row, got a target of numbers or of several "
+                "columns; use the column sample_weight of the stream"
+            )
+        factors = _class_factors(fit.class_weight, opened.summary)
+    return StreamRows(
+        opened,
+        lambda y: targets.encode(y, network.dtype, "the target"),
+        batch_size=int(fit.batch_size),
+        shuffle=fit.shuffle,
+        seed=fit.seed,
+        class_factors=factors,
+    )
+
+
+def _class_factors(class_weight: Any, summary: TargetSummary) -> NDArray[np.float64]:
+    """Return the weight of each class, as scikit-learn computes it."""
+    if class_weight == "balanced":
+        counts = summary.counts
+        factors = counts.sum() / (len(counts) * np.maximum(counts, 1))
+    else:
+        labels = summary.labels
+        factors = compute_class_weight(class_weight, classes=labels, y=labels)
+    return np.asarray(factors, dtype=np.float64)
