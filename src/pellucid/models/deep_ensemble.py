@@ -68,6 +68,11 @@ class DeepEnsemble(BaseEstimator, ABC):  # type: ignore[misc]
         before = vars(self).copy()
         try:
             members = self._make_members()
+            if is_stream(X):
+                raise TypeError(
+                    f"{type(self).__name__} needs a table in memory, got {X!r}; fit "
+                    f"{self._member_class.__name__} with several seeds on the stream"
+                )
             table = checked_table(self, X, reset=True)
             if X_val is not None:
                 with renaming(X="X_val"):
