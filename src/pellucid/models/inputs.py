@@ -85,7 +85,8 @@ def parameter_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
     float32 for a float32 table and float64 for all others.
     """
     if dtype is None:
-        return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+        is_single = X.dtype.newbyteorder("=") == np.float32
+        return np.dtype(np.float32 if is_single else np.float64)
     return np.dtype(np.float32 if dtype == "bfloat16" else dtype)
 
 
