@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+OLDEST = .venv-oldest
 
 SOURCES = pyproject.toml CMakeLists.txt $(wildcard native/*)
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What builds the engine lies in the same environment, so that nothing is compiled twice.
 INSTALL = $(PIP) install --no-build-isolation
 
-.PHONY: demo test test-fast lint format bench wheel sanitize sanitize-address sanitize-thread clean
+.PHONY: demo test test-fast test-oldest lint format bench wheel sanitize sanitize-address sanitize-thread clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pellucid demo
@@ -18,6 +19,14 @@ test: $(VENV)/.installed-test
 
 test-fast: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow"
+
+# What scikit-learn asks of estimators, with the oldest version of all that Pellucid needs; these have
+# wheels for Python 3.11 and 3.12.
+test-oldest: wheel $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pip install --quiet --no-index --no-deps --force-reinstall --find-links dist pellucid
+	$(OLDEST)/bin/python -m pytest -q -p no:cacheprovider tests/models/test_scikit_learn_test_mlp.py \
+	  tests/models/test_estimator_checks.py tests/models/test_tabular_checks.py \
+	  tests/models/test_agreement_with_scikit_learn.py tests/tables/test_scikit_learn_versions.py
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
@@ -65,7 +74,7 @@ sanitize-address sanitize-thread: sanitize-%: $(VENV)/.installed-sanitize
 	  -m pytest -q -p no:cacheprovider tests/engine tests/training/test_together.py tests/training/test_replay.py
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(OLDEST) build dist
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -73,6 +82,12 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	$(INSTALL) --editable .
+	touch $@
+
+$(OLDEST)/.installed: pyproject.toml .ci/oldest_versions.py $(BIN)/python
+	$(BIN)/python -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $$($(BIN)/python .ci/oldest_versions.py)
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <bit>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -42,7 +43,9 @@ class Array {
   // NumPy's kind and item size, such as "f4"; empty where it is no plain native number.
   std::string type() const {
     const std::string format = view_.format == nullptr ? "B" : view_.format;
-    const std::string letter = format.size() == 2 && format[0] == '=' ? format.substr(1) : format;
+    const char native = std::endian::native == std::endian::little ? '<' : '>';
+    const bool says_native = format.size() == 2 && (format[0] == '=' || format[0] == native);
+    const std::string letter = says_native ? format.substr(1) : format;
     if (letter.size() != 1) return "";
     const std::string size = std::to_string(view_.itemsize);
     if (std::string("efd").find(letter) != std::string::npos) return "f" + size;

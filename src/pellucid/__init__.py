@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "DeepEnsembleClassifier",
+    "DeepEnsembleRegressor",
     "MLPClassifier",
     "MLPRegressor",
     "Network",
@@ -20,6 +22,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from pellucid.models.deep_ensemble_classifier import DeepEnsembleClassifier
+    from pellucid.models.deep_ensemble_regressor import DeepEnsembleRegressor
     from pellucid.models.loading import load
     from pellucid.models.mlp_classifier import MLPClassifier
     from pellucid.models.mlp_regressor import MLPRegressor
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 
 # A name is imported when it is first asked for, so that nobody waits for what they do not use.
 _PLACES = {
+    "DeepEnsembleClassifier": "pellucid.models.deep_ensemble_classifier",
+    "DeepEnsembleRegressor": "pellucid.models.deep_ensemble_regressor",
     "ParquetStream": "pellucid.tables.stream",
     "MLPClassifier": "pellucid.models.mlp_classifier",
     "MLPRegressor": "pellucid.models.mlp_regressor",

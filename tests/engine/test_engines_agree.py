@@ -1,6 +1,7 @@
 """The native engine computes what the reference computes (DESIGN.md, section 3)."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -33,6 +34,8 @@ from pellucid.nn import (
 )
 from pellucid.nn.losses import LOSSES, Loss
 from pellucid.nn.schedules import Cosine, FlatCosine, LogCosine
+
+NATIVE = "<" if sys.byteorder == "little" else ">"
 
 N_EXAMPLES, FAN_IN = 60, 5
 RELATIVE = {np.float64: 1e-10, np.float32: 1e-4}
@@ -386,6 +389,7 @@ CONTAINERS = {
     "reversed": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
     "read-only": lambda X: np.frombuffer(X.tobytes()).reshape(X.shape),
     "big-endian": lambda X: X.astype(">f8"),
+    "byte order named": lambda X: X.astype(np.dtype("f8").newbyteorder(NATIVE)),
     "unaligned": lambda X: (
         np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(X.dtype).reshape(X.shape)
     ),

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import threading
 import tracemalloc
 
@@ -24,6 +25,8 @@ from pellucid.nn import (
     ParametricActivation,
     RMSNorm,
 )
+
+NATIVE = "<" if sys.byteorder == "little" else ">"
 
 CHAINS = {
     "linear": [Linear(3)],
@@ -120,6 +123,7 @@ CONTAINERS = {
     "one row repeated": lambda X: np.broadcast_to(X[:1], X.shape),
     "read-only": lambda X: np.frombuffer(X.tobytes(), X.dtype).reshape(X.shape),
     "big-endian": lambda X: X.astype(">f8"),
+    "byte order named": lambda X: X.astype(np.dtype("f8").newbyteorder(NATIVE)),
     "unaligned": lambda X: (
         np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(X.dtype).reshape(X.shape)
     ),

@@ -70,3 +70,22 @@ def test_weight_k_is_k_rows(estimator, data):
 )
 def test_check_not_in_the_list(estimator, check):
     check(type(estimator).__name__, estimator)
+
+
+@pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
+@pytest.mark.parametrize("estimator", [MLPClassifier(max_iter=5), MLPRegressor(max_iter=5)])
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_transformer_get_feature_names_out,
+        estimator_checks.check_transformer_get_feature_names_out_pandas,
+        estimator_checks.check_set_output_transform,
+        estimator_checks.check_set_output_transform_pandas,
+        estimator_checks.check_set_output_transform_polars,
+        estimator_checks.check_global_output_transform_pandas,
+        estimator_checks.check_global_set_output_transform_polars,
+    ],
+    ids=_name,
+)
+def test_check_of_transformers_not_in_the_list(estimator, check):
+    check(type(estimator).__name__, estimator)

@@ -382,6 +382,17 @@ def test_nothing_can_be_predicted_before_fit():
         ({"X_val": X, "y_val": Y + 1}, "y_val has labels that the network does not know"),
         ({"patience": 3}, "patience counts epochs"),
         ({"record": 0}, "positive integer"),
+        ({"y": None}, "y is None, .* pass one for each row of X"),
+        ({"X_val": X, "y_val": Y[:3]}, f"y_val has 3 rows and X {len(Y)}"),
+        ({"class_weight": "foo"}, r'class_weight must be "balanced" or a dict .* got \'foo\''),
+        ({"class_weight": 3}, "class_weight must be .* got 3; .* sample_weight"),
+        ({"class_weight": {11: 1.0}}, "class_weight has a label that y has not, 11"),
+        ({"class_weight": {1: -1.0}}, "class_weight must hold numbers >= 0, got -1.0 for 1"),
+        ({"class_weight": {1: "x"}}, "class_weight must hold numbers >= 0, got 'x' for 1"),
+        ({"sample_weight": "a"}, "sample_weight: could not convert"),
+        ({"learning_rate_factors": {"0.W": "a"}}, "factor of '0.W' must be a number .* got 'a'"),
+        ({"warm_start": True, "classes": range(11)}, "classes must be those of the earlier fit"),
+        ({"warm_start": True, "y": Y + 1, "class_weight": {1: 2.0}}, "does not know"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -392,6 +403,48 @@ def test_bad_input_is_named_and_changes_nothing(change, message):
         network.fit(**{"X": X, "y": Y, "epochs": 1, **change})
     np.testing.assert_array_equal(network.parameters.flat, flat)
     assert network.history == history
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": 3}, "y must hold a target for each row, got 3"),
+        ({"y": "text"}, "y must hold a target for each row, got 'text'"),
+        ({"shuffle": "no"}, "shuffle must be True or False, got 'no'"),
+        ({"warm_start": None}, "warm_start must be True or False, got None"),
+        ({"optimizer": "adam"}, "optimizer must be an object such as"),
+        ({"learning_rate_factors": 3}, "must be a mapping"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_other_types_are_named_and_change_nothing(change, message):
+    network = digits().fit(X[:200], Y[:200], epochs=1)
+    flat = network.parameters.flat.copy()
+    with pytest.raises(TypeError, match=message):
+        network.fit(**{"X": X, "y": Y, "epochs": 1, **change})
+    np.testing.assert_array_equal(network.parameters.flat, flat)
+
+
+def test_a_class_that_class_weight_leaves_out_weighs_one():
+    one = small("softmax_cross_entropy", 10).fit(X, Y, epochs=1, class_weight={3: 2.0})
+    weight = np.where(Y == 3, 2.0, 1.0)
+    two = small("softmax_cross_entropy", 10).fit(X, Y, epochs=1, sample_weight=weight)
+    np.testing.assert_array_equal(one.parameters.flat, two.parameters.flat)
+
+
+def test_going_on_takes_the_classes_that_are_known():
+    network = digits().fit(X[:200], Y[:200], epochs=1)
+    network.fit(X, Y, epochs=1, warm_start=True, classes=np.arange(10))
+    assert len(network.history["loss"]) == 2
+
+
+@pytest.mark.parametrize("fan_in", ["a", None, 2.5, True])
+def test_fan_in_is_an_integer(fan_in):
+    for initialize in (digits().initialize, digits().chain.widths):
+        with pytest.raises(TypeError, match=f"fan_in, .* must be an integer, got {fan_in!r}"):
+            initialize(fan_in)
+    with pytest.raises(TypeError, match=r"context must be a Context such as nn.Context\(\), got 3"):
+        digits().initialize(64).forward(X, 3)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,51 @@ def test_mlp_regressor(loss, n_outputs):
     np.testing.assert_allclose(variable.reshape(y.shape), model.predict(X).reshape(y.shape), 1e-10)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("normalization", ["batch", "layer", "rms", None])
+def test_every_chain_of_an_mlp(normalization, dtype):
+    model = MLPRegressor(
+        "huber",
+        (8, 8),
+        ["gelu", "leaky_relu"],
+        dropout=[0.0, 0.3],
+        residual=True,
+        normalization=normalization,
+        dtype=dtype,
+    ).partial_fit(X, X[:, :2])
+    variable = run(model.to_onnx(), {"X": X.astype(dtype)})["variable"]
+    assert variable.dtype == dtype
+    np.testing.assert_allclose(variable, model.predict(X.astype(dtype)), rtol=0, atol=1e-5)
+
+
+def own_loss(scores, targets, weights):
+    return 0.5 * np.mean((scores - targets) ** 2), (scores - targets) / len(scores)
+
+
+@pytest.mark.parametrize("loss", [own_loss, "quantile", "poisson", "absolute_error"])
+def test_regressors_with_any_loss(loss):
+    model = MLPRegressor(loss, (8,)).partial_fit(X, np.abs(X[:, 0]))
+    variable = run(model.to_onnx(), {"X": X})["variable"]
+    np.testing.assert_allclose(variable[:, 0], model.predict(X), rtol=1e-10)
+
+
+def own_cross_entropy(scores, targets, weights):
+    return float(np.mean(scores**2)), 2.0 * scores / scores.size
+
+
+def test_a_classifier_with_a_loss_of_ones_own_has_probabilities():
+    model = MLPClassifier((8,), loss=own_cross_entropy)
+    model.partial_fit(X, CODES > 0, classes=[False, True])
+    assert_classifies(run(model.to_onnx(), {"X": X}), model, X)
+
+
+def test_an_activation_of_ones_own_is_refused():
+    model = MLPRegressor(hidden_layer_sizes=(8,), activation=(np.sin, np.cos))
+    model.partial_fit(X, X[:, 0])
+    with pytest.raises(TypeError, match="CustomActivation is a layer of your own"):
+        model.to_onnx()
+
+
 def test_weights_that_the_user_has_put_in_are_written():
     model = MLPRegressor(hidden_layer_sizes=()).partial_fit(X, X[:, 0])
     model.coefs_ = [np.full((5, 1), 2.0)]
@@ -190,17 +235,19 @@ def test_tabular_classifier_takes_the_raw_columns(n_classes):
     assert metadata["feature_names"] == list(TABLE)
 
 
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-5), ("float64", 1e-12)])
 @pytest.mark.parametrize("n_outputs", [1, 2])
-def test_tabular_regressor_takes_the_raw_columns(n_outputs):
+def test_tabular_regressor_takes_the_raw_columns(n_outputs, dtype, atol):
     y = np.stack([1e6 * QUANTITY + 3e7, -QUANTITY], axis=1)[:, :n_outputs]
-    model = TabularRegressor((16,), columns=CHOSEN, max_iter=3, random_state=0)
+    model = TabularRegressor((16,), columns=CHOSEN, max_iter=3, random_state=0, dtype=dtype)
     with pytest.warns(UserWarning, match="Maximum iterations"):
         model.fit(TABLE, y.ravel() if n_outputs == 1 else y)
     for table in (TABLE, later_rows()):
         variable = run(model.to_onnx(), columns_of(table, USED))["variable"]
         expected = model.predict(table).reshape(len(table), n_outputs)
         assert variable.dtype == expected.dtype == np.float64
-        np.testing.assert_allclose(variable / y.std(axis=0), expected / y.std(axis=0), atol=1e-5)
+        scale = y.std(axis=0)
+        np.testing.assert_allclose(variable / scale, expected / scale, rtol=0, atol=atol)
 
 
 def test_a_table_without_names_has_inputs_with_numbers():

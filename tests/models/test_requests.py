@@ -36,7 +36,8 @@ def test_request_1_hidden_activations():
     hidden = np.maximum(X @ model.coefs_[0] + model.intercepts_[0], 0)
     np.testing.assert_allclose(model.transform(X, layer=0), hidden, atol=1e-12)
     assert model.transform(X).shape == (150, 6)
-    behind = make_pipeline(MLPClassifier(**FEW), MLPClassifier((), solver="lbfgs"))
+    hidden = MLPClassifier(**{**FEW, "max_iter": 60})
+    behind = make_pipeline(hidden, MLPClassifier((), solver="lbfgs"))
     assert behind.fit(X, NAMES).score(X, NAMES) > 0.9
 
 

@@ -86,6 +86,15 @@ def test_parts_are_fitted_to_their_columns():
     ("make", "kind", "message"),
     [
         (lambda: Columns([]), ValueError, "takes 1 to 255 parts, got 0"),
+        (lambda: Columns(3), TypeError, r"parts must be a list of pairs .* got 3"),
+        (lambda: Columns([3]), TypeError, r"pairs of a number of columns and a layer .* got 3"),
+        (
+            lambda: Columns([(1, Linear)]),
+            TypeError,
+            r"a layer such as \(3, Linear\(8\)\), got \(1,",
+        ),
+        (lambda: Columns([(2.5, Linear(1))]), TypeError, "must be an integer, got 2.5"),
+        (lambda: Columns([("a", Linear(1))]), TypeError, "must be an integer, got 'a'"),
         (lambda: Columns([(0, Linear(1))]), ValueError, "part 0 .* at least 1 column, got 0"),
         (lambda: Columns([(1, Columns(PARTS))]), TypeError, "part 0 of Columns is a Columns"),
         (lambda: Columns([(1, Residual([Linear(1)]))]), TypeError, "part 0 .* a Residual"),

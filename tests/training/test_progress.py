@@ -69,6 +69,12 @@ def test_what_a_line_says(clock):
     )
 
 
+def test_the_time_left_when_training_goes_on_from_a_later_epoch(clock):
+    text = _run(ProgressBar(_console()), clock, [_report(101), _report(102)], seconds=3)
+    assert "epoch 102/200" in text
+    assert "0:04:54 left at most" in text  # 98 epochs of 3 seconds.
+
+
 def test_a_score_without_a_name_is_minus_the_loss(clock):
     start = TrainingStart(None, None, 2)
     text = _run(ProgressBar(_console()), clock, [_report(1, -0.5), _report(2, -0.75)], 2, start)

@@ -146,3 +146,21 @@ def test_a_step_that_never_was_is_refused():
             recording.replay(step)
     with pytest.raises(ValueError, match="positive integer; got 0"):
         Recording(trainer, every=0)
+
+
+@pytest.mark.parametrize("what", ["X", "targets", "sample_weight"])
+@pytest.mark.parametrize("rows", [None, np.arange(40, 90)])
+def test_rows_changed_since_are_noticed(what, rows):
+    data = TrainingData(X.copy(), Y.copy(), np.ones(90), rows=rows)
+    trainer = NativeTrainer(CHAIN, CHAIN.initialize(6, seed=1), data, TrainingPlan(SGD(), 45))
+    recording = Recording(trainer)
+    recording.before_epoch()
+    trainer.run_epoch()
+    step = recording.replay(1)
+    changed = getattr(data, what)
+    was = changed.copy()
+    changed += 1
+    with pytest.raises(ValueError, match=r"were changed since the training.* undo the change"):
+        recording.replay(1)
+    changed[...] = was
+    np.testing.assert_array_equal(recording.replay(1).before.flat, step.before.flat)

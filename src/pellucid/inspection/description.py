@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pellucid.inspection import html
 from pellucid.nn.network import Network
 
+_HEAD = ("", "layer", "output", "parameters", "shapes", "memory", "FLOPs")
+_TEXTS = frozenset({0, 1, 4})
 _FLOPS_OF_ROLE = {"weight": 2, "bias": 1, "scale": 1}
 
 
@@ -63,7 +67,17 @@ class NetworkDescription:
         return sum(layer.flops for layer in self.layers)
 
     def __str__(self) -> str:
-        head = ("", "layer", "output", "parameters", "shapes", "memory", "FLOPs")
+        return aligned([_HEAD, *self._rows()], _TEXTS)
+
+    def _repr_html_(self) -> str:
+        """Return HTML for a notebook."""
+        return html.card("Network", self.html_table())
+
+    def html_table(self, caption: str = "") -> str:
+        """Return the layers as a table in HTML."""
+        return html.table(_HEAD, self._rows(), _TEXTS, caption)
+
+    def _rows(self) -> list[tuple[str, ...]]:
         rows = [("", "input", f"{self.fan_in}", "", "", "", "")]
         for i, layer in enumerate(self.layers):
             n_bytes = layer.n_parameters * self.dtype.itemsize
@@ -72,10 +86,7 @@ class NetworkDescription:
             numbers = (f"{n:,}", shapes, _memory(n_bytes), f"{layer.flops:,}") if n else ("",) * 4
             rows.append((str(i), layer.layer, f"{layer.width:,}", *numbers))
         total = (f"{self.n_parameters:,}", "", _memory(self.n_bytes), f"{self.flops:,}")
-        rows.append(("", f"loss: {self.loss}", "", *total))
-        widths = [max(len(row[c]) for row in (head, *rows)) for c in range(len(head))]
-        lines = [_line(row, widths) for row in (head, *rows)]
-        return "\n".join(lines)
+        return [*rows, ("", f"loss: {self.loss}", "", *total)]
 
 
 def describe_network(network: Network, fan_in: int, dtype: Any = np.float32) -> NetworkDescription:
@@ -132,11 +143,14 @@ def _memory(n_bytes: int) -> str:
     return f"{size:.1f} {units[0]}"
 
 
-def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    """Return a line of the table: texts to the left, numbers to the right."""
-    texts = {0, 1, 4}
-    cells = [
-        cell.ljust(width) if c in texts else cell.rjust(width)
-        for c, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
+def aligned(rows: Sequence[Sequence[str]], texts: frozenset[int]) -> str:
+    """Return a table of text: the columns in `texts` to the left, numbers to the right."""
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if c in texts else cell.rjust(width)
+            for c, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

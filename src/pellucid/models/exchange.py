@@ -111,7 +111,8 @@ class MlpExchange(OnnxExport):
 
         Examples
         --------
-        >>>         >>> from pellucid import MLPClassifier
+        >>> import numpy as np
+        >>> from pellucid import MLPClassifier
         >>> state = {"0.weight": np.ones((1, 2)), "0.bias": np.array([-1.5])}
         >>> model = MLPClassifier.from_torch(state, classes=["no", "yes"])
         >>> model.predict([[0, 1], [1, 1]]).tolist()

@@ -31,7 +31,10 @@ class FitArguments(NamedTuple):
 
 
 def begin_fit(
-    estimator: Any, given: FitArguments, learned: Callable[[EpochReport], Mapping[str, Any]]
+    estimator: Any,
+    given: FitArguments,
+    learned: Callable[[EpochReport], Mapping[str, Any]],
+    max_epochs: int,
 ) -> FitTasks | None:
     """Tell scikit-learn's callbacks that a fit begins; return None where none are set.
 
@@ -41,14 +44,16 @@ def begin_fit(
     Parameters
     ----------
     estimator : estimator
-        With `max_iter`; a `CallbackSupportMixin`.
+        A `CallbackSupportMixin`.
     given : FitArguments
     learned : callable
         Returns the attributes that make a copy of `estimator`, made after an epoch, a fitted one.
+    max_epochs : int
+        Most epochs of this fit.
     """
     if not vars(estimator).get("_skl_callbacks"):
         return None
-    return FitTasks(estimator, given, learned)
+    return FitTasks(estimator, given, learned, max_epochs)
 
 
 class FitTasks:
@@ -59,13 +64,14 @@ class FitTasks:
         estimator: Any,
         given: FitArguments,
         learned: Callable[[EpochReport], Mapping[str, Any]],
+        max_epochs: int,
     ) -> None:
         self._estimator = estimator
         self._learned = learned
         self._data: dict[str, Any] = {"X": given.X, "y": given.y}
         if given.sample_weight is not None:
             self._data["metadata"] = {"sample_weight": given.sample_weight}
-        self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        self._fit = estimator._init_callback_context(max_subtasks=max_epochs)
         self._fit.call_on_fit_task_begin(estimator=estimator, **self._data)
         self._epoch: Any = None
 

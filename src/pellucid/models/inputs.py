@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,8 @@ def parameter_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
     float32 for a float32 table and float64 for all others.
     """
     if dtype is None:
-        return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+        is_single = X.dtype.newbyteorder("=") == np.float32
+        return np.dtype(np.float32 if is_single else np.float64)
     return np.dtype(np.float32 if dtype == "bfloat16" else dtype)
 
 
@@ -106,7 +107,7 @@ def raw_weights(
     """Return the weights as an array, one for each row of X; None stays None."""
     if sample_weight is None:
         return None
-    with renaming(sample_weight=name) if name != "sample_weight" else nullcontext():
+    with renaming(sample_weight=name):
         weights: NDArray[np.float64] = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
@@ -138,6 +139,8 @@ def renaming(**names: str) -> Iterator[None]:
         for given, name in names.items():
             text = re.sub(rf"\b{given}\b", name, text)
         if text == str(error):
+            if any(name in text for name in names.values()):
+                raise
             text = f"{' and '.join(names.values())}: {text}"
         raise ValueError(text) from error
 

@@ -168,18 +168,20 @@ def with_class_weight(
         total = np.bincount(codes, weights=sample_weight, minlength=len(classes))
         factors = total.sum() / (len(classes) * np.where(total > 0.0, total, 1.0))
     else:
-        factors = _factors(class_weight, classes)
+        factors = class_factors(class_weight, classes)
     weights: NDArray[np.float64] = factors[codes]
     return weights if sample_weight is None else weights * sample_weight
 
 
-def _factors(class_weight: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the weight of each class."""
+def class_factors(class_weight: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the weight of each class; those that a dict leaves out have weight 1."""
     known = classes.tolist()
     factors = np.ones(len(known))
     for label, weight in class_weight.items():
         if label not in known:
-            raise ValueError(f"class_weight has a label that y has not, {label!r}; y has {known}")
+            raise ValueError(
+                f"class_weight has a label that y has not, {label!r:.80}; y has {known}"
+            )
         if not (isinstance(weight, Real) and 0.0 <= float(weight) < np.inf):
             raise ValueError(f"class_weight must hold numbers >= 0, got {weight!r} for {label!r}")
         factors[known.index(label)] = weight

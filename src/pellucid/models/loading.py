@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pellucid.models.deep_ensemble_classifier import DeepEnsembleClassifier
+from pellucid.models.deep_ensemble_regressor import DeepEnsembleRegressor
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.mlp_regressor import MLPRegressor
 from pellucid.models.network import Network
@@ -15,6 +17,8 @@ from pellucid.persistence import ModelFileError, read_model_file
 
 # Importing an estimator enters it in SAVEABLE.
 __all__ = [
+    "DeepEnsembleClassifier",
+    "DeepEnsembleRegressor",
     "MLPClassifier",
     "MLPRegressor",
     "Network",
@@ -33,7 +37,7 @@ def load(path: str | Path) -> Any:
 
     Returns
     -------
-    MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Network
+    MLPClassifier, MLPRegressor, Network or another estimator of Pellucid
 
     Raises
     ------

@@ -26,6 +26,7 @@ from pellucid.models.labels import (
     out_activation_of,
     with_class_weight,
 )
+from pellucid.models.mlp_checkpoint import read_resumption
 from pellucid.models.mlp_loss import classifier_loss
 from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
 from pellucid.models.saving import saveable
@@ -137,6 +138,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
         `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
         `clone`, left out of model files.
+    checkpoint_path : str, Path or None, default=None
+        A folder that `fit` keeps the state of its training in, for `resume`, even if the process is
+        killed: the newest three checkpoints; those of an earlier training are replaced. One that
+        cannot be written in the middle of training is warned of, and training goes on. For 'adam'
+        and 'sgd'; one folder for each training.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints; there is also one before the first epoch and one after the last.
 
     Attributes
     ----------
@@ -244,6 +252,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         n_threads: int | None = None,
         dtype: Any = None,
         callbacks: Any = None,
+        checkpoint_path: Any = None,
+        checkpoint_every: int = 1,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -281,6 +291,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         self.n_threads = n_threads
         self.dtype = dtype
         self.callbacks = callbacks
+        self.checkpoint_path = checkpoint_path
+        self.checkpoint_every = checkpoint_every
 
     _score_name = "accuracy"
 
@@ -340,6 +352,73 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=False)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def resume(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        max_iter: int | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
+
+        `fit` for 10 epochs and `resume` for 10 more give, to the bit, what `fit` for 20 gives on
+        the same machine, in whatever process; this estimator may be one newly made. A training
+        that has reached its end is only read.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val : array-like
+            Those of the `fit`.
+        max_iter : int, optional
+            So many epochs more; by default until the `max_iter` of the constructor is reached. With
+            a `schedule`, which is made for that length, no more than were left.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The fitted estimator. All draws go on where they stood, whatever `random_state` is; a
+            generator object is not touched.
+
+        Raises
+        ------
+        ValueError
+            `checkpoint_path` is None, the solver is 'lbfgs', or the checkpoint is of another
+            training: other data or constructor parameters. Only `n_threads`, `verbose`,
+            `callbacks`, `checkpoint_path`, `checkpoint_every`, `warm_start` may differ, and what
+            decides when to stop: `max_iter` without a schedule, `tol` and `n_iter_no_change` but
+            for learning_rate='adaptive'. Tables of up to 16 MiB are compared in full, of larger
+            ones so much in evenly spaced rows; functions of your own by their names.
+        ModelFileError
+            A `ValueError`: there is no checkpoint that is whole. A damaged one is warned of, and
+            the one before is taken.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pellucid import MLPClassifier
+        >>> X = np.random.default_rng(0).normal(size=(50, 3))
+        >>> y = X[:, 0] > 0
+        >>> settings = {"tol": 0.0, "random_state": 0, "n_iter_no_change": np.inf}
+        >>> folder = tempfile.mkdtemp()
+        >>> model = MLPClassifier(max_iter=10, checkpoint_path=folder, **settings)
+        >>> whole = MLPClassifier(max_iter=20, **settings)
+        >>> import warnings
+        >>> with warnings.catch_warnings(action="ignore"):  # more epochs would help
+        ...     _ = model.fit(X, y), whole.fit(X, y)
+        ...     model = model.resume(X, y, max_iter=10)
+        >>> bool((model.parameters_.flat == whole.parameters_.flat).all())
+        True
+        """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        resumption = read_resumption(self, max_iter)
+        return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]

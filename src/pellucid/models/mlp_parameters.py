@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
         None,
     ],
     "callbacks": [list, tuple, None],
+    "checkpoint_path": [str, Path, None],
+    "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
 }
 
 
@@ -104,6 +107,7 @@ def _check_lbfgs(options: Mapping[str, Any]) -> None:
         "clipping": options["clipping"] is not None,
         "dtype": options["dtype"] == "bfloat16",
         "scoring": options["scoring"] is not None,
+        "checkpoint_path": options["checkpoint_path"] is not None,
     }
     for name, is_unfit in unfit.items():
         if is_unfit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,6 +21,7 @@ from pellucid.engine.batch import dense
 from pellucid.engine.plan import TrainingData
 from pellucid.engine.sampling import Spread
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
+from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.architecture import activation_names, build_network, hidden_sizes
 from pellucid.models.coefficients import (
     are_views,
@@ -33,11 +34,18 @@ from pellucid.models.coefficients import (
 from pellucid.models.default_engine import engine_of
 from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
+from pellucid.models.hidden_layers import HiddenLayers
 from pellucid.models.inputs import checked_table, is_stream, parameter_dtype, raw_weights, renaming
 from pellucid.models.lbfgs_solver import LbfgsRun
+from pellucid.models.mlp_checkpoint import (
+    MlpCheckpoints,
+    Resumption,
+    generator_state,
+)
 from pellucid.models.mlp_loss import loss_with_output, out_activation_of
 from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
 from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
+from pellucid.models.model_card import describe_mlp
 from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
 from pellucid.models.saving import Arrays, save
 from pellucid.models.stochastic_solver import SolverState, StochasticRun
@@ -66,7 +74,13 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
     return True
 
 
-class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC):  # type: ignore[misc]
+class MultilayerPerceptron(
+    CallbackSupportMixin,  # type: ignore[misc]
+    MlpExchange,
+    HiddenLayers,
+    BaseEstimator,  # type: ignore[misc]
+    ABC,
+):
     """Trains a chain of linear layers and activations; subclasses know the targets.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
@@ -82,6 +96,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
     scoring: Any
     dtype: Any
     callbacks: Any
+    checkpoint_path: Any
     warm_start: bool
     shuffle: bool
     early_stopping: bool
@@ -145,6 +160,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -170,43 +186,63 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         validation: ValidationData = NO_VALIDATION,
         *,
         incremental: bool,
+        resumption: Resumption | None = None,
     ) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
         given = FitArguments(X, y, sample_weight)
-        tasks = None if incremental else begin_fit(self, given, self._so_far)
-        before = vars(self).copy()
-        goes_on = self.warm_start or incremental
-        weights = self._parameters.copy() if goes_on and self._parameters else None
-        self.n_iter_ = 0
+        n_epochs = self.max_iter if resumption is None else resumption.epochs_left
+        tasks = None if incremental else begin_fit(self, given, self._so_far, n_epochs)
+        undo = self._undo(incremental)
         try:
-            task = self._make_task(X, y, sample_weight, validation, incremental)
+            task = self._make_task(X, y, sample_weight, validation, incremental, resumption)
             callbacks = self._make_callbacks(task, tasks)
             if self.solver == "lbfgs":
                 self._fit_lbfgs(task, callbacks)
             else:
-                self._fit_stochastic(task, callbacks, incremental)
+                self._fit_stochastic(task, callbacks, incremental, resumption)
             self._n_partial_fits += incremental
         except BaseException:
-            if self.n_iter_ == 0:
-                self._go_back_to(before)
-                if self._parameters is not None and weights is not None:
-                    self._parameters.flat[:] = weights.flat
+            undo()
             raise
         if tasks is not None:
             tasks.end_fit()
         return self
+
+    def _undo(self, incremental: bool) -> Callable[[], None]:
+        """Return what makes the estimator again what it is now, unless it finishes an epoch."""
+        before = vars(self).copy()
+        goes_on = self.warm_start or incremental
+        weights = self._parameters.copy() if goes_on and self._parameters else None
+        self.n_iter_ = 0
+
+        def undo() -> None:
+            if self.n_iter_ == 0:
+                self._go_back_to(before)
+                if self._parameters is not None and weights is not None:
+                    self._parameters.flat[:] = weights.flat
+
+        return undo
 
     def _go_back_to(self, attributes: dict[str, Any]) -> None:
         self.__dict__.clear()
         self.__dict__.update(attributes)
 
     def _make_task(
-        self, X: Any, y: Any, sample_weight: Any, validation: ValidationData, incremental: bool
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: ValidationData,
+        incremental: bool,
+        resumption: Resumption | None = None,
     ) -> Task:
         options = self.get_params(deep=False)
         check_together(options, incremental=incremental, validates=self._validates(validation))
         validation.check(self.solver)
         sizes = hidden_sizes(self.hidden_layer_sizes)
+        if resumption is not None:
+            self.__dict__.pop("coefs_", None)
+            self.__dict__.pop("classes_", None)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         stream = None
         if is_stream(X):
@@ -218,7 +254,9 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         n_outputs, loss = self._outputs(y)
         network = build_network(options, loss, n_outputs)
         random_state = self._generator(incremental, fresh)
-        if fresh:
+        if resumption is not None:
+            random_state, parameters = resumption.begin(network, X.shape[1])
+        elif fresh:
             names = activation_names(self.activation, len(sizes))
             parameters = draw_parameters(
                 network, X.shape[1], names, parameter_dtype(self.dtype, X), random_state
@@ -233,6 +271,7 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         if self.solver == "lbfgs":
             dtype = np.dtype(np.float64)
         training = Rows(X, y, self._targets(y, dtype), sample_weight)
+        random_start = generator_state(random_state) if self._keeps(incremental) else None
         seed = int(random_state.randint(2**31 - 1)) if network.drops or stream else 0
         holds_out = self.early_stopping and validation.X is None
         return Task(
@@ -245,8 +284,12 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             options=options,
             stratify=self._stratify(training.targets) if holds_out else None,
             score=self._score,
+            random_start=random_start,
             stream=rows_of(self, stream, dtype, seed, self.shuffle) if stream else None,
         )
+
+    def _keeps(self, incremental: bool) -> bool:
+        return self.checkpoint_path is not None and not incremental
 
     def _generator(self, incremental: bool, fresh: bool) -> np.random.RandomState:
         """Return what draws first weights, rows held out and row orders.
@@ -333,29 +376,56 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             self.n_iter_ = run.n_iterations
             self.loss_ = run.loss
 
-    def _fit_stochastic(self, task: Task, callbacks: Callbacks | None, incremental: bool) -> None:
+    def _fit_stochastic(
+        self,
+        task: Task,
+        callbacks: Callbacks | None,
+        incremental: bool,
+        resumption: Resumption | None,
+    ) -> None:
+        run = self._make_run(task, callbacks, incremental, resumption)
+        try:
+            max_epochs = self.max_iter if resumption is None else resumption.max_epochs
+            outcome = run.run(1 if incremental else max_epochs)
+        finally:
+            self._remember(run)
+        self._warn(outcome, incremental)
+
+    def _make_run(
+        self,
+        task: Task,
+        callbacks: Callbacks | None,
+        incremental: bool,
+        resumption: Resumption | None = None,
+    ) -> StochasticRun:
         known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
             self._start_history(validates)
         best = known.get("best_validation_score_" if validates else "best_loss_")
-        run = StochasticRun(
+        return StochasticRun(
             task=task,
             history=History(
                 self.loss_curve_,
-                [] if self.validation_scores_ is None else self.validation_scores_,
-                [] if self.validation_loss_curve_ is None else self.validation_loss_curve_,
+                known.get("validation_scores_") or [],
+                known.get("validation_loss_curve_") or [],
                 self.t_,
             ),
             best=np.nan if best is None else best,
             n_without_improvement=self._no_improvement_count,
             state=known.get("_optimizer") if incremental else None,
             callbacks=callbacks,
+            checkpoints=self._checkpoints(incremental, resumption),
         )
-        try:
-            outcome = run.run(1 if incremental else self.max_iter)
-        finally:
-            self._remember(run)
-        self._warn(outcome, incremental)
+
+    def _checkpoints(
+        self, incremental: bool, resumption: Resumption | None
+    ) -> MlpCheckpoints | None:
+        if not self._keeps(incremental):
+            return None
+        if resumption is not None:
+            self._n_partial_fits = resumption.n_partial_fits
+        saved = None if resumption is None else resumption.saved
+        return MlpCheckpoints(type(self).__name__, self._n_partial_fits, saved)
 
     def _forget_history(self, validates: bool) -> None:
         self.t_ = 0
@@ -391,23 +461,23 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
             self.validation_scores_ = self.validation_loss_curve_ = None
             self.best_loss_, self.best_validation_score_ = loop.stopping.best, None
 
-    def _warn(self, outcome: Outcome, incremental: bool) -> None:
+    def _warn(self, outcome: Outcome, incremental: bool, stacklevel: int = 6) -> None:
         if outcome is Outcome.INTERRUPTED:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", stacklevel=stacklevel)
         elif outcome is Outcome.DIVERGED:
             warnings.warn(
                 f"Training diverged in iteration {self.n_iter_}; the weights with the best "
                 "validation score are kept. Scale the columns of X and y, or lower "
                 "learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=stacklevel,
             )
         elif outcome is Outcome.MAX_EPOCHS and not incremental:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                f"Stochastic Optimizer: Maximum iterations ({self.n_iter_}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=stacklevel,
             )
 
     def _attach(self, network: Network, parameters: Parameters) -> None:
@@ -525,6 +595,38 @@ class MultilayerPerceptron(CallbackSupportMixin, MlpExchange, BaseEstimator, ABC
         if hasattr(self, "coefs_") and hasattr(self, "out_activation_"):
             network = self._fitted_network()
             self._attach(network, pack(network, self.coefs_, self.intercepts_, other_arrays))
+
+    def describe(self) -> ModelDescription:
+        """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
+
+        In a notebook it shows itself as a page.
+
+        Returns
+        -------
+        pellucid.inspection.model_card.ModelDescription
+            With `facts`, `network` and `columns`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> print(model.describe().network)
+           layer                        output  parameters  shapes            memory  FLOPs
+           input                             4
+        0  Linear(4)                         4          20  W (4, 4), b (4,)   160 B     36
+        1  Activation('relu')                4
+        2  Linear(3)                         3          15  W (4, 3), b (3,)   120 B     27
+           loss: softmax_cross_entropy                  35                     280 B     63
+        >>> model.describe().facts["predicts"]
+        'one of 3 classes: 0, 1, 2'
+        """
+        return describe_mlp(self)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file, which `pellucid.load` reads.

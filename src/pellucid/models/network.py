@@ -18,11 +18,12 @@ from pellucid.engine.batch import dense
 from pellucid.engine.plan import Precision
 from pellucid.engine.sampling import Spread
 from pellucid.engine.statistics import StepStatistics
+from pellucid.inspection import html
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
 from pellucid.models.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
-from pellucid.models.network_fit import NetworkFit, checked_table
+from pellucid.models.network_fit import NetworkFit, check_targets, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
 from pellucid.models.network_targets import Targets, learn_targets
 from pellucid.models.prediction import check_finite
@@ -286,8 +287,8 @@ class Network(NetworkExchange):
             length of the whole training, no more than were left.
         **options
             All other parameters of `fit`, as they were. Only `patience`, `n_threads`, `verbose`,
-            `record`, `statistics_every` and `checkpoint_every` may differ; `warm_start` says
-            nothing here.
+            `callbacks`, `record`, `statistics_every` and `checkpoint_every` may differ;
+            `warm_start` says nothing here.
 
         Returns
         -------
@@ -361,6 +362,8 @@ class Network(NetworkExchange):
         These are the plain formulas of `nn`, at the parameters there are.
         """
         parameters = self.parameters
+        if not isinstance(context, Context):
+            raise TypeError(f"context must be a Context such as nn.Context(), got {context!r}")
         table = dense(checked_table(X, self._fan_in), self.dtype)
         return self.chain.forward(parameters, table, context)
 
@@ -438,9 +441,8 @@ class Network(NetworkExchange):
         """
         targets = self._fitted_targets()
         scores = self.scores(X)
+        check_targets("y", y, scores)
         wanted = targets.encode(y, self.dtype)
-        if len(wanted) != len(scores):
-            raise ValueError(f"y has {len(wanted)} rows and X {len(scores)}; they must be the same")
         weights = checked_weights(sample_weight, wanted, None).values
         with np.errstate(over="ignore"):
             loss = float(self.chain.loss_value(scores, wanted, weights))
@@ -488,6 +490,12 @@ class Network(NetworkExchange):
         """
         save(self, path)
 
+    def _repr_html_(self) -> str:
+        """Return HTML for a notebook: the layers, or how they are written before there is a fit."""
+        if self._fan_in is None:
+            return html.card("Network", html.table((), [(repr(self),)], frozenset({0})))
+        return html.card("Network", self.describe().html_table())
+
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.chain.layers))
         return f"Network([{layers}], {self.chain.loss.name!r})"
@@ -520,6 +528,7 @@ class Network(NetworkExchange):
 
     def _learn_targets(self, y: Any, fan_in: int, classes: Any, warm_start: bool) -> Targets:
         if warm_start and self._targets is not None:
+            self._targets.check_classes(classes)
             return self._targets
         return learn_targets(y, self.chain.loss, self.chain.fan_out(fan_in), classes)
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_sample_weight
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
-from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream
+from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream, raw_weights
+from pellucid.models.labels import class_factors
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,
     fingerprint_of,
@@ -93,6 +94,9 @@ class NetworkFit:
     resumes: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("shuffle", "warm_start", "verbose"):
+            if not isinstance(getattr(self, name), bool | np.bool_ | int):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if self.epochs is not None or not self.resumes:
             _check_positive("epochs", self.epochs)
         _check_positive("batch_size", self.batch_size)
@@ -100,7 +104,7 @@ class NetworkFit:
         if self.y is None:
             raise ValueError("y is None; only a ParquetStream, which names its column, needs no y")
         table = checked_table(self.X)
-        check_consistent_length(table, self.y)
+        check_targets("y", self.y, table)
         self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))
         saved = read_checkpoint(self, table) if self.resumes else None
         self._set_lengths(saved)
@@ -246,8 +250,8 @@ class NetworkFit:
         if self._stream is not None:
             return self._stream.start()
         rows = self._training_rows()
-        weights = checked_weights(self._raw_weights(rows), table, rows)
         targets = self.targets.encode(self.y, self.network.dtype)
+        weights = checked_weights(self._raw_weights(rows), table, rows)
         return TrainingData(table, targets, weights.values, weights.scale, rows)
 
     def _training_rows(self) -> NDArray[np.int64] | None:
@@ -275,12 +279,14 @@ class NetworkFit:
                 f"class_weight needs a y of labels, one a row, got shape {np.shape(self.y)} with "
                 "another loss; use sample_weight"
             )
-        labels = np.asarray(self.y).ravel()
-        balanced = isinstance(self.class_weight, str)
-        of_class = compute_sample_weight(
-            self.class_weight, labels, indices=rows if balanced else None
-        )
-        return of_class if self.sample_weight is None else of_class * np.asarray(self.sample_weight)
+        labels, classes = np.asarray(self.y).ravel(), self.targets.classes
+        assert classes is not None
+        if _is_balanced(self.class_weight):
+            of_class = compute_sample_weight("balanced", labels, indices=rows)
+        else:
+            of_class = class_factors(self.class_weight, classes)[np.searchsorted(classes, labels)]
+        given = raw_weights(self.sample_weight, self.y)
+        return of_class if given is None else of_class * given
 
     def _validation(self, table: Any, data: TrainingData) -> Validation | None:
         if self.rows_val is None and self.X_val is None:
@@ -296,7 +302,7 @@ class NetworkFit:
             if self.y_val is None:
                 raise ValueError("X_val needs y_val, which is None")
             table, rows = checked_table(self.X_val, table.shape[1], "X_val"), None
-            check_consistent_length(table, self.y_val)
+            check_targets("y_val", self.y_val, table)
             targets = self.targets.encode(self.y_val, self.network.dtype, "y_val")
         weights = checked_weights(self.sample_weight_val, targets, None).values
         chain, predictor = self.network.chain, self.network._engine.predictor
@@ -357,6 +363,33 @@ def checked_table(X: Any, n_columns: int | None = None, name: str = "X") -> Any:
             "was initialized for or fitted on"
         )
     return table
+
+
+def check_targets(name: str, y: Any, table: Any) -> None:
+    """Raise ValueError or TypeError where y is not one target, or more, for each row."""
+    if y is None:
+        raise ValueError(
+            f"{name} is None, but a network learns from targets: pass one for each row of X, or X "
+            "itself for an autoencoder"
+        )
+    if not hasattr(y, "__len__") or isinstance(y, str | bytes | Mapping):
+        raise TypeError(f"{name} must hold a target for each row, got {y!r:.80}")
+    if len(y) != table.shape[0]:
+        raise ValueError(
+            f"{name} has {len(y)} rows and X {table.shape[0]}: inconsistent numbers of samples"
+        )
+
+
+def _is_balanced(class_weight: Any) -> bool:
+    """Return whether it is "balanced"; raise where it is no mapping of labels to weights either."""
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return True
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f'class_weight must be "balanced" or a dict such as {{"yes": 2.0}}, got '
+            f"{class_weight!r}; weights of rows go into sample_weight"
+        )
+    return False
 
 
 def _schedule(schedule: Schedule | str | None) -> Schedule | None:

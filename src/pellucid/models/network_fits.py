@@ -5,15 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from pellucid.models.mlp_fit import MlpFit
+from pellucid.models.multilayer_perceptron import MultilayerPerceptron
 from pellucid.models.network import Network
 from pellucid.models.network_fit import NetworkFit
 from pellucid.training import FitResult, run_together
 
+_NOT_FROM_OPTIONS = {"network", "estimator", "X", "y", "resumes"}
+
 
 def fit_together(
-    networks: Iterable[Network],
+    networks: Iterable[Network | MultilayerPerceptron],
     X: Any,
     y: Any,
     options: Sequence[Mapping[str, Any]] | None = None,
@@ -28,17 +33,19 @@ def fit_together(
 
     Parameters
     ----------
-    networks : iterable of Network
-        Each one once. They may have different layers, losses and engines.
+    networks : iterable of Network, MLPClassifier or MLPRegressor
+        Each one once. They may have different layers, losses and engines. An estimator whose
+        `random_state` is no integer draws from a generator that it shares with others: then which
+        of them draws first is chance.
     X, y : array-like
-        As in `Network.fit`.
+        As in their `fit`.
     options : sequence of mappings, optional
-        For each network the parameters of `Network.fit` that are its own: `{"seed": 1}`, the rows
-        of a fold, an optimizer.
+        For each network the parameters of its `fit` that are its own: `{"seed": 1}`, the rows of a
+        fold, an optimizer, `{"sample_weight": weights}`.
     n_threads : int, optional
         For all of them together; by default the processors that this process may use.
     **common
-        Parameters of `Network.fit` that all networks share.
+        Parameters of `fit` that all networks share.
 
     Returns
     -------
@@ -68,8 +75,11 @@ def fit_together(
     """
     networks = list(networks)
     for i, network in enumerate(networks):
-        if not isinstance(network, Network):
-            raise TypeError(f"networks must be pellucid.Network objects, got {network!r} at {i}")
+        if not isinstance(network, Network | MultilayerPerceptron):
+            raise TypeError(
+                "networks must be Network, MLPClassifier or MLPRegressor objects of pellucid, got "
+                f"{network!r} at {i}"
+            )
     if len({id(network) for network in networks}) != len(networks):
         raise ValueError("networks must not hold the same network twice; make a new one for each")
     own = [{}] * len(networks) if options is None else list(options)
@@ -77,19 +87,49 @@ def fit_together(
         raise ValueError(
             f"options must have one entry for each of {len(networks)} networks, got {len(own)}"
         )
-    known = {field.name for field in fields(NetworkFit)} - {"network", "X", "y", "resumes"}
     for each in [common, *own]:
         if not isinstance(each, Mapping):
             raise TypeError(f"options must hold mappings such as {{'seed': 1}}, got {each!r}")
-        if unknown := [name for name in each if name not in known]:
-            raise TypeError(f"{unknown[0]!r} is no parameter of Network.fit")
-    fits = [
-        NetworkFit(network, X, y, **{**common, **each})
-        for network, each in zip(networks, own, strict=True)
-    ]
+    fits = _make_fits(networks, X, y, [{**common, **each} for each in own])
+    _check_folders(fits)
     results = run_together([fit.loop for fit in fits], [fit.n_epochs for fit in fits], n_threads)
     for i, (fit, result) in enumerate(zip(fits, results, strict=True)):
         fit.finish(result.outcome)
         if result.error is not None:
             warnings.warn(f"the fit of network {i} failed: {result.error}", stacklevel=2)
     return results
+
+
+def _make_fits(
+    networks: Sequence[Network | MultilayerPerceptron],
+    X: Any,
+    y: Any,
+    options: Sequence[Mapping[str, Any]],
+) -> list[NetworkFit | MlpFit]:
+    """Make every fit ready; if one of them cannot be, leave all as they were."""
+    fits: list[NetworkFit | MlpFit] = []
+    try:
+        for network, each in zip(networks, options, strict=True):
+            kind = NetworkFit if isinstance(network, Network) else MlpFit
+            known = {field.name for field in fields(kind)} - _NOT_FROM_OPTIONS
+            if unknown := [name for name in each if name not in known]:
+                raise TypeError(f"{unknown[0]!r} is no parameter of {type(network).__name__}.fit")
+            fits.append(kind(network, X, y, **each))  # type: ignore[arg-type]
+    except BaseException:
+        for fit in fits:
+            if isinstance(fit, MlpFit):
+                fit.undo()
+        raise
+    return fits
+
+
+def _check_folders(fits: Sequence[NetworkFit | MlpFit]) -> None:
+    folders = [Path(f.checkpoint_path) for f in fits if f.checkpoint_path is not None]
+    if len(set(folders)) < len(folders):
+        for fit in fits:
+            if isinstance(fit, MlpFit):
+                fit.undo()
+        raise ValueError(
+            "checkpoint_path must be another folder for each network, as a folder keeps one "
+            f"training; got {[str(folder) for folder in folders]}"
+        )

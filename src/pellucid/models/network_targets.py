@@ -77,6 +77,18 @@ class Targets:
             )
         return targets
 
+    def check_classes(self, classes: Any) -> None:
+        """Raise ValueError where `classes`, unless None, are not the labels that are known."""
+        if classes is None:
+            return
+        known = None if self.classes is None else self.classes.tolist()
+        named = np.unique(_label_vector(classes)).tolist()
+        if named != known:
+            raise ValueError(
+                f"classes must be those of the earlier fit to go on training, {known}, got "
+                f"{named}; leave it out, or fit without warm_start to start over"
+            )
+
     def decode(self, predictions: NDArray[Any]) -> NDArray[Any]:
         """Return what predictions (n, K), after the link, say in terms of y."""
         if not self.has_accuracy:

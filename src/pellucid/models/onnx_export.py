@@ -10,10 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid import nn
-from pellucid.persistence.onnx import Answer, add_answer, network_to_onnx, write_onnx
-from pellucid.persistence.onnx_columns import emit_columns
-from pellucid.persistence.onnx_graph import Graph
-from pellucid.persistence.onnx_layers import emit_chain, emit_link
+from pellucid.persistence.onnx import Answer, network_to_onnx, write_onnx
 
 _ANSWER_OF_TARGET: dict[str, Answer] = {
     "label": "label",
@@ -76,14 +73,13 @@ def onnx_of_network(network: Any) -> Any:
     parameters, targets = network.parameters, network._targets
     answer = None if targets is None else _ANSWER_OF_TARGET[targets.kind]
     classes = None if targets is None else targets.classes
-    metadata = _metadata(network, classes)
     return network_to_onnx(
         network.chain,
         parameters,
         network._fan_in,
         answer=answer,
         classes=classes,
-        metadata=metadata,
+        metadata=metadata_of(network, classes),
     )
 
 
@@ -96,32 +92,10 @@ def onnx_of_mlp(estimator: Any) -> Any:
         chain,
         parameters,
         estimator.n_features_in_,
-        answer=_answer_of_mlp(estimator),
+        answer=answer_of_mlp(estimator),
         classes=classes,
-        metadata=_metadata(estimator, classes),
+        metadata=metadata_of(estimator, classes),
     )
-
-
-def onnx_of_tabular(estimator: Any) -> Any:
-    """Return a fitted `TabularClassifier` or `TabularRegressor`, its encoder included."""
-    check_is_fitted(estimator)
-    chain, parameters = chain_of(estimator.mlp_)
-    graph = Graph(parameters.flat.dtype)
-    encoded = emit_columns(graph, estimator.encoder_)
-    if graph.dtype != np.float32:
-        encoded = graph.cast(encoded, graph.dtype)
-    predictions = emit_link(graph, chain.loss, emit_chain(graph, chain, parameters, encoded))
-    classes, width = getattr(estimator, "classes_", None), estimator.mlp_.n_outputs_
-    if is_classifier(estimator):
-        add_answer(graph, predictions, width, _answer_of_mlp(estimator.mlp_), classes)
-    else:
-        outputs = graph.cast(predictions, np.float64)
-        scale = graph.constant(estimator.target_scale_, np.float64, "target_scale")
-        mean = graph.constant(estimator.target_mean_, np.float64, "target_mean")
-        scaled = graph.node("Add", graph.node("Mul", outputs, scale), mean)
-        graph.add_output("variable", scaled, np.float64, width)
-    kinds = {column.name: column.kind for column in estimator.encoder_.recognized_}
-    return graph.model(_metadata(estimator, classes) | {"columns": kinds})
 
 
 def chain_of(estimator: Any) -> tuple[nn.Network, nn.Parameters]:
@@ -129,7 +103,8 @@ def chain_of(estimator: Any) -> tuple[nn.Network, nn.Parameters]:
     return estimator.network_, estimator.parameters_
 
 
-def _answer_of_mlp(estimator: Any) -> Answer:
+def answer_of_mlp(estimator: Any) -> Answer:
+    """Return what the predictions of a fitted MLP say."""
     if not is_classifier(estimator):
         return "numbers"
     if estimator._label_binarizer.y_type_.startswith("multilabel"):
@@ -137,7 +112,7 @@ def _answer_of_mlp(estimator: Any) -> Answer:
     return "two labels" if estimator.n_outputs_ == 1 else "label"
 
 
-def _metadata(estimator: Any, classes: Any) -> dict[str, Any]:
+def metadata_of(estimator: Any, classes: Any) -> dict[str, Any]:
     """Return what a reader of the file may want to know, as JSON can hold it."""
     metadata: dict[str, Any] = {"estimator": type(estimator).__name__}
     names = getattr(estimator, "feature_names_in_", None)

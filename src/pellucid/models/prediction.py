@@ -36,6 +36,20 @@ class Fitted:
         fan_in = parameters.layout.entries[0].shape[0]
         self.predict = engine_of(network).predictor(network, parameters, fan_in)
         self._widened: Fitted | None = None
+        self._parts: dict[int, Fitted] = {}
+
+    def until(self, n_layers: int) -> Fitted:
+        """Return the first layers as a network of their own, which reads the same parameters.
+
+        Its scores are what the last of them returns.
+        """
+        part = self._parts.get(n_layers)
+        if part is None:
+            network = Network(self.network.layers[:n_layers], self.network.loss)
+            layout = network.layout(self.parameters.layout.entries[0].shape[0])
+            part = Fitted(network, Parameters(self.parameters.flat[: layout.size], layout))
+            self._parts[n_layers] = part
+        return part
 
     def in_dtype(self, dtype: np.dtype[Any]) -> Fitted:
         """Return the network with its parameters, as they are now, in `dtype`."""
@@ -114,7 +128,7 @@ def check_finite(scores: NDArray[Any], parameters: Parameters, X: Any) -> None:
     if not is_finite.all():
         bad = np.flatnonzero(~is_finite.all(axis=1))
         raise ValueError(
-            f"the network's scores of {len(bad)} of {len(scores)} rows are not finite, first of "
+            f"the network's outputs for {len(bad)} of {len(scores)} rows are not finite, first of "
             f"row {bad[0]}: {_cause(parameters, X[bad[:1]])}"
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -59,7 +59,7 @@ PLAIN: dict[str, Any] = {
 NOT_SAVED = ("callbacks",)
 """Parameters that say what happens beside training, and have no part in the model."""
 
-SAVEABLE: dict[str, type] = {}
+SAVEABLE: dict[str, Any] = {}
 """Estimators by the name they have in model files."""
 
 
@@ -77,7 +77,7 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Network
+    estimator : MLPClassifier, MLPRegressor, Network or another estimator of Pellucid
         Fitted. Callbacks are left out, and a random_state that is a generator object cannot be
         kept: they become None.
     path : str or Path
@@ -124,6 +124,35 @@ def restore(
     return estimator
 
 
+def members_to_state(members: Sequence[Any]) -> tuple[dict[str, Any], Arrays]:
+    """Take the fitted members of an ensemble apart; the arrays of member 2 are named "2/…"."""
+    parts, arrays = [], Arrays()
+    for i, member in enumerate(members):
+        if SAVEABLE.get(type(member).__name__) is not type(member):
+            raise TypeError(f"a member is a {type(member).__name__}, which cannot be saved")
+        state, own = member._to_state()
+        params = member.get_params(deep=False)
+        if callable(params["scoring"]):
+            params["scoring"] = None  # As in the ensemble's own parameter, which is warned of.
+        parts.append({"params": params_to_json(params), "state": state})
+        arrays.update({f"{i}/{name}": array for name, array in own.items()})
+    return {"members": parts}, arrays
+
+
+def members_from_state(member_class: Any, state: dict[str, Any], arrays: Arrays) -> list[Any]:
+    """Undo :func:`members_to_state`."""
+    if not state["members"]:
+        raise ValueError("an ensemble has members")
+    own: list[Arrays] = [{} for _ in state["members"]]
+    for name, array in arrays.items():
+        i, _, name = name.partition("/")
+        own[int(i)][name] = array
+    return [
+        restore(member_class, part["params"], part["state"], part_arrays)
+        for part, part_arrays in zip(state["members"], own, strict=True)
+    ]
+
+
 def params_to_json(params: Mapping[str, Any]) -> dict[str, Any]:
     """Write constructor parameters so that JSON can hold them and tuples come back as tuples.
 
@@ -165,6 +194,8 @@ def _to_json(name: str, value: Any) -> Any:
         return value if not isinstance(value, np.generic) else value.item()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, tuple):
         return {"tuple": [_to_json(name, item) for item in value]}
     if isinstance(value, list):
@@ -178,6 +209,8 @@ def _to_json(name: str, value: Any) -> Any:
         return np.dtype(value).name
     if type(value).__name__ in PLAIN and PLAIN[type(value).__name__] is type(value):
         return {"nn": [type(value).__name__, _to_json(name, vars(value))]}
+    if isinstance(value, BaseEstimator) and SAVEABLE.get(type(value).__name__) is type(value):
+        return {"estimator": [type(value).__name__, params_to_json(value.get_params(deep=False))]}
     if isinstance(value, np.random.RandomState | np.random.Generator):
         return _left_out(name, "a generator object")
     raise TypeError(
@@ -195,6 +228,9 @@ def _from_json(value: Any) -> Any:
         if set(value) == {"nn"}:
             kind, fields = value["nn"]
             return PLAIN[kind](**_from_json(fields))
+        if set(value) == {"estimator"}:
+            name, params = value["estimator"]
+            return SAVEABLE[name](**params_from_json(params))
         return {_from_json(key): _from_json(item) for key, item in value["mapping"]}
     return value
 

@@ -84,6 +84,13 @@ def from_scikit_learn(estimator_class: Any, model: Any) -> Any:
     _copy_learned(model, estimator)
     estimator.coefs_, estimator.intercepts_ = list(model.coefs_), list(model.intercepts_)
     estimator.__setstate__(vars(estimator).copy())  # lays the weights out in one buffer of its own
+    if "loss_curve_" in vars(estimator):
+        scores = estimator.validation_scores_
+        estimator.validation_loss_curve_ = None if scores is None else [np.nan] * len(scores)
+    if peer.__name__ == "MLPRegressor" and model.n_outputs_ > 1 and model.solver != "lbfgs":
+        # scikit-learn reports the mean over outputs of what is summed here: no loss of a later
+        # epoch would be an improvement.
+        estimator.best_loss_ = None if estimator.best_loss_ is None else np.inf
     theirs = getattr(model, "_optimizer", None)
     network, _ = chain_of(estimator)
     estimator._optimizer = None if theirs is None else _state_of(theirs, estimator, network)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from numbers import Real
 from typing import Any
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 from pellucid.engine.plan import TrainerState, TrainingData, TrainingPlan
 from pellucid.models.default_engine import engine_of
 from pellucid.models.inputs import normalized_weights
+from pellucid.models.mlp_checkpoint import MlpCheckpoints, go_on_drawing
 from pellucid.models.task import Task
+from pellucid.models.training_checkpoints import SavedTraining
 from pellucid.models.validation_set import ValidationSet
 from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
@@ -31,6 +32,7 @@ from pellucid.training import (
     ShuffledOrder,
     Validation,
     get_schedule,
+    go_on_from,
     hold_out,
 )
 
@@ -71,6 +73,15 @@ class StochasticRun:
     state : SolverState, optional
         Where the last call stopped, for `partial_fit`.
     callbacks : Callbacks, optional
+    checkpoints : MlpCheckpoints, optional
+        Where the state is kept, and the state to go on from.
+
+    Attributes
+    ----------
+    loop : EpochLoop
+        What `run` runs; who runs it otherwise sets `outcome`.
+    outcome : Outcome or None
+        How it ended; None before that, and after an error.
     """
 
     task: Task
@@ -79,16 +90,20 @@ class StochasticRun:
     n_without_improvement: int
     state: SolverState | None = None
     callbacks: Callbacks | None = None
+    checkpoints: MlpCheckpoints | None = None
+    outcome: Outcome | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        options = self.task.options
+        task, options = self.task, self.task.options
         rows, held_out = self._split()
-        state = self._state_to_go_on_with()
-        next_order = self._make_trainer(rows, state.trainer)
+        plan = self._plan(self._n_train(rows))
+        saved = self.checkpoints.checked(task, plan.optimizer) if self.checkpoints else None
+        state = self._state_to_go_on_with(saved)
+        order = self._make_trainer(rows, plan, state.trainer)
         validation = self._validation(held_out)
         self.loop = EpochLoop(
             trainer=self._trainer,
-            next_order=next_order,
+            next_order=order,
             schedule=_learning_rate(options),
             learning_rate=state.learning_rate,
             stopping=NoImprovement(
@@ -102,43 +117,51 @@ class StochasticRun:
             validation=validation,
             callbacks=self.callbacks,
             say=print if options["verbose"] else None,
+            checkpoints=self.checkpoints.keeper(task, order) if self.checkpoints else None,
         )
+        if saved is not None:
+            go_on_drawing(saved, task, order)
+            go_on_from(self.loop, saved.run)
+
+    def _n_train(self, rows: NDArray[np.int64] | None) -> int:
+        if self.task.stream is not None:
+            return int(self.task.stream.n_rows)
+        return int(self.task.training.X.shape[0]) if rows is None else len(rows)
 
     def _make_trainer(
-        self, rows: NDArray[np.int64] | None, state: TrainerState | None
-    ) -> Callable[[], NDArray[np.int64]]:
+        self, rows: NDArray[np.int64] | None, plan: TrainingPlan, state: TrainerState | None
+    ) -> Any:
         """Make the trainer, of the rows given or all, and return what orders its epochs."""
         task, training, make = self.task, self.task.training, engine_of(self.task.network).trainer
         if task.stream is not None:
-            plan = self._plan(task.stream.n_rows)
             epochs = replace(task.stream, batch_size=plan.batch_size)
             trainer = make(task.network, task.parameters, epochs.start(), plan, state=state)
             self._trainer: Any = BlockEpochs(trainer, epochs.epoch)
             return map(self._trainer.row_order, count()).__next__
         weights = normalized_weights(training.sample_weight, rows)
         data = TrainingData(training.X, training.targets, weights.values, weights.scale)
-        n_train = training.X.shape[0] if rows is None else len(rows)
-        plan = self._plan(n_train)
         self._trainer = make(task.network, task.parameters, data, plan, state=state)
+        n_train = self._n_train(rows)
         return _row_order(np.arange(n_train, dtype=np.int64) if rows is None else rows, task)
 
     def run(self, max_epochs: int) -> Outcome:
         """Train; see `EpochLoop.run`."""
-        self._outcome = Outcome.DIVERGED
-        self._outcome = self.loop.run(max_epochs)
-        return self._outcome
+        self.outcome = self.loop.run(max_epochs)
+        return self.outcome
 
     def final_state(self) -> SolverState:
         """Return what a later `partial_fit` needs; moments that are not finite are not kept."""
-        diverged = self._outcome is Outcome.DIVERGED
+        is_finite = self.outcome not in (None, Outcome.DIVERGED)
         return SolverState(
             self.task.options["solver"],
             self.loop.learning_rate,
-            None if diverged else self._trainer.state,
+            self._trainer.state if is_finite else None,
         )
 
-    def _state_to_go_on_with(self) -> SolverState:
+    def _state_to_go_on_with(self, saved: SavedTraining | None) -> SolverState:
         options = self.task.options
+        if saved is not None:
+            return SolverState(options["solver"], saved.run.learning_rate, saved.run.trainer)
         if self.state is None or self.state.solver != options["solver"]:
             return SolverState(options["solver"], float(options["learning_rate_init"]))
         return self.state

@@ -7,14 +7,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.saving import Arrays, saveable
-from pellucid.models.tabular import TabularEstimator
+from pellucid.models.tabular import Resumed, TabularEstimator
+from pellucid.models.validation_set import ValidationData
 from pellucid.tables import TableError
+from pellucid.tables.row_weights import Weights, as_repetitions
 from pellucid.tables.text import is_missing
 
 
@@ -26,7 +28,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     :class:`pellucid.tables.TableEncoder` makes network inputs of them. Training stops when the
     accuracy on held-out rows no longer rises, and the weights that scored best are kept. Where a
     class has a single row, or the table has fewer than 100, all rows are trained on instead,
-    until the training loss no longer falls. The arithmetic is float32.
+    until the training loss no longer falls.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         Epochs without a better validation score before training stops.
     columns : dict of str to str, optional
         Kinds of columns that you know better: ``{"zip": "categorical", "note": "left out"}``.
+    dtype : {'float32', 'float64'}, default='float32'
+        Of the arithmetic.
     random_state : int, RandomState or None, default=None
         An integer makes the result repeatable.
     verbose : bool, default=False
@@ -52,12 +56,20 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
         `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
         `clone`, left out of model files.
+    activation, dropout, normalization, residual, weight_decay, schedule, clipping, scoring,
+    n_threads
+        Of the network: see :class:`MLPClassifier`.
+    checkpoint_path : str, Path or None, default=None
+        A folder that `fit` keeps the state of its training in, for `resume`.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
     class_shares_ : ndarray of shape (n_classes,)
-        Share of the training rows in each class: what a guess without a model would go by.
+        Share of each class in the weight of the training rows: what a guess without a model would
+        go by.
     target_name_ : str or None
         Name of y, when it is a series that has one.
     encoder_ : TableEncoder
@@ -83,7 +95,15 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     """
 
     @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train on a table.
 
         Parameters
@@ -92,20 +112,71 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         y : array-like or series of shape (n_rows,)
             Class labels: text, numbers or booleans.
         sample_weight : array-like of shape (n_rows,), optional
+            Rows of weight zero are left out before anything is learned. Weight k counts as k rows
+            in what is learned about columns and targets and in the loss, but is one row of a batch
+            and of the held-out rows.
+        X_val, y_val, sample_weight_val : optional
+            Other rows of the same columns, their labels and weights: training stops when their
+            score stops improving, and keeps the weights that scored best. Nothing is held out then.
 
         Returns
         -------
         self
         """
-        encoder, inputs = self._encode_to_fit(X)
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(FitArguments(X, y, sample_weight), validation, None)
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def resume(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        max_iter: int | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val
+            Those of the `fit`.
+        max_iter : int, optional
+            So many epochs more; by default until the constructor's `max_iter`.
+
+        Returns
+        -------
+        self
+            To the bit what an uninterrupted `fit` would have given.
+
+        Raises
+        ------
+        ValueError
+            See :meth:`MLPClassifier.resume`.
+        """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(FitArguments(X, y, sample_weight), validation, Resumed(max_iter))
+
+    def _fit(
+        self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
+    ) -> Self:
+        X, y, sample_weight = given
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass the labels.")
-        labels = checked_labels(y)
-        check_consistent_length(inputs, labels)
-        mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
-        classes, counts = np.unique(labels, return_counts=True)
-        learned = {"encoder_": encoder, "classes_": classes, "class_shares_": counts / counts.sum()}
-        self._train(mlp, learned, inputs, labels, FitArguments(X, y, sample_weight))
+        table, labels, weights = self._rows_to_fit(X, checked_labels(y), sample_weight)
+        encoder = self._make_encoder()
+        inputs = encoder.fit_transform(table, sample_weight=weights)
+        labels_val = None if validation.y is None else checked_labels(validation.y)
+        validation = self._encoded_validation(encoder, validation, labels_val)
+        holds_out = validation.X is None and self._can_hold_out(labels)
+        mlp = self._make_mlp(MLPClassifier, len(labels), holds_out)
+        classes, shares = _classes_and_shares(labels, weights)
+        learned = {"encoder_": encoder, "classes_": classes, "class_shares_": shares}
+        encoded = FitArguments(inputs, labels, weights)
+        self._train(mlp, learned, encoded, given, validation, resumed)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -137,6 +208,14 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         if estimator.class_shares_.shape != estimator.classes_.shape:
             raise ValueError("the shares do not fit the classes")
         return estimator
+
+
+def _classes_and_shares(
+    labels: npt.NDArray[Any], weights: Weights
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    classes, codes = np.unique(labels, return_inverse=True)
+    counts = np.bincount(codes, as_repetitions(weights), len(classes))
+    return classes, counts / counts.sum()
 
 
 def checked_labels(y: Any) -> npt.NDArray[Any]:

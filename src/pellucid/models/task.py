@@ -71,6 +71,8 @@ class Task:
         Keep its share of True where rows are held out.
     score : callable
         What scores the weights of the moment on some rows; see `ValidationSet`.
+    random_start : dict or None
+        Where `random_state` stood after the first weights were drawn; for checkpoints.
     stream : StreamRows, optional
         The rows to learn from, where they are not in memory; `training` then has a few rows of
         their form.
@@ -85,4 +87,5 @@ class Task:
     options: Mapping[str, Any]
     stratify: NDArray[np.bool_] | None
     score: Callable[[Rows], Callable[[NDArray[Any], float], float]]
+    random_start: dict[str, Any] | None = None
     stream: Any = None

@@ -28,6 +28,7 @@ class SavedTraining(NamedTuple):
     """What a checkpoint holds."""
 
     path: Path
+    fingerprint: Fingerprint
     run: RunState
     state: dict[str, Any]
     arrays: Arrays
@@ -130,15 +131,21 @@ def checked_path(path: Any) -> Path:
     return Path(path)
 
 
-def newest_checkpoint(path: Any, fingerprint: Fingerprint) -> SavedTraining:
-    """Read the newest checkpoint of a folder, if it is one of this training.
+def read_newest(path: Any, model: str) -> SavedTraining:
+    """Read the newest checkpoint of a folder; `check_is_of` then says whether it is the right one.
+
+    Parameters
+    ----------
+    path : str or Path
+    model : str
+        Name of the class that reads it.
 
     Raises
     ------
     ModelFileError
         There is none, or none that is whole.
     ValueError
-        It is one of another training; the message names what differs.
+        It is one of another class.
     """
     stored = CheckpointFolder(checked_path(path)).newest()
     try:
@@ -149,12 +156,18 @@ def newest_checkpoint(path: Any, fingerprint: Fingerprint) -> SavedTraining:
         was, own = dict(parts["of"]), dict(parts["own"])
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise damaged(stored.path, error) from error
-    if different := differences(was, fingerprint):
+    saved = SavedTraining(stored.path, was, run, own, own_arrays)
+    check_is_of(saved, {**was, "model": model})
+    return saved
+
+
+def check_is_of(saved: SavedTraining, fingerprint: Fingerprint) -> None:
+    """Raise ValueError, naming what differs, if a checkpoint is of another training."""
+    if different := differences(saved.fingerprint, fingerprint):
         raise ValueError(
-            f"{stored.path} is a checkpoint of another training: {different}. To go on, pass what "
+            f"{saved.path} is a checkpoint of another training: {different}. To go on, pass what "
             "it was; to begin another training, call fit, or name another checkpoint_path"
         )
-    return SavedTraining(stored.path, run, own, own_arrays)
 
 
 def check_fits(saved: SavedTraining, parameters: Parameters, optimizer: Any) -> None:

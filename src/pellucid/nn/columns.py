@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from pellucid.nn.array import Array, namespace
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.layer import Layer, Shapes
@@ -39,7 +41,11 @@ class Columns(Layer):
     parts: tuple[tuple[int, Layer], ...]
 
     def __init__(self, parts: Sequence[tuple[int, Layer]]) -> None:
-        object.__setattr__(self, "parts", tuple((int(n), layer) for n, layer in parts))
+        if not isinstance(parts, Sequence):
+            raise TypeError(
+                f"parts must be a list of pairs such as [(3, Linear(8))], got {parts!r}"
+            )
+        object.__setattr__(self, "parts", tuple(_checked_part(part) for part in parts))
         if not 1 <= len(self.parts) <= _MOST_PARTS:
             raise ValueError(f"Columns takes 1 to {_MOST_PARTS} parts, got {len(self.parts)}")
         for p, (n, layer) in enumerate(self.parts):
@@ -136,6 +142,21 @@ class Columns(Layer):
         for n, layer in self.parts:
             yield x[:, first : first + n], layer
             first += n
+
+
+def _checked_part(part: Any) -> tuple[int, Layer]:
+    """Return a part as a number of columns and a layer."""
+    is_pair = isinstance(part, Sequence) and len(part) == 2
+    is_layer = is_pair and (hasattr(part[1], "forward") or isinstance(part[1], Residual))
+    if not is_layer or isinstance(part[1], type):
+        raise TypeError(
+            "parts must hold pairs of a number of columns and a layer such as (3, Linear(8)), got "
+            f"{part!r}"
+        )
+    n, layer = part
+    if not isinstance(n, int | np.integer) or isinstance(n, bool):
+        raise TypeError(f"the number of columns of a part must be an integer, got {n!r}")
+    return int(n), layer
 
 
 def _joined(of_parts: Any) -> dict[str, Any]:

@@ -124,6 +124,10 @@ class Network:
 
     def widths(self, fan_in: int) -> tuple[int, ...]:
         """Return the width of every value of a trace, for inputs of width `fan_in`."""
+        if not isinstance(fan_in, int | np.integer) or isinstance(fan_in, bool):
+            raise TypeError(
+                f"fan_in, the number of columns of X, must be an integer, got {fan_in!r}"
+            )
         if fan_in < 1:
             raise ValueError(f"fan_in must be at least 1, got {fan_in!r}")
         widths = [int(fan_in)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -118,8 +119,8 @@ def _names_of(entry: Entry) -> list[str]:
     return [*prefixes, parts[-1], entry.role]
 
 
-def _checked_factor(name: str, value: float) -> float:
-    if not (value >= 0.0 and math.isfinite(value)):
+def _checked_factor(name: str, value: Any) -> float:
+    if not (isinstance(value, Real) and 0.0 <= float(value) < math.inf):
         raise ValueError(
             f"the learning-rate factor of {name!r} must be a number of at least 0, got {value!r}"
         )

@@ -15,7 +15,7 @@ from pellucid.tables.text import MISSING_TEXT
 
 
 def emit_columns(graph: Graph, encoder: TableEncoder) -> str:
-    """Add an input for each column that the encoder uses; return what it makes of them, float32.
+    """Add an input for each column that the encoder uses; return what it makes of them.
 
     Inputs are named as the columns and have the shape (n_rows, 1):
 
@@ -69,14 +69,14 @@ def _numeric(graph: Graph, encoding: NumericEncoding, x: str) -> str:
     held = graph.node("Clip", known, constant(encoding.lower), constant(encoding.upper))
     centred = graph.node("Sub", held, constant(encoding.mean, "mean"))
     z = graph.node("Div", centred, constant(encoding.scale, "scale"))
-    blocks = [graph.cast(z, np.float32)]
+    blocks = [graph.cast(z, graph.dtype)]
     if encoding.indicator:
-        blocks.append(graph.cast(is_missing, np.float32))
+        blocks.append(graph.cast(is_missing, graph.dtype))
     if encoding.edges:
         offsets = graph.node("Sub", held, constant(encoding.edges[:-1], "edges"))
         shares = graph.node("Div", offsets, constant(np.diff(encoding.edges), "widths"))
         pieces = graph.node("Clip", shares, constant(0.0), constant(1.0))
-        blocks.append(graph.cast(pieces, np.float32))
+        blocks.append(graph.cast(pieces, graph.dtype))
     return blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
 
 
@@ -94,8 +94,10 @@ def _categorical(graph: Graph, encoding: CategoricalEncoding, x: str) -> str:
         default_int64=rare,
     )
     depth = graph.constant([width], np.int64, "depth")
+    # ONNX Runtime makes no other.
     one_hot = graph.node("OneHot", codes, depth, graph.constant([0.0, 1.0], np.float32), axis=-1)
-    return graph.node("Flatten", one_hot, axis=1)
+    columns = graph.node("Flatten", one_hot, axis=1)
+    return columns if graph.dtype == np.float32 else graph.cast(columns, graph.dtype)
 
 
 _ENCODINGS: dict[type, Callable[[Graph, Any, str], str]] = {

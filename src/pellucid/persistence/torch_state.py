@@ -8,7 +8,7 @@ the modules after it by one.
 layer                  module
 =====================  ===============================================
 Linear                 Linear; W is transposed there
-Activation             Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, Softplus, …
+Activation             the one of its name: ReLU, Tanh, Sigmoid (logistic), …
 Dropout                Dropout
 LayerNorm, RMSNorm     LayerNorm, RMSNorm with `eps` given
 BatchNorm              BatchNorm1d
@@ -41,13 +41,16 @@ class _Module:
     names : dict
         PyTorch's name of each parameter, by ours.
     fan_in : callable, optional
-        (layer, shape of its first tensor) → width of its input.
+        From the shape of its weight to the width of its input.
+    n_dimensions : int
+        Of the weight.
     n_modules : int
         How many modules of the `Sequential` it takes.
     """
 
     names: Mapping[str, str]
     fan_in: Callable[[tuple[int, ...]], int] | None = None
+    n_dimensions: int = 1
     n_modules: int = 1
 
 
@@ -60,7 +63,7 @@ _MODULES: dict[type, _Module] = {
     nn.Dropout: _Module({}),
     nn.Embedding: _Module({"table": "weight"}, n_modules=2),
     nn.LayerNorm: _Module(_NORMALIZATION, lambda shape: shape[0]),
-    nn.Linear: _Module({"W": "weight", "b": "bias"}, lambda shape: shape[1]),
+    nn.Linear: _Module({"W": "weight", "b": "bias"}, lambda shape: shape[1], n_dimensions=2),
     nn.RMSNorm: _Module(_NORMALIZATION, lambda shape: shape[0]),
 }
 
@@ -124,8 +127,9 @@ def from_torch_state(
         target = parameters[f"{i}.{ours}"]
         expected = target.T.shape if ours == "W" else target.shape
         if arrays[name].shape != expected:
+            kind = type(network.layers[i]).__name__
             raise ValueError(
-                f"{name} must have shape {expected} for layer {i}, {network.layers[i]!r}, got "
+                f"{name} must have shape {expected} for layer {i}, a {kind}, got "
                 f"{arrays[name].shape}"
             )
         target[...] = _turned(network.layers[i], ours, arrays[name], back=True)
@@ -232,12 +236,10 @@ def fan_in_of_state(network: nn.Network, state: Mapping[str, Any]) -> int:
         weight = arrays.get(f"{place}.weight")
         if isinstance(layer, nn.Embedding):
             factor *= layer.dim
-        elif (
-            module.fan_in is not None
-            and weight is not None
-            and weight.ndim == (2 if isinstance(layer, nn.Linear) else 1)
-        ):
+        elif weight is not None and module.fan_in and weight.ndim == module.n_dimensions:
             return max(1, module.fan_in(weight.shape) // factor)
+        elif isinstance(layer, nn.Linear):
+            break
         place += module.n_modules
     raise ValueError(
         "the state dictionary does not tell the number of columns of X; pass fan_in, and check the "

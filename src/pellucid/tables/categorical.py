@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from pellucid.tables.row_weights import Weights, counts_of, n_rows
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,13 @@ class CategoricalEncoding:
     missing: bool
 
     @classmethod
-    def fit(cls, values: npt.NDArray[np.object_], min_count: int, max_categories: int) -> Self:
+    def fit(
+        cls,
+        values: npt.NDArray[np.object_],
+        min_count: int,
+        max_categories: int,
+        weights: Weights = None,
+    ) -> Self:
         """Learn from the training values, shape (n,), str or None where missing.
 
         Parameters
@@ -42,14 +49,17 @@ class CategoricalEncoding:
             50 (min_count - 1) rows use 1 + n // 50 instead, so that small tables keep theirs.
         max_categories : int
             At most so many categories get a slot, the most frequent first.
+        weights : ndarray of float64, shape (n,), optional
+            How many rows each one counts for.
         """
-        counts = Counter(values.tolist())
-        missing = counts.pop(None, 0) > 0
-        least = min(min_count, 1 + len(values) // 50)
+        counts, n_missing = counts_of(values, weights)
+        least = min(min_count, 1 + n_rows(weights, len(values)) // 50)
+        # Five times 0.2 is one, also where its sum in float64 is not.
+        counts = {text: round(count, 9) for text, count in counts.items()}
         frequent = [text for text, count in counts.items() if count >= least]
         frequent.sort(key=lambda text: (-counts[text], text))
         kept = sorted(frequent[:max_categories])
-        return cls(tuple(kept), len(kept) < len(counts), missing)
+        return cls(tuple(kept), len(kept) < len(counts), n_missing > 0)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -57,7 +67,7 @@ class CategoricalEncoding:
         named = tuple(f"_{category}" for category in self.categories)
         return named + ("_(rare)",) * self.rare + ("_(missing)",) * self.missing
 
-    def write(self, values: npt.NDArray[np.object_], out: npt.NDArray[np.float32]) -> None:
+    def write(self, values: npt.NDArray[np.object_], out: npt.NDArray[np.floating[Any]]) -> None:
         """Encode values, shape (n,), into out, shape (n, len(suffixes)), which is all zeros."""
         n_categories = len(self.categories)
         slots: dict[str | None, int] = {text: j for j, text in enumerate(self.categories)}

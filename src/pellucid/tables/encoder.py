@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
@@ -21,6 +21,13 @@ from pellucid.tables.recognition import (
     as_seconds,
     as_text,
     recognize,
+)
+from pellucid.tables.row_weights import (
+    Weights,
+    as_repetitions,
+    checked_weights,
+    of,
+    rows_that_count,
 )
 from pellucid.tables.scikit_learn_versions import with_names
 from pellucid.tables.table import Column, Table, TableError, missing_column_error
@@ -65,6 +72,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         and say how far into each the value is. Networks learn jumps and plateaus from these;
         :class:`pellucid.models.TabularClassifier` uses 16. Wide and long tables get fewer, so
         that the pieces never take more than 512 columns or 1 GiB.
+    dtype : {'float32', 'float64'}, default='float32'
+        Of the encoded table.
 
     Attributes
     ----------
@@ -99,19 +108,24 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         min_count: int = 5,
         max_categories: int = 256,
         n_pieces: int = 0,
+        dtype: str = "float32",
     ) -> None:
         self.columns = columns
         self.min_count = min_count
         self.max_categories = max_categories
         self.n_pieces = n_pieces
+        self.dtype = dtype
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Recognize the columns of X and learn how to encode them.
 
         Parameters
         ----------
         X : DataFrame of any library that narwhals knows, Table, or array-like (n_rows, n_columns)
         y : ignored
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight k counts as k rows, weight 0 as none. Of weights that are not whole numbers only
+            the ratios matter: they are scaled to mean one.
 
         Returns
         -------
@@ -120,9 +134,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When no column is left to learn from, or a parameter is wrong.
+            When no column is left to learn from, or a parameter or weight is wrong.
         """
-        self._learn(check_columns(self, X, reset=True))
+        table = check_columns(self, X, reset=True)
+        self._learn(table, checked_weights(sample_weight, table))
         return self
 
     def recognize(self, X: Any) -> list[RecognizedColumn]:
@@ -140,7 +155,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         wanted = self._check_parameters(table)
         return [recognize(column, wanted.get(column.name))[0] for column in table]
 
-    def transform(self, X: Any) -> npt.NDArray[np.float32]:
+    def transform(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Encode a table with the columns that fit saw.
 
         Parameters
@@ -149,15 +164,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of float32, C order, shape (n_rows, n_inputs)
+        ndarray of `dtype`, C order, shape (n_rows, n_inputs)
         """
         check_is_fitted(self)
         return self._encode(check_columns(self, X, reset=False))
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> npt.NDArray[np.float32]:
-        """Do the same as ``fit(X).transform(X)``, reading X once."""
+    def fit_transform(
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> npt.NDArray[np.floating[Any]]:
+        """Do the same as ``fit(X, y, sample_weight).transform(X)``, reading X once."""
         table = check_columns(self, X, reset=True)
-        return self._encode(self._learn(table))
+        return self._encode(self._learn(table, checked_weights(sample_weight, table)))
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
         """Names of the encoded columns, as in "age", "age_missing", "city_Rome".
@@ -165,23 +182,31 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         input_features : array-like of str, optional
-            Must be the names seen by fit when given.
+            Names of the columns of a table that had none; else the names that fit saw.
         """
         check_is_fitted(self)
-        names = [column.name for column in self.recognized_]
-        if input_features is not None and list(input_features) != names:
-            raise ValueError(f"input_features is not equal to feature_names_in_: {names}")
-        out = [n + s for n, encoding in self.encodings_.items() for s in encoding.suffixes]
+        names = _check_feature_names_in(self, input_features)
+        out = [
+            name + suffix
+            for name, column in zip(names, self.recognized_, strict=True)
+            if column.kind != "left out"
+            for suffix in self.encodings_[column.name].suffixes
+        ]
         return np.array(out, dtype=object)
 
-    def _learn(self, table: Table) -> Table:
-        """Set the fitted attributes; return the table in the storage that was recognized."""
+    def _learn(self, table: Table, sample_weight: Weights) -> Table:
+        """Set the fitted attributes; return the table, in the storage recognized where at hand."""
         wanted = self._check_parameters(table)
-        found = [recognize(column, wanted.get(column.name)) for column in table]
+        rows = rows_that_count(sample_weight)
+        if rows is not None:
+            self._learn(table.take(rows), of(sample_weight, rows))
+            return table
+        weights = as_repetitions(sample_weight)
+        found = [recognize(column, wanted.get(column.name), weights) for column in table]
         recognized = [column for column, _ in found]
         n_pieces = self._pieces_of_each(recognized, len(table))
         encodings = {
-            column.name: self._fit_column(column.kind, values, n_pieces)
+            column.name: self._fit_column(column.kind, values, n_pieces, weights)
             for column, values in found
             if column.kind != "left out"
         }
@@ -206,6 +231,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+        if self.dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
         wanted: dict[str, Kind] = {}
         for name, kind in (self.columns or {}).items():
             if name not in table.names:
@@ -215,15 +242,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             wanted[name] = next(known for known in KINDS if known == kind)
         return wanted
 
-    def _fit_column(self, kind: Kind, column: Column, n_pieces: int) -> Encoding:
+    def _fit_column(self, kind: Kind, column: Column, n_pieces: int, weights: Weights) -> Encoding:
         if kind == "categorical":
-            return CategoricalEncoding.fit(column.values, self.min_count, self.max_categories)
+            return CategoricalEncoding.fit(
+                column.values, self.min_count, self.max_categories, weights
+            )
         if kind == "datetime":
-            return DatetimeEncoding.fit(column.as_float())
-        return NumericEncoding.fit(column.as_float(), n_pieces if kind == "numeric" else 0)
+            return DatetimeEncoding.fit(column.as_float(), weights)
+        return NumericEncoding.fit(column.as_float(), n_pieces if kind == "numeric" else 0, weights)
 
-    def _encode(self, table: Table) -> npt.NDArray[np.float32]:
-        out = np.zeros((len(table), self._n_inputs()), dtype=np.float32)
+    def _encode(self, table: Table) -> npt.NDArray[np.floating[Any]]:
+        out = np.zeros((len(table), self._n_inputs()), dtype=self.dtype)
         start = 0
         for recognized, column in zip(self.recognized_, table, strict=True):
             encoding = self.encodings_.get(recognized.name)

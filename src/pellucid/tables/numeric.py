@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.tables.row_weights import Weights, deviation, mean, of, quantiles, sample
+
 #: Beyond this the square of a value would leave float64's range.
 LARGEST = 1e150
 #: A value this many interquartile ranges away from the median is an accident (a 1e30 typed for
@@ -59,7 +61,7 @@ class NumericEncoding:
     edges: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, values: FloatVector, n_pieces: int = 0) -> Self:
+    def fit(cls, values: FloatVector, n_pieces: int = 0, weights: Weights = None) -> Self:
         """Learn from the training values, shape (n,), NaN where missing.
 
         Parameters
@@ -67,29 +69,31 @@ class NumericEncoding:
         values : ndarray of float64
         n_pieces : int
             About half as many as the most pieces there will be; 0 for none.
+        weights : ndarray of float64, shape (n,), optional
+            How many values each one counts for.
         """
-        finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
+        known = np.isfinite(values)
+        finite, weights = np.clip(values[known], -LARGEST, LARGEST), of(weights, known)
         indicator = bool(np.isnan(values).any())
         if len(finite) == 0:
             return cls(0.0, 1.0, -1.0, 1.0, indicator)
-        some = _sample(finite)
-        low, median, high = np.quantile(some, [0.25, 0.5, 0.75])
+        some, some_weights = sample(finite, weights, MOST_VALUES_SORTED)
+        low, median, high = quantiles(some, [0.25, 0.5, 0.75], some_weights)
         if high > low:
             reach = FENCE * (high - low)
             finite = np.clip(finite, median - reach, median + reach)
             some = np.clip(some, median - reach, median + reach)
         smallest, largest = float(finite.min()), float(finite.max())
         width = largest - smallest
-        mean = float(finite.mean())
-        deviation = float(finite.std())
-        usable = width > 0 and np.isfinite(deviation) and deviation > 0
+        scale = float(deviation(finite, weights))
+        usable = width > 0 and np.isfinite(scale) and scale > 0
         return cls(
-            mean=mean,
-            scale=deviation if usable else 1.0,
+            mean=float(mean(finite, weights)),
+            scale=scale if usable else 1.0,
             lower=smallest - width,
             upper=largest + width,
             indicator=indicator,
-            edges=_edges(some, n_pieces) if usable else (),
+            edges=_edges(some, n_pieces, some_weights) if usable else (),
         )
 
     @property
@@ -98,7 +102,7 @@ class NumericEncoding:
         pieces = [f"_piece_{j + 1}" for j in range(len(self.edges) - 1)]
         return ("", "_missing", *pieces) if self.indicator else ("", *pieces)
 
-    def write(self, values: FloatVector, out: npt.NDArray[np.float32]) -> None:
+    def write(self, values: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
         """Encode values, shape (n,), into out, shape (n, len(suffixes))."""
         x = np.clip(values, self.lower, self.upper)
         missing = np.isnan(x)
@@ -112,7 +116,7 @@ class NumericEncoding:
         x /= self.scale
         out[:, 0] = x
 
-    def _write_pieces(self, x: FloatVector, out: npt.NDArray[np.float32]) -> None:
+    def _write_pieces(self, x: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
         low = np.array(self.edges[:-1])
         width = np.diff(self.edges)
         for start in range(0, len(x), ROWS_AT_A_TIME):
@@ -147,20 +151,13 @@ class NumericEncoding:
         return cls(**numbers, indicator=bool(state["indicator"]), edges=edges)
 
 
-def _sample(values: FloatVector) -> FloatVector:
-    if len(values) <= MOST_VALUES_SORTED:
-        return values
-    return values[np.random.default_rng(0).integers(len(values), size=MOST_VALUES_SORTED)]
-
-
-def _edges(values: FloatVector, n_pieces: int) -> tuple[float, ...]:
+def _edges(values: FloatVector, n_pieces: int, weights: Weights) -> tuple[float, ...]:
     """Edges at quantiles of the values and of the different values; none for fewer than 3 edges."""
     if n_pieces == 0:
         return ()
     levels = np.linspace(0.0, 1.0, n_pieces + 1)
-    edges = np.unique(
-        np.concatenate([np.quantile(values, levels), np.quantile(np.unique(values), levels)])
-    )
+    crowded = quantiles(values, levels, weights)
+    edges = np.unique(np.concatenate([crowded, np.quantile(np.unique(values), levels)]))
     smallest_gap = 1e-9 * (edges[-1] - edges[0])
     kept = edges[np.concatenate([[True], np.diff(edges) > smallest_gap])]
     return tuple(kept.tolist()) if len(kept) > 2 else ()
@@ -190,7 +187,7 @@ class DatetimeEncoding:
     cycles: tuple[str, ...]
 
     @classmethod
-    def fit(cls, values: FloatVector) -> Self:
+    def fit(cls, values: FloatVector, weights: Weights = None) -> Self:
         """Learn from the training values: seconds since 1970, shape (n,), NaN where missing."""
         finite = values[np.isfinite(values)]
         span = float(finite.max() - finite.min()) if len(finite) else 0.0
@@ -199,7 +196,7 @@ class DatetimeEncoding:
             for name, length in _CYCLES.items()
             if span >= 0.5 * length and np.ptp(_phase(name, finite)) > 1e-9
         ]
-        return cls(NumericEncoding.fit(values), tuple(cycles))
+        return cls(NumericEncoding.fit(values, weights=weights), tuple(cycles))
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -207,7 +204,7 @@ class DatetimeEncoding:
         pairs = [f"_{name}_{part}" for name in self.cycles for part in ("sin", "cos")]
         return (*self.seconds.suffixes, *pairs)
 
-    def write(self, values: FloatVector, out: npt.NDArray[np.float32]) -> None:
+    def write(self, values: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
         """Encode seconds, shape (n,), into out, shape (n, len(suffixes))."""
         first = len(self.seconds.suffixes)
         self.seconds.write(values, out[:, :first])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from pellucid.tables.row_weights import FloatVector, Weights, counts_of, n_rows, of
 from pellucid.tables.table import Column
 from pellucid.tables.text import numbers_from_text, seconds_from_text, text_of_number
 
@@ -50,7 +50,9 @@ class RecognizedColumn:
     reason: str
 
 
-def recognize(column: Column, kind: Kind | None = None) -> tuple[RecognizedColumn, Column]:
+def recognize(
+    column: Column, kind: Kind | None = None, weights: Weights = None
+) -> tuple[RecognizedColumn, Column]:
     """Recognize one column; return what it is and its values in the storage that this needs.
 
     Parameters
@@ -58,6 +60,8 @@ def recognize(column: Column, kind: Kind | None = None) -> tuple[RecognizedColum
     column : Column
     kind : str, optional
         Take the column as this kind instead of judging by its values.
+    weights : ndarray of float64, shape (n_rows,), optional
+        How many rows each one counts for.
 
     Returns
     -------
@@ -79,18 +83,18 @@ def recognize(column: Column, kind: Kind | None = None) -> tuple[RecognizedColum
     # A column of a table stored by rows is read several times: quicker from a copy, which is
     # given up at once so that the table is never held twice.
     contiguous = Column(column.name, column.storage, np.ascontiguousarray(column.values))
-    recognized, judged = _judge(contiguous)
+    recognized, judged = _judge(contiguous, weights)
     return recognized, column if judged is contiguous else judged
 
 
-def _judge(column: Column) -> tuple[RecognizedColumn, Column]:
+def _judge(column: Column, weights: Weights) -> tuple[RecognizedColumn, Column]:
     missing = column.missing()
     if missing.all():
         return RecognizedColumn(column.name, "left out", "every value is missing"), column
     if column.storage == "text":
-        recognized, column = _recognize_text(column)
+        recognized, column = _recognize_text(column, weights)
     elif column.storage == "number":
-        recognized = _recognize_number(column)
+        recognized = _recognize_number(column, weights)
     elif column.storage == "boolean":
         recognized = RecognizedColumn(column.name, "boolean", "true or false")
     else:
@@ -98,23 +102,23 @@ def _judge(column: Column) -> tuple[RecognizedColumn, Column]:
     constant = _constant_value(column)
     if constant is not None:
         return RecognizedColumn(column.name, "left out", f"constant: always {constant}"), column
-    n_missing = int(column.missing().sum())
+    missing = column.missing()
+    n_missing = n_rows(of(weights, missing), int(missing.sum()))
     if n_missing and recognized.kind != "left out":
         recognized = replace(recognized, reason=f"{recognized.reason}, {n_missing:,} missing")
     return recognized, column
 
 
-def _recognize_number(column: Column) -> RecognizedColumn:
+def _recognize_number(column: Column, weights: Weights) -> RecognizedColumn:
     values = column.as_float()
     finite = values[np.isfinite(values)]
     whole = len(finite) == len(values) and bool(np.all(finite == np.floor(finite)))
-    if whole and _is_counter(column.name, finite):
+    if whole and _is_counter(column.name, finite, n_rows(weights, len(finite))):
         return RecognizedColumn(column.name, "left out", "an id: counts the rows or names each")
     return RecognizedColumn(column.name, "numeric", "whole numbers" if whole else "numbers")
 
 
-def _is_counter(name: str, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
-    n = len(values)
+def _is_counter(name: str, values: FloatVector, n: int) -> bool:
     if n < FEWEST_ROWS_TO_JUDGE:
         return False
     span = float(values.max() - values.min()) + 1
@@ -124,12 +128,12 @@ def _is_counter(name: str, values: np.ndarray[tuple[int], np.dtype[np.float64]])
     return (named or dense or in_order) and len(np.unique(values)) == n
 
 
-def _recognize_text(column: Column) -> tuple[RecognizedColumn, Column]:
+def _recognize_text(column: Column, weights: Weights) -> tuple[RecognizedColumn, Column]:
     name = column.name
-    numbers = numbers_from_text(column.values)
+    numbers = numbers_from_text(column.values, weights)
     if numbers is not None:
         number = Column(name, "number", numbers.values)
-        recognized = _recognize_number(number)
+        recognized = _recognize_number(number, weights)
         if recognized.kind == "numeric":
             strays = ", ".join(repr(text) for text in numbers.stray)
             told = f" ({strays} taken as missing)" if strays else ""
@@ -139,9 +143,8 @@ def _recognize_text(column: Column) -> tuple[RecognizedColumn, Column]:
     if seconds is not None:
         recognized = RecognizedColumn(name, "datetime", "text that reads as dates or times")
         return recognized, Column(name, "datetime", seconds)
-    counts = Counter(column.values.tolist())
-    counts.pop(None, None)
-    n, n_different = counts.total(), len(counts)
+    counts, _ = counts_of(column.values, weights)
+    n, n_different = round(sum(counts.values())), len(counts)
     if n >= FEWEST_ROWS_TO_JUDGE and n_different == n:
         return RecognizedColumn(name, "left out", "an id: every text is different"), column
     if n >= FEWEST_ROWS_TO_JUDGE and n_different > FREE_TEXT_SHARE * n:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pellucid.tables.row_weights import Weights, counts_of
 
 #: Texts that stand for a missing value, compared after surrounding blanks are removed.
 MISSING_TEXT = frozenset(
@@ -115,7 +116,9 @@ def _clean_cell(cell: object) -> str | None:
     return _clean_cell(str(cell))
 
 
-def numbers_from_text(values: npt.NDArray[np.object_]) -> NumbersInText | None:
+def numbers_from_text(
+    values: npt.NDArray[np.object_], weights: Weights = None
+) -> NumbersInText | None:
     """Read a cleaned text column as numbers, or return None when it is not one.
 
     A few cells that are no number ("unknown") are allowed and taken as missing: at most 5 % of
@@ -126,9 +129,10 @@ def numbers_from_text(values: npt.NDArray[np.object_]) -> NumbersInText | None:
     ----------
     values : ndarray of object, shape (n,)
         From :func:`clean_text`.
+    weights : ndarray of float64, shape (n,), optional
+        How many cells each one counts for.
     """
-    counts = Counter(values.tolist())
-    n_blank = counts.pop(None, 0)
+    counts, n_missing = counts_of(values, weights)
     numbers: dict[str | None, float] = {None: np.nan}
     stray = []
     for text in counts:
@@ -142,12 +146,12 @@ def numbers_from_text(values: npt.NDArray[np.object_]) -> NumbersInText | None:
             return None
         numbers[text] = number
     n_stray = sum(counts[text] for text in stray)
-    if len(stray) == len(counts) or n_stray > STRAY_SHARE * counts.total():
+    if len(stray) == len(counts) or n_stray > STRAY_SHARE * sum(counts.values()):
         return None
     result = np.fromiter(map(numbers.__getitem__, values), np.float64, len(values))
-    if n_blank == 0 and not stray and all(_is_whole(text) for text in counts):
+    if n_missing == 0 and not stray and all(_is_whole(text) for text in counts):
         return NumbersInText(result.astype(np.int64), 0, ())
-    return NumbersInText(result, n_blank, tuple(stray))
+    return NumbersInText(result, round(n_missing), tuple(stray))
 
 
 def seconds_from_text(values: npt.NDArray[np.object_]) -> npt.NDArray[np.float64] | None:

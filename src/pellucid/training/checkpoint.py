@@ -100,8 +100,11 @@ def go_on_from(loop: EpochLoop, state: RunState) -> None:
     loop.learning_rate, loop.n_epochs = state.learning_rate, state.n_epochs
     loop.stopping.best, loop.stopping.count = state.best, state.n_without_improvement
     loop.has_converged = state.has_converged and loop.stopping.exhausted
-    for name, value in vars(_copy(state.history)).items():
-        setattr(loop.history, name, value)
+    for name, value in vars(state.history).items():
+        if isinstance(value, list):
+            getattr(loop.history, name)[:] = value
+        else:
+            setattr(loop.history, name, value)
 
 
 def _copy(history: History) -> History:

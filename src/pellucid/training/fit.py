@@ -135,11 +135,10 @@ class EpochLoop:
                 self._save_state()
             while not self._is_over(max_epochs):
                 self._run_epochs(min(self._epochs_at_once(), max_epochs - self.n_epochs))
-                if self._stopped:
-                    self._save_state()
-                    return Outcome.STOPPED
                 self.has_converged = self.stopping.exhausted and not self._go_on_after_plateau()
                 self._save_state_if_due(max_epochs)
+                if self._stopped:
+                    return Outcome.STOPPED
         except KeyboardInterrupt:
             return Outcome.INTERRUPTED
         except NonFiniteError:
@@ -162,7 +161,7 @@ class EpochLoop:
     def _save_state_if_due(self, max_epochs: int) -> None:
         if self.checkpoints is not None:
             is_due = self.n_epochs % self.checkpoints.every == 0
-            if is_due or self._is_over(max_epochs):
+            if is_due or self._stopped or self._is_over(max_epochs):
                 self._save_state()
 
     def _epochs_at_once(self) -> int:

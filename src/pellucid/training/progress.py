@@ -96,12 +96,15 @@ class _Progress:
     score_name: str | None
     report: EpochReport | None = None
     best: float = -math.inf
+    n_shown: int = 0
+    """Epochs of this run: one that goes on from a checkpoint begins at a later number."""
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
 
     def take(self, report: EpochReport) -> None:
         self.report = report
+        self.n_shown += 1
         score = report.validation_score
         if score is not None and score > self.best:
             self.best = score
@@ -126,7 +129,7 @@ class _Progress:
             score, best = sign * report.validation_score, sign * self.best
             columns.append(f"validation {name} {score:.4f} (best {best:.4f})")
         rate = report.n_examples / max(report.seconds, 1e-9)
-        left = (self.max_epochs - report.epoch) * self.seconds / report.epoch
+        left = (self.max_epochs - report.epoch) * self.seconds / self.n_shown
         columns.append(f"{rate:,.0f} examples/s")
         columns.append(f"{timedelta(seconds=round(left))} left at most")
         return columns

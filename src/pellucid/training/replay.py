@@ -124,6 +124,7 @@ class Recording:
         self._every = int(every)
         self._n_epochs = 0
         self._checkpoints: list[tuple[np.ndarray[Any, Any], TrainerState]] = []
+        self._some_rows = self._look_at_some_rows()
 
     @property
     def n_steps(self) -> int:
@@ -151,12 +152,18 @@ class Recording:
         Raises
         ------
         ValueError
-            There was no such step.
+            There was no such step; or X, y or the weights have been changed in place since, by a
+            look at the first, the middle and the last row.
         """
         earliest = self._checkpoints[0][1].step + 1 if self._checkpoints else 1
         if not isinstance(step, int | np.integer) or not earliest <= step <= self.n_steps:
             raise ValueError(
                 f"step must be {earliest} to {self.n_steps}, the steps recorded, got {step!r}"
+            )
+        if any(map(_differ, self._some_rows, self._look_at_some_rows())):
+            raise ValueError(
+                "X, y or the weights were changed since the training, which replay needs as they "
+                "were: undo the change, or train on a copy"
             )
         trainer = self._trainer_before(step)
         state, order = trainer.state, trainer.row_order()
@@ -168,6 +175,12 @@ class Recording:
         last = self._make_trainer(trainer.parameters, replace(trainer.state, epoch=state.epoch))
         last.run_epoch(rows)
         return self._inspected(step, state.epoch, rows, before, last.parameters)
+
+    def _look_at_some_rows(self) -> tuple[Any, ...]:
+        data = self._trainer.data
+        last = data.n_examples - 1
+        rows = gather(data, data.in_order(np.array([0, last // 2, last])), np.dtype(np.float64))
+        return rows.X, rows.targets, rows.sample_weight
 
     def _make_trainer(self, parameters: Parameters, state: TrainerState) -> ReplayableTrainer:
         kind, of = type(self._trainer), self._trainer
@@ -196,3 +209,7 @@ class Recording:
             loss = network.loss_value(trace, batch.targets, batch.sample_weight)
             gradients = network.backward(before, trace, batch.targets, batch.sample_weight, context)
         return ReplayedStep(step, epoch, rows, context, before, trace, loss, gradients, after)
+
+
+def _differ(before: Any, now: Any) -> bool:
+    return before is not None and not np.array_equal(before, now)

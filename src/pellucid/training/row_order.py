@@ -35,14 +35,19 @@ class ShuffledOrder:
         Indices of the rows; overwritten.
     random_state : numpy.random.RandomState
         Where the draws come from.
+
+    Attributes
+    ----------
+    rows : ndarray of int64 of shape (n_rows,)
+        The last order, from which the next one is made.
     """
 
     def __init__(self, rows: NDArray[np.int64], random_state: np.random.RandomState) -> None:
-        self._rows = rows
+        self.rows = rows
         self._random_state = random_state
 
     def __call__(self) -> NDArray[np.int64]:
         """Return the order of the next epoch; it stays valid until the next call."""
         # To shuffle the last order is to apply a shuffled 0 … n-1 to it: the swaps are the same.
-        self._random_state.shuffle(self._rows)
-        return self._rows
+        self._random_state.shuffle(self.rows)
+        return self.rows
