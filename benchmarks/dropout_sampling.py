@@ -77,9 +77,8 @@ def main():
         "rounds": arguments.rounds,
         "cases": [],
     }
-    print(
-        f"{'network':24}{'rows':>8}{'samples':>9}{'native ms':>11}{'NumPy ms':>11}{'times':>7}{'passes':>8}"
-    )
+    heads = ("rows", "samples", "native ms", "NumPy ms", "times", "passes")
+    print("{:24}{:>8}{:>9}{:>11}{:>11}{:>7}{:>8}".format("network", *heads))
     for case in CASES:
         seconds = time_case(*case, arguments.threads, arguments.rounds)
         fan_in, widths, n_outputs, n_rows, n_samples = case
