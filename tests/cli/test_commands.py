@@ -8,10 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from real_data import real_data
+from sklearn.exceptions import ConvergenceWarning
 from typer.testing import CliRunner
 
-from pellucid import MLPClassifier, TabularClassifier, TabularRegressor, load, save
+from pellucid import (
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    TabularClassifier,
+    TabularRegressor,
+    load,
+    save,
+)
 from pellucid.cli.main import app
+from pellucid.nn import Linear
 
 
 @pytest.fixture
@@ -45,7 +55,7 @@ def people(tmp_path):
 def test_train_evaluate_predict_describe(run, people):
     done = run("train", people, "--target", "rich", "--out", "m.pellucid")
     assert "classification (text with 2 different values)" in done.output
-    for word in ["left out", "categorical", "numeric", "epoch", "examples/s", "linear 1"]:
+    for word in ["left out", "categorical", "numeric", "epoch", "examples/s", "Linear(128)"]:
         assert word in done.output
     for word in ["120 test rows", "most frequent class", "balanced accuracy", "ROC AUC", "Saved"]:
         assert word in done.output
@@ -75,6 +85,21 @@ def test_regression(run, people):
     assert len(pd.read_csv("p.csv")) == 600
     assert "a number" in run("describe", "m.pellucid").output
     run("predict", "m.pellucid", people, "--probabilities", code=1)
+
+
+def test_every_kind_of_model_is_described(run):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    mlp = MLPRegressor("poisson", (8, 8), ["relu", "tanh"], normalization="rms", max_iter=20)
+    with pytest.warns(ConvergenceWarning):
+        mlp.fit(X, np.abs(X[:, 0])).save("mlp.pellucid")
+    output = run("describe", "mlp.pellucid").output
+    for word in ["Tells a number", "RMSNorm()", "gamma 8", "Activation('tanh')", "loss: poisson"]:
+        assert word in output
+    assert "normalization='rms'" in " ".join(output.split())
+    Network([Linear(2)], "squared_error").fit(X, X[:, :2], epochs=3).save("n.pellucid")
+    output = run("describe", "n.pellucid").output
+    for word in ["Network", "Linear(2)", "W 3 × 2, b 2", "in all", "Training: 3 epochs"]:
+        assert word in output
 
 
 def test_task_and_kinds_can_be_chosen(run, people):
@@ -247,7 +272,7 @@ def test_demo(run, seed):
     done = run("demo", "--seed", seed)
     accuracy = float(re.search(r"│ accuracy +│ +([\d.]+) %", done.output).group(1))
     assert accuracy >= 97
-    for word in ["linear 3", "training took", "most frequent class", "examples/s"]:
+    for word in ["Linear(64)", "training took", "most frequent class", "examples/s"]:
         assert word in done.output
 
 

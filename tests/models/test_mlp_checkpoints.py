@@ -12,8 +12,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from pellucid import MLPClassifier, MLPRegressor, load
-from pellucid.persistence import ModelFileError
+from pellucid import MLPClassifier, MLPRegressor, Network, load
+from pellucid.nn import Activation, Linear
+from pellucid.persistence import ModelFileError, read_model_file, write_model_file
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -202,7 +203,7 @@ def test_a_fitted_model_of_other_labels_can_resume(tmp_path):
 
 
 OTHERS = {
-    "estimator was MLPRegressor and is MLPClassifier": {"model": MLPClassifier, "y": LABELS},
+    "model was MLPRegressor and is MLPClassifier": {"model": MLPClassifier, "y": LABELS},
     r"hidden_layer_sizes was \[6\] and is \[7\]": {"hidden_layer_sizes": (7,)},
     "alpha was 0.0001 and is 0.1": {"alpha": 0.1},
     "random_state was 3 and is 4": {"random_state": 4},
@@ -231,6 +232,17 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, message):
         model.resume(**given)
     assert "is a checkpoint of another training" in str(raised.value)
     assert not hasattr(model, "coefs_")
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    layers = [Linear(6), Activation("relu"), Linear(1)]
+    Network(layers, "half_squared_error").fit(X, NUMBERS, checkpoint_path=tmp_path / "network")
+    model = MLPRegressor(**SMALL, checkpoint_path=tmp_path / "network")
+    with pytest.raises(ValueError, match="another training: model was Network and is MLPRegressor"):
+        model.resume(X, NUMBERS)
+    model.set_params(checkpoint_path=tmp_path / "mlp").fit(X, NUMBERS)
+    with pytest.raises(ValueError, match="another training: model was MLPRegressor and is Network"):
+        Network(layers, "half_squared_error").resume(X, NUMBERS, checkpoint_path=tmp_path / "mlp")
 
 
 def test_a_refusal_leaves_a_fitted_model_as_it_was(tmp_path):
@@ -361,14 +373,42 @@ def test_a_callback_that_ends_training_leaves_a_checkpoint(tmp_path):
     assert state_of(again) == state_of(MLPRegressor(**SMALL).fit(X, NUMBERS))
 
 
-def test_a_row_order_of_other_rows_is_refused(tmp_path):
-    """A file made by hand must not lead the engine out of the table."""
-    from pellucid.persistence import read_model_file, write_model_file
+def longer_order(header, arrays):
+    arrays["own.order"][0] = 10**9
 
+
+def generator_beyond_its_end(header, arrays):
+    header["checkpoint"]["own"]["now"]["pos"] = 10**6
+
+
+def moments_of_other_parameters(header, arrays):
+    arrays["optimizer.first"] = arrays["optimizer.first"][:-1]
+
+
+def negative_step(header, arrays):
+    header["checkpoint"]["run"]["step"] = -1
+
+
+def no_state(header, arrays):
+    del header["checkpoint"]["run"]
+
+
+DAMAGES = [
+    longer_order,
+    generator_beyond_its_end,
+    moments_of_other_parameters,
+    negative_step,
+    no_state,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_made_by_hand_is_refused(tmp_path, damage):
+    """It must not lead the engine, or NumPy, out of an array."""
     model = MLPRegressor(**SMALL, checkpoint_path=tmp_path).fit(X, NUMBERS)
     for path in tmp_path.iterdir():
         header, arrays = read_model_file(path)
-        arrays["own.order"][0] = 10**9
+        damage(header, arrays)
         write_model_file(path, header, arrays)
-    with pytest.raises(ModelFileError, match="row order is not one of these rows"):
+    with pytest.raises(ModelFileError, match="do not make a checkpoint"):
         model.resume(X, NUMBERS, max_iter=1)

@@ -8,6 +8,7 @@ from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.nn import Adam, Linear, Network
 from pellucid.training import (
     BestWeights,
+    Callbacks,
     Checkpoints,
     EpochLoop,
     FixedOrder,
@@ -82,6 +83,26 @@ def test_a_run_goes_on_to_the_bit_from_any_state(middle):
     assert vars(loop.history) == vars(whole.history)
     assert loop.learning_rate == whole.learning_rate
     assert vars(loop.stopping) == vars(whole.stopping)
+
+
+def test_a_run_that_a_callback_ended_goes_on_as_if_it_had_not():
+    """Also at a plateau, where the rate falls."""
+    whole = make_loop()
+    whole.run(30)
+    rates = set()
+    for middle in range(1, 30):
+        states = []
+        loop = make_loop(save=states.append, every=100)
+        stop = [lambda report, last=middle: report.epoch == last]
+        loop.callbacks = Callbacks(stop, NETWORK, loop.trainer.parameters)
+        assert loop.run(30) is Outcome.STOPPED
+        assert states[-1].n_epochs == middle
+        rates.add(states[-1].learning_rate)
+        again = make_loop(states[-1])
+        again.run(30)
+        np.testing.assert_array_equal(again.trainer.parameters.flat, whole.trainer.parameters.flat)
+        assert vars(again.history) == vars(whole.history)
+    assert len(rates) > 1
 
 
 def test_a_state_does_not_change_as_the_run_goes_on():

@@ -29,7 +29,7 @@ def run_demo(console: Console, seed: int) -> None:
     model = MLPClassifier((128, 64), batch_size=16, random_state=seed)
     training = train(model, X_train, y_train, console)
     console.print()
-    console.print(network_table(model))
+    console.print(network_table(model.describe().network))
     console.print()
     found, baseline, _ = measure(model, X_test, y_test)
     title = f"{len(y_test):,} test digits; training took {training.seconds:.2f} s"

@@ -9,23 +9,24 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as ScreenTable
 
+from pellucid.inspection.description import NetworkDescription
+from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.loading import load
 from pellucid.tables import RecognizedColumn
-
-_OUTPUT = {
-    "softmax": "softmax: one probability for each class",
-    "logistic": "logistic: a probability",
-    "identity": "identity: a number",
-}
 
 
 def describe_file(path: Path, console: Console) -> None:
     """Print everything about a saved model."""
     model = load(path)
     console.print(f"{path}: {type(model).__name__}", style="bold")
-    console.print(_about_target(model), soft_wrap=True)
+    description = model.describe()
+    network = description
+    if isinstance(description, ModelDescription):
+        network = description.network
+        console.print(_about_target(model), soft_wrap=True)
+        console.print(f"Parameters: {description.facts['parameters']}.", soft_wrap=True)
     console.print()
-    console.print(network_table(getattr(model, "mlp_", model)))
+    console.print(network_table(network))
     if hasattr(model, "encoder_"):
         encoder = model.encoder_
         widths = {name: len(e.suffixes) for name, e in encoder.encodings_.items()}
@@ -35,20 +36,21 @@ def describe_file(path: Path, console: Console) -> None:
     _print_training(model, console)
 
 
-def network_table(mlp: Any) -> ScreenTable:
-    """Layer by layer: shapes and parameter counts."""
+def network_table(network: NetworkDescription) -> ScreenTable:
+    """Layer by layer: widths, shapes and parameter counts."""
     table = ScreenTable(title="Network", title_justify="left", title_style="bold", show_footer=True)
-    total = sum(W.size + b.size for W, b in zip(mlp.coefs_, mlp.intercepts_, strict=True))
-    table.add_column("layer", footer="in all")
-    table.add_column("weights W", justify="right")
-    table.add_column("biases b", justify="right")
-    table.add_column("parameters", justify="right", footer=f"{total:,}")
-    table.add_column("then")
-    last = len(mlp.coefs_) - 1
-    for i, (W, b) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
-        then = mlp.activation if i < last else _OUTPUT[mlp.out_activation_]
-        shape = f"{W.shape[0]:,} × {W.shape[1]:,}"
-        table.add_row(f"linear {i + 1}", shape, f"{b.size:,}", f"{W.size + b.size:,}", then)
+    table.add_column("layer", footer=f"loss: {network.loss}")
+    table.add_column("output", justify="right", footer="in all")
+    table.add_column("parameters", justify="right", footer=f"{network.n_parameters:,}")
+    table.add_column("shapes")
+    table.add_row("input", f"{network.fan_in:,}", "", "")
+    for layer in network.layers:
+        n = f"{layer.n_parameters:,}" if layer.n_parameters else ""
+        shapes = ", ".join(
+            f"{name} {' × '.join(f'{size:,}' for size in shape)}"
+            for name, shape in layer.shapes.items()
+        )
+        table.add_row(layer.layer, f"{layer.width:,}", n, shapes)
     return table
 
 
@@ -86,7 +88,8 @@ def _about_target(model: Any) -> str:
 
 
 def _print_training(model: Any, console: Console) -> None:
-    losses = list(getattr(model, "loss_curve_", []))
+    history = getattr(model, "history", {})
+    losses = list(getattr(model, "loss_curve_", history.get("loss", [])))
     scores = list(getattr(model, "validation_scores_", None) or [])
     if not losses:
         console.print("No history of the training is kept.")

@@ -100,7 +100,7 @@ def train_and_save(
     done = train(model, training.X, training.y, console)
     model.target_name_ = material.target
     say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
-    console.print(network_table(model.mlp_))
+    console.print(network_table(model.describe().network))
     if testing is not None:
         show_metrics(model, testing.X, testing.y, f"{len(testing):,} test rows")
     if done.interrupted and not _wanted_after_interrupt(model, out):

@@ -23,6 +23,9 @@ from pellucid.models.training_checkpoints import (
 from pellucid.nn import Network, Optimizer, Parameters
 from pellucid.training import Checkpoints, FixedOrder, ShuffledOrder
 
+_KEY_LENGTH = 624
+"""Numbers in the state of the Mersenne twister."""
+
 _FREE = ("callbacks", "checkpoint_every", "checkpoint_path", "n_threads", "verbose", "warm_start")
 
 
@@ -32,7 +35,7 @@ class MlpCheckpoints:
 
     Parameters
     ----------
-    estimator : str
+    model : str
         Name of its class.
     n_partial_fits : int
         Calls of `partial_fit` before.
@@ -40,14 +43,14 @@ class MlpCheckpoints:
         What `resume` goes on from.
     """
 
-    estimator: str
+    model: str
     n_partial_fits: int
     saved: SavedTraining | None = None
 
     def checked(self, task: Task, optimizer: Optimizer) -> SavedTraining | None:
         """Return what to go on from, if that is of this training; raise ValueError if it is not."""
         if self.saved is not None:
-            check_is_of(self.saved, fingerprint_of(self.estimator, task))
+            check_is_of(self.saved, fingerprint_of(self.model, task))
             check_fits(self.saved, task.parameters, optimizer)
         return self.saved
 
@@ -56,7 +59,7 @@ class MlpCheckpoints:
         return checkpoints(
             task.options["checkpoint_path"],
             task.options["checkpoint_every"],
-            lambda: fingerprint_of(self.estimator, task),
+            lambda: fingerprint_of(self.model, task),
             lambda: own_state(task, order, self.n_partial_fits),
         )
 
@@ -93,19 +96,20 @@ class Resumption:
         return generator_from(self.saved, "start"), parameters
 
 
-def read_resumption(options: Mapping[str, Any], max_iter: Any) -> Resumption:
+def read_resumption(estimator: Any, max_iter: Any) -> Resumption:
     """Read the newest checkpoint, for `max_iter` more epochs or those that were left.
 
     Raises
     ------
     ValueError
-        The constructor parameters keep no checkpoints, or `max_iter` is wrong or too long for a
-        schedule.
+        The constructor parameters keep no checkpoints, `max_iter` is wrong or too long for a
+        schedule, or the checkpoint is of another class.
     ModelFileError
         There is no checkpoint that is whole.
     """
+    options = estimator.get_params(deep=False)
     _check_can_resume(options, max_iter)
-    saved = read_newest(options["checkpoint_path"])
+    saved = read_newest(options["checkpoint_path"], type(estimator).__name__)
     try:
         int(saved.state["n_partial_fits"])
         for name in ("start", "now"):
@@ -150,7 +154,7 @@ def _epochs_in_all(saved: SavedTraining, options: Mapping[str, Any], max_iter: A
     return done + int(max_iter)
 
 
-def fingerprint_of(name: str, task: Task) -> Fingerprint:
+def fingerprint_of(model: str, task: Task) -> Fingerprint:
     """Describe all that decides what a fit computes.
 
     What decides only when training ends may change, but for a schedule, which is made for the
@@ -162,7 +166,7 @@ def fingerprint_of(name: str, task: Task) -> Fingerprint:
         free.add("max_iter")
     if not adapts:
         free |= {"n_iter_no_change", "tol"}
-    known = {"estimator": name}
+    known = {"model": model}
     known |= {key: described(options[key]) for key in sorted(options) if key not in free}
     for rows, suffix in ((task.training, ""), (task.validation, "_val")):
         for part in ("X", "y", "sample_weight"):
@@ -219,12 +223,15 @@ def generator_state(generator: np.random.RandomState) -> dict[str, Any]:
 def generator_from(saved: SavedTraining, name: str) -> np.random.RandomState:
     """Return a new generator that stands where that of the training stood."""
     numbers, key = saved.state[name], saved.arrays[f"random.{name}"]
+    position = int(numbers["pos"])
+    if key.shape != (_KEY_LENGTH,) or not 0 <= position <= _KEY_LENGTH:  # NumPy does not look
+        raise ValueError(f"a generator at {position} of {key.shape}")
     generator = np.random.RandomState()
     generator.set_state(
         (
             "MT19937",
             key.astype(np.uint32, casting="safe"),
-            int(numbers["pos"]),
+            position,
             int(numbers["has_gauss"]),
             float(numbers["gauss"]),
         )

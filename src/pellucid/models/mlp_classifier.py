@@ -417,7 +417,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         True
         """
         validation = ValidationData(X_val, y_val, sample_weight_val)
-        resumption = read_resumption(self.get_params(deep=False), max_iter)
+        resumption = read_resumption(self, max_iter)
         return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]

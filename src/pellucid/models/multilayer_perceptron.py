@@ -406,8 +406,8 @@ class MultilayerPerceptron(
             task=task,
             history=History(
                 self.loss_curve_,
-                [] if self.validation_scores_ is None else self.validation_scores_,
-                [] if self.validation_loss_curve_ is None else self.validation_loss_curve_,
+                known.get("validation_scores_") or [],
+                known.get("validation_loss_curve_") or [],
                 self.t_,
             ),
             best=np.nan if best is None else best,

@@ -287,8 +287,8 @@ class Network(NetworkExchange):
             length of the whole training, no more than were left.
         **options
             All other parameters of `fit`, as they were. Only `patience`, `n_threads`, `verbose`,
-            `record`, `statistics_every` and `checkpoint_every` may differ; `warm_start` says
-            nothing here.
+            `callbacks`, `record`, `statistics_every` and `checkpoint_every` may differ;
+            `warm_start` says nothing here.
 
         Returns
         -------

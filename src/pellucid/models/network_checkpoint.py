@@ -23,6 +23,7 @@ from pellucid.training import RunState
 if TYPE_CHECKING:
     from pellucid.models.network_fit import NetworkFit
 
+_MODEL = "Network"
 _SETTINGS = (
     "batch_size",
     "clipping",
@@ -60,7 +61,7 @@ class NetworkCheckpoint:
 def fingerprint_of(fit: NetworkFit, table: Any) -> Fingerprint:
     """Describe all that decides what a fit computes; `table` is its X, checked."""
     chain = fit.network.chain
-    known = {"layers": str(len(chain.layers))}
+    known = {"model": _MODEL, "layers": str(len(chain.layers))}
     known |= {f"layer {i}": described(layer) for i, layer in enumerate(chain.layers)}
     known |= {
         "loss": described(chain.loss),
@@ -91,7 +92,7 @@ def read_checkpoint(fit: NetworkFit, table: Any) -> NetworkCheckpoint:
         It is of another training.
     """
     chain, fan_in = fit.network.chain, table.shape[1]
-    saved = read_newest(fit.checkpoint_path)
+    saved = read_newest(fit.checkpoint_path, _MODEL)
     check_is_of(saved, fingerprint_of(fit, table))
     optimizer = nn.Adam() if fit.optimizer is None else fit.optimizer
     check_fits(saved, nn.Parameters.zeros(chain.layout(fan_in), fit.network.dtype), optimizer)

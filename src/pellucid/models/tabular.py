@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from pellucid.inspection.model_card import ModelDescription
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
+from pellucid.models.inputs import renaming
 from pellucid.models.model_card import describe_tabular
 from pellucid.models.onnx_export import OnnxExport
 from pellucid.models.saving import Arrays, params_to_json, restore, save
 from pellucid.models.tabular_onnx import onnx_of_tabular
+from pellucid.models.validation_set import ValidationData
 from pellucid.tables import RecognizedColumn, Table, TableEncoder
 from pellucid.tables.encoder import check_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
@@ -30,6 +32,36 @@ FEWEST_ROWS_TO_HOLD_OUT = 100
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 #: Of the encoder. On adult, 8 to 32 pieces lower the validation error from 14.5 % to 13.9 %.
 N_PIECES = 16
+
+
+class Resumed(NamedTuple):
+    """What `resume` is given beside what `fit` is."""
+
+    max_iter: int | None
+
+
+#: Constructor parameters that are those of the network and handed on as they are.
+OF_THE_NETWORK = (
+    "hidden_layer_sizes",
+    "activation",
+    "learning_rate_init",
+    "alpha",
+    "dropout",
+    "normalization",
+    "residual",
+    "weight_decay",
+    "schedule",
+    "clipping",
+    "scoring",
+    "max_iter",
+    "validation_fraction",
+    "n_iter_no_change",
+    "n_threads",
+    "random_state",
+    "verbose",
+    "checkpoint_path",
+    "checkpoint_every",
+)
 
 
 class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type: ignore[misc]
@@ -56,6 +88,17 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         random_state: Any = None,
         verbose: bool = False,
         callbacks: Any = None,
+        activation: Any = "relu",
+        dropout: Any = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        weight_decay: float = 0.0,
+        schedule: Any = None,
+        clipping: Any = None,
+        scoring: str | None = None,
+        n_threads: int | None = None,
+        checkpoint_path: Any = None,
+        checkpoint_every: int = 1,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.learning_rate_init = learning_rate_init
@@ -69,6 +112,17 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks
+        self.activation = activation
+        self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.clipping = clipping
+        self.scoring = scoring
+        self.n_threads = n_threads
+        self.checkpoint_path = checkpoint_path
+        self.checkpoint_every = checkpoint_every
 
     def describe(self) -> ModelDescription:
         """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
@@ -142,22 +196,20 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         return encoded
 
     def _make_mlp(self, mlp_class: Any, n_rows: int, hold_out: bool) -> Any:
-        mlp = mlp_class(
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            learning_rate_init=self.learning_rate_init,
-            alpha=self.alpha,
+        return mlp_class(
+            **{name: getattr(self, name) for name in OF_THE_NETWORK},
             batch_size=self._batch_size(n_rows, hold_out),
-            max_iter=self.max_iter,
             early_stopping=hold_out,
-            validation_fraction=self.validation_fraction,
-            n_iter_no_change=self.n_iter_no_change,
-            random_state=self.random_state,
-            verbose=self.verbose,
         )
-        return mlp
 
     def _train(
-        self, mlp: Any, learned: dict[str, Any], encoded: FitArguments, given: FitArguments
+        self,
+        mlp: Any,
+        learned: dict[str, Any],
+        encoded: FitArguments,
+        given: FitArguments,
+        validation: ValidationData,
+        resumed: Resumed | None,
     ) -> None:
         """Train the network; then take over everything that was learned, and the target's name."""
 
@@ -169,7 +221,10 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         tasks = begin_fit(self, given, so_far, mlp.max_iter)
         mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
-            mlp.fit(*encoded)
+            if resumed is None:
+                mlp.fit(*encoded, *validation)
+            else:
+                mlp.resume(*encoded, max_iter=resumed.max_iter, **validation.as_arguments())
         finally:
             mlp.callbacks = None
         name = getattr(given.y, "name", None)
@@ -177,6 +232,16 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         self.__dict__.update(learned, mlp_=mlp)
         if tasks is not None:
             tasks.end_fit()
+
+    def _encoded_validation(self, encoder: TableEncoder, given: ValidationData, y: Any) -> Any:
+        """Return the rows to validate on as the network takes them, with the targets `y`."""
+        given.check("adam")
+        if given.X is None:
+            return given
+        with renaming(X="X_val"):
+            table = check_columns(self, given.X, reset=False)
+            check_consistent_length(table, y)
+            return ValidationData(encoder.transform(table), y, given.sample_weight)
 
     def _batch_size(self, n_rows: int, hold_out: bool) -> int:
         """Rows of a step: for 'auto', so many that an epoch has about 20 steps or more."""

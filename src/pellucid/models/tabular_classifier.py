@@ -13,7 +13,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.saving import Arrays, saveable
-from pellucid.models.tabular import TabularEstimator
+from pellucid.models.tabular import Resumed, TabularEstimator
+from pellucid.models.validation_set import ValidationData
 from pellucid.tables import TableError
 from pellucid.tables.row_weights import Weights, as_repetitions
 from pellucid.tables.text import is_missing
@@ -55,6 +56,13 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
         `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
         `clone`, left out of model files.
+    activation, dropout, normalization, residual, weight_decay, schedule, clipping, scoring,
+    n_threads
+        Of the network: see :class:`MLPClassifier`.
+    checkpoint_path : str, Path or None, default=None
+        A folder that `fit` keeps the state of its training in, for `resume`.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints.
 
     Attributes
     ----------
@@ -87,7 +95,15 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     """
 
     @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train on a table.
 
         Parameters
@@ -99,21 +115,68 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
             Rows of weight zero are left out before anything is learned. Weight k counts as k rows
             in what is learned about columns and targets and in the loss, but is one row of a batch
             and of the held-out rows.
+        X_val, y_val, sample_weight_val : optional
+            Other rows of the same columns, their labels and weights: training stops when their
+            score stops improving, and keeps the weights that scored best. Nothing is held out then.
 
         Returns
         -------
         self
         """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(FitArguments(X, y, sample_weight), validation, None)
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def resume(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        max_iter: int | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val
+            Those of the `fit`.
+        max_iter : int, optional
+            So many epochs more; by default until the constructor's `max_iter`.
+
+        Returns
+        -------
+        self
+            To the bit what an uninterrupted `fit` would have given.
+
+        Raises
+        ------
+        ValueError
+            See :meth:`MLPClassifier.resume`.
+        """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(FitArguments(X, y, sample_weight), validation, Resumed(max_iter))
+
+    def _fit(
+        self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
+    ) -> Self:
+        X, y, sample_weight = given
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass the labels.")
         table, labels, weights = self._rows_to_fit(X, checked_labels(y), sample_weight)
         encoder = self._make_encoder()
         inputs = encoder.fit_transform(table, sample_weight=weights)
-        mlp = self._make_mlp(MLPClassifier, len(labels), self._can_hold_out(labels))
+        labels_val = None if validation.y is None else checked_labels(validation.y)
+        validation = self._encoded_validation(encoder, validation, labels_val)
+        holds_out = validation.X is None and self._can_hold_out(labels)
+        mlp = self._make_mlp(MLPClassifier, len(labels), holds_out)
         classes, shares = _classes_and_shares(labels, weights)
         learned = {"encoder_": encoder, "classes_": classes, "class_shares_": shares}
-        encoded, given = FitArguments(inputs, labels, weights), FitArguments(X, y, sample_weight)
-        self._train(mlp, learned, encoded, given)
+        encoded = FitArguments(inputs, labels, weights)
+        self._train(mlp, learned, encoded, given, validation, resumed)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:

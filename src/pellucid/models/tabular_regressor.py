@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -11,9 +12,11 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_y
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
+from pellucid.models.inputs import renaming
 from pellucid.models.mlp_regressor import MLPRegressor
 from pellucid.models.saving import Arrays, saveable
-from pellucid.models.tabular import TabularEstimator
+from pellucid.models.tabular import Resumed, TabularEstimator
+from pellucid.models.validation_set import ValidationData
 from pellucid.tables import row_weights
 from pellucid.tables.row_weights import Weights, as_repetitions
 
@@ -54,6 +57,13 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
         `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
         `clone`, left out of model files.
+    activation, dropout, normalization, residual, weight_decay, schedule, clipping, scoring,
+    n_threads
+        Of the network: see :class:`MLPRegressor`.
+    checkpoint_path : str, Path or None, default=None
+        A folder that `fit` keeps the state of its training in, for `resume`.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints.
 
     Attributes
     ----------
@@ -85,7 +95,15 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     """
 
     @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train on a table.
 
         Parameters
@@ -97,25 +115,78 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
             Rows of weight zero are left out before anything is learned. Weight k counts as k rows
             in what is learned about columns and targets and in the loss, but is one row of a batch
             and of the held-out rows.
+        X_val, y_val, sample_weight_val : optional
+            Other rows of the same columns, their numbers and weights: training stops when their
+            score stops improving, and keeps the weights that scored best. Nothing is held out then.
 
         Returns
         -------
         self
         """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(FitArguments(X, y, sample_weight), validation, None)
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def resume(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        max_iter: int | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val
+            Those of the `fit`.
+        max_iter : int, optional
+            So many epochs more; by default until the constructor's `max_iter`.
+
+        Returns
+        -------
+        self
+            To the bit what an uninterrupted `fit` would have given.
+
+        Raises
+        ------
+        ValueError
+            See :meth:`MLPRegressor.resume`.
+        """
+        validation = ValidationData(X_val, y_val, sample_weight_val)
+        return self._fit(FitArguments(X, y, sample_weight), validation, Resumed(max_iter))
+
+    def _fit(
+        self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
+    ) -> Self:
+        X, y, sample_weight = given
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass numbers.")
-        targets = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
-        targets = np.asarray(targets, dtype=np.float64)
-        assert_all_finite(targets, input_name="y")
+        targets = self._numbers(y, "y")
         table, targets, weights = self._rows_to_fit(X, targets, sample_weight)
         encoder = self._make_encoder()
         inputs = encoder.fit_transform(table, sample_weight=weights)
         mean, scale = _mean_and_scale(targets, as_repetitions(weights))
-        mlp = self._make_mlp(MLPRegressor, len(targets), self._n_held_out(len(targets)) >= 2)
+        numbers_val = None if validation.y is None else self._numbers(validation.y, "y_val")
+        scaled_val = None if numbers_val is None else (numbers_val - mean) / scale
+        validation = self._encoded_validation(encoder, validation, scaled_val)
+        holds_out = validation.X is None and self._n_held_out(len(targets)) >= 2
+        mlp = self._make_mlp(MLPRegressor, len(targets), holds_out)
         learned = {"encoder_": encoder, "target_mean_": mean, "target_scale_": scale}
         encoded = FitArguments(inputs, (targets - mean) / scale, weights)
-        self._train(mlp, learned, encoded, FitArguments(X, y, sample_weight))
+        self._train(mlp, learned, encoded, given, validation, resumed)
         return self
+
+    def _numbers(self, y: Any, name: str) -> npt.NDArray[np.float64]:
+        with renaming(y=name) if name != "y" else nullcontext():
+            checked = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
+            numbers = np.asarray(checked, dtype=np.float64)
+            assert_all_finite(numbers, input_name=name)
+        return numbers
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
         """Return a prediction for each row, shape (n_rows,) or (n_rows, n_outputs) as y was."""

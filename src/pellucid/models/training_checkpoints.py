@@ -131,13 +131,21 @@ def checked_path(path: Any) -> Path:
     return Path(path)
 
 
-def read_newest(path: Any) -> SavedTraining:
+def read_newest(path: Any, model: str) -> SavedTraining:
     """Read the newest checkpoint of a folder; `check_is_of` then says whether it is the right one.
+
+    Parameters
+    ----------
+    path : str or Path
+    model : str
+        Name of the class that reads it.
 
     Raises
     ------
     ModelFileError
         There is none, or none that is whole.
+    ValueError
+        It is one of another class.
     """
     stored = CheckpointFolder(checked_path(path)).newest()
     try:
@@ -145,9 +153,12 @@ def read_newest(path: Any) -> SavedTraining:
         run_arrays = {k: v for k, v in stored.arrays.items() if not k.startswith(_OWN)}
         own_arrays = {k[len(_OWN) :]: v for k, v in stored.arrays.items() if k.startswith(_OWN)}
         run = run_state_from_parts(parts["run"], run_arrays)
-        return SavedTraining(stored.path, dict(parts["of"]), run, dict(parts["own"]), own_arrays)
+        was, own = dict(parts["of"]), dict(parts["own"])
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise damaged(stored.path, error) from error
+    saved = SavedTraining(stored.path, was, run, own, own_arrays)
+    check_is_of(saved, {**was, "model": model})
+    return saved
 
 
 def check_is_of(saved: SavedTraining, fingerprint: Fingerprint) -> None:

@@ -23,6 +23,10 @@ class ValidationData(NamedTuple):
     y: Any = None
     sample_weight: Any = None
 
+    def as_arguments(self) -> dict[str, Any]:
+        """Return them by the names that `fit` and `resume` give them."""
+        return {"X_val": self.X, "y_val": self.y, "sample_weight_val": self.sample_weight}
+
     def check(self, solver: str) -> None:
         """Raise ValueError for a part without the others, or a solver that does not validate."""
         if self.X is None:

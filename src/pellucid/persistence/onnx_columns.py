@@ -94,8 +94,10 @@ def _categorical(graph: Graph, encoding: CategoricalEncoding, x: str) -> str:
         default_int64=rare,
     )
     depth = graph.constant([width], np.int64, "depth")
-    one_hot = graph.node("OneHot", codes, depth, graph.constant([0.0, 1.0], graph.dtype), axis=-1)
-    return graph.node("Flatten", one_hot, axis=1)
+    # ONNX Runtime makes no other.
+    one_hot = graph.node("OneHot", codes, depth, graph.constant([0.0, 1.0], np.float32), axis=-1)
+    columns = graph.node("Flatten", one_hot, axis=1)
+    return columns if graph.dtype == np.float32 else graph.cast(columns, graph.dtype)
 
 
 _ENCODINGS: dict[type, Callable[[Graph, Any, str], str]] = {

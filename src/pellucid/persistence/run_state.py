@@ -73,10 +73,13 @@ def run_state_from_parts(numbers: dict[str, Any], arrays: Arrays) -> RunState:
         else:
             values = int(numbers[each.name])
         setattr(history, each.name, values)
+    trainer = TrainerState(optimizer, int(numbers["step"]), int(numbers["trainer_epoch"]))
+    if min(trainer.step, trainer.epoch, int(numbers["n_epochs"])) < 0:
+        raise ValueError("steps and epochs cannot be negative")
     return RunState(
         parameters=arrays["parameters"],
         best_parameters=arrays.get("best_parameters"),
-        trainer=TrainerState(optimizer, int(numbers["step"]), int(numbers["trainer_epoch"])),
+        trainer=trainer,
         history=history,
         **{name: kind(numbers[name]) for name, kind in _NUMBERS.items()},
     )
