@@ -18,7 +18,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
 from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream, raw_weights
-from pellucid.models.labels import class_factors
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,
     fingerprint_of,
@@ -26,6 +25,7 @@ from pellucid.models.network_checkpoint import (
     read_checkpoint,
 )
 from pellucid.models.network_targets import Targets
+from pellucid.models.perceptron.labels import class_factors
 from pellucid.models.training_checkpoints import checkpoints
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.nn.parameters import Parameters
