@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from pellucid.models.inputs import checked_table, renaming
+from pellucid.models.inputs import checked_table, is_stream, renaming
 from pellucid.models.perceptron.fit import MlpFit
 from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
 from pellucid.models.saving import Arrays, members_from_state, members_to_state, save
