@@ -363,6 +363,7 @@ def test_nothing_can_be_predicted_before_fit():
         ({"y": np.zeros(len(Y))}, "one label only"),
         ({"y": Y % 7}, "7 labels and the network 10 outputs"),
         ({"y": X[:, 1]}, "continuous"),
+        ({"y": np.where(Y == 3, np.nan, Y)}, "y contains NaN"),
         ({"y": np.stack([Y, Y], axis=1)}, "must have 10 columns"),
         ({"y": np.ones((len(Y), 10))}, "sum to 1"),
         ({"classes": [1, 2, 3]}, "classes must have all labels"),

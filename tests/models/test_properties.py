@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%"),
     pytest.mark.filterwarnings("ignore:The least populated class in y has only"),
 ]
-some = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+some = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
 DTYPES = ["?", "b", "B", "h", "H", "i", "I", "q", "Q", "e", "f", "d", ">h", ">i", ">Q", ">f", ">d"]
 
@@ -328,7 +328,7 @@ def _put(array, value):
     return array
 
 
-@settings(some, max_examples=120)
+@settings(some, max_examples=80)
 @given(
     tables(min_rows=6),
     st.sampled_from(list(SPOILT)),

@@ -101,8 +101,6 @@ class NetworkFit:
             _check_positive("epochs", self.epochs)
         _check_positive("batch_size", self.batch_size)
         self.opened = self._take_stream() if is_stream(self.X) else None
-        if self.y is None:
-            raise ValueError("y is None; only a ParquetStream, which names its column, needs no y")
         table = checked_table(self.X)
         check_targets("y", self.y, table)
         self._rows_val = _row_numbers("rows_val", self.rows_val, len(self.y))
@@ -369,8 +367,8 @@ def check_targets(name: str, y: Any, table: Any) -> None:
     """Raise ValueError or TypeError where y is not one target, or more, for each row."""
     if y is None:
         raise ValueError(
-            f"{name} is None, but a network learns from targets: pass one for each row of X, or X "
-            "itself for an autoencoder"
+            f"{name} is None, but a network learns from targets: pass one for each row of X. Only "
+            "a ParquetStream needs none, which names its column"
         )
     if not hasattr(y, "__len__") or isinstance(y, str | bytes | Mapping):
         raise TypeError(f"{name} must hold a target for each row, got {y!r:.80}")

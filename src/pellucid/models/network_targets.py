@@ -211,6 +211,8 @@ def _label_vector(y: Any) -> NDArray[Any]:
     vector = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
     if vector.ndim != 1:
         raise ValueError(f"labels must have shape (n,), got {array.shape}")
+    if vector.dtype.kind == "f":
+        assert_all_finite(vector, input_name="y")
     labels: NDArray[Any] = as_labels(vector)
     return labels
 
