@@ -358,5 +358,5 @@ def test_a_column_of_several_labels_holds_zeros_and_ones(tmp_path):
 def test_a_table_without_y_is_told():
     with pytest.raises(ValueError, match="requires y to be passed"):
         classifier().fit(TABLE[COLUMNS])
-    with pytest.raises(ValueError, match="y is None"):
+    with pytest.raises(ValueError, match="Only a ParquetStream needs none"):
         network().fit(X)

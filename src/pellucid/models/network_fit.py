@@ -18,7 +18,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
 from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream, raw_weights
-from pellucid.models.labels import class_factors
+from pellucid.models.labels import class_factors, is_balanced
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,
     fingerprint_of,
@@ -279,7 +279,7 @@ class NetworkFit:
             )
         labels, classes = np.asarray(self.y).ravel(), self.targets.classes
         assert classes is not None
-        if _is_balanced(self.class_weight):
+        if is_balanced(self.class_weight):
             of_class = compute_sample_weight("balanced", labels, indices=rows)
         else:
             of_class = class_factors(self.class_weight, classes)[np.searchsorted(classes, labels)]
@@ -367,8 +367,8 @@ def check_targets(name: str, y: Any, table: Any) -> None:
     """Raise ValueError or TypeError where y is not one target, or more, for each row."""
     if y is None:
         raise ValueError(
-            f"{name} is None, but a network learns from targets: pass one for each row of X. Only a "
-            "ParquetStream needs none, which names its column"
+            f"{name} is None, but a network learns from targets: pass one for each row of X. "
+            "Only a ParquetStream needs none, which names its column"
         )
     if not hasattr(y, "__len__") or isinstance(y, str | bytes | Mapping):
         raise TypeError(f"{name} must hold a target for each row, got {y!r:.80}")
@@ -376,18 +376,6 @@ def check_targets(name: str, y: Any, table: Any) -> None:
         raise ValueError(
             f"{name} has {len(y)} rows and X {table.shape[0]}: inconsistent numbers of samples"
         )
-
-
-def _is_balanced(class_weight: Any) -> bool:
-    """Return whether it is "balanced"; raise where it is no mapping of labels to weights either."""
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        return True
-    if not isinstance(class_weight, Mapping):
-        raise ValueError(
-            f'class_weight must be "balanced" or a dict such as {{"yes": 2.0}}, got '
-            f"{class_weight!r}; weights of rows go into sample_weight"
-        )
-    return False
 
 
 def _schedule(schedule: Schedule | str | None) -> Schedule | None:
