@@ -367,8 +367,8 @@ def check_targets(name: str, y: Any, table: Any) -> None:
     """Raise ValueError or TypeError where y is not one target, or more, for each row."""
     if y is None:
         raise ValueError(
-            f"{name} is None, but a network learns from targets: pass one for each row of X. "
-            "Only a ParquetStream needs none, which names its column"
+            f"{name} is None, but a network learns from targets: pass one for each row of X. Only "
+            "a ParquetStream needs none, which names its column"
         )
     if not hasattr(y, "__len__") or isinstance(y, str | bytes | Mapping):
         raise TypeError(f"{name} must hold a target for each row, got {y!r:.80}")
