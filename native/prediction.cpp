@@ -23,6 +23,7 @@ struct Shares {
   bool by_columns;  // all threads share the same rows
   Index chunk;      // rows at a time
   Index chunks;
+  Index parts;  // that the samples of a chunk are taken in, by any threads
 };
 
 // A call's rows in the hands of its threads.
@@ -35,7 +36,7 @@ struct Job {
   Shares shares;
   const Sampling* sampling;
   Barrier barrier{shares.team};
-  std::atomic<Index> next_chunk{0};
+  std::atomic<Index> next_item{0};
 
   // Every thread brings its part of the weights into panels; then they take chunk after chunk.
   void many(int thread) {
@@ -43,13 +44,17 @@ struct Job {
     barrier.wait();
     if (thread == 0) workspace.network.refresh(flat);
     barrier.wait();
-    for (Index c = next_chunk++; c < shares.chunks; c = next_chunk++) {
-      const Index first = c * shares.chunk;
-      forward(thread, first, std::min(shares.chunk, rows.count - first));
+    for (Index i = next_item++; i < shares.chunks * shares.parts; i = next_item++) {
+      const Index first = i / shares.parts * shares.chunk;
+      forward(thread, first, std::min(shares.chunk, rows.count - first), i % shares.parts);
     }
   }
 
   void few(int thread) {
+    if (sampling != nullptr) {
+      if (thread < shares.parts) forward(thread, 0, rows.count, thread);
+      return;
+    }
     const Index first = shares.by_columns ? 0 : std::min(shares.chunk * thread, rows.count);
     forward(thread, first, std::min(shares.chunk, rows.count - first));
   }
@@ -58,8 +63,8 @@ struct Job {
     for (ParameterBlock<T>* block : workspace.blocks) block->set_values(flat, part, parts);
   }
 
-  // Scores rows `first` to `first + count`.
-  void forward(int thread, Index first, Index count) {
+  // Scores rows `first` to `first + count`; of their samples, a part.
+  void forward(int thread, Index first, Index count, Index part = 0) {
     Network<T>& network = workspace.network;
     Pass<T> pass;
     pass.first = shares.by_columns ? 0 : shares.chunk * thread;
@@ -82,13 +87,14 @@ struct Job {
       network.forward(pass);
       return keep(pass, first);
     }
-    // What comes before the first dropout is the same in every sample. No thread but the one that
-    // keeps a sample's scores runs ahead of it: that one also does the dropout.
+    // What comes before the first dropout is the same in every sample.
     const Index drop = network.first_that_drops();
     network.forward(pass, 0, drop);
     pass.sampling = true;
     pass.row_offset = sampling->first_row + first - pass.first;
-    for (Index s = 0; s < sampling->count; ++s) {
+    const Index begin = sampling->count * part / shares.parts;
+    const Index end = sampling->count * (part + 1) / shares.parts;
+    for (Index s = begin; s < end; ++s) {
       pass.key = {sampling->seed, 0, sampling->first_step + static_cast<std::uint32_t>(s)};
       network.forward(pass, drop, std::ssize(network.layers()));
       keep(pass, s * rows.count + first);
@@ -151,11 +157,14 @@ void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores, const Samp
   Shares shares;
   shares.team =
       static_cast<int>(std::clamp<Index>(work(rows, sampling) / kWorthAThread, 1, n_threads_));
-  shares.by_columns = shares.team > 1 && n <= kMostByColumns && !sparse;
-  shares.chunk = use == Use::kManyRows ? chunk_rows(program_, sparse)
-                 : shares.by_columns   ? n
-                                       : (n + shares.team - 1) / shares.team;
+  shares.by_columns = shares.team > 1 && n <= kMostByColumns && !sparse && sampling == nullptr;
+  shares.chunk = use == Use::kManyRows                      ? chunk_rows(program_, sparse)
+                 : shares.by_columns || sampling != nullptr ? n
+                                                            : (n + shares.team - 1) / shares.team;
   shares.chunks = (n + shares.chunk - 1) / shares.chunk;
+  shares.parts = sampling != nullptr && shares.chunks < 2 * shares.team
+                     ? std::min<Index>(shares.team, sampling->count)
+                     : 1;
   const Index slot_rows = shares.by_columns ? n : shares.chunk * shares.team;
   std::unique_ptr<Workspace<T>> workspace = take(use, sparse, slot_rows);
   Network<T>& network = workspace->network;

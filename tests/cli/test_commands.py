@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import invoke
 from real_data import real_data
 from sklearn.exceptions import ConvergenceWarning
-from typer.testing import CliRunner
 
 from pellucid import (
     MLPClassifier,
@@ -20,7 +20,6 @@ from pellucid import (
     load,
     save,
 )
-from pellucid.cli.main import app
 from pellucid.nn import Linear
 
 
@@ -28,13 +27,6 @@ from pellucid.nn import Linear
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "140")
-
-    def invoke(*arguments, code=0):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
     return invoke
 
 

@@ -36,11 +36,13 @@ def test_a_fraction_of_a_thread_is_refused():
         resolve_n_threads(1.5)
 
 
-def test_a_worker_thread_of_joblib_takes_one(monkeypatch):
+@pytest.mark.parametrize(("n_jobs", "share"), [(2, 4), (3, 2), (8, 1), (20, 1)])
+def test_worker_threads_of_joblib_share_the_processors(monkeypatch, n_jobs, share):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(threads, "_available_processors", lambda: 8)
-    with parallel_config(backend="threading", n_jobs=2):
-        assert Parallel()(delayed(resolve_n_threads)(n) for n in (None, 3, None)) == [1, 3, 1]
+    with parallel_config(backend="threading", n_jobs=n_jobs):
+        resolved = Parallel()(delayed(resolve_n_threads)(n) for n in (None, 7, None))
+        assert resolved == [share, 7, share]
         assert resolve_n_threads(None) == 8
 
 

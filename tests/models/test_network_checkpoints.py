@@ -18,8 +18,10 @@ from pellucid.nn import (
     AdamW,
     BatchNorm,
     ClipByGlobalNorm,
+    Columns,
     CustomLoss,
     Dropout,
+    Embedding,
     Linear,
     RMSProp,
 )
@@ -145,6 +147,24 @@ def test_own_losses_and_sparse_rows_go_on(tmp_path):
     fit_until(2, make(), table, NUMBERS, **keeping)
     resumed = make().resume(table, NUMBERS, checkpoint_path=tmp_path, n_threads=2)
     np.testing.assert_array_equal(resumed.parameters.flat, whole.parameters.flat)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("optimizer", [SGD(0.01, 0.9), AdamW(1e-2), RMSProp(1e-3)])
+def test_embeddings_whose_rows_take_lazy_steps_go_on(tmp_path, optimizer, engine):
+    table = np.column_stack([RNG.integers(0, 40, 60), X[:, 1:]])
+    layers = [Columns([(1, Embedding(40, 3)), (4, Activation("identity"))]), Linear(1)]
+    options = {"optimizer": optimizer, "batch_size": 8}
+
+    def make():
+        return Network(layers, "half_squared_error", engine=engine)
+
+    whole = make().fit(table, NUMBERS, epochs=6, **options)
+    options["checkpoint_path"] = tmp_path
+    again = (
+        make().fit(table, NUMBERS, epochs=3, **options).resume(table, NUMBERS, epochs=3, **options)
+    )
+    np.testing.assert_array_equal(again.parameters.flat, whole.parameters.flat)
 
 
 def test_training_that_has_converged_is_only_read(tmp_path):

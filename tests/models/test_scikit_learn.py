@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 4))
 CODES = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)
 Y = {
-    "three classes": np.array(["no", "yes", "maybe"])[CODES],
+    "three classes": 2 * CODES - 3,
     "two classes": CODES > 0,
     "labels": np.stack([CODES > 0, CODES > 1], axis=1).astype(int),
     "number": X @ [1.0, 2.0, 0.0, -1.0],
@@ -176,6 +176,15 @@ def test_the_learning_rate_goes_on():
     for model in (original, here):
         model.partial_fit(X, Y["number"])
     assert_same_model(here, original, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_text_for_labels_comes_over(dtype):
+    y = np.array(["no", "yes", "maybe"], dtype=dtype)[CODES]
+    original = fitted(theirs.MLPClassifier, y)
+    here = MLPClassifier.from_sklearn(original)
+    assert_same_model(here, original)
+    assert_same_model(here.to_sklearn(), original)
 
 
 def test_names_of_columns_and_precision_come_over():

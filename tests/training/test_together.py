@@ -190,7 +190,7 @@ def test_ctrl_c_stops_all_and_leaves_usable_networks():
 @pytest.mark.parametrize(
     ("networks", "options", "message"),
     [
-        (["relu"], None, "networks must be Network, .* got 'relu' at 0"),
+        (["relu"], None, "networks must be Network, MLPClassifier or .* got 'relu' at 0"),
         ([Network([Linear(1)], "squared_error")], [3], "options must hold mappings"),
         ([Network([Linear(1)], "squared_error")], [{"epoch": 3}], "'epoch' is no parameter of"),
     ],

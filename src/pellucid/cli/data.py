@@ -25,12 +25,12 @@ class Examples:
 
     Attributes
     ----------
-    X : Table
+    X : Table, or ndarray of shape (n_rows, n_columns)
     y : ndarray of shape (n_rows,)
         Labels or numbers, as the task needs.
     """
 
-    X: Table
+    X: Any
     y: npt.NDArray[Any]
 
     def __len__(self) -> int:
@@ -56,6 +56,8 @@ class Request:
         Share of the rows to test on, when there is no `test_path`; may be 0.
     test_path : Path or None
         Table to test on.
+    validation_path : Path or None
+        Table that tells when to stop and which weights to keep.
     header : bool or None
         See :func:`pellucid.tables.read_table`.
     seed : int
@@ -67,19 +69,21 @@ class Request:
     task: TaskChoice
     test_share: float
     test_path: Path | None
+    validation_path: Path | None
     header: bool | None
     seed: int
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a request comes to: the target, the task and why, rows to train and to test on."""
+    """What a request comes to: the target, the task and why, and rows for each purpose."""
 
     target: str
     task: str
     reason: str
     training: Examples
     testing: Examples | None
+    validation: Examples | None
 
 
 def read_material(request: Request) -> Material:
@@ -94,14 +98,19 @@ def read_material(request: Request) -> Material:
     task, reason = task_of(truth, request.task)
     examples = Examples(table.without(truth.name), target_values(truth, task))
     testing = None
+
+    def read(path: Path) -> Examples:
+        other = read_table(path, header=request.header)
+        values = target_values(target_in(other, truth.name), task)
+        return Examples(other.select(examples.X.names), values)
+
+    validation = None if request.validation_path is None else read(request.validation_path)
     if request.test_path is not None:
-        other = read_table(request.test_path, header=request.header)
-        labels = target_values(target_in(other, truth.name), task)
-        testing = Examples(other.select(examples.X.names), labels)
+        testing = read(request.test_path)
     elif request.test_share > 0:
         train_rows, test_rows = split_rows(examples.y, request.test_share, task, request.seed)
         examples, testing = examples.take(train_rows), examples.take(test_rows)
-    return Material(truth.name, task, reason, examples, testing)
+    return Material(truth.name, task, reason, examples, testing, validation)
 
 
 def target_in(table: Table, name: str) -> Column:

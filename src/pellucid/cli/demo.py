@@ -8,6 +8,7 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from pellucid.cli.data import Examples
 from pellucid.cli.describe import network_table
 from pellucid.cli.metrics import metrics_table
 from pellucid.cli.screen import INTERRUPTED
@@ -27,7 +28,7 @@ def run_demo(console: Console, seed: int) -> None:
     )
     console.print(_drawing(X_test[0]), f"\nThis one is a {y_test[0]}.\n", soft_wrap=True)
     model = MLPClassifier((128, 64), batch_size=16, random_state=seed)
-    training = train(model, X_train, y_train, console)
+    training = train(model, Examples(X_train, y_train), None, console)
     console.print()
     console.print(network_table(model.describe().network))
     console.print()

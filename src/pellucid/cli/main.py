@@ -19,6 +19,7 @@ from pellucid.cli.data import (
 from pellucid.cli.describe import describe_file
 from pellucid.cli.predict import write_predictions
 from pellucid.cli.screen import note, readable_failures, say, screen
+from pellucid.cli.settings import settings_from
 from pellucid.cli.training import show_metrics, train_and_save
 from pellucid.models.loading import load
 from pellucid.tables import TableError
@@ -68,44 +69,133 @@ def _options(
     pass
 
 
+TargetOption = Annotated[str, typer.Option(help="Column to predict.")]
+OutOption = Annotated[Path, typer.Option(metavar="MODEL", help="File to save the model to.")]
+TaskOption = Annotated[
+    TaskChoice, typer.Option(help="auto looks at the target: classes or a quantity.")
+]
+TestOption = Annotated[
+    float, typer.Option(min=0, max=0.9, help="Share of the rows to test on; 0 trains on all.")
+]
+TestTableOption = Annotated[
+    Path | None, typer.Option(help="Test on this file instead; TABLE is trained on whole.")
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=KIND", help=f"Take a column as {', '.join(KINDS)}. May be repeated."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Set any parameter of TabularClassifier or TabularRegressor, such as dropout=0.1 or "
+        "activation=silu. May be repeated.",
+    ),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+
+
 @app.command("train")
 def train_command(
     table: TableArgument,
-    target: Annotated[str, typer.Option(help="Column to predict.")],
-    out: Annotated[Path, typer.Option(metavar="MODEL", help="File to save the model to.")],
-    task: Annotated[
-        TaskChoice, typer.Option(help="auto looks at the target: classes or a quantity.")
-    ] = "auto",
-    test: Annotated[
-        float,
-        typer.Option(min=0, max=0.9, help="Share of the rows to test on; 0 trains on all."),
-    ] = 0.2,
-    test_table: Annotated[
-        Path | None, typer.Option(help="Test on this file instead; TABLE is trained on whole.")
-    ] = None,
-    header: HeaderOption = None,
-    column: Annotated[
-        list[str] | None,
+    target: TargetOption,
+    out: OutOption,
+    task: TaskOption = "auto",
+    test: TestOption = 0.2,
+    test_table: TestTableOption = None,
+    validation: Annotated[
+        Path | None,
         typer.Option(
-            metavar="NAME=KIND",
-            help=f"Take a column as {', '.join(KINDS)}. May be repeated.",
+            metavar="TABLE",
+            help="Stop by the score on this file and keep the weights that score best on it.",
         ),
     ] = None,
+    header: HeaderOption = None,
+    column: ColumnOption = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     epochs: Annotated[int, typer.Option(min=1, help="Most epochs to train.")] = 200,
     learning_rate: Annotated[float, typer.Option(min=1e-12, help="Of Adam.")] = 1e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+    set_: SetOption = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the state of the training here, every epoch."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on from --checkpoints; all other options as they were then."
+        ),
+    ] = False,
+    seed: SeedOption = 0,
 ) -> None:
     """Train on a table, test on rows held out, and save the model.
 
     Ctrl-C stops training. On a terminal you are then asked whether to save the model so far;
     nothing is saved unasked, and the exit code is 130.
     """
-    request = Request(table, target, task, test, test_table, header, seed)
-    kinds = _column_kinds(column)
-    options = {"learning_rate_init": learning_rate, "max_iter": epochs, "random_state": seed}
+    if resume and checkpoints is None:
+        raise typer.BadParameter("it needs --checkpoints FOLDER", param_hint="--resume")
+    request = Request(table, target, task, test, test_table, validation, header, seed)
+    options = {
+        "hidden_layer_sizes": _hidden_sizes(hidden),
+        "learning_rate_init": learning_rate,
+        "max_iter": epochs,
+        "random_state": seed,
+        "columns": _column_kinds(column) or None,
+        "checkpoint_path": checkpoints,
+        **settings_from(set_),
+    }
     with readable_failures():
-        train_and_save(request, _hidden_sizes(hidden), kinds, options, out)
+        train_and_save(request, options, out, resumes=resume)
+
+
+@app.command("tune")
+def tune_command(
+    table: TableArgument,
+    target: TargetOption,
+    out: OutOption,
+    task: TaskOption = "auto",
+    test: TestOption = 0.2,
+    test_table: TestTableOption = None,
+    header: HeaderOption = None,
+    column: ColumnOption = None,
+    trials: Annotated[int, typer.Option(min=1, help="Sets of parameters to try.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Most epochs of each fit.")] = 200,
+    set_: SetOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Search for good parameters by cross-validation, train with the best ones, test and save.
+
+    Trials are drawn at random, but for the first, which has the defaults, and for what --set
+    sets. The rows to test on take no part in the search.
+    """
+    request = Request(table, target, task, test, test_table, None, header, seed)
+    options = {
+        "max_iter": epochs,
+        "random_state": seed,
+        "columns": _column_kinds(column) or None,
+        **settings_from(set_),
+    }
+    with readable_failures():
+        train_and_save(request, options, out, n_trials=trials)
+
+
+@app.command()
+def export(
+    model: ModelArgument,
+    onnx: Annotated[Path, typer.Option(metavar="FILE", help="File to write, such as model.onnx.")],
+) -> None:
+    """Write a model as ONNX, its columns' encoding included, for other programs to run."""
+    with readable_failures():
+        fitted = load(model)
+        try:
+            fitted.to_onnx(onnx)
+        except (ImportError, TypeError) as error:
+            raise TableError(str(error)) from error
+        say(f"Wrote {onnx} ({onnx.stat().st_size / 1e6:.2f} MB).")
 
 
 @app.command()

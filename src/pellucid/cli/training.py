@@ -15,7 +15,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from pellucid.cli.data import Request, read_material
+from pellucid.cli.data import Examples, Request, read_material
 from pellucid.cli.describe import columns_table, network_table
 from pellucid.cli.metrics import (
     Metric,
@@ -25,6 +25,7 @@ from pellucid.cli.metrics import (
     regression_metrics,
 )
 from pellucid.cli.screen import INTERRUPTED, note, say, screen
+from pellucid.cli.tuning import trials_table, tune
 from pellucid.models.saving import save
 from pellucid.models.tabular_classifier import TabularClassifier
 from pellucid.models.tabular_regressor import TabularRegressor
@@ -48,14 +49,22 @@ class Training:
     interrupted: bool
 
 
-def train(model: Any, X: Any, y: Any, console: Console) -> Training:
-    """Fit a model with a live line; warnings become remarks below it."""
+def train(
+    model: Any,
+    training: Examples,
+    validation: Examples | None,
+    console: Console,
+    resumes: bool = False,
+) -> Training:
+    """Fit a model, or go on fitting it, with a live line; warnings become remarks below it."""
+    rows_val = {} if validation is None else {"X_val": validation.X, "y_val": validation.y}
+    fit = model.resume if resumes else model.fit
     model.set_params(callbacks=[ProgressBar(console)])
     started = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            model.fit(X, y)
+            fit(training.X, training.y, **rows_val)
     finally:
         model.set_params(callbacks=None)
     seconds = time.perf_counter() - started
@@ -71,22 +80,24 @@ def train(model: Any, X: Any, y: Any, console: Console) -> Training:
 
 def train_and_save(
     request: Request,
-    hidden_sizes: tuple[int, ...],
-    kinds: dict[str, str],
     options: dict[str, Any],
     out: Path,
+    *,
+    resumes: bool = False,
+    n_trials: int = 0,
 ) -> None:
     """Do the whole of `pellucid train`: read, recognize, train, test, save.
 
     Parameters
     ----------
     request : Request
-    hidden_sizes : tuple of int
-    kinds : dict of str to str
-        Columns that the person knows better.
     options : dict
-        Other parameters of the estimator.
+        Parameters of the estimator.
     out : Path
+    resumes : bool
+        Whether to go on from the checkpoints.
+    n_trials : int
+        So many sets of parameters are tried first; 0 trains with the options alone.
     """
     check_can_save(out)
     material = read_material(request)
@@ -95,9 +106,17 @@ def train_and_save(
     say(f"{request.path.name}: {len(training):,} rows to train on{tested}.")
     say(f"Target {material.target!r}: {material.task} ({material.reason}).")
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
-    model = model_class(hidden_sizes, columns=kinds or None, **options)
-    console.print(columns_table(model.recognize_columns(training.X), most_rows=60))
-    done = train(model, training.X, training.y, console)
+    if material.validation is not None:
+        say(f"{request.validation_path}: {len(material.validation):,} rows to validate on.")
+    recognized = model_class(columns=options.get("columns")).recognize_columns(training.X)
+    console.print(columns_table(recognized, most_rows=60))
+    if n_trials > 0:
+        trials = tune(model_class, options, training, n_trials, request.seed)
+        error_name = "log loss" if material.task == "classification" else "RMSE"
+        console.print(trials_table(trials, error_name))
+        options = trials[0].parameters
+    model = model_class(**options)
+    done = train(model, training, material.validation, console, resumes)
     model.target_name_ = material.target
     say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
     console.print(network_table(model.describe().network))

@@ -6,9 +6,9 @@ import functools
 import operator
 import os
 import threading
+from multiprocessing.dummy import DummyProcess
 
 import joblib
-from joblib.parallel import get_active_backend
 
 
 def resolve_n_threads(n_threads: int | None) -> int:
@@ -19,14 +19,13 @@ def resolve_n_threads(n_threads: int | None) -> int:
     n_threads : int or None
         A positive number is taken as it is. None means the processors this process may use (its
         affinity and its control group's quota), and no more than `OMP_NUM_THREADS` if that is set
-        to a positive number. In a worker thread of joblib's it means one: the other workers have
-        the other processors. (For worker processes joblib sets `OMP_NUM_THREADS`.)
+        to a positive number. The threads of a `ThreadPool`, such as joblib's threading backend,
+        have equal shares of these. (For worker processes joblib sets `OMP_NUM_THREADS`.)
     """
-    if n_threads is None and _in_worker_thread():
-        return 1
     if n_threads is None:
         available = _available_processors()
-        return max(1, min(available, _omp_num_threads() or available))
+        most = min(available, _omp_num_threads() or available)
+        return max(1, most // _n_sharing())
     message = f"n_threads must be a positive integer or None, got {n_threads!r}"
     try:
         value = operator.index(n_threads)
@@ -39,12 +38,11 @@ def resolve_n_threads(n_threads: int | None) -> int:
     return value
 
 
-def _in_worker_thread() -> bool:
-    """Return whether joblib's threading backend runs this."""
-    if threading.current_thread() is threading.main_thread():
-        return False
-    backend, _ = get_active_backend()
-    return backend.nesting_level is not None and backend.nesting_level > 0
+def _n_sharing() -> int:
+    """Return how many threads of pools there are in the process, if this is one of them; else 1."""
+    if not isinstance(threading.current_thread(), DummyProcess):
+        return 1
+    return sum(isinstance(thread, DummyProcess) for thread in threading.enumerate())
 
 
 @functools.cache

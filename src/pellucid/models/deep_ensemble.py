@@ -179,17 +179,17 @@ def _warn(outcomes: Sequence[Outcome | None], n_kept: int) -> None:
     n = len(outcomes)
     if Outcome.INTERRUPTED in outcomes:
         left_out = "" if n_kept == n else f" The ensemble has the {n_kept} of {n} members trained."
-        warnings.warn(f"Training interrupted by user.{left_out}", stacklevel=5)
+        warnings.warn(f"Training interrupted by user.{left_out}", stacklevel=6)
     if n_diverged := outcomes.count(Outcome.DIVERGED):
         warnings.warn(
             f"{n_diverged} of {n} members diverged; their weights with the best validation score "
             "are kept. Scale the columns of X and y, or lower learning_rate_init.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     if n_unfinished := outcomes.count(Outcome.MAX_EPOCHS):
         warnings.warn(
             f"{n_unfinished} of {n} members reached max_iter before their training converged.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -118,7 +118,8 @@ class DeepEnsembleClassifier(ClassifierMixin, DeepEnsemble):  # type: ignore[mis
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels, or zeros and ones for several labels a row.
         """
-        labels: NDArray[Any] = self._first._labels(self._outputs(X).mean(axis=0))
+        mean = self._outputs(X).mean(axis=0)
+        labels: NDArray[Any] = self.estimators_[0]._labels(mean)
         return labels
 
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
@@ -140,7 +141,7 @@ class DeepEnsembleClassifier(ClassifierMixin, DeepEnsemble):  # type: ignore[mis
             chance that is in the labels themselves.
         """
         outputs = self._outputs(X)
-        mean = self._first._probabilities(outputs.mean(axis=0))
+        mean = self.estimators_[0]._probabilities(outputs.mean(axis=0))
         if not return_std:
             return mean
         return mean, np.broadcast_to(outputs.std(axis=0), mean.shape).copy()
@@ -166,10 +167,6 @@ class DeepEnsembleClassifier(ClassifierMixin, DeepEnsemble):  # type: ignore[mis
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-    @property
-    def _first(self) -> Any:
-        return self.estimators_[0]
 
     def _learn_from(self, members: Sequence[Any]) -> None:
         self.classes_ = members[0].classes_

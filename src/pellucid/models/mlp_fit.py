@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.models.multilayer_perceptron import STOCHASTIC_SOLVERS, MultilayerPerceptron
+from pellucid.models.multilayer_perceptron import MultilayerPerceptron
+from pellucid.models.perceptron_history import STOCHASTIC_SOLVERS
 from pellucid.models.validation_set import ValidationData
 from pellucid.training import Outcome
 

@@ -114,7 +114,12 @@ def answer_of_mlp(estimator: Any) -> Answer:
 
 def metadata_of(estimator: Any, classes: Any) -> dict[str, Any]:
     """Return what a reader of the file may want to know, as JSON can hold it."""
-    metadata: dict[str, Any] = {"estimator": type(estimator).__name__}
+    import pellucid
+
+    metadata: dict[str, Any] = {
+        "estimator": type(estimator).__name__,
+        "pellucid_version": pellucid.__version__,
+    }
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None:
         metadata["feature_names"] = [str(name) for name in names]

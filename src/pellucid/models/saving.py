@@ -69,6 +69,12 @@ def saveable(estimator: Estimator) -> Estimator:
     return estimator
 
 
+def is_saveable(estimator: Any) -> bool:
+    """Return whether an estimator is one of those that `pellucid.load` knows, and no subclass."""
+    kind: type = type(estimator)
+    return SAVEABLE.get(kind.__name__) is kind
+
+
 def save(estimator: SaveableEstimator, path: str | Path) -> None:
     """Write a fitted estimator to one `.pellucid` file.
 
@@ -96,7 +102,7 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     import pellucid
 
     name = type(estimator).__name__
-    if SAVEABLE.get(name) is not type(estimator):
+    if not is_saveable(estimator):
         raise TypeError(f"{name} cannot be saved; these can: {', '.join(sorted(SAVEABLE))}.")
     params: dict[str, Any] = {}
     if isinstance(estimator, BaseEstimator):
@@ -128,7 +134,7 @@ def members_to_state(members: Sequence[Any]) -> tuple[dict[str, Any], Arrays]:
     """Take the fitted members of an ensemble apart; the arrays of member 2 are named "2/…"."""
     parts, arrays = [], Arrays()
     for i, member in enumerate(members):
-        if SAVEABLE.get(type(member).__name__) is not type(member):
+        if not is_saveable(member):
             raise TypeError(f"a member is a {type(member).__name__}, which cannot be saved")
         state, own = member._to_state()
         params = member.get_params(deep=False)
@@ -209,7 +215,7 @@ def _to_json(name: str, value: Any) -> Any:
         return np.dtype(value).name
     if type(value).__name__ in PLAIN and PLAIN[type(value).__name__] is type(value):
         return {"nn": [type(value).__name__, _to_json(name, vars(value))]}
-    if isinstance(value, BaseEstimator) and SAVEABLE.get(type(value).__name__) is type(value):
+    if isinstance(value, BaseEstimator) and is_saveable(value):
         return {"estimator": [type(value).__name__, params_to_json(value.get_params(deep=False))]}
     if isinstance(value, np.random.RandomState | np.random.Generator):
         return _left_out(name, "a generator object")

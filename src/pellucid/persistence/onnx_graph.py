@@ -114,9 +114,10 @@ class Graph:
         return self.node("Cast", value, to=self.element(dtype))
 
     def model(self, metadata: Mapping[str, Any]) -> Any:
-        """Return the `onnx.ModelProto`, with metadata that JSON can hold."""
-        import pellucid
+        """Return the `onnx.ModelProto`, with metadata that JSON can hold.
 
+        `metadata["pellucid_version"]`, if there is one, is the version of the producer.
+        """
         helper = self._onnx.helper
         graph = helper.make_graph(
             self._nodes, "pellucid", self._inputs, self._outputs, self._constants
@@ -129,7 +130,7 @@ class Graph:
             opset_imports=opsets,
             ir_version=helper.find_min_ir_version_for(opsets),
             producer_name="pellucid",
-            producer_version=pellucid.__version__,
+            producer_version=str(metadata.get("pellucid_version", "")),
         )
         helper.set_model_props(
             model,

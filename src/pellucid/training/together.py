@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from pellucid.engine.threads import resolve_n_threads
 from pellucid.training.fit import EpochLoop
@@ -50,24 +51,43 @@ def run_together(
     if len(loops) == 0:
         return []
     cores = _Cores(resolve_n_threads(n_threads), len(loops))
+    turns: SimpleQueue[int] = SimpleQueue()
+    for i in range(len(loops)):
+        turns.put(i)
+    results: dict[int, FitResult] = {}
+    finished = threading.Event()
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                i = turns.get_nowait()
+                try:
+                    results[i] = _run(loops[i], max_epochs[i], cores)
+                finally:
+                    results.setdefault(i, FitResult(Outcome.INTERRUPTED))
+                    if len(results) == len(loops):
+                        finished.set()
+
+    n_begun = 0
     interruption: BaseException | None = None
-    with ThreadPoolExecutor(cores.n_places, thread_name_prefix="pellucid-fit") as pool:
-        futures = [
-            pool.submit(_run, loop, epochs, cores)
-            for loop, epochs in zip(loops, max_epochs, strict=True)
-        ]
-        left: set[Future[FitResult]] = set(futures)
-        while left:
-            try:
-                left = wait(left, timeout=_SECONDS_BETWEEN_LOOKS).not_done
-            except BaseException as error:
-                interruption = error
+    while not finished.is_set():
+        # Ctrl-C may come at any point of this, also while a thread begins or all are being stopped.
+        # So nothing waits for the threads, but for the results.
+        try:
+            if interruption is not None:
                 cores.stopped.set()
                 for loop in loops:
                     loop.trainer.stop()
+                work()  # Those that have not begun end at once.
+            while n_begun < cores.n_places:
+                n_begun += 1
+                threading.Thread(target=work, name=f"pellucid-fit-{n_begun}", daemon=True).start()
+            finished.wait(_SECONDS_BETWEEN_LOOKS)
+        except BaseException as error:
+            interruption = error
     if interruption is not None and not isinstance(interruption, KeyboardInterrupt):
         raise interruption
-    return [future.result() for future in futures]
+    return [results[i] for i in range(len(loops))]
 
 
 def _run(loop: EpochLoop, max_epochs: int, cores: _Cores) -> FitResult:
