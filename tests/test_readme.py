@@ -14,7 +14,7 @@ def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    if "print(f\"accuracy" in block:
+    if 'print(f"accuracy' in block:
         assert float(printed.split()[-1]) > 0.95
     if "print(trace" in block:
         assert "0.91" in printed
