@@ -134,15 +134,15 @@ def renaming(**names: str) -> Iterator[None]:
     """Let errors of checks that know an argument as `X` name it as the user does: `X="X_val"`."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         text = str(error)
         for given, name in names.items():
             text = re.sub(rf"\b{given}\b", name, text)
         if text == str(error):
-            if any(name in text for name in names.values()):
+            if any(re.search(rf"\b{name}\b", text) for name in names.values()):
                 raise
             text = f"{' and '.join(names.values())}: {text}"
-        raise ValueError(text) from error
+        raise (ValueError if isinstance(error, ValueError) else TypeError)(text) from error
 
 
 def _mean(weights: NDArray[np.float64]) -> float:
