@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._tags import Tags
@@ -31,6 +30,7 @@ from pellucid.models.coefficients import (
     pack,
     views,
 )
+from pellucid.models.constructor_parameters import QuickParameters
 from pellucid.models.default_engine import engine_of
 from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
@@ -78,7 +78,7 @@ class MultilayerPerceptron(
     CallbackSupportMixin,  # type: ignore[misc]
     MlpExchange,
     HiddenLayers,
-    BaseEstimator,  # type: ignore[misc]
+    QuickParameters,
     ABC,
 ):
     """Trains a chain of linear layers and activations; subclasses know the targets.
@@ -318,8 +318,9 @@ class MultilayerPerceptron(
     def _score(self, rows: Rows) -> Score:
         """Return what scores the weights of the moment on these rows."""
         if self.scoring is None:
+            link = self._fitted_network().loss.link
             return lambda scores, loss: self._validation_score(
-                self._fitted_network().loss.link(scores), rows.targets, rows.sample_weight
+                link(scores), rows.targets, rows.sample_weight
             )
         if self.scoring == "loss":
             return lambda scores, loss: -loss
