@@ -8,7 +8,7 @@ import scipy.sparse
 from sklearn.exceptions import NotFittedError
 
 from pellucid import MLPClassifier, MLPRegressor
-from pellucid.models import multilayer_perceptron
+from pellucid.models import fitted_perceptron
 from pellucid.models.default_engine import ENGINES
 
 rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def test_m15_a_wrong_gradient_of_the_engine_is_reported(monkeypatch, dtype):
     engine = replace(ENGINES["native"], objective=Wrong)
 
     assert model.check_gradient(X, y).passed
-    monkeypatch.setattr(multilayer_perceptron, "engine_of", lambda network: engine)
+    monkeypatch.setattr(fitted_perceptron, "engine_of", lambda network: engine)
     report = model.check_gradient(X, y)
     assert [check.name for check in report.parameters if not check.passed] == ["2.W"]
     assert "WRONG" in str(report)

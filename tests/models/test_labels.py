@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import LabelBinarizer
 
-from pellucid.models.labels import as_labels, fitted_binarizer, plain_classes
+from pellucid.models.perceptron.labels import as_labels, fitted_binarizer, plain_classes
 
 PLAIN = {
     "integers": np.array([3, 1, 1, 3, 2, 1, 2]),

@@ -229,10 +229,12 @@ def test_tabular_classifier_takes_the_raw_columns(n_classes):
         # The column "label" has taken the name of that output.
         outputs["label"] = outputs.pop("label_2")
         assert_classifies(outputs, model, table)
-    metadata = {prop.key: json.loads(prop.value) for prop in exported.metadata_props[1:]}
-    assert metadata["columns"] == kinds
-    assert metadata["classes"] == model.classes_.tolist()
-    assert metadata["feature_names"] == list(TABLE)
+    metadata = {prop.key: prop.value for prop in exported.metadata_props}
+    assert metadata["estimator"] == "TabularClassifier"
+    assert metadata["pellucid_version"] == exported.producer_version == pellucid.__version__
+    assert json.loads(metadata["columns"]) == kinds
+    assert json.loads(metadata["classes"]) == model.classes_.tolist()
+    assert json.loads(metadata["feature_names"]) == list(TABLE)
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-5), ("float64", 1e-12)])

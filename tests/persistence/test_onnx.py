@@ -90,6 +90,16 @@ def test_every_layer_agrees_with_onnx_runtime(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", nn.ACTIVATIONS)
+def test_activations_of_huge_and_tiny_numbers(name, dtype):
+    network = nn.Network([Activation(name)], "squared_error")
+    parameters = network.initialize(1, 0, dtype)
+    X = np.array([-1e4, -100, -20, -1e-4, -0.0, 0, 1e-4, 20, 100, 1e4], dtype=dtype)[:, None]
+    [scores] = session(network_to_onnx(network, parameters, 1)).run(["scores"], {"X": X})
+    np.testing.assert_allclose(scores, network.forward(parameters, X).scores, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", nn.LOSSES)
 def test_every_link_agrees_with_onnx_runtime(loss, dtype):
     network = nn.Network([Linear(3)], loss)

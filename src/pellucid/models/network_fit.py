@@ -18,7 +18,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
 from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream, raw_weights
-from pellucid.models.labels import class_factors
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,
     fingerprint_of,
@@ -26,6 +25,7 @@ from pellucid.models.network_checkpoint import (
     read_checkpoint,
 )
 from pellucid.models.network_targets import Targets
+from pellucid.models.perceptron.labels import class_factors
 from pellucid.models.training_checkpoints import checkpoints
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.nn.parameters import Parameters
@@ -367,8 +367,8 @@ def check_targets(name: str, y: Any, table: Any) -> None:
     """Raise ValueError or TypeError where y is not one target, or more, for each row."""
     if y is None:
         raise ValueError(
-            f"{name} is None, but a network learns from targets: pass one for each row of X. Only a "
-            "ParquetStream needs none, which names its column"
+            f"{name} is None, but a network learns from targets: pass one for each row of X. Only "
+            "a ParquetStream needs none, which names its column"
         )
     if not hasattr(y, "__len__") or isinstance(y, str | bytes | Mapping):
         raise TypeError(f"{name} must hold a target for each row, got {y!r:.80}")

@@ -114,7 +114,10 @@ class Graph:
         return self.node("Cast", value, to=self.element(dtype))
 
     def model(self, metadata: Mapping[str, Any]) -> Any:
-        """Return the `onnx.ModelProto`, with metadata that JSON can hold."""
+        """Return the `onnx.ModelProto`, with metadata that JSON can hold.
+
+        `metadata["pellucid_version"]`, if there is one, is the version of the producer.
+        """
         helper = self._onnx.helper
         graph = helper.make_graph(
             self._nodes, "pellucid", self._inputs, self._outputs, self._constants

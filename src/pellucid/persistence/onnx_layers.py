@@ -24,6 +24,15 @@ def _gelu(graph: Graph, z: str) -> str:
     return graph.node("Mul", graph.node("Mul", z, graph.constant(0.5)), share)
 
 
+def _silu(graph: Graph, z: str) -> str:
+    """Return z/(1 + e^-z), which is -0 where e^-z overflows.
+
+    z·σ(z) would be taken together into an operator that ONNX Runtime 1.23 has in float32 alone.
+    """
+    decay = graph.node("Exp", graph.node("Neg", z))
+    return graph.node("Div", z, graph.node("Add", decay, graph.constant(1.0)))
+
+
 ACTIVATIONS: dict[str, Callable[..., str]] = {
     "identity": lambda graph, z: z,
     "step": lambda graph, z: graph.cast(graph.node("Greater", z, graph.constant(0.0)), graph.dtype),
@@ -35,7 +44,7 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
     "selu": lambda graph, z: graph.node("Selu", z),
     "softplus": lambda graph, z: graph.node("Softplus", z),
     "gelu": _gelu,
-    "silu": lambda graph, z: graph.node("Mul", z, graph.node("Sigmoid", z)),
+    "silu": _silu,
     "mish": lambda graph, z: graph.node("Mish", z),
 }
 """By the names of `nn.ACTIVATIONS`: (graph, z, parameter if there is one) → a."""
@@ -112,53 +121,75 @@ def _embedding(graph: Graph, layer: nn.Embedding, arrays: Arrays, x: str) -> str
 
 
 def _periodic(graph: Graph, layer: nn.PeriodicEmbedding, arrays: Arrays, x: str) -> str:
-    column = graph.node("Unsqueeze", x, graph.constant([2], np.int64))
-    turns = graph.node("Mul", column, graph.constant(2.0 * math.pi))
-    scaled = graph.node("Mul", turns, graph.constant(arrays["frequencies"], name="frequencies"))
-    angles = graph.node("Add", scaled, graph.constant(arrays["phases"], name="phases"))
-    linear = _each_column(graph, graph.node("Cos", angles), arrays["W"], arrays["b"])
-    return _flattened(graph, graph.node("Concat", column, linear, axis=2))
+    """Take cosines as sines a quarter later: ONNX Runtime 1.23 has only these in float64."""
+    columns = _by_column(graph, x)
+    turns = graph.node("Mul", columns, graph.constant(2.0 * math.pi))
+    frequencies, phases = arrays["frequencies"][:, None, :], arrays["phases"][:, None, :]
+    scaled = graph.node("Mul", turns, graph.constant(frequencies, name="frequencies"))
+    later = graph.constant(phases.astype(np.float64) + 0.5 * math.pi, name="phases")
+    waves = graph.node("Sin", graph.node("Add", scaled, later))
+    linear = _each_column(graph, waves, arrays["W"], arrays["b"])
+    values = graph.node("Unsqueeze", x, graph.constant([2], np.int64))
+    return _flattened(graph, graph.node("Concat", values, linear, axis=2))
 
 
 def _piecewise_linear(
     graph: Graph, layer: nn.PiecewiseLinearEmbedding, arrays: Arrays, x: str
 ) -> str:
-    """Compute all components side by side; for a map, each column has as many as the longest."""
+    if layer.dim is not None:
+        return _mapped_pieces(graph, layer, arrays, x)
     counts = layer.n_components
-    wanted = counts if layer.dim is None else (max(counts),) * len(counts)
-    lower, widths, low, high = [], [], [], []
-    for edges, n in zip(layer.edges, wanted, strict=True):
-        b, missing = np.asarray(edges), n - (len(edges) - 1)
-        lower += [*b[:-1], *[0.0] * missing]
-        widths += [*np.diff(b), *[1.0] * missing]
-        low += [-np.inf, *[0.0] * (n - 1)]
-        high += [*[1.0] * (len(edges) - 2), np.inf, *[0.0] * missing]
-    places = graph.constant(np.repeat(np.arange(len(counts)), wanted), np.int64)
-    spread = graph.node("Gather", x, places, axis=1)
-    offsets = graph.node("Sub", spread, graph.constant(lower, name="edges"))
-    ramps = graph.node("Div", offsets, graph.constant(widths, name="widths"))
-    held = graph.node("Max", ramps, graph.constant(low))
-    codes = graph.node("Min", held, graph.constant(high))
-    if layer.dim is None:
-        return codes
-    n = wanted[0]
-    W = np.zeros((len(counts), n, layer.dim))
-    firsts = np.cumsum([0, *counts[:-1]])
-    for j, (first, count) in enumerate(zip(firsts, counts, strict=True)):
+    bins = [_bins(edges, n) for edges, n in zip(layer.edges, counts, strict=True)]
+    places = graph.constant(np.repeat(np.arange(len(counts)), counts), np.int64)
+    return _held_ramps(graph, graph.node("Gather", x, places, axis=1), np.concatenate(bins, axis=1))
+
+
+def _mapped_pieces(graph: Graph, layer: nn.PiecewiseLinearEmbedding, arrays: Arrays, x: str) -> str:
+    """Return the codes times W, with as many for each column as the longest has; the rest are 0."""
+    assert layer.dim is not None
+    counts = layer.n_components
+    n = max(counts)
+    bins = np.stack([_bins(edges, n) for edges in layer.edges], axis=1)  # (4, d, n)
+    W, first = np.zeros((len(counts), n, layer.dim)), 0
+    for j, count in enumerate(counts):
         W[j, :count] = arrays["W"][first : first + count]
-    stacked = graph.node("Reshape", codes, graph.constant([0, len(counts), n], np.int64))
-    return _flattened(graph, _each_column(graph, stacked, W, arrays["b"]))
+        first += count
+    codes = _held_ramps(graph, _by_column(graph, x), bins[:, :, None, :])
+    return _flattened(graph, _each_column(graph, codes, W, arrays["b"]))
+
+
+def _bins(edges: tuple[float, ...], n: int) -> NDArray[Any]:
+    """Return where n components begin, how wide they are, and where each is held; (4, n)."""
+    count = len(edges) - 1
+    bins = np.zeros((4, n))
+    bins[0, :count], bins[1] = edges[:-1], 1.0
+    bins[1, :count] = np.diff(edges)
+    bins[2, 0], bins[3, :count] = -np.inf, 1.0
+    bins[3, count - 1] = np.inf
+    return bins
+
+
+def _held_ramps(graph: Graph, x: str, bins: NDArray[Any]) -> str:
+    """Return (x - begin)/width, held between the last two rows of `bins`."""
+    lower, widths, low, high = (graph.constant(row, name="bins") for row in bins)
+    ramps = graph.node("Div", graph.node("Sub", x, lower), widths)
+    return graph.node("Min", graph.node("Max", ramps, low), high)
+
+
+def _by_column(graph: Graph, x: str) -> str:
+    """Return x (m, d) as (d, m, 1)."""
+    turned = graph.node("Transpose", x, perm=[1, 0])
+    return graph.node("Unsqueeze", turned, graph.constant([2], np.int64))
 
 
 def _each_column(graph: Graph, codes: str, W: NDArray[Any], b: NDArray[Any]) -> str:
-    """Return codes_j W_j + b_j for each column j: (m, d, n), (d, n, e), (d, e) to (m, d, e).
+    """Return codes_j W_j + b_j for each column j: (d, m, n), (d, n, e), (d, e) to (m, d, e).
 
     A row of zeros is carried along: a product of no rows ends the process in ONNX Runtime 1.31.
     """
     d, n, _ = W.shape
-    with_zeros = graph.node("Concat", codes, graph.constant(np.zeros((1, d, n))), axis=0)
-    by_column = graph.node("Transpose", with_zeros, perm=[1, 0, 2])
-    product = graph.node("MatMul", by_column, graph.constant(W, name="W"))
+    with_zeros = graph.node("Concat", codes, graph.constant(np.zeros((d, 1, n))), axis=1)
+    product = graph.node("MatMul", with_zeros, graph.constant(W, name="W"))
     by_row = graph.node("Transpose", product, perm=[1, 0, 2])
     bounds = [graph.constant([bound], np.int64) for bound in (0, -1, 0)]
     return graph.node("Add", graph.node("Slice", by_row, *bounds), graph.constant(b, name="b"))

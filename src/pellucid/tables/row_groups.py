@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pellucid.tables.table import TableError
 
-
 _WORTH_THREADS = 2**18
 """With fewer numbers, threads cost more than they save."""
 

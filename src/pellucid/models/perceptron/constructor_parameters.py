@@ -20,10 +20,8 @@ class QuickParameters(BaseEstimator):  # type: ignore[misc]
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
     @classmethod
-    @cache
     def _get_param_names(cls) -> list[str]:
-        names: list[str] = super()._get_param_names()
-        return names
+        return _names(cls)
 
     def _validate_params(self) -> None:
         """Raise what scikit-learn raises for the parameters that are not the defaults."""
@@ -36,6 +34,12 @@ class QuickParameters(BaseEstimator):  # type: ignore[misc]
         validate_parameter_constraints(
             self._parameter_constraints, given, caller_name=type(self).__name__
         )
+
+
+@cache
+def _names(estimator_class: type[Any]) -> list[str]:
+    names: list[str] = super(QuickParameters, estimator_class)._get_param_names()
+    return names
 
 
 @cache

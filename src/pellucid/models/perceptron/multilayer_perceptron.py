@@ -1,67 +1,43 @@
-"""What `MLPClassifier` and `MLPRegressor` share: checks, solvers, weights, predictions."""
+"""What `MLPClassifier` and `MLPRegressor` share: how they are trained."""
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from numbers import Integral
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._tags import Tags
-from sklearn.utils.validation import check_is_fitted
 
-from pellucid.engine.batch import dense
-from pellucid.engine.plan import TrainingData
-from pellucid.engine.sampling import Spread
-from pellucid.inspection.gradient_check import GradientCheck, check_gradient
-from pellucid.inspection.model_card import ModelDescription
-from pellucid.models.architecture import activation_names, build_network, hidden_sizes
-from pellucid.models.coefficients import (
-    are_views,
-    draw_parameters,
-    hidden_sizes_of,
-    others,
-    pack,
-    views,
-)
-from pellucid.models.constructor_parameters import QuickParameters
-from pellucid.models.default_engine import engine_of
-from pellucid.models.exchange import MlpExchange
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
-from pellucid.models.hidden_layers import HiddenLayers
-from pellucid.models.inputs import checked_table, is_stream, parameter_dtype, raw_weights, renaming
-from pellucid.models.lbfgs_solver import LbfgsRun
-from pellucid.models.mlp_checkpoint import (
+from pellucid.models.inputs import is_stream, parameter_dtype, raw_weights, renaming
+from pellucid.models.perceptron.architecture import activation_names, build_network, hidden_sizes
+from pellucid.models.perceptron.checkpoint import (
     MlpCheckpoints,
     Resumption,
     generator_state,
 )
-from pellucid.models.mlp_loss import loss_with_output, out_activation_of
-from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
-from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
-from pellucid.models.model_card import describe_mlp
-from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
-from pellucid.models.saving import Arrays, save
-from pellucid.models.stochastic_solver import SolverState, StochasticRun
-from pellucid.models.task import Rows, Task
-from pellucid.models.validation_set import NO_VALIDATION, Score, ValidationData, scorer_on
-from pellucid.nn import CustomLoss, Linear, Loss, Network, Parameters
-from pellucid.training import Callbacks, EpochReport, History, Outcome, check_callbacks
-
-STOCHASTIC_SOLVERS = ("sgd", "adam")
-HISTORY = (
-    "loss_curve_",
-    "best_loss_",
-    "validation_scores_",
-    "validation_loss_curve_",
-    "best_validation_score_",
+from pellucid.models.perceptron.coefficients import (
+    draw_parameters,
+    hidden_sizes_of,
 )
+from pellucid.models.perceptron.fitted_perceptron import FittedPerceptron
+from pellucid.models.perceptron.history import HISTORY, STOCHASTIC_SOLVERS, PerceptronHistory
+from pellucid.models.perceptron.lbfgs_solver import LbfgsRun
+from pellucid.models.perceptron.loss import out_activation_of
+from pellucid.models.perceptron.parameters import CONSTRAINTS, check_together
+from pellucid.models.perceptron.stochastic_solver import StochasticRun
+from pellucid.models.perceptron.task import Rows, Task
+from pellucid.models.perceptron.validation_set import (
+    NO_VALIDATION,
+    Score,
+    ValidationData,
+    scorer_on,
+)
+from pellucid.nn import CustomLoss, Loss, Network, Parameters
+from pellucid.training import Callbacks, EpochReport, History, check_callbacks
 
 
 def has_epochs(estimator: MultilayerPerceptron) -> bool:
@@ -76,15 +52,11 @@ def has_epochs(estimator: MultilayerPerceptron) -> bool:
 
 class MultilayerPerceptron(
     CallbackSupportMixin,  # type: ignore[misc]
-    MlpExchange,
-    HiddenLayers,
-    QuickParameters,
+    PerceptronHistory,
+    FittedPerceptron,
     ABC,
 ):
-    """Trains a chain of linear layers and activations; subclasses know the targets.
-
-    The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.
-    """
+    """Trains a chain of linear layers and activations; subclasses know the targets."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
@@ -102,19 +74,8 @@ class MultilayerPerceptron(
     early_stopping: bool
     random_state: Any
 
-    coefs_: list[NDArray[Any]]
-    intercepts_: list[NDArray[Any]]
-    n_outputs_: int
-    out_activation_: str
-    n_iter_: int
-    loss_: float
-
     _score_name: ClassVar[str]
     """What the validation scores are where `scoring` does not say."""
-    _network: Network | None = None
-    _parameters: Parameters | None = None
-    _n_partial_fits: int = 0
-    _fitted: KeptFitted | None = None
 
     @abstractmethod
     def _checked_input(
@@ -157,26 +118,9 @@ class MultilayerPerceptron(
     ) -> float:
         """Return the score of predictions on held-out rows."""
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coefs_")
-
-    @property
-    def network_(self) -> Network:
-        """Layers and loss; they hold no numbers."""
-        check_is_fitted(self)
-        return self._fitted_network()
-
-    @property
-    def parameters_(self) -> Parameters:
-        """All parameters in one flat buffer, of which `coefs_` and `intercepts_` are views."""
-        check_is_fitted(self)
-        return self._current_parameters(self._fitted_network())
+    def _rows_to_check(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+        X, y = self._checked_input(X, y, incremental=True, fresh=False)
+        return X, self._targets(y, np.float64)
 
     def _fit(
         self,
@@ -246,7 +190,7 @@ class MultilayerPerceptron(
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         stream = None
         if is_stream(X):
-            from pellucid.models.mlp_streams import rows_of, take_stream
+            from pellucid.models.perceptron.streams import rows_of, take_stream
 
             stream, X, y, sample_weight = take_stream(self, X, y, sample_weight, validation)
         X, y = self._checked_input(X, y, incremental=incremental, fresh=fresh)
@@ -427,227 +371,3 @@ class MultilayerPerceptron(
             self._n_partial_fits = resumption.n_partial_fits
         saved = None if resumption is None else resumption.saved
         return MlpCheckpoints(type(self).__name__, self._n_partial_fits, saved)
-
-    def _forget_history(self, validates: bool) -> None:
-        self.t_ = 0
-        self._n_partial_fits = 0
-        self._optimizer: SolverState | None = None
-        for name in HISTORY:
-            self.__dict__.pop(name, None)
-        if self.solver in STOCHASTIC_SOLVERS:
-            self._start_history(validates)
-
-    def _start_history(self, validates: bool) -> None:
-        self.loss_ = np.nan
-        self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self.best_loss_: float | None = None if validates else np.inf
-        self.validation_scores_: list[float] | None = [] if validates else None
-        self.validation_loss_curve_: list[float] | None = [] if validates else None
-        self.best_validation_score_: float | None = -np.inf if validates else None
-
-    def _remember(self, run: StochasticRun) -> None:
-        loop, history = run.loop, run.history
-        self.n_iter_ = loop.n_epochs
-        self.t_ = history.examples_seen
-        self._optimizer = run.final_state()
-        self._no_improvement_count = loop.stopping.count
-        if history.losses:
-            self.loss_ = history.losses[-1]
-        if loop.validation is not None:
-            self.validation_scores_ = history.validation_scores
-            self.validation_loss_curve_ = history.validation_losses
-            self.best_loss_, self.best_validation_score_ = None, loop.stopping.best
-        else:
-            self.validation_scores_ = self.validation_loss_curve_ = None
-            self.best_loss_, self.best_validation_score_ = loop.stopping.best, None
-
-    def _warn(self, outcome: Outcome, incremental: bool, stacklevel: int = 6) -> None:
-        if outcome is Outcome.INTERRUPTED:
-            warnings.warn("Training interrupted by user.", stacklevel=stacklevel)
-        elif outcome is Outcome.DIVERGED:
-            warnings.warn(
-                f"Training diverged in iteration {self.n_iter_}; the weights with the best "
-                "validation score are kept. Scale the columns of X and y, or lower "
-                "learning_rate_init.",
-                ConvergenceWarning,
-                stacklevel=stacklevel,
-            )
-        elif outcome is Outcome.MAX_EPOCHS and not incremental:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.n_iter_}) reached and the "
-                "optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=stacklevel,
-            )
-
-    def _attach(self, network: Network, parameters: Parameters) -> None:
-        """Make the weights of the estimator views of this buffer."""
-        self._network, self._parameters = network, parameters
-        self.coefs_, self.intercepts_ = views(parameters)
-        self._fitted = KeptFitted([*self.coefs_, *self.intercepts_])
-        self.n_layers_ = len(self.coefs_) + 1
-
-    def _current_parameters(self, network: Network) -> Parameters:
-        """Return the buffer behind `coefs_`, or a copy if other arrays were put into the lists."""
-        parameters = self._parameters
-        if parameters is None:
-            return pack(network, self.coefs_, self.intercepts_)
-        if not are_views(parameters, self.coefs_, self.intercepts_):
-            kept = others(parameters) if network is self._network else {}
-            return pack(network, self.coefs_, self.intercepts_, kept)
-        return parameters
-
-    def _fitted_network(self) -> Network:
-        """Return the network that was trained, or one that fits weights put in by hand."""
-        network, sizes = self._network, hidden_sizes_of(self.coefs_)
-        n_outputs = int(np.shape(self.coefs_[-1])[1])
-        if network is None:
-            loss: Loss | CustomLoss = loss_with_output(self.out_activation_)
-        elif [*sizes, n_outputs] == [e.fan_out for e in network.layers if isinstance(e, Linear)]:
-            return network
-        else:
-            loss = network.loss
-        options = {**self.get_params(deep=False), "hidden_layer_sizes": sizes}
-        return build_network(options, loss, n_outputs)
-
-    def _predictions(self, X: Any) -> NDArray[Any]:
-        """Return the output of the network, of shape (n_rows, n_outputs)."""
-        check_is_fitted(self)
-        X = checked_table(self, X, reset=False)
-        fitted = self._find_fitted()
-        scores = fitted_scores(fitted, X)
-        with np.errstate(over="ignore"):
-            predictions: NDArray[Any] = fitted.network.loss.link(scores)
-        return predictions
-
-    def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
-        """Return mean and standard deviation, (n_rows, n_outputs), over sampled sub-networks."""
-        check_is_fitted(self)
-        X = checked_table(self, X, reset=False)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return fitted_spread(self._find_fitted(), X, n_samples, seed)
-
-    def _find_fitted(self) -> Fitted:
-        """Return the network that the attributes describe: the kept one, if it still is that."""
-        kept = self._fitted
-        fitted = kept.find([*self.coefs_, *self.intercepts_], self._network) if kept else None
-        if fitted is None:
-            network = self._fitted_network()
-            fitted = Fitted(network, self._current_parameters(network))
-            if kept and fitted.parameters is self._parameters:
-                kept.keep(network, fitted)
-        return fitted
-
-    def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> GradientCheck:
-        """Compare the engine's gradient at the fitted weights with central differences, in float64.
-
-        The gradient is computed by the engine that trains, the losses behind the differences by
-        the formulas of `pellucid.nn`: ‖g - ĝ‖/(‖g‖ + ‖ĝ‖) for each weight and bias, for each layer
-        and for the whole network. Elements at a kink of an activation are counted and left out. The
-        penalty `alpha` is left out too: its gradient is the weights themselves.
-
-        Parameters
-        ----------
-        X, y : array-like
-            A few rows and their targets: each parameter costs two forward passes over them.
-        tolerance : float
-            The relative error up to which `passed` is True.
-
-        Returns
-        -------
-        pellucid.inspection.gradient_check.GradientCheck
-            Prints as a table.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from pellucid import MLPClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
-        >>> model.check_gradient(X[::10], y[::10]).passed
-        True
-        """
-        check_is_fitted(self)
-        X, y = self._checked_input(X, y, incremental=True, fresh=False)
-        network = self._fitted_network()
-        targets = self._targets(y, np.float64)
-        fitted = self._current_parameters(network)
-        parameters = Parameters(fitted.flat.astype(np.float64), fitted.layout)
-        objective = engine_of(network).objective(network, parameters, TrainingData(X, targets))
-        _, gradient = objective(parameters.flat)
-        table = dense(X, np.dtype(np.float64))
-        return check_gradient(
-            network, parameters, table, targets, tolerance=tolerance, gradient=gradient
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        state.pop("_fitted", None)
-        parameters = state.pop("_parameters", None)
-        if parameters is not None:
-            state["_others"] = others(parameters)
-        return state
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        state = dict(state)
-        other_arrays = state.pop("_others", {})
-        super().__setstate__(state)
-        if hasattr(self, "coefs_") and hasattr(self, "out_activation_"):
-            network = self._fitted_network()
-            self._attach(network, pack(network, self.coefs_, self.intercepts_, other_arrays))
-
-    def describe(self) -> ModelDescription:
-        """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
-
-        In a notebook it shows itself as a page.
-
-        Returns
-        -------
-        pellucid.inspection.model_card.ModelDescription
-            With `facts`, `network` and `columns`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from pellucid import MLPClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
-        >>> print(model.describe().network)
-           layer                        output  parameters  shapes            memory  FLOPs
-           input                             4
-        0  Linear(4)                         4          20  W (4, 4), b (4,)   160 B     36
-        1  Activation('relu')                4
-        2  Linear(3)                         3          15  W (4, 3), b (3,)   120 B     27
-           loss: softmax_cross_entropy                  35                     280 B     63
-        >>> model.describe().facts["predicts"]
-        'one of 3 classes: 0, 1, 2'
-        """
-        return describe_mlp(self)
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted model to one file, which `pellucid.load` reads.
-
-        Parameters
-        ----------
-        path : str or Path
-            Replaced atomically if it exists.
-
-        Raises
-        ------
-        ModelFileError
-            The file cannot be written; an earlier file stays as it was.
-        """
-        save(self, path)
-
-    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
-        return mlp_to_state(self)
-
-    @classmethod
-    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
-        estimator: Self = mlp_from_state(cls, state, arrays)
-        return estimator
