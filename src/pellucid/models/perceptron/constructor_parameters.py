@@ -20,19 +20,20 @@ class QuickParameters(BaseEstimator):  # type: ignore[misc]
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
     @classmethod
-    def _get_param_names(cls) -> list[str]:
+    def _get_param_names(cls: Any) -> list[str]:
         return _names(cls)
 
     def _validate_params(self) -> None:
         """Raise what scikit-learn raises for the parameters that are not the defaults."""
-        defaults = _defaults(type(self))
+        estimator_class: Any = type(self)
+        defaults = _defaults(estimator_class)
         given = {
             name: value
             for name, value in self.get_params(deep=False).items()
             if value is not defaults[name]
         }
         validate_parameter_constraints(
-            self._parameter_constraints, given, caller_name=type(self).__name__
+            self._parameter_constraints, given, caller_name=estimator_class.__name__
         )
 
 
