@@ -221,6 +221,19 @@ def test_a_fit_goes_on_from_its_checkpoint(path, tmp_path):
     network().fit(rows, epochs=2, checkpoint_path=tmp_path, **options)
     resumed = network().resume(rows, epochs=2, checkpoint_path=tmp_path, **options)
     np.testing.assert_array_equal(flat(resumed), flat(whole))
+    options = {"tol": 0.0, "checkpoint_path": tmp_path / "perceptron"}
+    whole = classifier(max_iter=4).fit(rows)
+    classifier(max_iter=2, **options).fit(rows)
+    resumed = classifier(max_iter=2, **options).resume(rows, max_iter=2)
+    np.testing.assert_array_equal(flat(resumed), flat(whole))
+    with pytest.raises(ValueError, match="X was a stream of 600 rows with checksum"):
+        classifier(max_iter=2, **options).resume(stream(path, "label"), max_iter=2)
+
+
+def test_a_checkpoint_of_another_stream_is_refused(path, tmp_path):
+    options = {"batch_size": BATCH, "seed": 3}
+    rows = stream(path, "label", sample_weight="w")
+    network().fit(rows, epochs=1, checkpoint_path=tmp_path, **options)
     others = [stream(path, "label"), stream(path, "label", 300, sample_weight="w")]
     for other in others:
         with pytest.raises(ValueError, match="X was a stream of 600 rows with checksum"):
@@ -358,5 +371,5 @@ def test_a_column_of_several_labels_holds_zeros_and_ones(tmp_path):
 def test_a_table_without_y_is_told():
     with pytest.raises(ValueError, match="requires y to be passed"):
         classifier().fit(TABLE[COLUMNS])
-    with pytest.raises(ValueError, match="y is None"):
+    with pytest.raises(ValueError, match="Only a ParquetStream needs none"):
         network().fit(X)

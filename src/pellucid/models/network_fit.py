@@ -25,7 +25,7 @@ from pellucid.models.network_checkpoint import (
     read_checkpoint,
 )
 from pellucid.models.network_targets import Targets
-from pellucid.models.perceptron.labels import class_factors
+from pellucid.models.perceptron.labels import class_factors, is_balanced
 from pellucid.models.training_checkpoints import checkpoints
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.nn.parameters import Parameters
@@ -279,7 +279,7 @@ class NetworkFit:
             )
         labels, classes = np.asarray(self.y).ravel(), self.targets.classes
         assert classes is not None
-        if _is_balanced(self.class_weight):
+        if is_balanced(self.class_weight):
             of_class = compute_sample_weight("balanced", labels, indices=rows)
         else:
             of_class = class_factors(self.class_weight, classes)[np.searchsorted(classes, labels)]
@@ -376,18 +376,6 @@ def check_targets(name: str, y: Any, table: Any) -> None:
         raise ValueError(
             f"{name} has {len(y)} rows and X {table.shape[0]}: inconsistent numbers of samples"
         )
-
-
-def _is_balanced(class_weight: Any) -> bool:
-    """Return whether it is "balanced"; raise where it is no mapping of labels to weights either."""
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        return True
-    if not isinstance(class_weight, Mapping):
-        raise ValueError(
-            f'class_weight must be "balanced" or a dict such as {{"yes": 2.0}}, got '
-            f"{class_weight!r}; weights of rows go into sample_weight"
-        )
-    return False
 
 
 def _schedule(schedule: Schedule | str | None) -> Schedule | None:

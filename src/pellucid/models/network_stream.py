@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.class_weight import compute_class_weight
 
+from pellucid.models.perceptron.labels import class_factors, is_balanced
 from pellucid.models.streams import OpenStream, StreamRows, open_stream
 from pellucid.tables.stream_reader import TargetSummary
 
@@ -72,11 +72,9 @@ def rows_of(fit: NetworkFit, opened: OpenStream) -> StreamRows:
 
 
 def _class_factors(class_weight: Any, summary: TargetSummary) -> NDArray[np.float64]:
-    """Return the weight of each class, as scikit-learn computes it."""
-    if class_weight == "balanced":
-        counts = summary.counts
-        factors = counts.sum() / (len(counts) * np.maximum(counts, 1))
-    else:
-        labels = summary.labels
-        factors = compute_class_weight(class_weight, classes=labels, y=labels)
-    return np.asarray(factors, dtype=np.float64)
+    """Return the weight of each class."""
+    if not is_balanced(class_weight):
+        return class_factors(class_weight, summary.labels)
+    counts = summary.counts
+    factors: NDArray[np.float64] = counts.sum() / (len(counts) * np.maximum(counts, 1))
+    return factors

@@ -171,6 +171,8 @@ def fingerprint_of(model: str, task: Task) -> Fingerprint:
     for rows, suffix in ((task.training, ""), (task.validation, "_val")):
         for part in ("X", "y", "sample_weight"):
             known[part + suffix] = contents(None if rows is None else getattr(rows, part))
+    if task.stream is not None:
+        known["X"] = task.stream.stream.described()
     return known
 
 

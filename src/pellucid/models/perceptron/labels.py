@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -210,6 +211,18 @@ def with_class_weight(
         factors = class_factors(class_weight, classes)
     weights: NDArray[np.float64] = factors[codes]
     return weights if sample_weight is None else weights * sample_weight
+
+
+def is_balanced(class_weight: Any) -> bool:
+    """Return whether it is "balanced"; raise where it is no mapping of labels to weights either."""
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return True
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f'class_weight must be "balanced" or a dict such as {{"yes": 2.0}}, got '
+            f"{class_weight!r}; weights of rows go into sample_weight"
+        )
+    return False
 
 
 def class_factors(class_weight: Any, classes: NDArray[Any]) -> NDArray[np.float64]:

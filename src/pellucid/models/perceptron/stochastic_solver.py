@@ -137,7 +137,8 @@ class StochasticRun:
             epochs = replace(task.stream, batch_size=plan.batch_size)
             trainer = make(task.network, task.parameters, epochs.start(), plan, state=state)
             self._trainer: Any = BlockEpochs(trainer, epochs.epoch)
-            return map(self._trainer.row_order, count()).__next__
+            first = 0 if state is None else state.epoch
+            return map(self._trainer.row_order, count(first)).__next__
         weights = normalized_weights(training.sample_weight, rows)
         data = TrainingData(training.X, training.targets, weights.values, weights.scale)
         self._trainer = make(task.network, task.parameters, data, plan, state=state)

@@ -42,11 +42,6 @@ def take_stream(
             "early_stopping=True holds out rows drawn from the whole table, which a stream never "
             "has; pass X_val and y_val to fit, or set early_stopping=False"
         )
-    if estimator.checkpoint_path is not None:
-        raise ValueError(
-            "checkpoint_path keeps a training whose rows are in memory; for a stream leave it out, "
-            "and save the model instead, for example in a callback"
-        )
     labels = is_classifier(estimator) and len(stream.targets) == 1
     counts = labels and estimator.get_params(deep=False)["class_weight"] is not None
     opened = open_stream(stream, y, sample_weight, labels=labels, counts=counts)
