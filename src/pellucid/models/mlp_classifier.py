@@ -22,6 +22,7 @@ from pellucid.models.perceptron.labels import (
     check_known,
     check_two_members,
     encode,
+    fitted_binarizer,
     hits,
     n_outputs_of,
     out_activation_of,
@@ -613,7 +614,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         X, y = checked_table_and_targets(self, X, y, reset=fresh, y_numeric=False)
         y = as_labels(y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer = fitted_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
         else:
             check_known(self._label_binarizer, y, all_needed=not incremental)
@@ -660,4 +661,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         sample_weight: NDArray[np.float64] | None,
     ) -> float:
         right = hits(self._label_binarizer, predictions, targets)
-        return float(np.average(right, weights=sample_weight))
+        # np.average takes as long as a small network.
+        return float(
+            right.mean() if sample_weight is None else np.average(right, weights=sample_weight)
+        )

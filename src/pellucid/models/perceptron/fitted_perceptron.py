@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -30,6 +29,7 @@ from pellucid.models.perceptron.coefficients import (
     pack,
     views,
 )
+from pellucid.models.perceptron.constructor_parameters import QuickParameters
 from pellucid.models.perceptron.hidden_layers import HiddenLayers
 from pellucid.models.perceptron.loss import loss_with_output
 from pellucid.models.perceptron.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
@@ -38,7 +38,7 @@ from pellucid.models.saving import Arrays, save
 from pellucid.nn import CustomLoss, Linear, Loss, Network, Parameters
 
 
-class FittedPerceptron(MlpExchange, HiddenLayers, BaseEstimator):  # type: ignore[misc]
+class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
     """What `MLPClassifier` and `MLPRegressor` share once they are fitted.
 
     The weights lie in one flat buffer; `coefs_` and `intercepts_` are lists of views of it.

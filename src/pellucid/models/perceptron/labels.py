@@ -26,6 +26,8 @@ def as_labels(y: Any) -> Any:
     """
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
+    if plain_classes(y) is not None:
+        return y
     if y.dtype.kind == "O":
         _check_one_type(y)
     check_classification_targets(y)
@@ -36,6 +38,43 @@ def as_labels(y: Any) -> Any:
             "classifier for each column, for example with sklearn.multioutput.MultiOutputClassifier"
         )
     return y
+
+
+def plain_classes(y: Any) -> NDArray[Any] | None:
+    """Return the different labels, sorted, of a column that scikit-learn takes without a word.
+
+    These are text and whole numbers of which few are different. None means that scikit-learn's own
+    functions must look at `y`, which find the same, but take as long as an epoch.
+    """
+    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "biufU":
+        return None
+    classes = np.unique(y)
+    if 2 * len(classes) > len(y):
+        return None
+    if y.dtype.kind == "f" and not _are_whole(classes):
+        return None
+    return classes
+
+
+def _are_whole(numbers: NDArray[Any]) -> bool:
+    largest_whole = 2.0**53
+    return bool(np.all((np.abs(numbers) < largest_whole) & (numbers == np.floor(numbers))))
+
+
+def fitted_binarizer(y: Any) -> LabelBinarizer:
+    """Return `LabelBinarizer().fit(y)`."""
+    classes = plain_classes(y)
+    if classes is None:
+        return LabelBinarizer().fit(y)
+    return binarizer_of(classes, "multiclass" if len(classes) > 2 else "binary")
+
+
+def binarizer_of(classes: NDArray[Any], y_type: str, sparse_input: bool = False) -> LabelBinarizer:
+    """Return a binarizer that is fitted on a target of this type with these classes."""
+    binarizer = LabelBinarizer()
+    binarizer.classes_, binarizer.y_type_ = classes, y_type
+    binarizer.sparse_input_ = sparse_input
+    return binarizer
 
 
 def out_activation_of(binarizer: LabelBinarizer) -> str:

@@ -262,8 +262,9 @@ class MultilayerPerceptron(
     def _score(self, rows: Rows) -> Score:
         """Return what scores the weights of the moment on these rows."""
         if self.scoring is None:
+            link = self._fitted_network().loss.link
             return lambda scores, loss: self._validation_score(
-                self._fitted_network().loss.link(scores), rows.targets, rows.sample_weight
+                link(scores), rows.targets, rows.sample_weight
             )
         if self.scoring == "loss":
             return lambda scores, loss: -loss

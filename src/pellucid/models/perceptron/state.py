@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.preprocessing import LabelBinarizer
 
 from pellucid.models.perceptron import labels
 from pellucid.models.perceptron import loss as mlp_loss
@@ -113,11 +112,7 @@ def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
         raise ValueError(f"{n_outputs} outputs do not fit {len(classes)} classes")
     if state["sparse_target"] and target_type != "multilabel-indicator":
         raise ValueError("only targets of several labels a row can be sparse")
-    # Twice each: scikit-learn before 1.8 warns of as many classes as rows.
-    binarizer = LabelBinarizer().fit(np.repeat(classes, 2))
-    binarizer.classes_ = classes
-    binarizer.y_type_ = target_type
-    binarizer.sparse_input_ = bool(state["sparse_target"])
+    binarizer = labels.binarizer_of(classes, target_type, bool(state["sparse_target"]))
     if estimator.out_activation_ != labels.out_activation_of(binarizer):
         raise ValueError(f"the loss does not fit a {target_type} target")
     estimator._label_binarizer, estimator.classes_ = binarizer, classes
