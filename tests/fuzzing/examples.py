@@ -55,7 +55,7 @@ def make_examples():
     """Return fitted models by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {**_perceptrons(), **_tabular(), **_networks()}
+        return {**_perceptrons(), **_ensembles(), **_tabular(), **_networks()}
 
 
 def _perceptrons():
@@ -102,6 +102,19 @@ def _perceptrons():
     return models
 
 
+def _ensembles():
+    few = {"n_estimators": 2, "random_state": 0}
+    classifier = pellucid.MLPClassifier(**_SETTINGS, dropout=0.1)
+    return {
+        "DeepEnsembleClassifier": pellucid.DeepEnsembleClassifier(classifier, **few).fit(
+            X, LABELS["two texts"]
+        ),
+        "DeepEnsembleRegressor": pellucid.DeepEnsembleRegressor(
+            pellucid.MLPRegressor(**_SETTINGS), **few
+        ).fit(X, X[:, 0]),
+    }
+
+
 def _tabular():
     models = {
         f"TabularClassifier, {name}": pellucid.TabularClassifier(**_SETTINGS).fit(
@@ -115,6 +128,16 @@ def _tabular():
     models["TabularRegressor, two targets"] = pellucid.TabularRegressor(**_SETTINGS).fit(
         TABLE, X[:, :2]
     )
+    models["TabularClassifier, everything"] = pellucid.TabularClassifier(
+        dtype="float64",
+        activation=("silu", "tanh"),
+        dropout=0.1,
+        normalization="rms",
+        weight_decay=0.01,
+        schedule="cosine",
+        clipping=1.0,
+        **_SETTINGS,
+    ).fit(TABLE, LABELS["integers"])
     return models
 
 

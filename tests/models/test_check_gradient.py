@@ -8,8 +8,8 @@ import scipy.sparse
 from sklearn.exceptions import NotFittedError
 
 from pellucid import MLPClassifier, MLPRegressor
-from pellucid.models import fitted_perceptron
 from pellucid.models.default_engine import ENGINES
+from pellucid.models.perceptron import fitted_perceptron
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((40, 5))

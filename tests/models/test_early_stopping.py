@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 
 from pellucid import MLPClassifier, MLPRegressor
-from pellucid.models import stochastic_solver
 from pellucid.models.default_engine import ENGINES
+from pellucid.models.perceptron import stochastic_solver
 from pellucid.training import hold_out
 
 X, Y = load_iris(return_X_y=True)
@@ -231,7 +231,7 @@ def test_an_exception_in_the_first_epoch_takes_the_weights_back(alarm, how):
 
 
 def test_an_exception_in_lbfgs_keeps_the_last_point(monkeypatch):
-    from pellucid.models import lbfgs_solver
+    from pellucid.models.perceptron import lbfgs_solver
 
     class Interrupted(ENGINES["native"].objective):
         calls = 0
@@ -252,7 +252,7 @@ def test_an_exception_in_lbfgs_keeps_the_last_point(monkeypatch):
 
 
 def test_control_c_in_lbfgs_keeps_the_last_point(monkeypatch):
-    from pellucid.models import lbfgs_solver
+    from pellucid.models.perceptron import lbfgs_solver
 
     class Interrupted(ENGINES["native"].objective):
         calls = 0

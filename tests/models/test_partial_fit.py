@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from sklearn.datasets import make_classification
 
 from pellucid import MLPClassifier, MLPRegressor, load
-from pellucid.models import stochastic_solver
+from pellucid.models.perceptron import stochastic_solver
 from pellucid.training import ShuffledOrder
 
 X, Y = make_classification(60, 5, random_state=0)

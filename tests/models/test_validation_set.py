@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pellucid.models.task import Rows
-from pellucid.models.validation_set import ValidationSet
+from pellucid.models.perceptron.task import Rows
+from pellucid.models.perceptron.validation_set import ValidationSet
 from pellucid.nn import Linear, Network
 
 NETWORK = Network([Linear(1)], "squared_error")

@@ -20,8 +20,8 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.models.inputs import checked_table, renaming
-from pellucid.models.mlp_fit import MlpFit
-from pellucid.models.multilayer_perceptron import MultilayerPerceptron
+from pellucid.models.perceptron.fit import MlpFit
+from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
 from pellucid.models.saving import Arrays, members_from_state, members_to_state, save
 from pellucid.training import Outcome, run_together
 

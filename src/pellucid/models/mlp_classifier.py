@@ -15,7 +15,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from pellucid.models.inputs import check_in_memory, checked_table_and_targets
-from pellucid.models.labels import (
+from pellucid.models.perceptron.checkpoint import read_resumption
+from pellucid.models.perceptron.labels import (
     as_labels,
     check_block,
     check_known,
@@ -26,11 +27,10 @@ from pellucid.models.labels import (
     out_activation_of,
     with_class_weight,
 )
-from pellucid.models.mlp_checkpoint import read_resumption
-from pellucid.models.mlp_loss import classifier_loss
-from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
+from pellucid.models.perceptron.loss import classifier_loss
+from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron, has_epochs
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import saveable
-from pellucid.models.validation_set import ValidationData
 from pellucid.nn import CustomLoss, Loss
 
 

@@ -15,11 +15,11 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 
 from pellucid.models.inputs import check_in_memory, checked_table_and_targets
-from pellucid.models.mlp_checkpoint import read_resumption
-from pellucid.models.mlp_loss import REGRESSOR_LOSSES, regressor_loss
-from pellucid.models.multilayer_perceptron import MultilayerPerceptron, has_epochs
+from pellucid.models.perceptron.checkpoint import read_resumption
+from pellucid.models.perceptron.loss import REGRESSOR_LOSSES, regressor_loss
+from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron, has_epochs
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import saveable
-from pellucid.models.validation_set import ValidationData
 from pellucid.nn import CustomLoss, Loss
 
 

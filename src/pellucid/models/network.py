@@ -21,12 +21,12 @@ from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection import html
 from pellucid.inspection.description import NetworkDescription, describe_network
 from pellucid.models.default_engine import ENGINES
-from pellucid.models.exchange import NetworkExchange
+from pellucid.models.exchange.exchange import NetworkExchange
 from pellucid.models.inputs import checked_weights
 from pellucid.models.network_fit import NetworkFit, check_targets, checked_table
 from pellucid.models.network_state import network_from_state, network_to_state
 from pellucid.models.network_targets import Targets, learn_targets
-from pellucid.models.prediction import check_finite
+from pellucid.models.perceptron.prediction import check_finite
 from pellucid.models.saving import Arrays, save, saveable
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.training import Recording, ReplayedStep

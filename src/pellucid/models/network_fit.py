@@ -24,7 +24,6 @@ from pellucid.models.inputs import (
     is_stream,
     raw_weights,
 )
-from pellucid.models.labels import class_factors, is_balanced
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,
     fingerprint_of,
@@ -32,6 +31,7 @@ from pellucid.models.network_checkpoint import (
     read_checkpoint,
 )
 from pellucid.models.network_targets import Targets
+from pellucid.models.perceptron.labels import class_factors, is_balanced
 from pellucid.models.training_checkpoints import checkpoints
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.nn.parameters import Parameters

@@ -8,10 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pellucid.models.mlp_fit import MlpFit
-from pellucid.models.multilayer_perceptron import MultilayerPerceptron
 from pellucid.models.network import Network
 from pellucid.models.network_fit import NetworkFit
+from pellucid.models.perceptron.fit import MlpFit
+from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
 from pellucid.training import FitResult, run_together
 
 _NOT_FROM_OPTIONS = {"network", "estimator", "X", "y", "resumes"}

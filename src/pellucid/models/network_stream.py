@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.models.labels import class_factors, is_balanced
+from pellucid.models.perceptron.labels import class_factors, is_balanced
 from pellucid.models.streams import OpenStream, StreamRows, open_stream
 from pellucid.tables.stream_reader import TargetSummary
 

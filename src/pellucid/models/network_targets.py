@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 
-from pellucid.models.labels import as_labels
+from pellucid.models.perceptron.labels import as_labels
 from pellucid.nn import Loss
 
 Kind = Literal["label", "two labels", "shares", "indicators", "counts", "numbers", "own"]

@@ -14,13 +14,13 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.inspection.model_card import ModelDescription
+from pellucid.models.exchange.onnx_export import OnnxExport
+from pellucid.models.exchange.tabular_onnx import onnx_of_tabular
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, begin_fit
 from pellucid.models.inputs import renaming
 from pellucid.models.model_card import describe_tabular
-from pellucid.models.onnx_export import OnnxExport
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, params_to_json, restore, save
-from pellucid.models.tabular_onnx import onnx_of_tabular
-from pellucid.models.validation_set import ValidationData
 from pellucid.tables import RecognizedColumn, Table, TableEncoder
 from pellucid.tables.encoder import check_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count

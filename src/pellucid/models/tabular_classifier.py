@@ -13,9 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.inputs import check_in_memory
 from pellucid.models.mlp_classifier import MLPClassifier
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import Resumed, TabularEstimator
-from pellucid.models.validation_set import ValidationData
 from pellucid.tables import TableError
 from pellucid.tables.row_weights import Weights, as_repetitions
 from pellucid.tables.text import is_missing

@@ -14,9 +14,9 @@ from sklearn.utils.validation import _check_y
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
 from pellucid.models.inputs import check_in_memory, renaming
 from pellucid.models.mlp_regressor import MLPRegressor
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular import Resumed, TabularEstimator
-from pellucid.models.validation_set import ValidationData
 from pellucid.tables import row_weights
 from pellucid.tables.row_weights import Weights, as_repetitions
 

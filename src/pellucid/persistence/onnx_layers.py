@@ -24,6 +24,12 @@ def _gelu(graph: Graph, z: str) -> str:
     return graph.node("Mul", graph.node("Mul", z, graph.constant(0.5)), share)
 
 
+def _softplus(graph: Graph, z: str) -> str:
+    """Return max(z, 0) + softplus(-|z|): ONNX Runtime's own overflows in float64."""
+    small = graph.node("Softplus", graph.node("Neg", graph.node("Abs", z)))
+    return graph.node("Add", graph.node("Relu", z), small)
+
+
 def _silu(graph: Graph, z: str) -> str:
     """Return z/(1 + e^-z), which is -0 where e^-z overflows.
 
@@ -42,7 +48,7 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
     "leaky_relu": lambda graph, z, slope: graph.node("LeakyRelu", z, alpha=slope),
     "elu": lambda graph, z, alpha: graph.node("Elu", z, alpha=alpha),
     "selu": lambda graph, z: graph.node("Selu", z),
-    "softplus": lambda graph, z: graph.node("Softplus", z),
+    "softplus": _softplus,
     "gelu": _gelu,
     "silu": _silu,
     "mish": lambda graph, z: graph.node("Mish", z),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.models.fingerprint import Fingerprint, contents, described
-from pellucid.models.task import Task
+from pellucid.models.perceptron.task import Task
 from pellucid.models.training_checkpoints import (
     OwnState,
     SavedTraining,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
-from pellucid.models.architecture import NORMALIZATIONS
+from pellucid.models.perceptron.architecture import NORMALIZATIONS
 from pellucid.nn import ACTIVATIONS, SCHEDULES, Activation, CustomActivation
 
 _RATIO = [Interval(Real, 0, 1, closed="left")]

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelBinarizer
 
-from pellucid.models import labels, mlp_loss
+from pellucid.models.perceptron import labels
+from pellucid.models.perceptron import loss as mlp_loss
 from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
 from pellucid.nn import (
     Activation,

@@ -10,9 +10,9 @@ from sklearn.base import TransformerMixin
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _generate_get_feature_names_out, check_is_fitted
 
-from pellucid.models.coefficients import hidden_sizes_of
 from pellucid.models.inputs import checked_table
-from pellucid.models.prediction import Fitted, fitted_scores
+from pellucid.models.perceptron.coefficients import hidden_sizes_of
+from pellucid.models.perceptron.prediction import Fitted, fitted_scores
 from pellucid.nn import Linear, Network
 
 

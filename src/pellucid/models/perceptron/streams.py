@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.streams import OpenStream, StreamRows, open_stream
-from pellucid.models.validation_set import ValidationData
 from pellucid.tables.stream import ParquetStream
 
 if TYPE_CHECKING:
-    from pellucid.models.multilayer_perceptron import MultilayerPerceptron
+    from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
 
 
 def take_stream(

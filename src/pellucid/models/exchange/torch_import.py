@@ -11,10 +11,10 @@ from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelBinarizer
 
 from pellucid import nn
-from pellucid.models.architecture import build_network
 from pellucid.models.inputs import parameter_dtype
-from pellucid.models.mlp_loss import out_activation_of
 from pellucid.models.network_targets import Targets, learn_targets
+from pellucid.models.perceptron.architecture import build_network
+from pellucid.models.perceptron.loss import out_activation_of
 from pellucid.persistence.torch_state import fan_in_of_state, from_torch_state, linear_weights
 
 

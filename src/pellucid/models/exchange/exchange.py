@@ -8,9 +8,9 @@ from typing import Any, Self
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid import nn
-from pellucid.models.onnx_export import OnnxExport, chain_of, onnx_of_mlp, onnx_of_network
-from pellucid.models.scikit_learn import from_scikit_learn, to_scikit_learn
-from pellucid.models.torch_import import mlp_from_torch, network_from_torch
+from pellucid.models.exchange.onnx_export import OnnxExport, chain_of, onnx_of_mlp, onnx_of_network
+from pellucid.models.exchange.scikit_learn import from_scikit_learn, to_scikit_learn
+from pellucid.models.exchange.torch_import import mlp_from_torch, network_from_torch
 from pellucid.persistence.torch_state import dtype_of_state, to_torch_state
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.models.multilayer_perceptron import MultilayerPerceptron
-from pellucid.models.perceptron_history import STOCHASTIC_SOLVERS
-from pellucid.models.validation_set import ValidationData
+from pellucid.models.perceptron.history import STOCHASTIC_SOLVERS
+from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.training import Outcome
 
 

@@ -17,7 +17,7 @@ from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData
 from pellucid.models.default_engine import engine_of
 from pellucid.models.inputs import normalized_weights
-from pellucid.models.task import Task
+from pellucid.models.perceptron.task import Task
 from pellucid.nn.context import Context
 from pellucid.nn.parameters import Parameters
 from pellucid.training import Callbacks, EpochReport, Outcome

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.models.task import Rows
+from pellucid.models.perceptron.task import Rows
 from pellucid.nn.network import Network
 from pellucid.training import ValidationResult
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from pellucid.models.stochastic_solver import SolverState, StochasticRun
+from pellucid.models.perceptron.stochastic_solver import SolverState, StochasticRun
 from pellucid.training import Outcome
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")

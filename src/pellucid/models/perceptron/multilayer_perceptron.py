@@ -11,26 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from pellucid.models.architecture import activation_names, build_network, hidden_sizes
-from pellucid.models.coefficients import (
-    draw_parameters,
-    hidden_sizes_of,
-)
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitArguments, FitTasks, begin_fit
-from pellucid.models.fitted_perceptron import FittedPerceptron
 from pellucid.models.inputs import is_stream, parameter_dtype, raw_weights, renaming
-from pellucid.models.lbfgs_solver import LbfgsRun
-from pellucid.models.mlp_checkpoint import (
+from pellucid.models.perceptron.architecture import activation_names, build_network, hidden_sizes
+from pellucid.models.perceptron.checkpoint import (
     MlpCheckpoints,
     Resumption,
     generator_state,
 )
-from pellucid.models.mlp_loss import out_activation_of
-from pellucid.models.mlp_parameters import CONSTRAINTS, check_together
-from pellucid.models.perceptron_history import HISTORY, STOCHASTIC_SOLVERS, PerceptronHistory
-from pellucid.models.stochastic_solver import StochasticRun
-from pellucid.models.task import Rows, Task
-from pellucid.models.validation_set import NO_VALIDATION, Score, ValidationData, scorer_on
+from pellucid.models.perceptron.coefficients import (
+    draw_parameters,
+    hidden_sizes_of,
+)
+from pellucid.models.perceptron.fitted_perceptron import FittedPerceptron
+from pellucid.models.perceptron.history import HISTORY, STOCHASTIC_SOLVERS, PerceptronHistory
+from pellucid.models.perceptron.lbfgs_solver import LbfgsRun
+from pellucid.models.perceptron.loss import out_activation_of
+from pellucid.models.perceptron.parameters import CONSTRAINTS, check_together
+from pellucid.models.perceptron.stochastic_solver import StochasticRun
+from pellucid.models.perceptron.task import Rows, Task
+from pellucid.models.perceptron.validation_set import (
+    NO_VALIDATION,
+    Score,
+    ValidationData,
+    scorer_on,
+)
 from pellucid.nn import CustomLoss, Loss, Network, Parameters
 from pellucid.training import Callbacks, EpochReport, History, check_callbacks
 
@@ -185,7 +190,7 @@ class MultilayerPerceptron(
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         stream = None
         if is_stream(X):
-            from pellucid.models.mlp_streams import rows_of, take_stream
+            from pellucid.models.perceptron.streams import rows_of, take_stream
 
             stream, X, y, sample_weight = take_stream(self, X, y, sample_weight, validation)
         X, y = self._checked_input(X, y, incremental=incremental, fresh=fresh)

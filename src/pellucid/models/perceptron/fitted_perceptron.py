@@ -18,22 +18,22 @@ from pellucid.engine.plan import TrainingData
 from pellucid.engine.sampling import Spread
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
 from pellucid.inspection.model_card import ModelDescription
-from pellucid.models.architecture import build_network
-from pellucid.models.coefficients import (
+from pellucid.models.default_engine import engine_of
+from pellucid.models.exchange.exchange import MlpExchange
+from pellucid.models.inputs import checked_table
+from pellucid.models.model_card import describe_mlp
+from pellucid.models.perceptron.architecture import build_network
+from pellucid.models.perceptron.coefficients import (
     are_views,
     hidden_sizes_of,
     others,
     pack,
     views,
 )
-from pellucid.models.default_engine import engine_of
-from pellucid.models.exchange import MlpExchange
-from pellucid.models.hidden_layers import HiddenLayers
-from pellucid.models.inputs import checked_table
-from pellucid.models.mlp_loss import loss_with_output
-from pellucid.models.mlp_state import mlp_from_state, mlp_to_state
-from pellucid.models.model_card import describe_mlp
-from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
+from pellucid.models.perceptron.hidden_layers import HiddenLayers
+from pellucid.models.perceptron.loss import loss_with_output
+from pellucid.models.perceptron.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
+from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
 from pellucid.models.saving import Arrays, save
 from pellucid.nn import CustomLoss, Linear, Loss, Network, Parameters
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from pellucid.models.onnx_export import answer_of_mlp, chain_of, metadata_of
+from pellucid.models.exchange.onnx_export import answer_of_mlp, chain_of, metadata_of
 from pellucid.persistence.onnx import add_answer
 from pellucid.persistence.onnx_columns import emit_columns
 from pellucid.persistence.onnx_graph import Graph

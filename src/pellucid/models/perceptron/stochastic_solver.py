@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pellucid.engine.plan import TrainerState, TrainingData, TrainingPlan
 from pellucid.models.default_engine import engine_of
 from pellucid.models.inputs import normalized_weights
-from pellucid.models.mlp_checkpoint import MlpCheckpoints, go_on_drawing
-from pellucid.models.task import Task
+from pellucid.models.perceptron.checkpoint import MlpCheckpoints, go_on_drawing
+from pellucid.models.perceptron.task import Task
+from pellucid.models.perceptron.validation_set import ValidationSet
 from pellucid.models.training_checkpoints import SavedTraining
-from pellucid.models.validation_set import ValidationSet
 from pellucid.nn import SCHEDULES, SGD, Adam, AdamW, ClipByGlobalNorm, Optimizer
 from pellucid.training import (
     BestWeights,

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.engine.plan import TrainerState
-from pellucid.models.coefficients import pack, views
-from pellucid.models.onnx_export import chain_of
-from pellucid.models.stochastic_solver import SolverState
+from pellucid.models.exchange.onnx_export import chain_of
+from pellucid.models.perceptron.coefficients import pack, views
+from pellucid.models.perceptron.stochastic_solver import SolverState
 from pellucid.nn import Activation, Dropout, Linear, Network, Parameters
 from pellucid.nn.optimizers import OptimizerState
 

@@ -1,0 +1,1 @@
+"""Models to and from ONNX, PyTorch and scikit-learn."""

@@ -1,0 +1,1 @@
+"""What `MLPClassifier` and `MLPRegressor` are made of."""
