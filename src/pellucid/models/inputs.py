@@ -49,13 +49,14 @@ def check_in_memory(X: Any) -> None:
     """Raise ValueError where a call that takes rows in memory got a stream."""
     if is_stream(X):
         raise ValueError(
-            "partial_fit takes rows in memory; call it for each block: "
-            "for block in stream.blocks(seed=0): model.partial_fit(block.X, block.y), or call fit"
+            "only fit and resume of MLPClassifier, MLPRegressor and Network take a ParquetStream; "
+            "take its rows block by block here: for block in stream.blocks(): … block.X, block.y"
         )
 
 
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
+    check_in_memory(X)
     with _naming_text(estimator):
         X = validate_data(estimator, with_names(X), reset=reset, **_table_options(X))
     return as_engine_takes_it(X, type(estimator).__name__)

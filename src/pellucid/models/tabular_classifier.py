@@ -11,7 +11,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
-from pellucid.models.inputs import renaming
+from pellucid.models.inputs import check_in_memory, renaming
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, saveable
@@ -166,6 +166,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
     ) -> Self:
         X, y, sample_weight = given
+        check_in_memory(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass the labels.")
         table, labels, weights = self._rows_to_fit(X, checked_labels(y), sample_weight)

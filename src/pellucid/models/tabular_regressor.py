@@ -11,7 +11,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_y
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
-from pellucid.models.inputs import renaming
+from pellucid.models.inputs import check_in_memory, renaming
 from pellucid.models.mlp_regressor import MLPRegressor
 from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, saveable
@@ -164,6 +164,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
     ) -> Self:
         X, y, sample_weight = given
+        check_in_memory(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass numbers.")
         targets = self._numbers(y, "y")
