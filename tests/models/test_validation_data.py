@@ -205,3 +205,25 @@ def test_numbers_of_targets_must_agree():
         MLPRegressor(**FEW).fit(
             TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=np.column_stack([NUMBERS[HELD]] * 2)
         )
+
+
+def test_weights_whose_sum_overflows_are_refused():
+    huge = np.full(len(VAL), 1e307)
+    model = MLPClassifier(**FEW)
+    with pytest.raises(ValueError, match=r"sum of sample_weight_val .* divide all weights"):
+        model.fit(TRAIN, NAMES[~HELD], X_val=VAL, y_val=NAMES[HELD], sample_weight_val=huge)
+    with pytest.raises(ValueError, match=r"sum of sample_weight over .* divide all weights"):
+        MLPClassifier(**FEW, early_stopping=True).fit(X, NAMES, np.full(len(X), 1.7e308))
+
+
+def test_scores_can_be_seen_as_they_come():
+    seen = []
+    model = MLPClassifier(**FEW, early_stopping=True)
+    model.set_params(callbacks=[lambda report: seen.append(list(model.validation_scores_))])
+    model.fit(TRAIN, NAMES[~HELD])
+    assert seen == [model.validation_scores_[:n] for n in range(1, 7)]
+
+
+def test_unknown_labels_of_validation_rows_are_told_what_to_do():
+    with pytest.raises(ValueError, match=r"y_val` has classes .*rows that fit trains on"):
+        MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD] + 1)

@@ -124,8 +124,8 @@ def normalized_weights(
     mean = _mean(values if rows is None else values[rows])
     if mean == 0.0:
         raise ValueError(
-            "sample_weight must contain at least one non-zero number among the rows that are "
-            "trained on; early_stopping=True holds out the others"
+            "sample_weight, times class_weight where it is set, must contain at least one non-zero "
+            "number among the rows that are trained on; early_stopping=True holds out the others"
         )
     return Weights(values / mean, mean)
 
