@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
 from sklearn.preprocessing import StandardScaler
 
 from pellucid import MLPClassifier, MLPRegressor
+from pellucid.tables import ParquetStream
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -227,3 +228,23 @@ def test_scores_can_be_seen_as_they_come():
 def test_unknown_labels_of_validation_rows_are_told_what_to_do():
     with pytest.raises(ValueError, match=r"y_val` has classes .*rows that fit trains on"):
         MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD] + 1)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "weight", "message"),
+    [
+        (lambda model, X, y: 1.0, np.ones(len(VAL)), "scoring=.* must take sample_weight"),
+        (lambda model, X, y: None, None, "scoring=.* must return a number, got None"),
+    ],
+)
+def test_scoring_that_does_not_fit_is_named(scoring, weight, message):
+    model = MLPClassifier(**FEW, scoring=scoring)
+    with pytest.raises(TypeError, match=message):
+        model.fit(TRAIN, LABELS[~HELD], None, VAL, LABELS[HELD], weight)
+    assert not hasattr(model, "coefs_")
+
+
+def test_streams_are_not_validated_on():
+    stream = ParquetStream("rows.parquet", target="label")
+    with pytest.raises(ValueError, match=r"only fit .* and only as X; .* block by block"):
+        MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=stream)

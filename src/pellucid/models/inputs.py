@@ -49,8 +49,9 @@ def check_in_memory(X: Any) -> None:
     """Raise ValueError where a call that takes rows in memory got a stream."""
     if is_stream(X):
         raise ValueError(
-            "only fit and resume of MLPClassifier, MLPRegressor and Network take a ParquetStream; "
-            "take its rows block by block here: for block in stream.blocks(): … block.X, block.y"
+            "only fit and resume of MLPClassifier, MLPRegressor and Network take a ParquetStream, "
+            "and only as X; take its rows block by block here: for block in stream.blocks(): … "
+            "block.X, block.y"
         )
 
 
