@@ -248,3 +248,39 @@ def test_streams_are_not_validated_on():
     stream = ParquetStream("rows.parquet", target="label")
     with pytest.raises(ValueError, match=r"only fit .* and only as X; .* block by block"):
         MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=stream)
+
+
+@pytest.mark.parametrize("change", ["rows", "scoring"])
+def test_warm_starts_do_not_compare_scores_of_other_rows_or_measures(change):
+    model = MLPClassifier(**{**FEW, "max_iter": 40}, warm_start=True)
+    model.fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD])
+    before, best = model.coefs_[0].copy(), model.best_validation_score_
+    assert best > 0.5
+    y_val = LABELS[HELD]
+    if change == "rows":
+        y_val = (y_val + 1) % 3  # hard to get right
+    else:
+        model.set_params(scoring="neg_log_loss")
+    model.fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=y_val)
+    assert model.best_validation_score_ < best
+    if change == "scoring":
+        assert model.best_validation_score_ == max(model.validation_scores_[40:])
+        assert (model.coefs_[0] != before).any()
+
+
+def test_warm_starts_on_the_same_rows_keep_the_best_weights_of_all_calls():
+    model = MLPClassifier(**{**FEW, "max_iter": 40}, warm_start=True)
+    model.fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD])
+    before, best = model.coefs_[0].copy(), model.best_validation_score_
+    model.set_params(learning_rate_init=1e-9)
+    model.fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD])
+    assert model.best_validation_score_ == best
+    assert_array_equal(model.coefs_[0], before)
+
+
+def test_without_any_finite_score_the_last_weights_are_kept():
+    model = MLPClassifier(**FEW, scoring=lambda model, X, y: np.nan)
+    with pytest.warns(UserWarning, match="No validation score was a finite number"):
+        model.fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD])
+    plain = MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD])
+    assert_array_equal(model.coefs_[0], plain.coefs_[0])

@@ -513,7 +513,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
             targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
         if targets.dtype == np.float32 and not np.isfinite(targets).all():
             raise ValueError(
-                "y has values too large for float32, the dtype of X; scale y, or pass X as float64"
+                "y has values too large for float32, which the model computes in; scale y, or set "
+                "dtype='float64'"
             )
         return targets
 

@@ -55,7 +55,8 @@ class Validation:
     measure : callable
         `() -> ValidationResult`; the weights with the highest score are the best.
     best_weights : BestWeights
-        Put back when the run ends, however it ends.
+        Put back when the run ends, however it ends; but where no epoch had a finite score, the last
+        weights stay.
     """
 
     measure: Callable[[], ValidationResult]
@@ -147,7 +148,7 @@ class EpochLoop:
             self._record(math.nan, ValidationResult(math.nan, math.nan))
             return Outcome.DIVERGED
         finally:
-            if self.validation is not None:
+            if self.validation is not None and (self.n_epochs == 0 or self._has_scored_weights()):
                 self.validation.best_weights.restore()
         return Outcome.CONVERGED if self.has_converged else Outcome.MAX_EPOCHS
 

@@ -64,6 +64,12 @@ class PerceptronHistory:
             self.best_loss_, self.best_validation_score_ = loop.stopping.best, None
 
     def _warn(self, outcome: Outcome, incremental: bool, stacklevel: int = 6) -> None:
+        if self.validation_scores_ and not np.isfinite(self.best_validation_score_ or 0.0):
+            warnings.warn(
+                "No validation score was a finite number, so that no weights were the best; those "
+                "of the last epoch are kept. Look at scoring and X_val.",
+                stacklevel=stacklevel,
+            )
         if outcome is Outcome.INTERRUPTED:
             warnings.warn("Training interrupted by user.", stacklevel=stacklevel)
         elif outcome is Outcome.DIVERGED:

@@ -110,7 +110,7 @@ class StochasticRun:
                 tol=options["tol"],
                 patience=options["n_iter_no_change"],
                 sign=-1 if validation is None else 1,
-                best=self.best,
+                best=self._best(validation),
                 count=self.n_without_improvement,
             ),
             history=self.history,
@@ -194,6 +194,18 @@ class StochasticRun:
             clipping=ClipByGlobalNorm(float(clipping)) if isinstance(clipping, Real) else clipping,
             dtype="bfloat16" if options["dtype"] == "bfloat16" else None,
         )
+
+    def _best(self, validation: Validation | None) -> float:
+        """Return the best loss or score so far.
+
+        Scores of other rows or by another measure do not compare, so that where the user gave one
+        of these the weights to go on from are scored anew. Otherwise scikit-learn's rule holds.
+        """
+        task = self.task
+        is_own = task.validation is not None or task.options["scoring"] is not None
+        if validation is not None and is_own and np.isfinite(self.best):
+            return validation.measure().score
+        return self.best
 
     def _validation(self, held_out: NDArray[np.int64] | None) -> Validation | None:
         """Return what measures the rows that the user gave, or those held out."""
