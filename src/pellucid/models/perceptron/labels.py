@@ -53,7 +53,8 @@ def plain_classes(y: Any) -> NDArray[Any] | None:
         return None
     if y.dtype.kind == "f" and not _are_whole(classes):
         return None
-    return classes
+    # As scikit-learn's: text no longer than the longest label.
+    return np.array(classes.tolist()) if y.dtype.kind == "U" else classes
 
 
 def _are_whole(numbers: NDArray[Any]) -> bool:
