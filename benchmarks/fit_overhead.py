@@ -5,9 +5,9 @@
 `MLPClassifier` and `MLPRegressor` of both libraries, with the same parameters (20 epochs of Adam,
 batches of 200 rows, one hidden layer of 100 units), fit 1,000 rows of 20 float64 columns, taking
 turns of five fits. Everything but the arithmetic of training counts: checks of parameters and
-table, first weights, splits, row orders, stopping. The arithmetic is for Pellucid what its engine is
-called for (epochs, and the scores of rows held out), for scikit-learn `_backprop`, the optimizer's
-`update_params` and the forward pass of rows held out. Times are those of the calling thread's
+table, first weights, splits, row orders, stopping. The arithmetic is for Pellucid what its engine
+is called for (epochs, and the scores of rows held out), for scikit-learn `_backprop`, the
+optimizer's `update_params` and the forward pass of rows held out. Times are those of the calling thread's
 processor; medians are printed and saved as JSON. On a busy machine they grow, of both.
 """
 
@@ -95,6 +95,7 @@ def measure(estimator, options, runs):
     taken = {library: [] for library in LIBRARIES}
     for run in range(runs + 1):
         for library, times in taken.items():
+            time.sleep(0.1)  # the other library's idle threads spin for a while
             turn = [one_fit(library, estimator, options, X, y) for _ in range(5)]
             if run > 0:  # the first turn warms up
                 times.extend(turn)
