@@ -284,6 +284,19 @@ def test_wrong_parameters_are_named(params, error, message):
         clone(CLASSIFIER).set_params(**params).fit(X, CLASSES)
 
 
+def test_a_stream_is_refused(tmp_path):
+    pd.DataFrame(X, columns=list("abcd")).assign(y=CLASSES).to_parquet(tmp_path / "rows.parquet")
+    stream = pellucid.ParquetStream(tmp_path / "rows.parquet", "y")
+    with pytest.raises(TypeError, match="DeepEnsembleClassifier needs a table in memory"):
+        clone(CLASSIFIER).fit(stream, None)
+
+
+def test_folders_of_checkpoints_are_refused(tmp_path):
+    model = clone(CLASSIFIER).set_params(estimator__checkpoint_path=tmp_path / "folder")
+    with pytest.raises(ValueError, match="checkpoint_path=None"):
+        model.fit(X, CLASSES)
+
+
 def test_in_a_search_and_calibrated():
     search = GridSearchCV(clone(CLASSIFIER), {"estimator__alpha": [1e-4, 1e-2]}, cv=2)
     search.fit(X, CLASSES)

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pellucid import MLPClassifier, MLPRegressor, Network, ParquetStream, fit_together
+from pellucid import (
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    ParquetStream,
+    TabularClassifier,
+    fit_together,
+)
 from pellucid.engine.blocks import block_order
 from pellucid.models.streams import StreamRows, open_stream
 from pellucid.nn import Activation, Adam, Dropout, Linear, OneCycle
@@ -349,6 +356,13 @@ def test_what_a_stream_cannot_do_is_told(buffer_rows, path):
     refused("class_weight needs", network(1, "huber"), numbers, class_weight="balanced")
     refused("y has 3 labels and the network 2", network(2), rows)
     refused("patience .* pass X_val", network(), rows, patience=3)
+    fitted = regressor().fit(numbers)
+    trained = network().fit(rows, epochs=1)
+    for call in (fitted.predict, trained.predict, trained.forward):
+        with pytest.raises(ValueError, match=r"for block in stream\.blocks"):
+            call(rows)
+    with pytest.raises(ValueError, match=r"for block in stream\.blocks"):
+        TabularClassifier().fit(rows, None)
     for model in (classifier(), regressor()):
         with pytest.raises(ValueError, match=r"for block in stream\.blocks"):
             model.partial_fit(rows, None)

@@ -42,3 +42,20 @@ def test_every_number_comes_back_to_the_bit(best, has_best_parameters):
 def test_parts_that_are_missing_are_an_error():
     with pytest.raises(KeyError):
         run_state_from_parts({}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("step", 10**30, "steps and epochs must be from 0"),
+        ("n_epochs", -1, "steps and epochs must be from 0"),
+        ("history.losses", np.zeros((2, 1)), r"losses must have one number an epoch, got \(2, 1\)"),
+        ("history.losses", np.array(1.0), "losses must have one number an epoch"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_an_error(name, value, message):
+    trainer = TrainerState(OptimizerState(np.ones(2), np.zeros(0)), step=8, epoch=2)
+    state = RunState(np.ones(2), None, trainer, 0.01, 0.1, 0, False, 2, History([0.5, 0.1]))
+    numbers, arrays = run_state_to_parts(state)
+    with pytest.raises(ValueError, match=message):
+        run_state_from_parts(numbers | {name: value}, arrays | {name: value})

@@ -149,6 +149,14 @@ def test_threads_are_shared_out_and_handed_on(n, n_threads, first_shares):
     assert all(loop.before_run == [] for loop in running)
 
 
+def test_the_last_one_finds_out_how_many_threads_are_of_use(monkeypatch):
+    monkeypatch.setattr("pellucid.training.together.resolve_n_threads", lambda n: n or 2)
+    running = loops(3)
+    run_together(running, [3, 3, 60])
+    assert running[0].trainer.seen[0] == 1
+    assert running[-1].trainer.seen[-1] is None
+
+
 def test_ctrl_c_stops_all_and_leaves_usable_networks():
     code = """
         import os, signal, threading, time, warnings

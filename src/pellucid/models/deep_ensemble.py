@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from pellucid.models.inputs import checked_table, renaming
+from pellucid.models.inputs import checked_table, is_stream, renaming
 from pellucid.models.perceptron.fit import MlpFit
 from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
 from pellucid.models.saving import Arrays, members_from_state, members_to_state, save
@@ -68,6 +68,11 @@ class DeepEnsemble(BaseEstimator, ABC):  # type: ignore[misc]
         before = vars(self).copy()
         try:
             members = self._make_members()
+            if is_stream(X):
+                raise TypeError(
+                    f"{type(self).__name__} needs a table in memory, got {X!r}; fit "
+                    f"{self._member_class.__name__} with several seeds on the stream"
+                )
             table = checked_table(self, X, reset=True)
             if X_val is not None:
                 with renaming(X="X_val"):

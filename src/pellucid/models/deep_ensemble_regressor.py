@@ -58,7 +58,7 @@ class DeepEnsembleRegressor(RegressorMixin, DeepEnsemble):  # type: ignore[misc]
     >>> import numpy as np
     >>> from pellucid import DeepEnsembleRegressor, MLPRegressor
     >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-    >>> network = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", max_iter=500)
+    >>> network = MLPRegressor(hidden_layer_sizes=(20,), learning_rate_init=0.02, tol=1e-3)
     >>> model = DeepEnsembleRegressor(network, random_state=0).fit(X, np.sin(3 * X.ravel()))
     >>> mean, spread = model.predict([[0.0], [4.0]], return_std=True)
     >>> bool(spread[0] < spread[1])  # they agree where there were rows

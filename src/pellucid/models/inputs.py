@@ -49,13 +49,14 @@ def check_in_memory(X: Any) -> None:
     """Raise ValueError where a call that takes rows in memory got a stream."""
     if is_stream(X):
         raise ValueError(
-            "partial_fit takes rows in memory; call it for each block: "
-            "for block in stream.blocks(seed=0): model.partial_fit(block.X, block.y), or call fit"
+            "only fit and resume of MLPClassifier, MLPRegressor and Network take a ParquetStream; "
+            "take its rows block by block here: for block in stream.blocks(): … block.X, block.y"
         )
 
 
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
+    check_in_memory(X)
     with _naming_text(estimator):
         X = validate_data(estimator, with_names(X), reset=reset, **_table_options(X))
     return as_engine_takes_it(X, type(estimator).__name__)
@@ -134,15 +135,15 @@ def renaming(**names: str) -> Iterator[None]:
     """Let errors of checks that know an argument as `X` name it as the user does: `X="X_val"`."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         text = str(error)
         for given, name in names.items():
             text = re.sub(rf"\b{given}\b", name, text)
         if text == str(error):
-            if any(name in text for name in names.values()):
+            if any(re.search(rf"\b{name}\b", text) for name in names.values()):
                 raise
             text = f"{' and '.join(names.values())}: {text}"
-        raise ValueError(text) from error
+        raise (ValueError if isinstance(error, ValueError) else TypeError)(text) from error
 
 
 def _mean(weights: NDArray[np.float64]) -> float:

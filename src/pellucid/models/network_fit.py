@@ -17,7 +17,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
-from pellucid.models.inputs import as_engine_takes_it, checked_weights, is_stream, raw_weights
+from pellucid.models.inputs import (
+    as_engine_takes_it,
+    check_in_memory,
+    checked_weights,
+    is_stream,
+    raw_weights,
+)
 from pellucid.models.network_checkpoint import (
     NetworkCheckpoint,
     fingerprint_of,
@@ -350,6 +356,7 @@ def checked_table(X: Any, n_columns: int | None = None, name: str = "X") -> Any:
     ValueError
         NaN, infinity, text, no rows, or another number of columns than `n_columns`.
     """
+    check_in_memory(X)
     half = getattr(X, "dtype", None) == np.float16
     table = check_array(
         X, accept_sparse="csr", dtype="numeric", ensure_all_finite=not half, input_name=name

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,25 @@ OF_THE_NETWORK = (
     "checkpoint_path",
     "checkpoint_every",
 )
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def unchanged_after_errors(fit: Method) -> Method:
+    """Decorate a method: an error leaves the estimator as it was before the call."""
+
+    @wraps(fit)
+    def wrapped(self: Any, *args: Any) -> Any:
+        before = vars(self).copy()
+        try:
+            return fit(self, *args)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    return cast(Method, wrapped)
 
 
 class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type: ignore[misc]

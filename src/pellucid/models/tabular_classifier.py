@@ -11,10 +11,11 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
+from pellucid.models.inputs import check_in_memory, renaming
 from pellucid.models.mlp_classifier import MLPClassifier
 from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, saveable
-from pellucid.models.tabular import Resumed, TabularEstimator
+from pellucid.models.tabular import Resumed, TabularEstimator, unchanged_after_errors
 from pellucid.tables import TableError
 from pellucid.tables.row_weights import Weights, as_repetitions
 from pellucid.tables.text import is_missing
@@ -160,16 +161,19 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(FitArguments(X, y, sample_weight), validation, Resumed(max_iter))
 
+    @unchanged_after_errors
     def _fit(
         self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
     ) -> Self:
         X, y, sample_weight = given
+        check_in_memory(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass the labels.")
         table, labels, weights = self._rows_to_fit(X, checked_labels(y), sample_weight)
         encoder = self._make_encoder()
         inputs = encoder.fit_transform(table, sample_weight=weights)
-        labels_val = None if validation.y is None else checked_labels(validation.y)
+        with renaming(y="y_val"):
+            labels_val = None if validation.y is None else checked_labels(validation.y)
         validation = self._encoded_validation(encoder, validation, labels_val)
         holds_out = validation.X is None and self._can_hold_out(labels)
         mlp = self._make_mlp(MLPClassifier, len(labels), holds_out)

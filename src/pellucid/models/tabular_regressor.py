@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -12,11 +11,11 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_y
 
 from pellucid.models.fit_tasks import FitArguments, with_callbacks
-from pellucid.models.inputs import renaming
+from pellucid.models.inputs import check_in_memory, renaming
 from pellucid.models.mlp_regressor import MLPRegressor
 from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, saveable
-from pellucid.models.tabular import Resumed, TabularEstimator
+from pellucid.models.tabular import Resumed, TabularEstimator, unchanged_after_errors
 from pellucid.tables import row_weights
 from pellucid.tables.row_weights import Weights, as_repetitions
 
@@ -160,10 +159,12 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(FitArguments(X, y, sample_weight), validation, Resumed(max_iter))
 
+    @unchanged_after_errors
     def _fit(
         self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
     ) -> Self:
         X, y, sample_weight = given
+        check_in_memory(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None: pass numbers.")
         targets = self._numbers(y, "y")
@@ -182,7 +183,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         return self
 
     def _numbers(self, y: Any, name: str) -> npt.NDArray[np.float64]:
-        with renaming(y=name) if name != "y" else nullcontext():
+        with renaming(y=name):
             checked = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
             numbers = np.asarray(checked, dtype=np.float64)
             assert_all_finite(numbers, input_name=name)

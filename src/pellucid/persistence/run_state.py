@@ -20,6 +20,9 @@ _NUMBERS: dict[str, type] = {
     "n_epochs": int,
 }
 
+#: More than any training takes, and few enough for the engine to count.
+MOST_STEPS = 2**53
+
 
 def run_state_to_parts(state: RunState) -> tuple[dict[str, Any], Arrays]:
     """Take a state apart, exactly: every number comes back to the bit.
@@ -69,13 +72,17 @@ def run_state_from_parts(numbers: dict[str, Any], arrays: Arrays) -> RunState:
     history = History()
     for each in fields(History):
         if isinstance(getattr(history, each.name), list):
-            values = arrays[f"history.{each.name}"].tolist()
+            curve = arrays[f"history.{each.name}"]
+            if curve.ndim != 1:
+                raise ValueError(f"{each.name} must have one number an epoch, got {curve.shape}")
+            values = curve.tolist()
         else:
             values = int(numbers[each.name])
         setattr(history, each.name, values)
     trainer = TrainerState(optimizer, int(numbers["step"]), int(numbers["trainer_epoch"]))
-    if min(trainer.step, trainer.epoch, int(numbers["n_epochs"])) < 0:
-        raise ValueError("steps and epochs cannot be negative")
+    counts = trainer.step, trainer.epoch, int(numbers["n_epochs"])
+    if min(counts) < 0 or max(counts) > MOST_STEPS:
+        raise ValueError(f"steps and epochs must be from 0 to {MOST_STEPS}, got {counts}")
     return RunState(
         parameters=arrays["parameters"],
         best_parameters=arrays.get("best_parameters"),

@@ -50,7 +50,7 @@ def run_together(
     """
     if len(loops) == 0:
         return []
-    cores = _Cores(resolve_n_threads(n_threads), len(loops))
+    cores = _Cores(resolve_n_threads(n_threads), len(loops), adapts=n_threads is None)
     turns: SimpleQueue[int] = SimpleQueue()
     for i in range(len(loops)):
         turns.put(i)
@@ -110,7 +110,8 @@ def _run(loop: EpochLoop, max_epochs: int, cores: _Cores) -> FitResult:
 class _Cores:
     """Says how many threads each running loop may use."""
 
-    def __init__(self, n_threads: int, n_loops: int) -> None:
+    def __init__(self, n_threads: int, n_loops: int, *, adapts: bool) -> None:
+        self._adapts = adapts
         self.n_places = min(n_threads, n_loops)
         self.stopped = threading.Event()
         self._n_threads = n_threads
@@ -127,10 +128,15 @@ class _Cores:
             self._running = [other for other in self._running if other is not loop]
             self._n_left -= 1
 
-    def share(self, loop: EpochLoop) -> int:
-        """Return an equal part of the threads; the loops that began first get what is over."""
+    def share(self, loop: EpochLoop) -> int | None:
+        """Return an equal part of the threads; the loops that began first get what is over.
+
+        None, which leaves the engine to find out how many are of use, for one that has all of the
+        machine's to itself: more threads than free processors slow short steps down.
+        """
         with self._lock:
             place = next(i for i, other in enumerate(self._running) if other is loop)
             # Those that are about to begin have their part as well.
             each, over = divmod(self._n_threads, min(self.n_places, self._n_left))
-            return each + (place < over)
+            share = each + (place < over)
+            return None if self._adapts and share == self._n_threads > 1 else share
