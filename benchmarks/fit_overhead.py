@@ -7,8 +7,8 @@ batches of 200 rows, one hidden layer of 100 units), fit 1,000 rows of 20 float6
 turns of five fits. Everything but the arithmetic of training counts: checks of parameters and
 table, first weights, splits, row orders, stopping. The arithmetic is for Pellucid what its engine
 is called for (epochs, and the scores of rows held out), for scikit-learn `_backprop`, the
-optimizer's `update_params` and the forward pass of rows held out. Times are those of the calling thread's
-processor; medians are printed and saved as JSON. On a busy machine they grow, of both.
+optimizer's `update_params` and the forward pass of rows held out. Times are those of the calling
+thread's processor; medians are printed and saved as JSON. On a busy machine they grow, of both.
 """
 
 from __future__ import annotations
