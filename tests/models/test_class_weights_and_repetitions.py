@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_classification
 from sklearn.utils.class_weight import compute_sample_weight
 
-from pellucid import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor, Network
+from pellucid.nn import Linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -82,3 +83,41 @@ def test_a_class_weight_of_zero_takes_the_class_out():
 def test_several_labels_a_row_have_no_class():
     with pytest.raises(ValueError, match="class_weight='balanced' needs one label a row"):
         MLPClassifier(class_weight="balanced").fit(X, np.eye(3, dtype=int)[Y])
+
+
+def test_classes_of_the_dict_may_be_missing_in_a_fold():
+    weights = {0: 1.0, 1: 4.0, 2: 2.0}
+    some, options = Y != 2, {"hidden_layer_sizes": (5,), "random_state": 0, "max_iter": 5}
+    fold = MLPClassifier(**options, class_weight=weights).fit(X[some], Y[some])
+    same = MLPClassifier(**options, class_weight={0: 1.0, 1: 4.0}).fit(X[some], Y[some])
+    assert_array_equal(fold.coefs_[0], same.coefs_[0])
+    with pytest.raises(ValueError, match="class_weight has a label that y has not, '1'"):
+        MLPClassifier(**options, class_weight={0: 1.0, "1": 4.0}).fit(X[some], Y[some])
+
+
+def test_balanced_leaves_the_penalty_alone_where_a_class_has_no_rows():
+    some, options = Y != 2, {"hidden_layer_sizes": (5,), "random_state": 0, "alpha": 10.0}
+    even = np.flatnonzero(some)[np.argsort(Y[some], kind="stable")]
+    n = np.bincount(Y[some]).min()
+    even = np.concatenate([even[:n], even[-n:]])  # as many rows of 0 as of 1
+    balanced, plain = (
+        MLPClassifier(**options, class_weight=weight).partial_fit(
+            X[even], Y[even], classes=[0, 1, 2]
+        )
+        for weight in ("balanced", None)
+    )
+    assert balanced.loss_ == pytest.approx(plain.loss_, rel=1e-12)
+
+
+def test_balanced_networks_count_weighted_rows_as_repetitions():
+    k = np.random.default_rng(1).integers(1, 4, len(Y))
+    options = {"class_weight": "balanced", "batch_size": 10**6, "shuffle": False}
+
+    def fitted(*rows):
+        network = Network([Linear(3)], "softmax_cross_entropy", dtype="float64")
+        return network.fit(*rows, **options).parameters.flat
+
+    repeated = fitted(X.repeat(k, axis=0), Y.repeat(k))
+    weighted = Network([Linear(3)], "softmax_cross_entropy", dtype="float64")
+    weighted.fit(X, Y, sample_weight=k, **options)
+    assert_allclose(weighted.parameters.flat, repeated, rtol=1e-9, atol=1e-12)

@@ -394,3 +394,21 @@ def test_ctrl_c_keeps_the_members_that_have_learned(n_estimators):
     assert "Training interrupted by user." in told
     if n_kept < n_estimators:
         assert f"The ensemble has the {n_kept} of {n_estimators} members trained." in told
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted by user")
+def test_ctrl_c_ends_the_members_that_are_fitted_in_turn():
+    begun = []
+
+    def stop(report):
+        begun.extend([None] * (report.epoch == 1))
+        if len(begun) == 2 and report.epoch == 3:
+            raise KeyboardInterrupt
+
+    network = MLPRegressor(**FEW, solver="lbfgs", callbacks=[stop])
+    ensemble = DeepEnsembleRegressor(network, 4, random_state=0)
+    with pytest.warns(UserWarning, match="has the 2 of 4 members trained"):
+        ensemble.fit(X, NUMBERS)
+    assert len(begun) == len(ensemble.estimators_) == 2
+    assert [member.n_iter_ for member in ensemble.estimators_] == [6, 3]
+    assert [member.callbacks for member in ensemble.estimators_] == [[stop], [stop]]

@@ -92,3 +92,11 @@ def test_without_dropout_there_is_nothing_to_sample():
 def test_what_calls_predict_by_itself_still_gets_labels():
     model = MLPClassifier((16,), dropout=0.1, max_iter=5, random_state=0)
     assert cross_val_score(model, X, LABELS, cv=3).min() > 0
+
+
+def test_a_single_class_is_sure():
+    model = MLPClassifier((4,), dropout=0.5, max_iter=2, random_state=0).fit(X, np.ones(len(X)))
+    for method in (model.predict, model.predict_proba):
+        mean, std = method(X, n_samples=3)
+        assert (mean == 1.0).all()
+        assert (std == 0.0).all()

@@ -7,6 +7,7 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
 from pellucid import MLPClassifier, MLPRegressor
+from pellucid.engine import native_predictor
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 4))
@@ -84,3 +85,21 @@ def test_scores_that_are_not_finite_name_the_weights():
     model.coefs_[0][1, 2] = np.nan
     with pytest.raises(ValueError, match="the weights hold NaN"):
         model.predict(X)
+
+
+@pytest.mark.parametrize("method", ["predict", "transform"])
+def test_predictions_heed_n_threads(method, monkeypatch):
+    asked = []
+
+    def resolve(n_threads):
+        asked.append(n_threads)
+        return 1
+
+    model = _fitted(MLPRegressor, "MLPRegressor", np.float32)
+    monkeypatch.setattr(native_predictor, "resolve_n_threads", resolve)
+    for n_threads in (3, 2, None):
+        model.set_params(n_threads=n_threads)
+        for table in (X, X.astype(np.float32)):
+            getattr(model, method)(table)
+    assert {None, 2, 3} == set(asked)
+    assert asked.index(2) > asked.index(3)

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
 from sklearn.preprocessing import StandardScaler
 
 from pellucid import MLPClassifier, MLPRegressor, nn
+from pellucid.tables import ParquetStream
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -212,3 +213,45 @@ def test_numbers_of_targets_must_agree():
         MLPRegressor(**FEW).fit(
             TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=np.column_stack([NUMBERS[HELD]] * 2)
         )
+
+
+def test_weights_whose_sum_overflows_are_refused():
+    huge = np.full(len(VAL), 1e307)
+    model = MLPClassifier(**FEW)
+    with pytest.raises(ValueError, match=r"sum of sample_weight_val .* divide all weights"):
+        model.fit(TRAIN, NAMES[~HELD], X_val=VAL, y_val=NAMES[HELD], sample_weight_val=huge)
+    with pytest.raises(ValueError, match=r"sum of sample_weight over .* divide all weights"):
+        MLPClassifier(**FEW, early_stopping=True).fit(X, NAMES, np.full(len(X), 1.7e308))
+
+
+def test_scores_can_be_seen_as_they_come():
+    seen = []
+    model = MLPClassifier(**FEW, early_stopping=True)
+    model.set_params(callbacks=[lambda report: seen.append(list(model.validation_scores_))])
+    model.fit(TRAIN, NAMES[~HELD])
+    assert seen == [model.validation_scores_[:n] for n in range(1, 7)]
+
+
+def test_unknown_labels_of_validation_rows_are_told_what_to_do():
+    with pytest.raises(ValueError, match=r"y_val` has classes .*rows that fit trains on"):
+        MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD] + 1)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "weight", "message"),
+    [
+        (lambda model, X, y: 1.0, np.ones(len(VAL)), "scoring=.* must take sample_weight"),
+        (lambda model, X, y: None, None, "scoring=.* must return a number, got None"),
+    ],
+)
+def test_scoring_that_does_not_fit_is_named(scoring, weight, message):
+    model = MLPClassifier(**FEW, scoring=scoring)
+    with pytest.raises(TypeError, match=message):
+        model.fit(TRAIN, LABELS[~HELD], None, VAL, LABELS[HELD], weight)
+    assert not hasattr(model, "coefs_")
+
+
+def test_streams_are_not_validated_on():
+    stream = ParquetStream("rows.parquet", target="label")
+    with pytest.raises(ValueError, match=r"only fit .* and only as X; .* block by block"):
+        MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=stream)

@@ -23,7 +23,7 @@ from pellucid.models.inputs import checked_table, is_stream, renaming
 from pellucid.models.perceptron.fit import MlpFit
 from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
 from pellucid.models.saving import Arrays, members_from_state, members_to_state, save
-from pellucid.training import Outcome, run_together
+from pellucid.training import Outcome, check_callbacks, run_together
 
 LARGEST_SEED = 2**31 - 1
 
@@ -79,7 +79,7 @@ class DeepEnsemble(BaseEstimator, ABC):  # type: ignore[misc]
                     X_val = checked_table(self, X_val, reset=False)
             given = (table, y, sample_weight, X_val, *validation)
             if members[0].solver == "lbfgs":
-                self.estimators_ = [member.fit(*given) for member in members]
+                self.estimators_ = fit_in_turn(members, given)
             else:
                 self.estimators_ = fit_members(members, given, self.n_threads)
             self._learn_from(self.estimators_)
@@ -177,6 +177,44 @@ def fit_members(
         raise KeyboardInterrupt
     _warn([result.outcome for result in results], len(kept))
     return kept
+
+
+class _End:
+    """A callback that knows how training ended."""
+
+    outcome: Outcome | None = None
+
+    def on_end(self, outcome: Outcome | None) -> None:
+        self.outcome = outcome
+
+
+def fit_in_turn(
+    members: Sequence[MultilayerPerceptron], given: Sequence[Any]
+) -> list[MultilayerPerceptron]:
+    """Fit one member after the other; after Ctrl-C return those that have learned anything.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        None of them has.
+    """
+    for i, member in enumerate(members):
+        callbacks, end = member.callbacks, _End()
+        member.callbacks = [*check_callbacks(callbacks), end]
+        try:
+            member.fit(*given)
+        finally:
+            member.callbacks = callbacks
+        if end.outcome is Outcome.INTERRUPTED:
+            kept = list(members[: i + (member.n_iter_ > 0)])
+            if not kept:
+                raise KeyboardInterrupt
+            warnings.warn(
+                f"The ensemble has the {len(kept)} of {len(members)} members trained.",
+                stacklevel=5,
+            )
+            return kept
+    return list(members)
 
 
 def _warn(outcomes: Sequence[Outcome | None], n_kept: int) -> None:

@@ -54,8 +54,9 @@ class DeepEnsembleClassifier(ClassifierMixin, DeepEnsemble):  # type: ignore[mis
 
     Notes
     -----
-    Members with solver='lbfgs' are fitted one after the other. Ctrl-C leaves the members that have
-    finished an epoch, with the weights that `MLPClassifier.fit` would leave.
+    Members with solver='lbfgs' are fitted one after the other, with the `n_threads` of `estimator`.
+    Ctrl-C leaves the members that have finished an epoch or iteration, with the weights that
+    `MLPClassifier.fit` would leave.
 
     Examples
     --------

@@ -50,8 +50,9 @@ class DeepEnsembleRegressor(RegressorMixin, DeepEnsemble):  # type: ignore[misc]
 
     Notes
     -----
-    Members with solver='lbfgs' are fitted one after the other. Ctrl-C leaves the members that have
-    finished an epoch, with the weights that `MLPRegressor.fit` would leave.
+    Members with solver='lbfgs' are fitted one after the other, with the `n_threads` of `estimator`.
+    Ctrl-C leaves the members that have finished an epoch or iteration, with the weights that
+    `MLPRegressor.fit` would leave.
 
     Examples
     --------

@@ -49,8 +49,9 @@ def check_in_memory(X: Any) -> None:
     """Raise ValueError where a call that takes rows in memory got a stream."""
     if is_stream(X):
         raise ValueError(
-            "only fit and resume of MLPClassifier, MLPRegressor and Network take a ParquetStream; "
-            "take its rows block by block here: for block in stream.blocks(): … block.X, block.y"
+            "only fit and resume of MLPClassifier, MLPRegressor and Network take a ParquetStream, "
+            "and only as X; take its rows block by block here: for block in stream.blocks(): … "
+            "block.X, block.y"
         )
 
 
@@ -124,8 +125,8 @@ def normalized_weights(
     mean = _mean(values if rows is None else values[rows])
     if mean == 0.0:
         raise ValueError(
-            "sample_weight must contain at least one non-zero number among the rows that are "
-            "trained on; early_stopping=True holds out the others"
+            "sample_weight, times class_weight where it is set, must contain at least one non-zero "
+            "number among the rows that are trained on; early_stopping=True holds out the others"
         )
     return Weights(values / mean, mean)
 

@@ -14,6 +14,7 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from pellucid.engine.sampling import Spread
 from pellucid.models.inputs import check_in_memory, checked_table_and_targets
 from pellucid.models.perceptron.checkpoint import read_resumption
 from pellucid.models.perceptron.labels import (
@@ -493,10 +494,15 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         if n_samples is None:
             return self._labels(self._predictions(X))
-        mean, std = self._spread(X, n_samples, random_state)
+        mean, std = self._class_spread(X, n_samples, random_state)
         if self._label_binarizer.y_type_ == "multiclass":
             std = np.take_along_axis(std, mean.argmax(axis=1)[:, np.newaxis], axis=1)
         return self._labels(mean), std.ravel() if std.shape[1] == 1 else std
+
+    def _class_spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
+        """Return what `_spread` does; of a single class, which is always right, no deviation."""
+        mean, std = self._spread(X, n_samples, random_state)
+        return Spread(mean, np.zeros_like(std) if len(self.classes_) == 1 else std)
 
     def _labels(self, predictions: NDArray[Any]) -> NDArray[Any]:
         """Return the labels that the network's output (n_rows, n_outputs) leads to."""
@@ -538,8 +544,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         if n_samples is None:
             return self._probabilities(self._predictions(X))
-        mean, std = self._spread(X, n_samples, random_state)
-        if len(self.classes_) > 1 and self.n_outputs_ == 1:
+        mean, std = self._class_spread(X, n_samples, random_state)
+        if self.n_outputs_ == 1 and len(self.classes_) > 1:
             std = np.hstack([std, std])
         return self._probabilities(mean), std
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
-from sklearn.utils.class_weight import compute_sample_weight
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics
@@ -31,7 +30,7 @@ from pellucid.models.network_checkpoint import (
     read_checkpoint,
 )
 from pellucid.models.network_targets import Targets
-from pellucid.models.perceptron.labels import class_factors, is_balanced
+from pellucid.models.perceptron.labels import balanced_factors, class_factors, is_balanced
 from pellucid.models.training_checkpoints import checkpoints
 from pellucid.nn import SCHEDULES, Adam, Clipping, Optimizer, Schedule
 from pellucid.nn.parameters import Parameters
@@ -285,12 +284,14 @@ class NetworkFit:
             )
         labels, classes = np.asarray(self.y).ravel(), self.targets.classes
         assert classes is not None
+        given, codes = raw_weights(self.sample_weight, self.y), np.searchsorted(classes, labels)
         if is_balanced(self.class_weight):
-            of_class = compute_sample_weight("balanced", labels, indices=rows)
+            chosen = slice(None) if rows is None else rows
+            weights = None if given is None else given[chosen]
+            factors = balanced_factors(np.bincount(codes[chosen], weights, len(classes)))
         else:
-            of_class = class_factors(self.class_weight, classes)[np.searchsorted(classes, labels)]
-        given = raw_weights(self.sample_weight, self.y)
-        return of_class if given is None else of_class * given
+            factors = class_factors(self.class_weight, classes)
+        return factors[codes] if given is None else factors[codes] * given
 
     def _validation(self, table: Any, data: TrainingData) -> Validation | None:
         if self.rows_val is None and self.X_val is None:

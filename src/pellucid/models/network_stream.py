@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pellucid.models.perceptron.labels import class_factors, is_balanced
+from pellucid.models.perceptron.labels import balanced_factors, class_factors, is_balanced
 from pellucid.models.streams import OpenStream, StreamRows, open_stream
-from pellucid.tables.stream_reader import TargetSummary
 
 if TYPE_CHECKING:
     from pellucid.models.network_fit import NetworkFit
@@ -60,7 +56,10 @@ def rows_of(fit: NetworkFit, opened: OpenStream) -> StreamRows:
                 "class_weight needs labels, one a row, got a target of numbers or of several "
                 "columns; use the column sample_weight of the stream"
             )
-        factors = _class_factors(fit.class_weight, opened.summary)
+        if is_balanced(fit.class_weight):
+            factors = balanced_factors(opened.summary.weights)
+        else:
+            factors = class_factors(fit.class_weight, opened.summary.labels)
     return StreamRows(
         opened,
         lambda y: targets.encode(y, network.dtype, "the target"),
@@ -69,12 +68,3 @@ def rows_of(fit: NetworkFit, opened: OpenStream) -> StreamRows:
         seed=fit.seed,
         class_factors=factors,
     )
-
-
-def _class_factors(class_weight: Any, summary: TargetSummary) -> NDArray[np.float64]:
-    """Return the weight of each class."""
-    if not is_balanced(class_weight):
-        return class_factors(class_weight, summary.labels)
-    counts = summary.counts
-    factors: NDArray[np.float64] = counts.sum() / (len(counts) * np.maximum(counts, 1))
-    return factors

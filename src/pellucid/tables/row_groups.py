@@ -15,6 +15,8 @@ from pellucid.tables.table import TableError
 
 _WORTH_THREADS = 2**18
 """With fewer numbers, threads cost more than they save."""
+_NOT_THERE = (None, None)
+_CHANGED = "was changed while the stream was read. Start again with files that stay as they are."
 
 
 class RowGroup(NamedTuple):
@@ -24,6 +26,8 @@ class RowGroup(NamedTuple):
     """The `pyarrow.dataset.ParquetFileFragment`."""
     number: int
     n_rows: int
+    written: tuple[int | None, int | None]
+    """Size of its file, and when it was last written."""
 
     def __str__(self) -> str:
         return f"{self.fragment.path}, row group {self.number}"
@@ -125,14 +129,16 @@ def read_group(group: RowGroup, names: Sequence[str]) -> Any:
     fragment = group.fragment
     stored = [name for name in names if name in fragment.physical_schema.names]
     # Not the fragment's own way to read, which hands every row group from thread to thread.
+    with _reading(group):
+        if _written(fragment) not in (group.written, _NOT_THERE):
+            raise TableError(f"{group} {_CHANGED}")
     with _reading(group), fragment.open() as file:
         table = ParquetFile(file, metadata=fragment.metadata).read_row_group(
             group.number, stored, use_threads=group.n_rows * len(stored) >= _WORTH_THREADS
         )
     if table.num_rows != group.n_rows:
         raise TableError(
-            f"{group} has {table.num_rows} rows where its file says {group.n_rows}: the file was "
-            "changed while it was read. Start again with a file that stays as it is."
+            f"{group} has {table.num_rows} rows where its file said {group.n_rows}: it {_CHANGED}"
         )
     for name in stored:
         if missing := table[name].null_count:
@@ -196,10 +202,19 @@ def _groups_of(fragment: Any) -> Iterator[RowGroup]:
             f"{type(fragment).__name__}. Write it with pyarrow.parquet first."
         )
     with _reading(fragment.path):
+        written = _written(fragment)
         row_groups = fragment.row_groups
     for row_group in row_groups:
         if row_group.num_rows > 0:
-            yield RowGroup(fragment, row_group.id, row_group.num_rows)
+            yield RowGroup(fragment, row_group.id, row_group.num_rows, written)
+
+
+def _written(fragment: Any) -> tuple[int | None, int | None]:
+    """Return what changes when somebody writes a fragment's file again."""
+    if fragment.filesystem is None:  # It lies in memory.
+        return _NOT_THERE
+    info = fragment.filesystem.get_file_info(fragment.path)
+    return info.size, info.mtime_ns
 
 
 def type_of(group: RowGroup, name: str) -> Any:

@@ -197,8 +197,8 @@ class EpochLoop:
 
     def _finish_epoch(self, result: EpochResult, rate: float) -> None:
         self._epoch_seconds = max(result.seconds, 1e-9)
-        self.history.examples_seen += result.n_examples
         measured = None if self.validation is None else self.validation.measure()
+        self.history.examples_seen += result.n_examples
         self._record(result.loss, measured)
         self._judge(result.loss, measured)
         self.learning_rate = self.schedule.after_epoch(rate, self.history.examples_seen)

@@ -49,6 +49,7 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
     n_layers_: int
     n_outputs_: int
     out_activation_: str
+    n_threads: int | None
 
     _network: Network | None = None
     _parameters: Parameters | None = None
@@ -124,13 +125,13 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
 
     def _find_fitted(self) -> Fitted:
         """Return the network that the attributes describe: the kept one, if it still is that."""
-        kept = self._fitted
-        fitted = kept.find([*self.coefs_, *self.intercepts_], self._network) if kept else None
+        kept, key = self._fitted, (self._network, self.n_threads)
+        fitted = kept.find([*self.coefs_, *self.intercepts_], key) if kept else None
         if fitted is None:
             network = self._fitted_network()
-            fitted = Fitted(network, self._current_parameters(network))
+            fitted = Fitted(network, self._current_parameters(network), self.n_threads)
             if kept and fitted.parameters is self._parameters:
-                kept.keep(network, fitted)
+                kept.keep(key, fitted)
         return fitted
 
     def _rows_to_check(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:

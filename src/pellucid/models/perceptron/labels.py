@@ -153,7 +153,8 @@ def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
     if len(unknown):
         raise ValueError(
             f"`y` has classes not in `self.classes_`: {unknown}. `self.classes_` has "
-            f"{binarizer.classes_}. Name all classes in the first call to partial_fit."
+            f"{binarizer.classes_}. All labels must be among those of the rows that fit trains "
+            "on, or in the classes of the first call to partial_fit."
         )
 
 
@@ -187,9 +188,7 @@ def with_class_weight(
 ) -> NDArray[np.float64] | None:
     """Return the weight of each row times that of its class.
 
-    "balanced" gives a class of total weight W_c the weight Σ_j W_j/(n_classes·W_c), so that a row
-    of weight k counts as k rows here too. A dict has a weight for each label; labels that it leaves
-    out have weight 1.
+    "balanced" means `balanced_factors`, a dict `class_factors`.
 
     Raises
     ------
@@ -208,7 +207,7 @@ def with_class_weight(
     codes = np.searchsorted(classes, y)
     if isinstance(class_weight, str):
         total = np.bincount(codes, weights=sample_weight, minlength=len(classes))
-        factors = total.sum() / (len(classes) * np.where(total > 0.0, total, 1.0))
+        factors = balanced_factors(total)
     else:
         factors = class_factors(class_weight, classes)
     weights: NDArray[np.float64] = factors[codes]
@@ -227,12 +226,29 @@ def is_balanced(class_weight: Any) -> bool:
     return False
 
 
+def balanced_factors(totals: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the weight Σ_j W_j/(C·W_c) of each class, from the total weights W of their rows.
+
+    C is the number of classes that have any, so that the weights of the rows, which add up to
+    Σ_j W_j before, do so afterwards; a row of weight k counts as k rows.
+    """
+    n_present = max(1, np.count_nonzero(totals))
+    factors: NDArray[np.float64] = totals.sum() / (n_present * np.where(totals > 0.0, totals, 1.0))
+    return factors
+
+
 def class_factors(class_weight: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the weight of each class; those that a dict leaves out have weight 1."""
+    """Return the weight of each class; those that a dict leaves out have weight 1.
+
+    As in scikit-learn, a dict may know labels that these rows do not have, such as those of a fold
+    without a rare class, if it leaves out none that they have; otherwise it is a slip.
+    """
     known = classes.tolist()
     factors = np.ones(len(known))
     for label, weight in class_weight.items():
         if label not in known:
+            if all(one in class_weight for one in known):
+                continue
             raise ValueError(
                 f"class_weight has a label that y has not, {label!r:.80}; y has {known}"
             )

@@ -50,11 +50,21 @@ def classifier_loss(loss: Any, out_activation: str, label_smoothing: float) -> L
         What turns scores into probabilities, by the number of classes and of labels a row.
     label_smoothing : float
         Of softmax; binary targets are smoothed themselves.
+
+    Raises
+    ------
+    ValueError
+        `label_smoothing` is asked for with a loss of the user's own.
     """
     if isinstance(loss, str):
         if out_activation == "softmax" and label_smoothing > 0.0:
             return Loss("softmax_cross_entropy", float(label_smoothing))
         return loss_with_output(out_activation)
+    if label_smoothing > 0.0:
+        raise ValueError(
+            f"label_smoothing={label_smoothing!r} is part of loss='log_loss', got a loss of your "
+            "own; smooth the targets in it, or set label_smoothing=0"
+        )
     own = _own(loss)
     return (
         own if own.has_link else replace(own, link=loss_with_output(out_activation).definition.link)

@@ -351,13 +351,16 @@ class MultilayerPerceptron(
         known, validates = vars(self), task.validation is not None or self.early_stopping
         if "loss_curve_" not in known:
             self._start_history(validates)
+        for name in ("validation_scores_", "validation_loss_curve_"):
+            if known.get(name) is None and validates:
+                setattr(self, name, [])
         best = known.get("best_validation_score_" if validates else "best_loss_")
         return StochasticRun(
             task=task,
             history=History(
                 self.loss_curve_,
-                known.get("validation_scores_") or [],
-                known.get("validation_loss_curve_") or [],
+                known["validation_scores_"] if validates else [],
+                known["validation_loss_curve_"] if validates else [],
                 self.t_,
             ),
             best=np.nan if best is None else best,

@@ -28,13 +28,18 @@ class Fitted:
     network : Network
     parameters : Parameters
         Read at each call.
+    n_threads : int, optional
+        Most threads of a call; see `resolve_n_threads`.
     """
 
-    def __init__(self, network: Network, parameters: Parameters) -> None:
+    def __init__(
+        self, network: Network, parameters: Parameters, n_threads: int | None = None
+    ) -> None:
         self.network = network
         self.parameters = parameters
+        self._n_threads = n_threads
         fan_in = parameters.layout.entries[0].shape[0]
-        self.predict = engine_of(network).predictor(network, parameters, fan_in)
+        self.predict = engine_of(network).predictor(network, parameters, fan_in, n_threads)
         self._widened: Fitted | None = None
         self._parts: dict[int, Fitted] = {}
 
@@ -47,7 +52,8 @@ class Fitted:
         if part is None:
             network = Network(self.network.layers[:n_layers], self.network.loss)
             layout = network.layout(self.parameters.layout.entries[0].shape[0])
-            part = Fitted(network, Parameters(self.parameters.flat[: layout.size], layout))
+            parameters = Parameters(self.parameters.flat[: layout.size], layout)
+            part = Fitted(network, parameters, self._n_threads)
             self._parts[n_layers] = part
         return part
 
@@ -58,7 +64,8 @@ class Fitted:
         widened = self._widened
         if widened is None or widened.parameters.flat.dtype != dtype:
             flat = self.parameters.flat.astype(dtype)
-            widened = Fitted(self.network, Parameters(flat, self.parameters.layout))
+            parameters = Parameters(flat, self.parameters.layout)
+            widened = Fitted(self.network, parameters, self._n_threads)
             if flat.size <= MOST_KEPT_WIDENED:
                 self._widened = widened
         else:

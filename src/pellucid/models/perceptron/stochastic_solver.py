@@ -202,8 +202,8 @@ class StochasticRun:
             rows = task.training.part(held_out)
         if rows is None:
             return None
-        if rows.sample_weight is not None and not rows.sample_weight.any():
-            raise ValueError(_NO_WEIGHT_VAL if held_out is None else _NO_WEIGHT_HELD_OUT)
+        if rows.sample_weight is not None:
+            _check_sum(rows.sample_weight, held_out is not None)
         predictor = engine_of(task.network).predictor(
             task.network, task.parameters, rows.X.shape[1], task.options["n_threads"]
         )
@@ -218,6 +218,20 @@ _NO_WEIGHT_HELD_OUT = (
     "sample_weight is zero for all the rows held out by early_stopping=True; increase "
     "'validation_fraction'"
 )
+
+
+def _check_sum(weights: NDArray[np.float64], is_held_out: bool) -> None:
+    """Raise ValueError where weights of validation rows make no mean of scores."""
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if total == 0.0:
+        raise ValueError(_NO_WEIGHT_HELD_OUT if is_held_out else _NO_WEIGHT_VAL)
+    if not np.isfinite(total):
+        name = "sample_weight" if is_held_out else "sample_weight_val"
+        raise ValueError(
+            f"the sum of {name} over the rows to validate on is beyond float64, got weights up to "
+            f"{weights.max():.3g}; divide all weights by the largest"
+        )
 
 
 def make_optimizer(options: Any) -> Optimizer:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
+from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.models.inputs import check_in_memory
 from pellucid.models.perceptron.task import Rows
 from pellucid.nn.network import Network
 from pellucid.training import ValidationResult
@@ -34,6 +37,7 @@ class ValidationData(NamedTuple):
                 if value is not None:
                     raise ValueError(f"{name} needs X_val, which is None; pass both or neither")
             return
+        check_in_memory(self.X)
         if self.y is None:
             raise ValueError("X_val needs y_val, which is None; pass both or neither")
         if solver == "lbfgs":
@@ -91,6 +95,8 @@ def scorer_on(estimator: Any, scoring: Any, rows: Rows) -> Score:
     ------
     ValueError
         No scorer has this name.
+    TypeError
+        The callable takes no weights, and the rows have some; or, later, returns no number.
     """
     from sklearn.metrics import check_scoring  # importing it would slow down `import pellucid`
 
@@ -101,4 +107,27 @@ def scorer_on(estimator: Any, scoring: Any, rows: Rows) -> Score:
     )
     scorer, table = check_scoring(live, scoring=scoring), rows.table
     weight = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
-    return lambda scores, loss: float(scorer(live, table, rows.y, **weight))
+    if weight and not _takes_weights(scorer):
+        raise TypeError(
+            f"scoring={scoring!r} must take sample_weight, since the rows to validate on have "
+            "weights (sample_weight, sample_weight_val or class_weight): write it as "
+            "scoring(estimator, X, y, sample_weight=None)"
+        )
+
+    def score(scores: NDArray[Any], loss: float) -> float:
+        value = scorer(live, table, rows.y, **weight)
+        if not isinstance(value, Real):
+            raise TypeError(f"scoring={scoring!r} must return a number, got {value!r:.80}")
+        return float(value)
+
+    return score
+
+
+def _takes_weights(scorer: Any) -> bool:
+    try:
+        signature(scorer).bind(None, None, None, sample_weight=None)
+    except TypeError:
+        return False
+    except ValueError:  # Of some functions in C nothing is known.
+        return True
+    return True
