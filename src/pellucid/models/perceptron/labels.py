@@ -152,7 +152,8 @@ def check_known(binarizer: LabelBinarizer, y: Any, *, all_needed: bool) -> None:
     if len(unknown):
         raise ValueError(
             f"`y` has classes not in `self.classes_`: {unknown}. `self.classes_` has "
-            f"{binarizer.classes_}. Name all classes in the first call to partial_fit."
+            f"{binarizer.classes_}. Leave these rows out, or see that the labels trained on hold "
+            "all classes (partial_fit takes them as `classes` in its first call)."
         )
 
 

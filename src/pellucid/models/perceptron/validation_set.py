@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.models.inputs import is_stream
 from pellucid.models.perceptron.task import Rows
 from pellucid.nn.network import Network
 from pellucid.training import ValidationResult
@@ -28,7 +29,12 @@ class ValidationData(NamedTuple):
         return {"X_val": self.X, "y_val": self.y, "sample_weight_val": self.sample_weight}
 
     def check(self, solver: str) -> None:
-        """Raise ValueError for a part without the others, or a solver that does not validate."""
+        """Raise ValueError for what no fit validates on: parts without others, a stream, L-BFGS."""
+        if is_stream(self.X):
+            raise ValueError(
+                "X_val must be rows in memory, got a ParquetStream; take some of them: "
+                "block = next(iter(stream.blocks())), then X_val=block.X, y_val=block.y"
+            )
         if self.X is None:
             for name, value in (("y_val", self.y), ("sample_weight_val", self.sample_weight)):
                 if value is not None:
@@ -101,4 +107,12 @@ def scorer_on(estimator: Any, scoring: Any, rows: Rows) -> Score:
     )
     scorer, table = check_scoring(live, scoring=scoring), rows.table
     weight = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
-    return lambda scores, loss: float(scorer(live, table, rows.y, **weight))
+
+    def score(scores: NDArray[Any], loss: float) -> float:
+        value = scorer(live, table, rows.y, **weight)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"scoring must return a number, got {value!r}") from None
+
+    return score
