@@ -241,6 +241,11 @@ def test_bad_values_are_named(name, value):
         (MLPClassifier, {"loss": "hinge"}, "loss"),
         (MLPClassifier, {"loss": nn.Loss("huber")}, "loss.*huber"),
         (MLPClassifier, {"label_smoothing": 1.0}, "label_smoothing"),
+        (
+            MLPClassifier,
+            {"label_smoothing": 0.1, "loss": log_loss},
+            "label_smoothing=0.1.* own",
+        ),
         (MLPClassifier, {"class_weight": "even"}, "class_weight"),
         (MLPClassifier, {"class_weight": {"rose": 1.0}}, "class_weight.*'rose'"),
         (MLPClassifier, {"class_weight": {"setosa": -1.0}}, "class_weight.*-1.0"),

@@ -50,12 +50,22 @@ def classifier_loss(loss: Any, out_activation: str, label_smoothing: float) -> L
         What turns scores into probabilities, by the number of classes and of labels a row.
     label_smoothing : float
         Of softmax; binary targets are smoothed themselves.
+
+    Raises
+    ------
+    ValueError
+        There is label smoothing and a loss of the user's own, which has no place for it.
     """
     if isinstance(loss, str):
         if out_activation == "softmax" and label_smoothing > 0.0:
             return Loss("softmax_cross_entropy", float(label_smoothing))
         return loss_with_output(out_activation)
     own = _own(loss)
+    if label_smoothing > 0.0:
+        raise ValueError(
+            f"label_smoothing={label_smoothing!r} is that of the cross-entropy and does nothing to "
+            "a loss of your own; smooth the targets inside it, or set label_smoothing=0"
+        )
     return (
         own if own.has_link else replace(own, link=loss_with_output(out_activation).definition.link)
     )
