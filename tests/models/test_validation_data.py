@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
 from sklearn.preprocessing import StandardScaler
 
-from pellucid import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -121,6 +121,13 @@ def test_the_default_score_of_numbers_is_r2():
     assert r2_score(NUMBERS[HELD], model.predict(VAL)) == pytest.approx(
         model.best_validation_score_
     )
+
+
+@pytest.mark.parametrize("loss", ["quantile", "absolute_error", "huber", nn.Loss("huber", 0.5)])
+def test_the_default_score_of_other_losses_is_the_loss(loss):
+    model = MLPRegressor(loss, **FEW)
+    model.fit(TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=NUMBERS[HELD])
+    assert model.validation_scores_ == [-loss for loss in model.validation_loss_curve_]
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])

@@ -46,7 +46,8 @@ def plain_classes(y: Any) -> NDArray[Any] | None:
     These are text and whole numbers of which few are different. None means that scikit-learn's own
     functions must look at `y`, which find the same, but take as long as an epoch.
     """
-    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "biufU":
+    is_vector = isinstance(y, np.ndarray) and y.ndim == 1
+    if not is_vector or y.dtype.kind not in "biufU" or not y.dtype.isnative:
         return None
     classes = np.unique(y)
     if 2 * len(classes) > len(y):
