@@ -104,6 +104,13 @@ def test_scorers_of_scikit_learn(scoring, how):
         assert worst_class(model, frame[HELD], NAMES[HELD]) == model.best_validation_score_
 
 
+@pytest.mark.parametrize("score", ["high", None, [0.5, 0.5]])
+def test_a_score_that_is_no_number_is_named(score):
+    model = MLPRegressor(**FEW, scoring=lambda *_: score)
+    with pytest.raises(TypeError, match="scoring must return a number, got"):
+        model.fit(TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=NUMBERS[HELD])
+
+
 def test_loss_as_score():
     model = MLPRegressor(**FEW, scoring="loss")
     model.fit(TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=NUMBERS[HELD])
@@ -169,7 +176,7 @@ BAD = {
     "NaN": ({"X_val": VAL * np.nan, "y_val": NAMES[HELD]}, "X_val contains NaN"),
     "text": ({"X_val": [["a"] * 4], "y_val": NAMES[:1]}, "X_val holds text"),
     "lengths": ({"X_val": VAL, "y_val": NAMES}, "X_val.*y_val.*inconsistent"),
-    "unseen class": ({"X_val": VAL[:2], "y_val": ["rose", "setosa"]}, "y_val.*'rose'"),
+    "unseen class": ({"X_val": VAL[:2], "y_val": ["rose", "setosa"]}, "y_val.*'rose'.*Leave these"),
     "missing label": ({"X_val": VAL[:2], "y_val": [None, "setosa"]}, "y_val"),
     "empty": ({"X_val": VAL[:0], "y_val": []}, "X_val"),
     "one dimension": ({"X_val": VAL[0], "y_val": NAMES[:1]}, "X_val|1D array"),
