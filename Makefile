@@ -77,15 +77,16 @@ sanitize-address sanitize-thread: sanitize-%: $(VENV)/.installed-sanitize
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist
 
-$(BIN)/python:
+$(VENV)/.build-tools:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "scikit-build-core>=0.11" "nanobind>=2.7" cmake ninja
+	touch $@
 
-$(VENV)/.installed: $(BIN)/python $(SOURCES)
+$(VENV)/.installed: $(VENV)/.build-tools $(SOURCES)
 	$(INSTALL) --editable .
 	touch $@
 
-$(OLDEST)/.installed: pyproject.toml .ci/oldest_versions.py $(BIN)/python
+$(OLDEST)/.installed: pyproject.toml .ci/oldest_versions.py $(VENV)/.build-tools
 	$(BIN)/python -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  $$($(BIN)/python .ci/oldest_versions.py)
