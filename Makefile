@@ -26,7 +26,7 @@ test-oldest: wheel $(OLDEST)/.installed
 	$(OLDEST)/bin/python -m pip install --quiet --no-index --no-deps --force-reinstall --find-links dist pellucid
 	$(OLDEST)/bin/python -m pytest -q -p no:cacheprovider tests/models/test_scikit_learn_test_mlp.py \
 	  tests/models/test_estimator_checks.py tests/models/test_tabular_checks.py \
-	  tests/models/test_agreement_with_scikit_learn.py tests/models/test_scikit_learn.py \
+	  tests/models/test_agreement_with_scikit_learn.py tests/models/exchange/test_scikit_learn.py \
 	  tests/tables/test_scikit_learn_versions.py
 
 lint: $(VENV)/.installed-lint
@@ -77,15 +77,16 @@ sanitize-address sanitize-thread: sanitize-%: $(VENV)/.installed-sanitize
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist
 
-$(BIN)/python:
+$(VENV)/.build-tools:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "scikit-build-core>=0.11" "nanobind>=2.7" cmake ninja
+	touch $@
 
-$(VENV)/.installed: $(BIN)/python $(SOURCES)
+$(VENV)/.installed: $(VENV)/.build-tools $(SOURCES)
 	$(INSTALL) --editable .
 	touch $@
 
-$(OLDEST)/.installed: pyproject.toml .ci/oldest_versions.py $(BIN)/python
+$(OLDEST)/.installed: pyproject.toml .ci/oldest_versions.py $(VENV)/.build-tools
 	$(BIN)/python -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  $$($(BIN)/python .ci/oldest_versions.py)

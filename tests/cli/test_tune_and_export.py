@@ -1,11 +1,17 @@
 """`pellucid tune` and `export`; validation, checkpoints and settings of `train`."""
 
+import threading
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from command_line import invoke
 
 from pellucid import TabularClassifier, TabularRegressor, load
+from pellucid.cli import tuning
+from pellucid.cli.data import Examples
+from pellucid.tables import read_table
 
 
 @pytest.fixture
@@ -122,3 +128,45 @@ def test_too_few_rows_to_tune(run, tables):
         "tune", "few.csv", "--target", "kind", "--test", 0, "--out", "m", "--set", "alpha=0", code=1
     )
     assert "too few for 3 folds" in done.output
+
+
+def test_an_interrupted_search_keeps_what_it_found(run, tables, monkeypatch):
+    errors = iter([0.5, 0.25])
+
+    def mean_error(*_):
+        try:
+            return next(errors)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(tuning, "_mean_error", mean_error)
+    done = run(
+        "tune", "train.csv", "--target", "kind", "--out", "m.pellucid", "--epochs", 2,
+    )  # fmt: skip
+    assert "Interrupted after 2 trials" in done.output
+    assert load("m.pellucid").n_iter_ == 2
+    error = run("tune", "train.csv", "--target", "kind", "--out", "n.pellucid", code=130)
+    assert "nothing was saved" in error.output
+    assert not Path("n.pellucid").exists()
+
+
+def test_an_interrupt_stops_the_folds_that_run(run, tables, monkeypatch):
+    first, begun, epochs = threading.Lock(), threading.Event(), []
+
+    class Interrupted(TabularClassifier):
+        def fit(self, X, y):
+            if first.acquire(blocking=False):
+                assert begun.wait(60)
+                raise KeyboardInterrupt
+            begun.set()
+            super().fit(X, y)
+            epochs.append(self.n_iter_)
+
+    monkeypatch.setattr(tuning, "resolve_n_threads", lambda n_threads: 2)
+    table = read_table(Path("train.csv"))
+    examples = Examples(table.select(["a", "b"]), tables["kind"].to_numpy()[:240])
+    settings = {"max_iter": 10**6, "n_iter_no_change": 10**6}
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune(Interrupted, settings, examples, 1, seed=0)
+    assert len(epochs) == 1
+    assert epochs[0] < 10**6

@@ -12,6 +12,12 @@ def test_a_number_is_taken_as_it_is(monkeypatch):
     assert resolve_n_threads(7) == 7
 
 
+@pytest.mark.parametrize(("processors", "most"), [(8, 256), (512, 512)])
+def test_a_number_without_sense_does_not_fill_the_memory(monkeypatch, processors, most):
+    monkeypatch.setattr(threads, "_available_processors", lambda: processors)
+    assert [resolve_n_threads(n) for n in (256, 10**9)] == [256, most]
+
+
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [("1", 1), ("3,2", 3), ("100", 8), ("", 8), ("0", 8), ("many", 8), (None, 8)],

@@ -276,6 +276,26 @@ def test_labels_that_are_known_need_no_first_pass(path, monkeypatch):
         network(2).fit(stream(path, "label"), classes=["high", "low"], **OPTIONS)
 
 
+@pytest.mark.parametrize("buffer_rows", [200, N, 10 * N])
+def test_classes_count_whatever_the_buffer_takes(path, buffer_rows):
+    def some(classes):
+        return stream(path, "label", buffer_rows, classes=classes)
+
+    classes = ["high", "low", "mid", "never"]
+    assert classifier().fit(some(classes)).classes_.tolist() == classes
+    assert network(4).fit(some(classes), **OPTIONS).classes_.tolist() == classes
+    with pytest.raises(TableError, match=r"labels that are not among the classes: \['mid'\]"):
+        classifier().fit(some(["high", "low"]))
+    with pytest.raises((TableError, ValueError), match="'mid'"):
+        network(2).fit(some(["high", "low"]), **OPTIONS)
+
+
+def test_validation_rows_are_no_stream(path):
+    rows = stream(path, "label")
+    with pytest.raises(ValueError, match="X_val must be rows in memory, got a ParquetStream"):
+        classifier().fit(rows, X_val=rows, y_val=LABELS)
+
+
 def test_classes_that_lack_a_label_are_told_in_the_first_pass(path):
     with pytest.raises(ValueError, match=r"classes must have all labels .* without \['mid'\]"):
         classifier(class_weight="balanced").fit(stream(path, "label", classes=["high", "low"]))

@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
 from sklearn.preprocessing import StandardScaler
 
-from pellucid import MLPClassifier, MLPRegressor
+from pellucid import MLPClassifier, MLPRegressor, nn
 from pellucid.tables import ParquetStream
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -104,6 +104,13 @@ def test_scorers_of_scikit_learn(scoring, how):
         assert worst_class(model, frame[HELD], NAMES[HELD]) == model.best_validation_score_
 
 
+@pytest.mark.parametrize("score", ["high", None, [0.5, 0.5]])
+def test_a_score_that_is_no_number_is_named(score):
+    model = MLPRegressor(**FEW, scoring=lambda *_: score)
+    with pytest.raises(TypeError, match=r"scoring=.* must return a number, got"):
+        model.fit(TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=NUMBERS[HELD])
+
+
 def test_loss_as_score():
     model = MLPRegressor(**FEW, scoring="loss")
     model.fit(TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=NUMBERS[HELD])
@@ -115,6 +122,13 @@ def test_the_default_score_of_numbers_is_r2():
     assert r2_score(NUMBERS[HELD], model.predict(VAL)) == pytest.approx(
         model.best_validation_score_
     )
+
+
+@pytest.mark.parametrize("loss", ["quantile", "absolute_error", "huber", nn.Loss("huber", 0.5)])
+def test_the_default_score_of_other_losses_is_the_loss(loss):
+    model = MLPRegressor(loss, **FEW)
+    model.fit(TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=NUMBERS[HELD])
+    assert model.validation_scores_ == [-loss for loss in model.validation_loss_curve_]
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])
@@ -246,7 +260,7 @@ def test_scoring_that_does_not_fit_is_named(scoring, weight, message):
 
 def test_streams_are_not_validated_on():
     stream = ParquetStream("rows.parquet", target="label")
-    with pytest.raises(ValueError, match=r"only fit .* and only as X; .* block by block"):
+    with pytest.raises(ValueError, match="X_val must be rows in memory, got a ParquetStream"):
         MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=stream)
 
 

@@ -145,6 +145,8 @@ def test_columns_that_a_person_knows_better():
     assert len(encoder.get_feature_names_out()) == 4
     with pytest.raises(TableError, match="Did you mean 'season'"):
         TableEncoder(columns={"saeson": "categorical"}).fit(table)
+    with pytest.raises(TypeError, match=r"columns must be a dict .* got \['season'\]"):
+        TableEncoder(columns=["season"]).fit(table)
     with pytest.raises(ValueError, match="must be one of"):
         TableEncoder(columns={"season": "ordinal"}).fit(table)
 

@@ -170,7 +170,8 @@ def tune_command(
     """Search for good parameters by cross-validation, train with the best ones, test and save.
 
     Trials are drawn at random, but for the first, which has the defaults, and for what --set
-    sets. The rows to test on take no part in the search.
+    sets. The rows to test on take no part in the search. Ctrl-C ends the search with the trials
+    that are done, and once more the training.
     """
     request = Request(table, target, task, test, test_table, None, header, seed)
     options = {

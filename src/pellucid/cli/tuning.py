@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
 from rich.table import Table as ScreenTable
 from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -132,14 +133,35 @@ def _mean_error(
     examples: Examples,
     folds: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
 ) -> float:
-    n_jobs = min(len(folds), resolve_n_threads(None))
-    with warnings.catch_warnings():  # Filters are those of all threads.
-        warnings.simplefilter("ignore")
-        errors = Parallel(n_jobs=n_jobs, backend="threading")(
-            delayed(_error)(model_class(**parameters), examples.take(train), examples.take(test))
-            for train, test in folds
+    n_threads = resolve_n_threads(None)
+    stopped = Event()
+    models = [
+        model_class(
+            **{"n_threads": max(1, n_threads // len(folds)), **parameters},
+            callbacks=[lambda report: stopped.is_set()],
         )
+        for _ in folds
+    ]
+    with (
+        warnings.catch_warnings(),  # Filters are those of all threads.
+        ThreadPoolExecutor(min(n_threads, len(folds))) as pool,
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            errors = list(pool.map(_error, models, *_parts(examples, folds)))
+        except BaseException:
+            stopped.set()  # Leaving the pool waits for fits that run, each to the end of its epoch.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return float(np.mean(errors))
+
+
+def _parts(
+    examples: Examples, folds: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]
+) -> tuple[list[Examples], list[Examples]]:
+    """Return of each fold what is trained on, and what is judged."""
+    training = [examples.take(train) for train, _ in folds]
+    return training, [examples.take(test) for _, test in folds]
 
 
 def _error(model: Any, training: Examples, testing: Examples) -> float:

@@ -10,6 +10,9 @@ from multiprocessing.dummy import DummyProcess
 
 import joblib
 
+#: More threads than this no fit has a use for, and each takes memory.
+MOST_THREADS = 256
+
 
 def resolve_n_threads(n_threads: int | None) -> int:
     """Return the number of threads to use, at least 1.
@@ -17,10 +20,11 @@ def resolve_n_threads(n_threads: int | None) -> int:
     Parameters
     ----------
     n_threads : int or None
-        A positive number is taken as it is. None means the processors this process may use (its
-        affinity and its control group's quota), and no more than `OMP_NUM_THREADS` if that is set
-        to a positive number. The threads of a `ThreadPool`, such as joblib's threading backend,
-        have equal shares of these. (For worker processes joblib sets `OMP_NUM_THREADS`.)
+        A positive number is taken as it is, up to 256 or the processors there are. None means the
+        processors this process may use (its affinity and its control group's quota), and no more
+        than `OMP_NUM_THREADS` if that is set to a positive number. The threads of a `ThreadPool`,
+        such as joblib's threading backend, have equal shares of these. (For worker processes joblib
+        sets `OMP_NUM_THREADS`.)
     """
     if n_threads is None:
         available = _available_processors()
@@ -35,7 +39,7 @@ def resolve_n_threads(n_threads: int | None) -> int:
         ) from None
     if value < 1:
         raise ValueError(message)
-    return value
+    return min(value, max(MOST_THREADS, _available_processors()))
 
 
 def _n_sharing() -> int:

@@ -105,7 +105,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         (m, n_labels) for several labels a row. Its gradient is checked on the first batch.
     label_smoothing : float, default=0.0
         Share ε of each target that the cross-entropy spreads over all classes (both values, for two
-        classes or several labels a row), below 1.
+        classes or several labels a row), below 1. Not with a loss of your own.
     dropout : float or array-like of float, default=0.0
         Share of the units of each hidden layer that training drops, one for all or one for each.
         For 'adam' and 'sgd'.

@@ -111,8 +111,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     clipping : float, nn.Clipping or None, default=None
         Largest norm of the whole gradient of a step, or another way to limit it.
     scoring : str, callable or None, default=None
-        What tells the best weights on validation rows: None means R², 'loss' the loss, other
-        names and callables are those of scikit-learn.
+        What tells the best weights on validation rows: 'loss' the loss; other names and callables
+        are those of scikit-learn. None means R² for 'squared_error' and 'poisson', which it suits,
+        and the loss for the others.
     n_threads : int or None, default=None
         Most processors to train and predict with; None means all that this process may use. The
         results do not depend on it.
@@ -146,7 +147,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     best_loss_ : float or None
         Lowest objective; None with validation rows.
     validation_scores_ : list of float or None
-        R², or what `scoring` says, on the validation rows after each epoch; None without.
+        What `scoring` says of the validation rows after each epoch; None without.
     validation_loss_curve_ : list of float or None
         Loss on them, without the penalty.
     best_validation_score_ : float or None
@@ -520,6 +521,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
     def _stratify(self, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
         return None
+
+    def _scoring(self) -> Any:
+        # R² asks for means: it would choose the wrong epoch for quantiles and the like.
+        if self.scoring is None and self.loss not in ("squared_error", "poisson"):
+            return "loss"
+        return self.scoring
 
     def _validation_score(
         self,

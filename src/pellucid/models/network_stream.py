@@ -41,6 +41,8 @@ def take_stream(fit: NetworkFit) -> OpenStream | None:
     )
     if opened.fits_in_memory:
         fit.X, fit.y, fit.sample_weight = opened.table()
+        if labels and fit.classes is None:
+            fit.classes = stream.classes
         return None
     fit.X, fit.y = opened.form()
     return opened

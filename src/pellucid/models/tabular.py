@@ -69,13 +69,16 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def unchanged_after_errors(fit: Method) -> Method:
-    """Decorate a method: an error leaves the estimator as it was before the call."""
+    """Decorate a method: an error leaves the estimator as it was before the call.
+
+    `with_callbacks` comes below it: the callbacks' end needs what the estimator had till then.
+    """
 
     @wraps(fit)
-    def wrapped(self: Any, *args: Any) -> Any:
+    def wrapped(self: Any, *args: Any, **options: Any) -> Any:
         before = vars(self).copy()
         try:
-            return fit(self, *args)
+            return fit(self, *args, **options)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)

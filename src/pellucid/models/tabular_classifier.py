@@ -95,6 +95,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
     array(['nut', 'nut', 'bolt', 'bolt'], dtype='<U4')
     """
 
+    @unchanged_after_errors
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
@@ -127,6 +128,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(FitArguments(X, y, sample_weight), validation, None)
 
+    @unchanged_after_errors
     @with_callbacks  # type: ignore[untyped-decorator]
     def resume(
         self,
@@ -161,7 +163,6 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(FitArguments(X, y, sample_weight), validation, Resumed(max_iter))
 
-    @unchanged_after_errors
     def _fit(
         self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
     ) -> Self:

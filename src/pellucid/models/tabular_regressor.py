@@ -93,6 +93,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
     True
     """
 
+    @unchanged_after_errors
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
@@ -125,6 +126,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(FitArguments(X, y, sample_weight), validation, None)
 
+    @unchanged_after_errors
     @with_callbacks  # type: ignore[untyped-decorator]
     def resume(
         self,
@@ -159,7 +161,6 @@ class TabularRegressor(RegressorMixin, TabularEstimator):  # type: ignore[misc]
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(FitArguments(X, y, sample_weight), validation, Resumed(max_iter))
 
-    @unchanged_after_errors
     def _fit(
         self, given: FitArguments, validation: ValidationData, resumed: Resumed | None
     ) -> Self:

@@ -233,6 +233,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
+        if not isinstance(self.columns, Mapping | None):
+            raise TypeError(
+                'columns must be a dict such as {"zip": "categorical"}, or None; got '
+                f"{self.columns!r}"
+            )
         wanted: dict[str, Kind] = {}
         for name, kind in (self.columns or {}).items():
             if name not in table.names:

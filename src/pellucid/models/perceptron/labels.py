@@ -46,14 +46,16 @@ def plain_classes(y: Any) -> NDArray[Any] | None:
     These are text and whole numbers of which few are different. None means that scikit-learn's own
     functions must look at `y`, which find the same, but take as long as an epoch.
     """
-    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "biufU":
+    is_vector = isinstance(y, np.ndarray) and y.ndim == 1
+    if not is_vector or y.dtype.kind not in "biufU" or not y.dtype.isnative:
         return None
     classes = np.unique(y)
     if 2 * len(classes) > len(y):
         return None
     if y.dtype.kind == "f" and not _are_whole(classes):
         return None
-    return classes
+    # As scikit-learn's: text no longer than the longest label.
+    return np.array(classes.tolist()) if y.dtype.kind == "U" else classes
 
 
 def _are_whole(numbers: NDArray[Any]) -> bool:

@@ -261,14 +261,19 @@ class MultilayerPerceptron(
 
     def _score(self, rows: Rows) -> Score:
         """Return what scores the weights of the moment on these rows."""
-        if self.scoring is None:
+        scoring = self._scoring()
+        if scoring is None:
             link = self._fitted_network().loss.link
             return lambda scores, loss: self._validation_score(
                 link(scores), rows.targets, rows.sample_weight
             )
-        if self.scoring == "loss":
+        if scoring == "loss":
             return lambda scores, loss: -loss
-        return scorer_on(self, self.scoring, rows)
+        return scorer_on(self, scoring, rows)
+
+    def _scoring(self) -> Any:
+        """Return `scoring`, or what stands in for it; None for the estimator's own score."""
+        return self.scoring
 
     def _parameters_to_go_on_with(
         self, network: Network, sizes: tuple[int, ...], n_outputs: int
@@ -301,8 +306,8 @@ class MultilayerPerceptron(
         callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         if not callbacks:
             return None
-        scoring = self._score_name if self.scoring is None else self.scoring
-        name = "score" if callable(scoring) else scoring
+        scoring = self._scoring()
+        name = self._score_name if scoring is None else "score" if callable(scoring) else scoring
         if name == "loss":
             name = None
         return Callbacks(callbacks, task.network, task.parameters, name)

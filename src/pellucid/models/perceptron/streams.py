@@ -25,7 +25,8 @@ def take_stream(
 ) -> tuple[OpenStream | None, Any, NDArray[Any], NDArray[np.float64] | None]:
     """Return an open stream with X, y and weights of a few rows of its form.
 
-    Where the buffer takes all rows, they are the rows themselves, and there is no stream any more.
+    Where the buffer takes all rows, they are the rows themselves, and there is no stream any more;
+    unless the stream names other classes than these rows have.
 
     Raises
     ------
@@ -46,8 +47,9 @@ def take_stream(
     counts = labels and estimator.get_params(deep=False)["class_weight"] is not None
     opened = open_stream(stream, y, sample_weight, labels=labels, counts=counts)
     if opened.fits_in_memory:
-        X, y, sample_weight = opened.table()
-        return None, opened.named(X), y, sample_weight
+        X, all_y, weights = opened.table()
+        if opened.summary is None or np.array_equal(np.unique(all_y), opened.summary.labels):
+            return None, opened.named(X), all_y, weights
     X, y = opened.form()
     return opened, opened.named(X), y, None
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.models.inputs import check_in_memory
+from pellucid.models.inputs import is_stream
 from pellucid.models.perceptron.task import Rows
 from pellucid.nn.network import Network
 from pellucid.training import ValidationResult
@@ -31,13 +31,17 @@ class ValidationData(NamedTuple):
         return {"X_val": self.X, "y_val": self.y, "sample_weight_val": self.sample_weight}
 
     def check(self, solver: str) -> None:
-        """Raise ValueError for a part without the others, or a solver that does not validate."""
+        """Raise ValueError for what no fit validates on: parts without others, a stream, L-BFGS."""
+        if is_stream(self.X):
+            raise ValueError(
+                "X_val must be rows in memory, got a ParquetStream; take some of them: "
+                "block = next(iter(stream.blocks())), then X_val=block.X, y_val=block.y"
+            )
         if self.X is None:
             for name, value in (("y_val", self.y), ("sample_weight_val", self.sample_weight)):
                 if value is not None:
                     raise ValueError(f"{name} needs X_val, which is None; pass both or neither")
             return
-        check_in_memory(self.X)
         if self.y is None:
             raise ValueError("X_val needs y_val, which is None; pass both or neither")
         if solver == "lbfgs":
