@@ -1,5 +1,6 @@
 """What the perceptrons have beyond scikit-learn's: each parameter does what it says."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -292,3 +293,17 @@ def test_callbacks_hear_of_every_epoch():
     model = MLPRegressor(**FEW, callbacks=[lambda report: heard.append(report.loss)])
     model.fit(X, NUMBERS)
     assert heard == model.loss_curve_
+
+
+class Narrow(MLPClassifier):
+    def __init__(self, width=6, alpha=1e-4):
+        super().__init__((width,), alpha=alpha, max_iter=6, random_state=0, n_iter_no_change=3)
+        self.width = width
+
+
+def test_subclasses_may_take_fewer_parameters():
+    plain = MLPClassifier((5,), max_iter=6, random_state=0, n_iter_no_change=3).fit(X, NAMES)
+    model = clone(Narrow(5)).fit(X, NAMES)
+    assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    assert_array_equal(model.partial_fit(X, NAMES).coefs_[0], plain.partial_fit(X, NAMES).coefs_[0])
+    assert_array_equal(copy.deepcopy(model).predict(X), plain.predict(X))

@@ -39,7 +39,7 @@ def mlp_from_torch(
             "use MLPClassifier"
         )
     _, loss = estimator._outputs(np.zeros((1, n_outputs)))
-    network = build_network(estimator.get_params(deep=False), loss, n_outputs)
+    network = build_network(estimator._options(), loss, n_outputs)
     dtype = parameter_dtype(estimator.dtype, np.zeros(0, np.result_type(*weights)))
     learned = from_torch_state(network, state, fan_in, dtype)
     estimator.n_features_in_ = fan_in

@@ -107,7 +107,7 @@ def read_resumption(estimator: Any, max_iter: Any) -> Resumption:
     ModelFileError
         There is no checkpoint that is whole.
     """
-    options = estimator.get_params(deep=False)
+    options = estimator._options()
     _check_can_resume(options, max_iter)
     saved = read_newest(options["checkpoint_path"], type(estimator).__name__)
     try:

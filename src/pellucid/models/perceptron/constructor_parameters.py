@@ -23,6 +23,10 @@ class QuickParameters(BaseEstimator):  # type: ignore[misc]
     def _get_param_names(cls: Any) -> list[str]:
         return _names(cls)
 
+    def _options(self) -> dict[str, Any]:
+        """Return the parameters, also those that the constructor of a subclass does not take."""
+        return {name: getattr(self, name) for name in self._parameter_constraints}
+
     def _validate_params(self) -> None:
         """Raise what scikit-learn raises for the parameters that are not the defaults."""
         estimator_class: Any = type(self)

@@ -103,7 +103,7 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
             return network
         else:
             loss = network.loss
-        options = {**self.get_params(deep=False), "hidden_layer_sizes": sizes}
+        options = {**self._options(), "hidden_layer_sizes": sizes}
         return build_network(options, loss, n_outputs)
 
     def _predictions(self, X: Any) -> NDArray[Any]:

@@ -180,7 +180,7 @@ class MultilayerPerceptron(
         incremental: bool,
         resumption: Resumption | None = None,
     ) -> Task:
-        options = self.get_params(deep=False)
+        options = self._options()
         check_together(options, incremental=incremental, validates=self._validates(validation))
         validation.check(self.solver)
         sizes = hidden_sizes(self.hidden_layer_sizes)
@@ -297,7 +297,7 @@ class MultilayerPerceptron(
         if [e.shape for e in parameters.layout.entries] != [e.shape for e in layout.entries]:
             raise ValueError(
                 f"normalization must stay as it was to go on training, got "
-                f"{self.get_params()['normalization']!r}; use fit with warm_start=False to start "
+                f"{self._options()['normalization']!r}; use fit with warm_start=False to start "
                 "afresh"
             )
         return Parameters(parameters.flat, layout)

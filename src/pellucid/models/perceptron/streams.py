@@ -44,7 +44,7 @@ def take_stream(
             "has; pass X_val and y_val to fit, or set early_stopping=False"
         )
     labels = is_classifier(estimator) and len(stream.targets) == 1
-    counts = labels and estimator.get_params(deep=False)["class_weight"] is not None
+    counts = labels and estimator._options()["class_weight"] is not None
     opened = open_stream(stream, y, sample_weight, labels=labels, counts=counts)
     if opened.fits_in_memory:
         X, all_y, weights = opened.table()
