@@ -110,7 +110,9 @@ def test_request_9_early_stopping():
     assert set(model.predict(X)) <= set(NAMES)
     model = MLPRegressor(
         early_stopping=True, scoring=lambda estimator, X, y: np.nan, n_iter_no_change=3, **FEW
-    ).fit(X, NUMBERS)
+    )
+    with pytest.warns(UserWarning, match="No validation score was a finite number"):
+        model.fit(X, NUMBERS)
     assert model.n_iter_ == 4
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         MLPClassifier(early_stopping=True).partial_fit(X, NAMES, classes=np.unique(NAMES))
