@@ -107,7 +107,7 @@ def test_scorers_of_scikit_learn(scoring, how):
 @pytest.mark.parametrize("score", ["high", None, [0.5, 0.5]])
 def test_a_score_that_is_no_number_is_named(score):
     model = MLPRegressor(**FEW, scoring=lambda *_: score)
-    with pytest.raises(TypeError, match="scoring must return a number, got"):
+    with pytest.raises(TypeError, match=r"scoring=.* must return a number, got"):
         model.fit(TRAIN, NUMBERS[~HELD], X_val=VAL, y_val=NUMBERS[HELD])
 
 
@@ -176,7 +176,7 @@ BAD = {
     "NaN": ({"X_val": VAL * np.nan, "y_val": NAMES[HELD]}, "X_val contains NaN"),
     "text": ({"X_val": [["a"] * 4], "y_val": NAMES[:1]}, "X_val holds text"),
     "lengths": ({"X_val": VAL, "y_val": NAMES}, "X_val.*y_val.*inconsistent"),
-    "unseen class": ({"X_val": VAL[:2], "y_val": ["rose", "setosa"]}, "y_val.*'rose'.*Leave these"),
+    "unseen class": ({"X_val": VAL[:2], "y_val": ["rose", "setosa"]}, "y_val.*'rose'"),
     "missing label": ({"X_val": VAL[:2], "y_val": [None, "setosa"]}, "y_val"),
     "empty": ({"X_val": VAL[:0], "y_val": []}, "X_val"),
     "one dimension": ({"X_val": VAL[0], "y_val": NAMES[:1]}, "X_val|1D array"),
@@ -260,5 +260,5 @@ def test_scoring_that_does_not_fit_is_named(scoring, weight, message):
 
 def test_streams_are_not_validated_on():
     stream = ParquetStream("rows.parquet", target="label")
-    with pytest.raises(ValueError, match=r"only fit .* and only as X; .* block by block"):
+    with pytest.raises(ValueError, match="X_val must be rows in memory, got a ParquetStream"):
         MLPClassifier(**FEW).fit(TRAIN, LABELS[~HELD], X_val=stream)

@@ -71,7 +71,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 def unchanged_after_errors(fit: Method) -> Method:
     """Decorate a method: an error leaves the estimator as it was before the call.
 
-    Apply it above `with_callbacks`, whose end needs what the estimator had till then.
+    `with_callbacks` comes below it: the callbacks' end needs what the estimator had till then.
     """
 
     @wraps(fit)
