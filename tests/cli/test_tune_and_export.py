@@ -168,5 +168,6 @@ def test_an_interrupt_stops_the_folds_that_run(run, tables, monkeypatch):
     settings = {"max_iter": 10**6, "n_iter_no_change": 10**6}
     with pytest.raises(KeyboardInterrupt):
         tuning.tune(Interrupted, settings, examples, 1, seed=0)
-    assert len(epochs) == 1
-    assert epochs[0] < 10**6
+    # The second fold, and the third where its thread was quicker than the one that cancels it.
+    assert 1 <= len(epochs) <= 2
+    assert max(epochs) < 10**6

@@ -285,6 +285,9 @@ def run_with(instruction_set, code):
     )
 
 
+@pytest.mark.skipif(
+    "PELLUCID_SANITIZER" in os.environ, reason="sanitizers build one instruction set alone"
+)
 @pytest.mark.parametrize("name", [name for name in _cpu.supported() if name != "avx512bf16"])
 def test_instruction_sets_without_it_say_so(name):
     finished = run_with(
@@ -307,6 +310,9 @@ def test_instruction_sets_without_it_say_so(name):
     assert f'in use is {name!r}: train with dtype="float32"' in finished.stdout
 
 
+@pytest.mark.skipif(
+    "PELLUCID_SANITIZER" in os.environ, reason="sanitizers build one instruction set alone"
+)
 @pytest.mark.skipif("avx512bf16" not in _cpu.supported(), reason="no bfloat16 on this processor")
 def test_float32_and_float64_are_bitwise_those_of_avx512():
     code = """

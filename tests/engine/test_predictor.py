@@ -207,6 +207,7 @@ def test_a_child_process_goes_on_with_the_predictor(n):
     np.testing.assert_array_equal(predict(X), expected)
 
 
+@pytest.mark.skipif("PELLUCID_SANITIZER" in os.environ, reason="sanitizers keep what is freed")
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 @pytest.mark.parametrize("n", [1, 300])
 def test_calls_leave_no_memory_behind(n):
