@@ -59,10 +59,10 @@ def test_weights_equal_repetitions(how):
     scoring = "loss" if how == "loss" else None
     options = {**FEW, "max_iter": 5, "scoring": scoring}
     weighted = MLPClassifier(**options).fit(
-        TRAIN, NAMES[~HELD], None, VAL, NAMES[HELD], sample_weight_val=k
+        TRAIN, NAMES[~HELD], X_val=VAL, y_val=NAMES[HELD], sample_weight_val=k
     )
     repeated = MLPClassifier(**options).fit(
-        TRAIN, NAMES[~HELD], None, VAL.repeat(k, axis=0), NAMES[HELD].repeat(k)
+        TRAIN, NAMES[~HELD], X_val=VAL.repeat(k, axis=0), y_val=NAMES[HELD].repeat(k)
     )
     assert_allclose(weighted.validation_scores_, repeated.validation_scores_, rtol=1e-12)
     assert_allclose(weighted.validation_loss_curve_, repeated.validation_loss_curve_, rtol=1e-12)
@@ -76,7 +76,12 @@ def test_class_weights_count_on_validation_rows():
     model.fit(TRAIN, NAMES[~HELD], X_val=VAL, y_val=NAMES[HELD])
     of_rows = np.array([weights.get(name, 1.0) for name in NAMES])
     same = MLPClassifier(**options).fit(
-        TRAIN, NAMES[~HELD], of_rows[~HELD], VAL, NAMES[HELD], of_rows[HELD]
+        TRAIN,
+        NAMES[~HELD],
+        of_rows[~HELD],
+        X_val=VAL,
+        y_val=NAMES[HELD],
+        sample_weight_val=of_rows[HELD],
     )
     assert model.validation_scores_ == same.validation_scores_
     assert_array_equal(model.coefs_[0], same.coefs_[0])
@@ -156,9 +161,9 @@ def test_the_best_weights_are_kept_whatever_ends_training(end):
 @pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix, list])
 def test_containers(container):
     table = VAL.tolist() if container is list else container(VAL)
-    options = (TRAIN, NAMES[~HELD], None)
-    expected = MLPClassifier(**FEW).fit(*options, VAL, NAMES[HELD])
-    actual = MLPClassifier(**FEW).fit(*options, table, NAMES[HELD])
+    rows = (TRAIN, NAMES[~HELD])
+    expected = MLPClassifier(**FEW).fit(*rows, X_val=VAL, y_val=NAMES[HELD])
+    actual = MLPClassifier(**FEW).fit(*rows, X_val=table, y_val=NAMES[HELD])
     assert_allclose(actual.validation_loss_curve_, expected.validation_loss_curve_, rtol=1e-9)
 
 
@@ -254,7 +259,7 @@ def test_unknown_labels_of_validation_rows_are_told_what_to_do():
 def test_scoring_that_does_not_fit_is_named(scoring, weight, message):
     model = MLPClassifier(**FEW, scoring=scoring)
     with pytest.raises(TypeError, match=message):
-        model.fit(TRAIN, LABELS[~HELD], None, VAL, LABELS[HELD], weight)
+        model.fit(TRAIN, LABELS[~HELD], X_val=VAL, y_val=LABELS[HELD], sample_weight_val=weight)
     assert not hasattr(model, "coefs_")
 
 

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from pellucid.models.inputs import checked_table, is_stream, renaming
 from pellucid.models.perceptron.fit import MlpFit
 from pellucid.models.perceptron.multilayer_perceptron import MultilayerPerceptron
+from pellucid.models.perceptron.validation_set import ValidationData
 from pellucid.models.saving import Arrays, members_from_state, members_to_state, save
 from pellucid.training import Outcome, check_callbacks, run_together
 
@@ -202,7 +203,7 @@ def fit_in_turn(
         callbacks, end = member.callbacks, _End()
         member.callbacks = [*check_callbacks(callbacks), end]
         try:
-            member.fit(*given)
+            member.fit(*given[:3], **ValidationData(*given[3:]).as_arguments())
         finally:
             member.callbacks = callbacks
         if end.outcome is Outcome.INTERRUPTED:

@@ -82,6 +82,7 @@ class DeepEnsembleClassifier(ClassifierMixin, DeepEnsemble):  # type: ignore[mis
         X: Any,
         y: Any,
         sample_weight: Any = None,
+        *,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,

@@ -74,6 +74,7 @@ class DeepEnsembleRegressor(RegressorMixin, DeepEnsemble):  # type: ignore[misc]
         X: Any,
         y: Any,
         sample_weight: Any = None,
+        *,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,

@@ -317,6 +317,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         X: Any,
         y: Any = None,
         sample_weight: Any = None,
+        *,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
@@ -384,8 +385,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         Returns
         -------
         self : MLPClassifier
-            The fitted estimator. All draws go on where they stood, whatever `random_state` is; a
-            generator object is not touched.
+            The fitted estimator. All draws go on where they stood. An integer `random_state` must
+            be what it was; a generator object is not touched.
 
         Raises
         ------

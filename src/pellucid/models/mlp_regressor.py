@@ -297,6 +297,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         X: Any,
         y: Any = None,
         sample_weight: Any = None,
+        *,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
@@ -364,8 +365,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         Returns
         -------
         self : MLPRegressor
-            The fitted estimator. All draws go on where they stood, whatever `random_state` is; a
-            generator object is not touched.
+            The fitted estimator. All draws go on where they stood. An integer `random_state` must
+            be what it was; a generator object is not touched.
 
         Raises
         ------

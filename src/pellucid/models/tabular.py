@@ -245,7 +245,7 @@ class TabularEstimator(CallbackSupportMixin, OnnxExport, BaseEstimator):  # type
         mlp.callbacks = [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
         try:
             if resumed is None:
-                mlp.fit(*encoded, *validation)
+                mlp.fit(*encoded, **validation.as_arguments())
             else:
                 mlp.resume(*encoded, max_iter=resumed.max_iter, **validation.as_arguments())
         finally:

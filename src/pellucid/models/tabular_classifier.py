@@ -102,6 +102,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):  # type: ignore[misc
         X: Any,
         y: Any,
         sample_weight: Any = None,
+        *,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
