@@ -16,7 +16,6 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from pellucid.engine.sampling import Spread
 from pellucid.models.inputs import check_in_memory, checked_table_and_targets
-from pellucid.models.perceptron.checkpoint import read_resumption
 from pellucid.models.perceptron.labels import (
     as_labels,
     check_block,
@@ -355,73 +354,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """
         validation = ValidationData(X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=False)
-
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def resume(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        *,
-        max_iter: int | None = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Self:
-        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
-
-        `fit` for 10 epochs and `resume` for 10 more give, to the bit, what `fit` for 20 gives on
-        the same machine, in whatever process; this estimator may be one newly made. A training
-        that has reached its end is only read.
-
-        Parameters
-        ----------
-        X, y, sample_weight, X_val, y_val, sample_weight_val : array-like
-            Those of the `fit`.
-        max_iter : int, optional
-            So many epochs more; by default until the `max_iter` of the constructor is reached. With
-            a `schedule`, which is made for that length, no more than were left.
-
-        Returns
-        -------
-        self : MLPClassifier
-            The fitted estimator. All draws go on where they stood. An integer `random_state` must
-            be what it was; a generator object is not touched.
-
-        Raises
-        ------
-        ValueError
-            `checkpoint_path` is None, the solver is 'lbfgs', or the checkpoint is of another
-            training: other data or constructor parameters. Only `n_threads`, `verbose`,
-            `callbacks`, `checkpoint_path`, `checkpoint_every`, `warm_start` may differ, and what
-            decides when to stop: `max_iter` without a schedule, `tol` and `n_iter_no_change` but
-            for learning_rate='adaptive'. Tables of up to 16 MiB are compared in full, of larger
-            ones so much in evenly spaced rows; functions of your own by their names.
-        ModelFileError
-            A `ValueError`: there is no checkpoint that is whole. A damaged one is warned of, and
-            the one before is taken.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from pellucid import MLPClassifier
-        >>> X = np.random.default_rng(0).normal(size=(50, 3))
-        >>> y = X[:, 0] > 0
-        >>> settings = {"tol": 0.0, "random_state": 0, "n_iter_no_change": np.inf}
-        >>> folder = tempfile.mkdtemp()
-        >>> model = MLPClassifier(max_iter=10, checkpoint_path=folder, **settings)
-        >>> whole = MLPClassifier(max_iter=20, **settings)
-        >>> import warnings
-        >>> with warnings.catch_warnings(action="ignore"):  # more epochs would help
-        ...     _ = model.fit(X, y), whole.fit(X, y)
-        ...     model = model.resume(X, y, max_iter=10)
-        >>> bool((model.parameters_.flat == whole.parameters_.flat).all())
-        True
-        """
-        validation = ValidationData(X_val, y_val, sample_weight_val)
-        resumption = read_resumption(self, max_iter)
-        return self._fit(X, y, sample_weight, validation, incremental=False, resumption=resumption)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]

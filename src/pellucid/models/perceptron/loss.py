@@ -7,7 +7,6 @@ from typing import Any
 
 from pellucid.nn import CustomLoss, Loss, get_loss
 
-CLASSIFIER_LOSSES = ("log_loss",)
 REGRESSOR_LOSSES = {
     "squared_error": "half_squared_error",
     "absolute_error": "absolute_error",
