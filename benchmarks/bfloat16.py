@@ -27,7 +27,7 @@ from training_speed import LEARNING_RATE, SHAPES, describe_machine, make_table, 
 from pellucid.engine.instruction_set import core
 from pellucid.engine.native import NativeTrainer, predict_scores
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import Activation, Adam, Linear, Network
+from pellucid.nn import Activation, Adam, Chain, Linear
 from pellucid.nn.schedules import Cosine
 
 DTYPES = ("float32", "bfloat16")
@@ -36,7 +36,7 @@ HIDDEN = (256, 128)
 
 def make_network(hidden, n_classes):
     layers = [layer for width in hidden for layer in (Linear(width), Activation("relu"))]
-    return Network([*layers, Linear(n_classes)], "softmax_cross_entropy")
+    return Chain([*layers, Linear(n_classes)], "softmax_cross_entropy")
 
 
 def instruction_rates(n_threads, rounds):
@@ -50,12 +50,12 @@ def instruction_rates(n_threads, rounds):
 
 
 def make_trainer(shape, data, dtype, n_threads):
-    network = make_network(shape.hidden, shape.n_classes)
-    parameters = network.initialize(shape.fan_in, seed=0, dtype=np.float32)
+    chain = make_network(shape.hidden, shape.n_classes)
+    parameters = chain.initialize(shape.fan_in, seed=0, dtype=np.float32)
     for i, W in enumerate(make_weights(shape)):
         parameters[f"{2 * i}.W"][...] = W
     plan = TrainingPlan(Adam(LEARNING_RATE), shape.batch_size, n_threads=n_threads, dtype=dtype)
-    return NativeTrainer(network, parameters, data, plan)
+    return NativeTrainer(chain, parameters, data, plan)
 
 
 def step_times(shape, n_threads, runs):
@@ -105,11 +105,11 @@ def read_mnist(folder, part):
 def mnist_accuracy(folder, n_seeds, n_epochs):
     """Return the share of test images recognized, in %, by precision and seed."""
     data, (X_test, y_test) = TrainingData(*read_mnist(folder, "train")), read_mnist(folder, "t10k")
-    network = make_network(HIDDEN, 10)
+    chain = make_network(HIDDEN, 10)
     accuracy = {dtype: [] for dtype in DTYPES}
     for seed in range(n_seeds):
         for dtype in DTYPES:
-            parameters = network.initialize(784, seed=seed, dtype=np.float32)
+            parameters = chain.initialize(784, seed=seed, dtype=np.float32)
             plan = TrainingPlan(
                 Adam(1e-3),
                 batch_size=128,
@@ -118,10 +118,10 @@ def mnist_accuracy(folder, n_seeds, n_epochs):
                 schedule=Cosine(),
                 dtype=dtype,
             )
-            trainer = NativeTrainer(network, parameters, data, plan)
+            trainer = NativeTrainer(chain, parameters, data, plan)
             for _ in range(n_epochs):
                 trainer.run_epoch()
-            right = predict_scores(network, parameters, X_test).argmax(axis=1) == y_test
+            right = predict_scores(chain, parameters, X_test).argmax(axis=1) == y_test
             accuracy[dtype].append(100 * float(right.mean()))
     means = {dtype: statistics.mean(accuracy[dtype]) for dtype in DTYPES}
     return {"by_seed": accuracy, "mean": means, "gain": means["bfloat16"] - means["float32"]}

@@ -3,7 +3,7 @@
     python benchmarks/dropout_sampling.py
 
 Each case scores rows of float32 by `n_samples` sub-networks: `NativePredictor.sample`, the same
-samples by the NumPy formulas of `pellucid.nn` (`Network.sample_scores`), and `n_samples` ordinary
+samples by the NumPy formulas of `pellucid.nn` (`Chain.sample_scores`), and `n_samples` ordinary
 predictions, which drop nothing, by NumPy and by the native engine. They take turns; the table has
 medians.
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 from pellucid.engine.native import instruction_set
 from pellucid.engine.native_predictor import NativePredictor
-from pellucid.nn import Activation, Dropout, Linear, Network
+from pellucid.nn import Activation, Chain, Dropout, Linear
 
 CASES = [
     # inputs, hidden widths, outputs, rows, samples
@@ -36,14 +36,14 @@ def make(fan_in, widths, n_outputs):
     layers = [
         part for width in widths for part in (Linear(width), Activation("relu"), Dropout(0.2))
     ]
-    network = Network([*layers, Linear(n_outputs)], "squared_error")
-    return network, network.initialize(fan_in, seed=0, dtype=np.float32)
+    chain = Chain([*layers, Linear(n_outputs)], "squared_error")
+    return chain, chain.initialize(fan_in, seed=0, dtype=np.float32)
 
 
 def time_case(fan_in, widths, n_outputs, n_rows, n_samples, n_threads, rounds):
-    network, parameters = make(fan_in, widths, n_outputs)
+    chain, parameters = make(fan_in, widths, n_outputs)
     X = np.random.default_rng(0).standard_normal((n_rows, fan_in)).astype(np.float32)
-    predict = NativePredictor(network, parameters, fan_in, n_threads)
+    predict = NativePredictor(chain, parameters, fan_in, n_threads)
 
     def plain():
         for _ in range(n_samples):
@@ -51,9 +51,9 @@ def time_case(fan_in, widths, n_outputs, n_rows, n_samples, n_threads, rounds):
 
     calls = {
         "native samples": lambda: predict.sample(X, n_samples),
-        "NumPy samples": lambda: network.sample_scores(parameters, X, n_samples),
+        "NumPy samples": lambda: chain.sample_scores(parameters, X, n_samples),
         "native predictions": plain,
-        "NumPy passes": lambda: [network.forward(parameters, X) for _ in range(n_samples)],
+        "NumPy passes": lambda: [chain.forward(parameters, X) for _ in range(n_samples)],
     }
     taken = {name: [] for name in calls}
     for _ in range(rounds + 1):  # the first warms up

@@ -26,7 +26,7 @@ import numpy as np
 
 from pellucid.engine.native import NativeTrainer, instruction_set
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import Activation, Adam, Embedding, Linear, Network, Parameters
+from pellucid.nn import Activation, Adam, Chain, Embedding, Linear, Parameters
 
 DIM, BATCH, ID_COLUMNS, HOT_ROWS = 16, 512, 2, 1000
 SHORT_STEPS, LONG_STEPS = 200, 4200
@@ -36,15 +36,15 @@ def make_trainer(n_rows, drawn_from, n_threads):
     """Return a trainer whose ids are drawn from the first `drawn_from` rows of a table."""
     rng = np.random.default_rng(0)
     layers = [Embedding(n_rows, DIM), Linear(64), Activation("relu"), Linear(1)]
-    network = Network(layers, "logistic_cross_entropy")
-    parameters = Parameters.zeros(network.layout(ID_COLUMNS), np.float32)
+    chain = Chain(layers, "logistic_cross_entropy")
+    parameters = Parameters.zeros(chain.layout(ID_COLUMNS), np.float32)
     parameters.flat[:] = rng.standard_normal(parameters.flat.size, dtype=np.float32)
     parameters.flat *= np.float32(0.1)
     ids = rng.integers(drawn_from, size=(LONG_STEPS * BATCH, ID_COLUMNS))
     targets = rng.integers(2, size=(len(ids), 1)).astype(np.float32)
     data = TrainingData(ids.astype(np.int32), targets)
     plan = TrainingPlan(Adam(1e-3), BATCH, shuffle=False, n_threads=n_threads)
-    return NativeTrainer(network, parameters, data, plan)
+    return NativeTrainer(chain, parameters, data, plan)
 
 
 def time_epoch(trainer, n_steps):

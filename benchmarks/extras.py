@@ -20,7 +20,7 @@ from training_speed import SHAPES, make_table
 
 from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import Activation, Adam, BatchNorm, Dropout, Linear, Network, Residual, RMSNorm
+from pellucid.nn import Activation, Adam, BatchNorm, Chain, Dropout, Linear, Residual, RMSNorm
 
 
 def layers_of(kind, shape):
@@ -38,11 +38,11 @@ KINDS = ["plain", "dropout, RMSNorm, residual", "BatchNorm", "statistics every 1
 
 
 def make_trainer(kind, shape):
-    network = Network(layers_of(kind, shape), "softmax_cross_entropy")
-    parameters = network.initialize(shape.fan_in, seed=0, dtype=np.float32)
+    chain = Chain(layers_of(kind, shape), "softmax_cross_entropy")
+    parameters = chain.initialize(shape.fan_in, seed=0, dtype=np.float32)
     every = 10 if kind.startswith("statistics") else None
     plan = TrainingPlan(Adam(), shape.batch_size, statistics_every=every)
-    return NativeTrainer(network, parameters, TrainingData(*make_table(shape)), plan)
+    return NativeTrainer(chain, parameters, TrainingData(*make_table(shape)), plan)
 
 
 def measure(shape, runs):

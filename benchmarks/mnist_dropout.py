@@ -39,13 +39,13 @@ def train_pellucid(X, y, epochs, seed, dtype):
     """Return the minutes of all epochs, and a function that gives the scores of rows."""
     from pellucid.engine.native import NativeTrainer, predict_scores
     from pellucid.engine.plan import TrainingData, TrainingPlan
-    from pellucid.nn import SCHEDULES, Activation, Adam, Dropout, Linear, Network
+    from pellucid.nn import SCHEDULES, Activation, Adam, Chain, Dropout, Linear
 
     layers = [Dropout(0.2)]
     for _ in range(2):
         layers += [Linear(HIDDEN), Activation("relu"), Dropout(0.5)]
-    network = Network([*layers, Linear(10)], "softmax_cross_entropy")
-    parameters = network.initialize(784, seed=seed, dtype=np.float32)
+    chain = Chain([*layers, Linear(10)], "softmax_cross_entropy")
+    parameters = chain.initialize(784, seed=seed, dtype=np.float32)
     plan = TrainingPlan(
         Adam(LEARNING_RATE),
         BATCH_SIZE,
@@ -54,13 +54,13 @@ def train_pellucid(X, y, epochs, seed, dtype):
         schedule=SCHEDULES["cosine"],
         dtype=dtype,
     )
-    trainer = NativeTrainer(network, parameters, TrainingData(X, y), plan)
+    trainer = NativeTrainer(chain, parameters, TrainingData(X, y), plan)
     start = time.perf_counter()
     for epoch in range(epochs):
         result = trainer.run_epoch()
         minutes = (time.perf_counter() - start) / 60
         print(f"  epoch {epoch + 1}: loss {result.loss:.4f}, {minutes:.1f} minutes", flush=True)
-    return minutes, lambda rows: predict_scores(network, parameters, rows)
+    return minutes, lambda rows: predict_scores(chain, parameters, rows)
 
 
 def torch_seconds_per_epoch(X, y, epochs):

@@ -32,14 +32,14 @@ class Engine:
 
     def __init__(self, shape, n_threads, dtype):
         from pellucid.engine.native_predictor import NativePredictor
-        from pellucid.nn import Activation, Linear, Network
+        from pellucid.nn import Activation, Chain, Linear
 
         layers = [layer for w in shape.hidden for layer in (Linear(w), Activation("relu"))]
-        network = Network([*layers, Linear(shape.n_classes)], "softmax_cross_entropy")
-        parameters = network.initialize(shape.fan_in, seed=0, dtype=dtype)
+        chain = Chain([*layers, Linear(shape.n_classes)], "softmax_cross_entropy")
+        parameters = chain.initialize(shape.fan_in, seed=0, dtype=dtype)
         for i, W in enumerate(make_weights(shape)):
             parameters[f"{2 * i}.W"][...] = W
-        self.scores = NativePredictor(network, parameters, shape.fan_in, n_threads)
+        self.scores = NativePredictor(chain, parameters, shape.fan_in, n_threads)
 
 
 class Estimator:

@@ -22,15 +22,15 @@ from training_speed import SHAPES, make_table
 
 from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import Activation, Adam, Linear, Network
+from pellucid.nn import Activation, Adam, Chain, Linear
 
 
 def make_trainer(fan_in, hidden, n_classes, batch_size, X, y, n_threads=None):
     layers = [layer for width in hidden for layer in (Linear(width), Activation("relu"))]
-    network = Network([*layers, Linear(n_classes)], "softmax_cross_entropy")
-    parameters = network.initialize(fan_in, seed=0, dtype=np.float32)
+    chain = Chain([*layers, Linear(n_classes)], "softmax_cross_entropy")
+    parameters = chain.initialize(fan_in, seed=0, dtype=np.float32)
     plan = TrainingPlan(Adam(), batch_size, n_threads=n_threads)
-    return NativeTrainer(network, parameters, TrainingData(X, y), plan)
+    return NativeTrainer(chain, parameters, TrainingData(X, y), plan)
 
 
 def measure_threads(name, runs):

@@ -89,16 +89,16 @@ class Pellucid:
     def __init__(self, shape, n_threads):
         from pellucid.engine.native import NativeTrainer
         from pellucid.engine.plan import TrainingData, TrainingPlan
-        from pellucid.nn import Activation, Adam, Linear, Network
+        from pellucid.nn import Activation, Adam, Chain, Linear
 
         layers = [layer for w in shape.hidden for layer in (Linear(w), Activation("relu"))]
-        network = Network([*layers, Linear(shape.n_classes)], "softmax_cross_entropy")
-        parameters = network.initialize(shape.fan_in, seed=0, dtype=np.float32)
+        chain = Chain([*layers, Linear(shape.n_classes)], "softmax_cross_entropy")
+        parameters = chain.initialize(shape.fan_in, seed=0, dtype=np.float32)
         for i, W in enumerate(make_weights(shape)):
             parameters[f"{2 * i}.W"][...] = W
         # The worker's environment says how many threads; the engine may use fewer.
         plan = TrainingPlan(Adam(LEARNING_RATE), shape.batch_size)
-        self.trainer = NativeTrainer(network, parameters, TrainingData(*make_table(shape)), plan)
+        self.trainer = NativeTrainer(chain, parameters, TrainingData(*make_table(shape)), plan)
 
     def epoch(self):
         return self.trainer.run_epoch().loss

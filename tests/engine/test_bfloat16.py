@@ -21,12 +21,12 @@ from pellucid.nn import (
     Adam,
     AdamW,
     BatchNorm,
+    Chain,
     ClipByGlobalNorm,
     Columns,
     Dropout,
     LayerNorm,
     Linear,
-    Network,
     Residual,
     RMSNorm,
 )
@@ -71,18 +71,18 @@ WIDTHS = [1, 2, 3, 15, 16, 17, 31, 33, 47, 48, 49, 63, 64, 65, 80, 81, 113, 130]
 
 def make_problem(layers, fan_in=5, n=60, seed=0):
     rng = np.random.default_rng(seed)
-    network = Network(layers, "softmax_cross_entropy")
+    chain = Chain(layers, "softmax_cross_entropy")
     X = rng.standard_normal((n, fan_in)).astype(np.float32)
-    labels = rng.integers(0, network.fan_out(fan_in), n)
-    parameters = network.initialize(fan_in, seed=seed, dtype=np.float32)
-    return network, parameters, TrainingData(X, labels)
+    labels = rng.integers(0, chain.fan_out(fan_in), n)
+    parameters = chain.initialize(fan_in, seed=seed, dtype=np.float32)
+    return chain, parameters, TrainingData(X, labels)
 
 
 def train(engine, problem, plan, n_steps):
     """Return the parameters, as float64, after so many steps over the rows as they stand."""
-    network, parameters, data = problem
+    chain, parameters, data = problem
     parameters = parameters.copy()
-    trainer = engine(network, parameters, data, plan)
+    trainer = engine(chain, parameters, data, plan)
     rows = np.arange(data.n_examples)
     while trainer.step < n_steps:
         left = (n_steps - trainer.step) * plan.batch_size
@@ -143,8 +143,8 @@ def test_engines_agree_on_sums_of_several_blocks(fan_in):
 def test_what_bfloat16_can_hold_is_computed_without_error(widths, batch_size):
     """Small integers: every operand is a bfloat16 and every sum exact, in either precision."""
     rng = np.random.default_rng(0)
-    network = Network([Linear(w) for w in widths[1:]], "half_squared_error")
-    parameters = network.initialize(widths[0], seed=0, dtype=np.float32)
+    chain = Chain([Linear(w) for w in widths[1:]], "half_squared_error")
+    parameters = chain.initialize(widths[0], seed=0, dtype=np.float32)
     sparse = rng.random(parameters.flat.size) < 3 / max(widths)
     parameters.flat[:] = np.where(sparse, rng.choice([-1.0, 1.0], parameters.flat.size), 0.0)
     X = np.where(rng.random((64, widths[0])) < 0.2, rng.choice([-1.0, 1.0], (64, widths[0])), 0.0)
@@ -152,7 +152,7 @@ def test_what_bfloat16_can_hold_is_computed_without_error(widths, batch_size):
     results = []
     for dtype in ("float32", "bfloat16"):
         plan = TrainingPlan(SGD(0.5), batch_size, shuffle=False, dtype=dtype)
-        problem = network, parameters, TrainingData(X, targets)
+        problem = chain, parameters, TrainingData(X, targets)
         results.append(train(NativeTrainer, problem, plan, 1))
     assert not np.array_equal(results[0], parameters.flat)
     np.testing.assert_array_equal(results[0], results[1])
@@ -166,11 +166,11 @@ def test_the_engine_rounds_as_the_formula_does():
     bits = exponents.astype(np.uint32) << 23 | rng.integers(0, 2**23, len(exponents))
     ties = (np.arange(500, dtype=np.uint32) + 0x3F80) << 16 | 0x8000
     row = np.concatenate([bits, ties]).astype(np.uint32).view(np.float32)
-    network = Network([Linear(2, bias=False, weights="zeros")], "half_squared_error")
-    parameters = network.initialize(len(row), seed=0, dtype=np.float32)
+    chain = Chain([Linear(2, bias=False, weights="zeros")], "half_squared_error")
+    parameters = chain.initialize(len(row), seed=0, dtype=np.float32)
     data = TrainingData(row[None], np.array([[1.0, -1.0]]))
     plan = TrainingPlan(SGD(1.0), batch_size=1, dtype="bfloat16")
-    NativeTrainer(network, parameters, data, plan).run_epoch()
+    NativeTrainer(chain, parameters, data, plan).run_epoch()
     expected = round_to_bfloat16(row)
     np.testing.assert_array_equal(parameters["0.W"], np.stack([expected, -expected], axis=1))
 
@@ -194,9 +194,9 @@ def test_same_bits_for_any_number_of_threads(layers, clipping, batch_size):
 @pytest.mark.parametrize("layers", LAYERS)
 def test_engines_measure_the_same(layers):
     plan = dataclasses.replace(PLANS["momentum"], batch_size=60, statistics_every=1)
-    network, parameters, data = make_problem(LAYERS[layers])
+    chain, parameters, data = make_problem(LAYERS[layers])
     mine, theirs = (
-        engine(network, parameters.copy(), data, plan).run_epoch().statistics[0]
+        engine(chain, parameters.copy(), data, plan).run_epoch().statistics[0]
         for engine in (NativeTrainer, ReferenceTrainer)
     )
     for kind in ("gradient_norms", "update_norms", "weight_norms"):
@@ -211,14 +211,14 @@ def test_engines_measure_the_same(layers):
 
 @needs_bfloat16
 def test_it_goes_on_as_if_it_had_never_stopped():
-    network, parameters, data = make_problem(LAYERS["residual"])
+    chain, parameters, data = make_problem(LAYERS["residual"])
     straight, resumed = parameters.copy(), parameters.copy()
-    trainer = NativeTrainer(network, straight, data, PLANS["adam"])
+    trainer = NativeTrainer(chain, straight, data, PLANS["adam"])
     trainer.run_epoch()
     trainer.run_epoch()
-    first = NativeTrainer(network, resumed, data, PLANS["adam"])
+    first = NativeTrainer(chain, resumed, data, PLANS["adam"])
     first.run_epoch()
-    NativeTrainer(network, resumed, data, PLANS["adam"], first.state).run_epoch()
+    NativeTrainer(chain, resumed, data, PLANS["adam"], first.state).run_epoch()
     np.testing.assert_array_equal(straight.flat, resumed.flat)
 
 
@@ -231,8 +231,8 @@ def test_a_whole_recipe_learns(engine):
     labels = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
     layers = [Linear(48), Activation("selu"), Dropout(0.1)]
     layers += [Residual([RMSNorm(), Linear(48), Activation("selu")]), Linear(2)]
-    network = Network(layers, "softmax_cross_entropy")
-    parameters = network.initialize(3, seed=1, dtype=np.float32)
+    chain = Chain(layers, "softmax_cross_entropy")
+    parameters = chain.initialize(3, seed=1, dtype=np.float32)
     plan = TrainingPlan(
         AdamW(0.02, weight_decay=0.02),
         batch_size=32,
@@ -242,23 +242,23 @@ def test_a_whole_recipe_learns(engine):
         learning_rate_factors={"bias": 0.1},
         dtype="bfloat16",
     )
-    trainer = engine(network, parameters, TrainingData(X, labels), plan)
+    trainer = engine(chain, parameters, TrainingData(X, labels), plan)
     for _ in range(30):
         trainer.run_epoch()
     # Prediction with the trained parameters is that of any float32 network.
-    scores = native.predict_scores(network, parameters, X)
-    np.testing.assert_allclose(scores, predict_scores(network, parameters, X), rtol=1e-3, atol=1e-3)
+    scores = native.predict_scores(chain, parameters, X)
+    np.testing.assert_allclose(scores, predict_scores(chain, parameters, X), rtol=1e-3, atol=1e-3)
     assert np.mean(scores.argmax(axis=1) == labels) > 0.95
 
 
 @needs_bfloat16
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3.4e38])
 def test_what_is_not_finite_is_reported(value):
-    network, parameters, data = make_problem(LAYERS["one"])
+    chain, parameters, data = make_problem(LAYERS["one"])
     data.X[17, 2] = value
     before = parameters.flat.copy()
     with pytest.raises(NonFiniteError):
-        NativeTrainer(network, parameters, data, PLANS["adam"]).run_epoch()
+        NativeTrainer(chain, parameters, data, PLANS["adam"]).run_epoch()
     np.testing.assert_array_equal(parameters.flat, before)
 
 
@@ -268,12 +268,12 @@ def test_what_is_not_finite_is_reported(value):
     [("bfloat16", "float64"), ("float32", "float64"), ("float64", "float32")],
 )
 def test_parameters_of_another_precision_are_refused(engine, dtype, parameters):
-    network, _, data = make_problem(LAYERS["one"])
+    chain, _, data = make_problem(LAYERS["one"])
     plan = TrainingPlan(SGD(0.1), batch_size=8, dtype=dtype)
     with pytest.raises(
         ValueError, match=f"dtype='{dtype}' trains parameters of float.*got {parameters}"
     ):
-        engine(network, network.initialize(5, seed=0, dtype=parameters), data, plan)
+        engine(chain, chain.initialize(5, seed=0, dtype=parameters), data, plan)
 
 
 def run_with(instruction_set, code):
@@ -296,12 +296,12 @@ def test_instruction_sets_without_it_say_so(name):
         import numpy as np
         from pellucid.engine.native import NativeTrainer
         from pellucid.engine.plan import TrainingData, TrainingPlan
-        from pellucid.nn import SGD, Linear, Network
-        network = Network([Linear(1)], "squared_error")
-        parameters = network.initialize(1, seed=0, dtype=np.float32)
+        from pellucid.nn import SGD, Linear, Chain
+        chain = Chain([Linear(1)], "squared_error")
+        parameters = chain.initialize(1, seed=0, dtype=np.float32)
         data = TrainingData(np.ones((1, 1)), np.ones((1, 1)))
         try:
-            NativeTrainer(network, parameters, data, TrainingPlan(SGD(0.1), 1, dtype="bfloat16"))
+            NativeTrainer(chain, parameters, data, TrainingPlan(SGD(0.1), 1, dtype="bfloat16"))
         except ValueError as error:
             print(error)
         """,
@@ -320,18 +320,18 @@ def test_float32_and_float64_are_bitwise_those_of_avx512():
         import numpy as np
         from pellucid.engine.native import NativeTrainer, predict_scores
         from pellucid.engine.plan import TrainingData, TrainingPlan
-        from pellucid.nn import Adam, Activation, Dropout, Linear, Network, RMSNorm
+        from pellucid.nn import Adam, Activation, Dropout, Linear, Chain, RMSNorm
         layers = [Linear(70), RMSNorm(), Activation("silu"), Dropout(0.2), Linear(33), Linear(7)]
-        network = Network(layers, "softmax_cross_entropy")
+        chain = Chain(layers, "softmax_cross_entropy")
         rng = np.random.default_rng(0)
         data = TrainingData(rng.standard_normal((203, 50)), rng.integers(0, 7, 203))
         for dtype in ("float32", "float64"):
-            parameters = network.initialize(50, seed=0, dtype=dtype)
-            trainer = NativeTrainer(network, parameters, data, TrainingPlan(Adam(0.01), 13, 0.1))
+            parameters = chain.initialize(50, seed=0, dtype=dtype)
+            trainer = NativeTrainer(chain, parameters, data, TrainingPlan(Adam(0.01), 13, 0.1))
             for _ in range(3):
                 print(dtype, trainer.run_epoch().loss)
             print(hashlib.sha256(parameters.flat.tobytes()).hexdigest())
-            scores = predict_scores(network, parameters, data.X)
+            scores = predict_scores(chain, parameters, data.X)
             print(hashlib.sha256(scores.tobytes()).hexdigest())
     """
     finished = [run_with(name, code) for name in ("avx512", "avx512bf16")]

@@ -8,7 +8,7 @@ from pellucid.engine.instruction_set import core
 from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
-from pellucid.nn import SGD, Activation, Adam, BatchNorm, CustomLoss, Dropout, Linear, Network
+from pellucid.nn import SGD, Activation, Adam, BatchNorm, Chain, CustomLoss, Dropout, Linear
 from pellucid.nn.random import permutation
 from pellucid.nn.schedules import OneCycle
 
@@ -27,18 +27,18 @@ def half_square(scores, targets, weights):
 
 
 CASES = {
-    "labels": (Network([*HIDDEN, Linear(3)], "softmax_cross_entropy"), LABELS, None),
-    "numbers": (Network([*HIDDEN, Linear(2)], "half_squared_error"), X[:, :2], WEIGHTS),
-    "own loss": (Network([*HIDDEN, Linear(2)], CustomLoss(half_square)), X[:, :2], WEIGHTS),
+    "labels": (Chain([*HIDDEN, Linear(3)], "softmax_cross_entropy"), LABELS, None),
+    "numbers": (Chain([*HIDDEN, Linear(2)], "half_squared_error"), X[:, :2], WEIGHTS),
+    "own loss": (Chain([*HIDDEN, Linear(2)], CustomLoss(half_square)), X[:, :2], WEIGHTS),
 }
 
 
 def make(trainer, case, first=N, **options):
-    network, _, _ = CASES[case]
-    params = network.initialize(4, seed=0)
+    chain, _, _ = CASES[case]
+    params = chain.initialize(4, seed=0)
     options = {"n_epochs": 3, "schedule": OneCycle(), "seed": 7, "l2_penalty": 0.1, **options}
     plan = TrainingPlan(Adam(1e-2), BATCH, statistics_every=2, **options)
-    return trainer(network, params, part(case, 0, first), plan)
+    return trainer(chain, params, part(case, 0, first), plan)
 
 
 def part(case, first, last):
@@ -126,9 +126,9 @@ def test_an_interrupted_epoch_does_not_count(trainer):
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_blocks_of_another_form_are_refused(trainer):
-    network = Network([Linear(2)], "half_squared_error")
+    chain = Chain([Linear(2)], "half_squared_error")
     data = TrainingData(X, X[:, :2])
-    made = trainer(network, network.initialize(4, seed=0), data, TrainingPlan(SGD(0.1), 8))
+    made = trainer(chain, chain.initialize(4, seed=0), data, TrainingPlan(SGD(0.1), 8))
     for name, other in [
         ("columns: the first had 4, the next has 3", TrainingData(X[:, :3], X[:, :2])),
         ("columns of targets", TrainingData(X, X[:, :1])),

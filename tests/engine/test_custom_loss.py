@@ -12,7 +12,7 @@ from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
 from pellucid.engine.reference import loss_and_gradient as reference_gradient
 from pellucid.inspection.gradient_check import check_gradient
-from pellucid.nn import Activation, Adam, CustomLoss, Dropout, Linear, Network
+from pellucid.nn import Activation, Adam, Chain, CustomLoss, Dropout, Linear
 from pellucid.nn.random import permutation
 
 RNG = np.random.default_rng(0)
@@ -47,10 +47,10 @@ def cross_entropy(scores, labels, weights):
 
 
 def trained(trainer, loss, targets=Y, dtype=np.float64, n_threads=None, epochs=3, weights=WEIGHTS):
-    network = Network([Linear(7), Activation("tanh"), Dropout(0.2), Linear(3)], loss)
-    parameters = network.initialize(5, seed=1, dtype=dtype)
+    chain = Chain([Linear(7), Activation("tanh"), Dropout(0.2), Linear(3)], loss)
+    parameters = chain.initialize(5, seed=1, dtype=dtype)
     plan = TrainingPlan(Adam(0.01), batch_size=16, n_threads=n_threads, l2_penalty=0.1)
-    run = trainer(network, parameters, TrainingData(X, targets, weights), plan)
+    run = trainer(chain, parameters, TrainingData(X, targets, weights), plan)
     losses = [run.run_epoch().loss for _ in range(epochs)]
     return losses, parameters
 
@@ -77,9 +77,9 @@ def test_rows_of_a_table_train_as_a_table_of_their_own(trainer, weights):
     there = TrainingData(X, Y, weights, rows=rows)
     results = []
     for data in (there, there.gathered()):
-        network = Network([Linear(7), Activation("tanh"), Linear(3)], squared)
-        parameters = network.initialize(5, seed=1)
-        trainer(network, parameters, data, TrainingPlan(Adam(0.01), batch_size=4)).run_epoch()
+        chain = Chain([Linear(7), Activation("tanh"), Linear(3)], squared)
+        parameters = chain.initialize(5, seed=1)
+        trainer(chain, parameters, data, TrainingPlan(Adam(0.01), batch_size=4)).run_epoch()
         results.append(parameters.flat)
     np.testing.assert_array_equal(*results)
 
@@ -97,11 +97,11 @@ def test_engines_agree(loss, dtype, rtol, weights):
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_some_rows_without_weights_are_a_table_of_their_own(trainer):
     rows = np.arange(20, 53)
-    network = Network([Linear(7), Activation("tanh"), Linear(3)], pairwise)
-    chosen, alone = (network.initialize(5, seed=1) for _ in range(2))
+    chain = Chain([Linear(7), Activation("tanh"), Linear(3)], pairwise)
+    chosen, alone = (chain.initialize(5, seed=1) for _ in range(2))
     plan = TrainingPlan(Adam(0.01), batch_size=10, seed=4)
-    trainer(network, chosen, TrainingData(X, Y, rows=rows), plan).run_epoch()
-    trainer(network, alone, TrainingData(X[rows], Y[rows]), plan).run_epoch()
+    trainer(chain, chosen, TrainingData(X, Y, rows=rows), plan).run_epoch()
+    trainer(chain, alone, TrainingData(X[rows], Y[rows]), plan).run_epoch()
     np.testing.assert_array_equal(chosen.flat, alone.flat)
 
 
@@ -118,21 +118,21 @@ def test_it_is_called_once_a_step_with_the_rows_of_the_batch():
         calls.append((scores.shape, targets.shape, weights.shape))
         return squared(scores, targets, weights)
 
-    network = Network([Linear(3)], CustomLoss(loss, checks_gradient=False))
-    parameters = network.initialize(5, seed=1)
-    NativeTrainer(network, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 20)).run_epoch()
+    chain = Chain([Linear(3)], CustomLoss(loss, checks_gradient=False))
+    parameters = chain.initialize(5, seed=1)
+    NativeTrainer(chain, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 20)).run_epoch()
     assert calls == [((n, 3), (n, 3), (n,)) for n in (20, 20, 13)]
 
 
 def test_full_batch_gradients_agree():
-    network = Network([Linear(4), Activation("tanh"), Linear(3)], squared)
-    parameters = network.initialize(5, seed=2)
+    chain = Chain([Linear(4), Activation("tanh"), Linear(3)], squared)
+    parameters = chain.initialize(5, seed=2)
     data = TrainingData(X, Y, WEIGHTS)
-    loss, gradient = native_gradient(network, parameters, data, 0.5)
-    expected_loss, expected = reference_gradient(network, parameters, data, 0.5)
+    loss, gradient = native_gradient(chain, parameters, data, 0.5)
+    expected_loss, expected = reference_gradient(chain, parameters, data, 0.5)
     assert loss == pytest.approx(expected_loss, rel=1e-12)
     np.testing.assert_allclose(gradient.flat, expected.flat, rtol=1e-10, atol=1e-13)
-    assert check_gradient(network, parameters, X, Y, WEIGHTS).passed
+    assert check_gradient(chain, parameters, X, Y, WEIGHTS).passed
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
@@ -149,10 +149,10 @@ def test_full_batch_gradients_agree():
     ],
 )
 def test_a_wrong_loss_is_refused_before_the_first_update(trainer, loss, error, message):
-    network = Network([Linear(3)], loss)
-    parameters = network.initialize(5, seed=1)
+    chain = Chain([Linear(3)], loss)
+    parameters = chain.initialize(5, seed=1)
     before = parameters.flat.copy()
-    run = trainer(network, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 16))
+    run = trainer(chain, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 16))
     with pytest.raises(error, match=message):
         run.run_epoch()
     assert (parameters.flat == before).all()
@@ -167,14 +167,14 @@ def test_an_error_in_a_later_step_keeps_the_steps_before_it():
             raise RuntimeError("enough")
         return squared(scores, targets, weights)
 
-    network = Network([Linear(3)], CustomLoss(loss, checks_gradient=False))
-    parameters = network.initialize(5, seed=1)
-    run = NativeTrainer(network, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 10))
+    chain = Chain([Linear(3)], CustomLoss(loss, checks_gradient=False))
+    parameters = chain.initialize(5, seed=1)
+    run = NativeTrainer(chain, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 10))
     with pytest.raises(RuntimeError, match="enough"):
         run.run_epoch()
     assert run.step == 2
-    two_steps = network.initialize(5, seed=1)
-    plain = Network([Linear(3)], "squared_error")
+    two_steps = chain.initialize(5, seed=1)
+    plain = Chain([Linear(3)], "squared_error")
     expected = NativeTrainer(plain, two_steps, TrainingData(X, Y), TrainingPlan(Adam(), 10))
     expected.run_epoch(order=permutation(0, 0, 53)[:20])
     np.testing.assert_allclose(parameters.flat, two_steps.flat, rtol=1e-10)
@@ -185,17 +185,17 @@ def test_a_loss_that_overflows_is_reported():
         value, gradient = squared(scores, targets, weights)
         return (value if len(scores) == 16 else np.inf), gradient
 
-    network = Network([Linear(3)], loss)
-    parameters = network.initialize(5, seed=1)
-    run = NativeTrainer(network, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 16))
+    chain = Chain([Linear(3)], loss)
+    parameters = chain.initialize(5, seed=1)
+    run = NativeTrainer(chain, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 16))
     with pytest.raises(NonFiniteError, match="step 4"):
         run.run_epoch()
 
 
 def test_the_check_can_be_left_out():
-    network = Network([Linear(3)], CustomLoss(lambda s, t, w: (0.0, s - t), checks_gradient=False))
-    parameters = network.initialize(5, seed=1)
-    run = NativeTrainer(network, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 16))
+    chain = Chain([Linear(3)], CustomLoss(lambda s, t, w: (0.0, s - t), checks_gradient=False))
+    parameters = chain.initialize(5, seed=1)
+    run = NativeTrainer(chain, parameters, TrainingData(X, Y), TrainingPlan(Adam(), 16))
     assert run.run_epoch().loss == 0.0
 
 

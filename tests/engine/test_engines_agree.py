@@ -17,6 +17,7 @@ from pellucid.nn import (
     Adam,
     AdamW,
     BatchNorm,
+    Chain,
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByValue,
@@ -24,7 +25,6 @@ from pellucid.nn import (
     InputScale,
     LayerNorm,
     Linear,
-    Network,
     ParametricActivation,
     PeriodicEmbedding,
     PiecewiseLinearEmbedding,
@@ -70,31 +70,31 @@ def make_targets(loss, fan_out, rng, n=N_EXAMPLES):
 def make_problem(layers, loss, dtype, n=N_EXAMPLES, fan_in=FAN_IN, weights=True, seed=0):
     rng = np.random.default_rng(seed)
     labels = loss == "labels"
-    network = Network(layers, Loss("softmax_cross_entropy") if labels else loss)
-    parameters = network.initialize(fan_in, seed=seed, dtype=dtype)
+    chain = Chain(layers, Loss("softmax_cross_entropy") if labels else loss)
+    parameters = chain.initialize(fan_in, seed=seed, dtype=dtype)
     X = rng.standard_normal((n, fan_in))
-    name = "labels" if labels else network.loss.name
-    targets = make_targets(name, network.fan_out(fan_in), rng, n)
+    name = "labels" if labels else chain.loss.name
+    targets = make_targets(name, chain.fan_out(fan_in), rng, n)
     sample_weight = None
     if weights:
         sample_weight = rng.random(n) + 0.5
         sample_weight /= sample_weight.mean()
-    return network, parameters, TrainingData(X, targets, sample_weight, weight_scale=1.5)
+    return chain, parameters, TrainingData(X, targets, sample_weight, weight_scale=1.5)
 
 
-def train(engine_trainer, network, parameters, data, plan, epochs):
+def train(engine_trainer, chain, parameters, data, plan, epochs):
     parameters = parameters.copy()
-    trainer = engine_trainer(network, parameters, data, plan)
+    trainer = engine_trainer(chain, parameters, data, plan)
     losses = [trainer.run_epoch().loss for _ in range(epochs)]
     return parameters, losses, trainer
 
 
-def assert_engines_agree(network, parameters, data, plan, epochs=4):
+def assert_engines_agree(chain, parameters, data, plan, epochs=4):
     """Compare after `epochs` epochs, 20 steps for 60 rows in batches of 13."""
     expected, expected_losses, slow = train(
-        reference.ReferenceTrainer, network, parameters, data, plan, epochs
+        reference.ReferenceTrainer, chain, parameters, data, plan, epochs
     )
-    actual, losses, fast = train(native.NativeTrainer, network, parameters, data, plan, epochs)
+    actual, losses, fast = train(native.NativeTrainer, chain, parameters, data, plan, epochs)
     tolerance = RELATIVE[parameters.flat.dtype.type]
     for name in expected.names():
         scale = np.abs(expected[name]).max()
@@ -267,17 +267,17 @@ CHAINS = {
 @pytest.mark.parametrize("loss", ["labels", "half_squared_error"])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_every_layer(chain, loss, dtype):
-    network, parameters, data = make_problem(CHAINS[chain], loss, dtype)
-    assert_engines_agree(network, parameters, data, PLAN)
+    chain, parameters, data = make_problem(CHAINS[chain], loss, dtype)
+    assert_engines_agree(chain, parameters, data, PLAN)
     tolerance = RELATIVE[dtype]
     np.testing.assert_allclose(
-        native.predict_scores(network, parameters, data.X),
-        reference.predict_scores(network, parameters, data.X),
+        native.predict_scores(chain, parameters, data.X),
+        reference.predict_scores(chain, parameters, data.X),
         rtol=tolerance,
         atol=tolerance,
     )
-    expected, expected_gradient = reference.loss_and_gradient(network, parameters, data)
-    actual, gradient = native.loss_and_gradient(network, parameters, data)
+    expected, expected_gradient = reference.loss_and_gradient(chain, parameters, data)
+    actual, gradient = native.loss_and_gradient(chain, parameters, data)
     assert actual == pytest.approx(expected, rel=tolerance)
     scale = np.abs(expected_gradient.flat).max()
     np.testing.assert_allclose(
@@ -326,8 +326,8 @@ def test_every_kind_of_plan(plan, chain, penalty, dtype):
 @pytest.mark.parametrize("targets", ["labels", "softmax_cross_entropy"])
 def test_label_smoothing(targets, fan_out, dtype):
     layers = [Linear(9), Activation("tanh"), Linear(fan_out)]
-    network, parameters, data = make_problem(layers, targets, dtype)
-    smoothed = Network(network.layers, Loss("softmax_cross_entropy", 0.1))
+    chain, parameters, data = make_problem(layers, targets, dtype)
+    smoothed = Chain(chain.layers, Loss("softmax_cross_entropy", 0.1))
     assert_engines_agree(smoothed, parameters, data, PLAN)
 
 
@@ -405,15 +405,15 @@ def _wide(X):
 
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_rows_are_read_in_place_from_any_memory(container):
-    network, parameters, data = network_and_data()
+    chain, parameters, data = network_and_data()
     X = np.where(data.X > 1.0, 0.0, data.X)
     plain = TrainingData(X, data.targets, data.sample_weight)
-    expected, _, _ = train(native.NativeTrainer, network, parameters, plain, PLAN, 2)
+    expected, _, _ = train(native.NativeTrainer, chain, parameters, plain, PLAN, 2)
     held = TrainingData(CONTAINERS[container](X), data.targets, data.sample_weight)
-    actual, _, _ = train(native.NativeTrainer, network, parameters, held, PLAN, 2)
+    actual, _, _ = train(native.NativeTrainer, chain, parameters, held, PLAN, 2)
     np.testing.assert_array_equal(actual.flat, expected.flat)
     np.testing.assert_array_equal(
-        native.predict_scores(network, actual, held.X), native.predict_scores(network, actual, X)
+        native.predict_scores(chain, actual, held.X), native.predict_scores(chain, actual, X)
     )
 
 
@@ -428,24 +428,24 @@ def test_rows_are_read_in_place_from_any_memory(container):
     ],
 )
 def test_rows_of_every_number_type(dtype, sparse, compute):
-    network, parameters, data = make_problem([Linear(3)], "labels", compute)
+    chain, parameters, data = make_problem([Linear(3)], "labels", compute)
     X = np.abs(np.round(3 * data.X)).astype(dtype)
     if np.dtype(dtype).kind in "if":
         X = -X
     plain = TrainingData(X.astype(np.float64), data.targets)
-    expected, _, _ = train(native.NativeTrainer, network, parameters, plain, PLAN, 1)
+    expected, _, _ = train(native.NativeTrainer, chain, parameters, plain, PLAN, 1)
     held = TrainingData(scipy.sparse.csr_matrix(X) if sparse else X, data.targets)
-    actual, _, _ = train(native.NativeTrainer, network, parameters, held, PLAN, 1)
+    actual, _, _ = train(native.NativeTrainer, chain, parameters, held, PLAN, 1)
     np.testing.assert_array_equal(actual.flat, expected.flat)
 
 
 def test_half_precision_is_read_exactly():
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)].reshape(-1, 1)
-    network = Network([Linear(1, bias=False, weights="zeros")], "squared_error")
-    parameters = network.initialize(1, seed=0)
+    chain = Chain([Linear(1, bias=False, weights="zeros")], "squared_error")
+    parameters = chain.initialize(1, seed=0)
     parameters["0.W"][...] = 1.0
-    scores = native.predict_scores(network, parameters, halves)
+    scores = native.predict_scores(chain, parameters, halves)
     np.testing.assert_array_equal(scores, halves.astype(np.float64))
 
 
@@ -460,15 +460,15 @@ def test_same_bits_for_any_number_of_threads(chain, clipping, batch_size, dtype)
     layers = CHAINS.get(chain, layers)
     # Seven threads on fewer cores take long to meet: there are fewer steps of one row.
     n = 203 if batch_size > 1 else 40
-    network, parameters, data = make_problem(layers, "labels", dtype, n=n, fan_in=50)
+    chain, parameters, data = make_problem(layers, "labels", dtype, n=n, fan_in=50)
     results = []
     for n_threads in (1, 2, 3, 7):
         plan = TrainingPlan(
             Adam(0.01), batch_size, 0.1, seed=3, n_threads=n_threads, clipping=clipping
         )
-        trained, losses, _ = train(native.NativeTrainer, network, parameters, data, plan, 2)
-        objective, gradient = native.loss_and_gradient(network, trained, data, 0.1, n_threads)
-        scores = native.predict_scores(network, trained, data.X, n_threads)
+        trained, losses, _ = train(native.NativeTrainer, chain, parameters, data, plan, 2)
+        objective, gradient = native.loss_and_gradient(chain, trained, data, 0.1, n_threads)
+        scores = native.predict_scores(chain, trained, data.X, n_threads)
         results.append([trained.flat, losses, objective, gradient.flat, scores])
     for other in results[1:]:
         for mine, theirs in zip(results[0], other, strict=True):
@@ -479,18 +479,18 @@ def test_same_bits_for_any_number_of_threads(chain, clipping, batch_size, dtype)
 @pytest.mark.parametrize("n", [1, 60, 1025, 2500])
 def test_full_gradient_and_scores(n, dtype):
     layers = [Linear(9), Activation("tanh"), Linear(3)]
-    network, parameters, data = make_problem(layers, "labels", dtype, n=n)
+    chain, parameters, data = make_problem(layers, "labels", dtype, n=n)
     tolerance = RELATIVE[dtype]
-    expected, expected_gradient = reference.loss_and_gradient(network, parameters, data, 0.1)
-    actual, gradient = native.loss_and_gradient(network, parameters, data, 0.1)
+    expected, expected_gradient = reference.loss_and_gradient(chain, parameters, data, 0.1)
+    actual, gradient = native.loss_and_gradient(chain, parameters, data, 0.1)
     assert actual == pytest.approx(expected, rel=tolerance)
     scale = np.abs(expected_gradient.flat).max()
     np.testing.assert_allclose(
         gradient.flat, expected_gradient.flat, rtol=tolerance, atol=tolerance * scale
     )
     np.testing.assert_allclose(
-        native.predict_scores(network, parameters, data.X),
-        reference.predict_scores(network, parameters, data.X),
+        native.predict_scores(chain, parameters, data.X),
+        reference.predict_scores(chain, parameters, data.X),
         rtol=tolerance,
         atol=tolerance,
     )
@@ -499,24 +499,24 @@ def test_full_gradient_and_scores(n, dtype):
 def test_a_batch_norm_trains_with_any_number_of_threads_in_turn():
     """The team may change between the windows of an epoch; the moments must not notice."""
     chain = [Linear(33, bias=False), BatchNorm(), Activation("relu"), Linear(3)]
-    network, parameters, data = make_problem(chain, "labels", np.float32, n=2000)
+    chain, parameters, data = make_problem(chain, "labels", np.float32, n=2000)
     flat = []
     for n_threads in (1, 2, None):
         plan = TrainingPlan(Adam(0.01), batch_size=8, seed=3, n_threads=n_threads)
-        flat.append(train(native.NativeTrainer, network, parameters, data, plan, 3)[0].flat)
+        flat.append(train(native.NativeTrainer, chain, parameters, data, plan, 3)[0].flat)
     np.testing.assert_array_equal(flat[0], flat[1])
     np.testing.assert_array_equal(flat[0], flat[2])
 
 
 def test_running_moments_have_no_gradient_and_belong_to_the_parameters():
-    network, parameters, data = make_problem([BatchNorm(), Linear(3)], "labels", np.float64)
+    chain, parameters, data = make_problem([BatchNorm(), Linear(3)], "labels", np.float64)
     parameters["0.running_mean"][...] = 0.5
-    _, gradient = native.loss_and_gradient(network, parameters, data, l2_penalty=1.0)
+    _, gradient = native.loss_and_gradient(chain, parameters, data, l2_penalty=1.0)
     np.testing.assert_array_equal(gradient["0.running_mean"], 0.0)
     np.testing.assert_array_equal(gradient["0.running_variance"], 0.0)
-    moved = native.predict_scores(network, parameters, data.X)
+    moved = native.predict_scores(chain, parameters, data.X)
     parameters["0.running_mean"][...] = 0.0
-    assert (moved != native.predict_scores(network, parameters, data.X)).any()
+    assert (moved != native.predict_scores(chain, parameters, data.X)).any()
 
 
 def circular_angles(dtype):
@@ -533,15 +533,15 @@ def circular_angles(dtype):
 def test_cosine_and_sine_to_the_last_places(dtype):
     """At frequency 0 each column is the cosine of its phase, whose derivative is minus the sine."""
     angles = circular_angles(dtype)
-    network = Network([PeriodicEmbedding(dim=2, n_frequencies=1)], "absolute_error")
-    parameters = network.initialize(len(angles), seed=0, dtype=dtype)
+    chain = Chain([PeriodicEmbedding(dim=2, n_frequencies=1)], "absolute_error")
+    parameters = chain.initialize(len(angles), seed=0, dtype=dtype)
     parameters.flat[:] = 0.0
     parameters["0.phases"][:, 0] = angles
     parameters["0.W"][...] = 1.0
     X, targets = np.zeros((1, len(angles))), np.full((1, 2 * len(angles)), -3.0)
     exact = angles.astype(np.longdouble)  # on some machines no longer than a double
-    cosines = native.predict_scores(network, parameters, X)[0, 1::2]
-    _, gradient = native.loss_and_gradient(network, parameters, TrainingData(X, targets))
+    cosines = native.predict_scores(chain, parameters, X)[0, 1::2]
+    _, gradient = native.loss_and_gradient(chain, parameters, TrainingData(X, targets))
     sines = -gradient["0.phases"][:, 0]
     for actual, expected in ((cosines, np.cos(exact)), (sines, np.sin(exact))):
         # The remainder of the angle is rounded twice, by half a unit each, of which the result's
@@ -551,9 +551,9 @@ def test_cosine_and_sine_to_the_last_places(dtype):
 
 
 def test_an_angle_that_is_not_finite_is_not_hidden():
-    network = Network([PeriodicEmbedding(dim=2, n_frequencies=3)], "half_squared_error")
-    parameters = network.initialize(1, seed=0, dtype=np.float32)
-    scores = native.predict_scores(network, parameters, np.array([[np.inf], [np.nan], [1.0]]))
+    chain = Chain([PeriodicEmbedding(dim=2, n_frequencies=3)], "half_squared_error")
+    parameters = chain.initialize(1, seed=0, dtype=np.float32)
+    scores = native.predict_scores(chain, parameters, np.array([[np.inf], [np.nan], [1.0]]))
     np.testing.assert_array_equal(np.isnan(scores[:, 1]), [True, True, False])
 
 

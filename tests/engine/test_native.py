@@ -17,9 +17,9 @@ from pellucid.engine import native, reference
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import core
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import SGD, Activation, Adam, Linear, Network, OneCycle
+from pellucid.nn import SGD, Activation, Adam, Chain, Linear, OneCycle
 
-NETWORK = Network([Linear(20), Activation("relu"), Linear(3)], "softmax_cross_entropy")
+NETWORK = Chain([Linear(20), Activation("relu"), Linear(3)], "softmax_cross_entropy")
 
 
 def make_data(n=500, fan_in=6, seed=0):
@@ -114,39 +114,39 @@ def test_non_finite_loss_names_the_place_and_keeps_the_last_good_weights():
 
 def test_weights_that_overflow_in_the_last_step_are_not_kept():
     data = TrainingData(np.array([[1e200]]), np.array([[1e200]]))
-    network = Network([Linear(1, weights="zeros")], "half_squared_error")
-    parameters = network.initialize(1, seed=0)
+    chain = Chain([Linear(1, weights="zeros")], "half_squared_error")
+    parameters = chain.initialize(1, seed=0)
     plan = TrainingPlan(SGD(1.0), batch_size=1)
     # The loss, 1e400 / 2, is already infinite.
     with pytest.raises(NonFiniteError):
-        native.NativeTrainer(network, parameters, data, plan).run_epoch()
+        native.NativeTrainer(chain, parameters, data, plan).run_epoch()
     # Here the loss is finite and the update is not.
     small = TrainingData(np.array([[1e150]]), np.array([[1e150]]))
     with pytest.raises(NonFiniteError):
-        native.NativeTrainer(network, parameters, small, TrainingPlan(SGD(1e10), 1)).run_epoch()
+        native.NativeTrainer(chain, parameters, small, TrainingPlan(SGD(1e10), 1)).run_epoch()
     np.testing.assert_array_equal(parameters.flat, 0.0)
 
 
 def test_both_engines_name_the_step_whose_update_overflowed():
     data = TrainingData(np.array([[1e150]]), np.array([[1e150]]))
-    network = Network([Linear(1, weights="zeros")], "half_squared_error")
+    chain = Chain([Linear(1, weights="zeros")], "half_squared_error")
     errors = []
     for engine in (native.NativeTrainer, reference.ReferenceTrainer):
-        parameters = network.initialize(1, seed=0)
+        parameters = chain.initialize(1, seed=0)
         with pytest.raises(NonFiniteError) as caught:
-            engine(network, parameters, data, TrainingPlan(SGD(1e10), 1)).run_epoch()
+            engine(chain, parameters, data, TrainingPlan(SGD(1e10), 1)).run_epoch()
         errors.append(str(caught.value))
     assert errors[0] == errors[1]
     assert "step 1, in layer 0" in errors[0]
 
 
 def test_a_penalty_that_overflows_stops_training():
-    network = Network([Linear(1, weights="zeros")], "half_squared_error")
-    parameters = network.initialize(1, seed=0, dtype=np.float32)
+    chain = Chain([Linear(1, weights="zeros")], "half_squared_error")
+    parameters = chain.initialize(1, seed=0, dtype=np.float32)
     parameters["0.W"][...] = 1e25
     data = TrainingData(np.zeros((4, 1)), np.zeros((4, 1)))
     plan = TrainingPlan(SGD(1e-3), 2, l2_penalty=1.0)
-    trainer = native.NativeTrainer(network, parameters, data, plan)
+    trainer = native.NativeTrainer(chain, parameters, data, plan)
     with pytest.raises(NonFiniteError):
         trainer.run_epoch()
 
@@ -168,17 +168,17 @@ def test_an_order_may_repeat_rows_beyond_the_size_of_the_table():
 @pytest.mark.parametrize("widths", [(3, 16, 5), (784, 100, 10), (50, 128, 64)])
 def test_scores_do_not_depend_on_how_many_rows_are_asked_for(n, widths):
     fan_in, hidden, fan_out = widths
-    network = Network([Linear(hidden), Activation("tanh"), Linear(fan_out)], "half_squared_error")
-    parameters = network.initialize(fan_in, seed=0)
+    chain = Chain([Linear(hidden), Activation("tanh"), Linear(fan_out)], "half_squared_error")
+    parameters = chain.initialize(fan_in, seed=0)
     X = np.random.default_rng(0).standard_normal((700, fan_in))
-    every = native.predict_scores(network, parameters, X, n_threads=1)
+    every = native.predict_scores(chain, parameters, X, n_threads=1)
     rows = np.random.default_rng(1).integers(0, 700, n)
     for n_threads in (1, 2, 5):
-        some = native.predict_scores(network, parameters, X, n_threads, rows)
+        some = native.predict_scores(chain, parameters, X, n_threads, rows)
         np.testing.assert_array_equal(some, every[rows])
-    np.testing.assert_array_equal(native.predict_scores(network, parameters, X[:n]), every[:n])
+    np.testing.assert_array_equal(native.predict_scores(chain, parameters, X[:n]), every[:n])
     np.testing.assert_allclose(
-        every, reference.predict_scores(network, parameters, X), rtol=1e-11, atol=1e-12
+        every, reference.predict_scores(chain, parameters, X), rtol=1e-11, atol=1e-12
     )
 
 
@@ -193,13 +193,13 @@ def test_the_full_gradient_of_a_wide_sparse_table_takes_little_memory():
         import resource, numpy as np, scipy.sparse
         from pellucid.engine.native import NativeObjective
         from pellucid.engine.plan import TrainingData
-        from pellucid.nn import Linear, Network
+        from pellucid.nn import Linear, Chain
         X = scipy.sparse.random(2000, 100_000, density=1e-4, format="csr", random_state=0)
-        network = Network([Linear(1)], "logistic_cross_entropy")
-        parameters = network.initialize(100_000, seed=0)
+        chain = Chain([Linear(1)], "logistic_cross_entropy")
+        parameters = chain.initialize(100_000, seed=0)
         data = TrainingData(X, np.zeros((2000, 1)))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        NativeObjective(network, parameters, data)(parameters.flat)
+        NativeObjective(chain, parameters, data)(parameters.flat)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     assert int(run_python(code).stdout) < 150 * 1024  # KiB; 1024 rows would be 800 MiB
@@ -270,7 +270,7 @@ def test_bad_data_is_refused_before_anything_is_read(case):
 
 
 def test_parameters_of_another_network_are_refused():
-    other = Network([Linear(3)], "softmax_cross_entropy").initialize(6, seed=0)
+    other = Chain([Linear(3)], "softmax_cross_entropy").initialize(6, seed=0)
     with pytest.raises(ValueError, match="does not fit"):
         native.NativeTrainer(NETWORK, other, make_data(), TrainingPlan(SGD(), 10))
     with pytest.raises(ValueError, match="does not fit"):
@@ -350,14 +350,14 @@ SETUP = """
 import numpy as np, os, signal, sys, threading, time
 from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import Activation, Adam, Linear, Network
+from pellucid.nn import Activation, Adam, Linear, Chain
 rng = np.random.default_rng(0)
-network = Network([Linear(64), Activation("relu"), Linear(3)], "softmax_cross_entropy")
+chain = Chain([Linear(64), Activation("relu"), Linear(3)], "softmax_cross_entropy")
 
 def make(n, seed=0):
     data = TrainingData(rng.standard_normal((n, 20)), rng.integers(0, 3, n))
-    params = network.initialize(20, seed=seed)
-    return NativeTrainer(network, params, data, TrainingPlan(Adam(), 50, n_threads=2))
+    params = chain.initialize(20, seed=seed)
+    return NativeTrainer(chain, params, data, TrainingPlan(Adam(), 50, n_threads=2))
 """
 
 

@@ -15,13 +15,13 @@ from pellucid.engine.reference import ReferencePredictor
 from pellucid.nn import (
     Activation,
     Add,
+    Chain,
     Columns,
     Dropout,
     Embedding,
     InputScale,
     LayerNorm,
     Linear,
-    Network,
     ParametricActivation,
     RMSNorm,
 )
@@ -46,10 +46,10 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-11}
 
 
 def make(chain, dtype=np.float64, fan_in=FAN_IN):
-    network = Network(CHAINS[chain], "half_squared_error")
-    parameters = network.initialize(fan_in, seed=0, dtype=dtype)
+    chain = Chain(CHAINS[chain], "half_squared_error")
+    parameters = chain.initialize(fan_in, seed=0, dtype=dtype)
     parameters.flat[:] += np.random.default_rng(1).uniform(-0.1, 0.1, parameters.flat.shape)
-    return network, parameters
+    return chain, parameters
 
 
 def table(n, dtype=np.float64, fan_in=FAN_IN):
@@ -59,14 +59,14 @@ def table(n, dtype=np.float64, fan_in=FAN_IN):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_scores_are_the_reference_and_do_not_depend_on_the_other_rows(chain, dtype):
-    network, parameters = make(chain, dtype)
+    chain, parameters = make(chain, dtype)
     X = table(10_001 if chain != "large" else 1_001, dtype)
-    every = NativePredictor(network, parameters, FAN_IN, n_threads=1)(X)
-    expected = ReferencePredictor(network, parameters, FAN_IN)(X)
+    every = NativePredictor(chain, parameters, FAN_IN, n_threads=1)(X)
+    expected = ReferencePredictor(chain, parameters, FAN_IN)(X)
     tolerance = TOLERANCE[dtype] * max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(every, expected, rtol=TOLERANCE[dtype], atol=tolerance)
     for n_threads in (1, 2, 3):
-        predict = NativePredictor(network, parameters, FAN_IN, n_threads)
+        predict = NativePredictor(chain, parameters, FAN_IN, n_threads)
         for n in ROWS:
             np.testing.assert_array_equal(predict(X[:n]), every[:n])
         last = np.arange(len(X))[::-7]
@@ -77,39 +77,37 @@ def test_scores_are_the_reference_and_do_not_depend_on_the_other_rows(chain, dty
 
 @pytest.mark.parametrize("n", [1, 40, 700])
 def test_a_large_network_is_shared_out_by_columns_and_by_rows(n):
-    network = Network(
+    chain = Chain(
         [Linear(1030), RMSNorm(), Linear(1025), Activation("relu"), Linear(5)], "squared_error"
     )
-    parameters = network.initialize(300, seed=0, dtype=np.float32)
+    parameters = chain.initialize(300, seed=0, dtype=np.float32)
     X = table(n, np.float32, 300)
-    alone = NativePredictor(network, parameters, 300, 1)(X)
+    alone = NativePredictor(chain, parameters, 300, 1)(X)
     for n_threads in (2, 3, 5):
-        np.testing.assert_array_equal(
-            NativePredictor(network, parameters, 300, n_threads)(X), alone
-        )
+        np.testing.assert_array_equal(NativePredictor(chain, parameters, 300, n_threads)(X), alone)
 
 
 @pytest.mark.parametrize("fan_out", [1, 2, 15, 16, 17, 47, 64, 65, 100])
 @pytest.mark.parametrize("fan_in", [1, 2, 20])
 def test_no_number_beyond_the_parameters_is_read(fan_in, fan_out):
-    network = Network([Linear(fan_out, bias=False)], "half_squared_error")
+    chain = Chain([Linear(fan_out, bias=False)], "half_squared_error")
     room = np.full(fan_in * fan_out + 200, np.nan, np.float32)
-    layout = network.layout(fan_in)
-    parameters = network.initialize(fan_in, seed=0, dtype=np.float32)
+    layout = chain.layout(fan_in)
+    parameters = chain.initialize(fan_in, seed=0, dtype=np.float32)
     room[100 : 100 + layout.size] = parameters.flat
     inside = type(parameters)(room[100 : 100 + layout.size], layout)
     X = table(3, np.float32, fan_in)
-    actual = NativePredictor(network, inside, fan_in)(X)
+    actual = NativePredictor(chain, inside, fan_in)(X)
     np.testing.assert_allclose(actual, X @ parameters["0.W"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 300])
 def test_weights_that_change_between_calls_are_used(n):
-    network, parameters = make("no bias")
-    predict, X = NativePredictor(network, parameters, FAN_IN), table(n)
+    chain, parameters = make("no bias")
+    predict, X = NativePredictor(chain, parameters, FAN_IN), table(n)
     for scale in (1.0, -2.0, 0.5):
         parameters.flat[:] *= scale
-        expected = ReferencePredictor(network, parameters, FAN_IN)(X)
+        expected = ReferencePredictor(chain, parameters, FAN_IN)(X)
         np.testing.assert_allclose(predict(X), expected, rtol=1e-11, atol=1e-12)
     parameters.flat[-1] += 1.0  # the last bias
     np.testing.assert_allclose(predict(X)[:, -1], expected[:, -1] + 1.0, rtol=1e-11, atol=1e-12)
@@ -138,17 +136,17 @@ CONTAINERS = {
 @pytest.mark.parametrize("n", [1, 100, 300])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_tables_of_any_memory(container, n):
-    network, parameters = make("no bias")
+    chain, parameters = make("no bias")
     X = np.round(4 * table(n)) / 4  # exact in every format
     expected = X if container != "one row repeated" else np.repeat(X[:1], n, axis=0)
-    predict = NativePredictor(network, parameters, FAN_IN)
+    predict = NativePredictor(chain, parameters, FAN_IN)
     np.testing.assert_array_equal(predict(CONTAINERS[container](X)), predict(expected))
 
 
 @pytest.mark.parametrize("predictor", [NativePredictor, ReferencePredictor])
 def test_scores_are_written_where_asked(predictor):
-    network, parameters = make("linear")
-    predict, X = predictor(network, parameters, FAN_IN), table(9)
+    chain, parameters = make("linear")
+    predict, X = predictor(chain, parameters, FAN_IN), table(9)
     out = np.full((4, 3), np.nan)
     rows = np.array([8, 0, 8, 2])
     assert predict(X, rows, out) is out
@@ -156,8 +154,8 @@ def test_scores_are_written_where_asked(predictor):
 
 
 def test_what_does_not_fit_is_refused():
-    network, parameters = make("linear")
-    predict, X = NativePredictor(network, parameters, FAN_IN), table(5)
+    chain, parameters = make("linear")
+    predict, X = NativePredictor(chain, parameters, FAN_IN), table(5)
     with pytest.raises(ValueError, match="X must have two dimensions and 11 columns"):
         predict(X[:, :-1])
     with pytest.raises(ValueError, match="names row 5, but X has 5 rows"):
@@ -169,15 +167,15 @@ def test_what_does_not_fit_is_refused():
         predict(X.astype(complex))
     strided = type(parameters)(np.repeat(parameters.flat, 2)[::2], parameters.layout)
     with pytest.raises(ValueError, match="parameters must be a contiguous vector"):
-        NativePredictor(network, strided, FAN_IN)
+        NativePredictor(chain, strided, FAN_IN)
     with pytest.raises(ValueError, match="does not fit"):
-        NativePredictor(network, parameters, FAN_IN + 1)
+        NativePredictor(chain, parameters, FAN_IN + 1)
 
 
 @pytest.mark.parametrize("chain", ["no bias", "large"])
 def test_several_threads_may_call_one_predictor(chain):
-    network, parameters = make(chain, np.float32)
-    predict, X = NativePredictor(network, parameters, FAN_IN, 2), table(400, np.float32)
+    chain, parameters = make(chain, np.float32)
+    predict, X = NativePredictor(chain, parameters, FAN_IN, 2), table(400, np.float32)
     expected = predict(X)
     wrong = []
 
@@ -197,8 +195,8 @@ def test_several_threads_may_call_one_predictor(chain):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("n", [1, 400])
 def test_a_child_process_goes_on_with_the_predictor(n):
-    network, parameters = make("large", np.float32)
-    predict, X = NativePredictor(network, parameters, FAN_IN, 2), table(n, np.float32)
+    chain, parameters = make("large", np.float32)
+    predict, X = NativePredictor(chain, parameters, FAN_IN, 2), table(n, np.float32)
     expected = predict(X)
     child = os.fork()
     if child == 0:
@@ -211,8 +209,8 @@ def test_a_child_process_goes_on_with_the_predictor(n):
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 @pytest.mark.parametrize("n", [1, 300])
 def test_calls_leave_no_memory_behind(n):
-    network, parameters = make("no bias", np.float32)
-    predict, X = NativePredictor(network, parameters, FAN_IN, 2), table(n, np.float32)
+    chain, parameters = make("no bias", np.float32)
+    predict, X = NativePredictor(chain, parameters, FAN_IN, 2), table(n, np.float32)
     out = predict(X)
 
     def resident_bytes():
@@ -246,12 +244,12 @@ BLOCKS = {
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("chain", BLOCKS)
 def test_fewer_rows_after_more_find_their_columns(chain, n_threads, dtype):
-    network = Network(BLOCKS[chain], "half_squared_error")
-    parameters = network.initialize(2, seed=0, dtype=dtype)
+    chain = Chain(BLOCKS[chain], "half_squared_error")
+    parameters = chain.initialize(2, seed=0, dtype=dtype)
     X = np.random.default_rng(3).integers(11, size=(900, 2)).astype(dtype)
-    predict = NativePredictor(network, parameters, 2, n_threads)
+    predict = NativePredictor(chain, parameters, 2, n_threads)
     every = predict(X)
-    expected = ReferencePredictor(network, parameters, 2)(X)
+    expected = ReferencePredictor(chain, parameters, 2)(X)
     np.testing.assert_allclose(every, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
     for n in (250, 17, 1, 900, 300, 100):
         np.testing.assert_array_equal(predict(X[:n]), every[:n])
@@ -261,12 +259,12 @@ def test_fewer_rows_after_more_find_their_columns(chain, n_threads, dtype):
 def test_threads_share_the_layers_around_blocks_of_columns(n):
     parts = Columns([(70, Linear(700)), (70, Activation("tanh"))])
     layers = [parts, Linear(2500), Activation("tanh"), Linear(1500), parts_of(1500), Linear(3)]
-    network = Network(layers, "half_squared_error")
-    parameters = network.initialize(140, seed=0)
+    chain = Chain(layers, "half_squared_error")
+    parameters = chain.initialize(140, seed=0)
     X = table(n, fan_in=140)
-    expected = ReferencePredictor(network, parameters, 140)(X)
+    expected = ReferencePredictor(chain, parameters, 140)(X)
     for n_threads in (1, 2, 5):
-        scores = NativePredictor(network, parameters, 140, n_threads)(X)
+        scores = NativePredictor(chain, parameters, 140, n_threads)(X)
         np.testing.assert_allclose(scores, expected, rtol=1e-11, atol=1e-11)
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer, loss_and_gradient, predict_scores
-from pellucid.nn import SGD, Activation, Adam, AdamW, Linear, Network, Parameters
+from pellucid.nn import SGD, Activation, Adam, AdamW, Chain, Linear, Parameters
 from pellucid.nn.random import permutation
 
 rng = np.random.default_rng(0)
@@ -21,17 +21,17 @@ REAL = rng.normal(size=(N, 2))
 WEIGHT = rng.uniform(0.2, 1.8, size=N)
 WEIGHT /= WEIGHT.mean()
 
-CLASSIFIER = Network([Linear(6), Activation("relu"), Linear(FAN_OUT)], "softmax_cross_entropy")
-REGRESSOR = Network([Linear(6), Activation("tanh"), Linear(2)], "half_squared_error")
+CLASSIFIER = Chain([Linear(6), Activation("relu"), Linear(FAN_OUT)], "softmax_cross_entropy")
+REGRESSOR = Chain([Linear(6), Activation("tanh"), Linear(2)], "half_squared_error")
 
 
 def standardized(X):
     return (X - X.mean(axis=0)) / X.std(axis=0)
 
 
-def train(data, plan, n_epochs=3, network=CLASSIFIER, dtype=np.float64, **keywords):
-    params = network.initialize(data.X.shape[1], seed=1, dtype=dtype)
-    trainer = ReferenceTrainer(network, params, data, plan)
+def train(data, plan, n_epochs=3, chain=CLASSIFIER, dtype=np.float64, **keywords):
+    params = chain.initialize(data.X.shape[1], seed=1, dtype=dtype)
+    trainer = ReferenceTrainer(chain, params, data, plan)
     results = [trainer.run_epoch(**keywords) for _ in range(n_epochs)]
     return params, results
 
@@ -39,12 +39,12 @@ def train(data, plan, n_epochs=3, network=CLASSIFIER, dtype=np.float64, **keywor
 # M01: a network without a hidden layer
 
 
-def minimized(network, data, l2_penalty):
-    params = network.initialize(data.X.shape[1], seed=0)
+def minimized(chain, data, l2_penalty):
+    params = chain.initialize(data.X.shape[1], seed=0)
 
     def objective(flat):
         value, gradient = loss_and_gradient(
-            network, Parameters(flat, params.layout), data, l2_penalty
+            chain, Parameters(flat, params.layout), data, l2_penalty
         )
         return value, gradient.flat
 
@@ -59,20 +59,20 @@ def minimized(network, data, l2_penalty):
 def test_m01_no_hidden_layer_is_logistic_regression(l2_penalty):
     X, y = load_breast_cancer(return_X_y=True)
     X = standardized(X)
-    network = Network([Linear(1)], "logistic_cross_entropy")
-    params = minimized(network, TrainingData(X, y[:, None]), l2_penalty)
+    chain = Chain([Linear(1)], "logistic_cross_entropy")
+    params = minimized(chain, TrainingData(X, y[:, None]), l2_penalty)
     theirs = LogisticRegression(C=1 / l2_penalty, tol=1e-8, max_iter=10_000).fit(X, y)
     np.testing.assert_allclose(params["0.W"].T, theirs.coef_, atol=1e-4)
     np.testing.assert_allclose(params["0.b"], theirs.intercept_, atol=1e-4)
-    p = network.loss.link(predict_scores(network, params, X))[:, 0]
+    p = chain.loss.link(predict_scores(chain, params, X))[:, 0]
     np.testing.assert_allclose(p, theirs.predict_proba(X)[:, 1], atol=1e-4)
 
 
 def test_m03_k_units_are_softmax_regression():
     X, y = load_iris(return_X_y=True)
     X = standardized(X)
-    network = Network([Linear(3)], "softmax_cross_entropy")
-    params = minimized(network, TrainingData(X, y), l2_penalty=1.0)
+    chain = Chain([Linear(3)], "softmax_cross_entropy")
+    params = minimized(chain, TrainingData(X, y), l2_penalty=1.0)
     theirs = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000).fit(X, y)
     np.testing.assert_allclose(params["0.W"].T, theirs.coef_, atol=1e-4)
     # A number common to all biases changes no probability.
@@ -206,8 +206,8 @@ def test_a_read_only_table_is_left_alone():
 def test_arithmetic_has_the_precision_of_the_parameters():
     plan = TrainingPlan(Adam(0.01), batch_size=5, l2_penalty=0.1)
     data = TrainingData(X, REAL, WEIGHT)
-    single, _ = train(data, plan, network=REGRESSOR, dtype=np.float32)
-    double, _ = train(data, plan, network=REGRESSOR)
+    single, _ = train(data, plan, chain=REGRESSOR, dtype=np.float32)
+    double, _ = train(data, plan, chain=REGRESSOR)
     assert single.flat.dtype == np.float32
     np.testing.assert_allclose(single.flat, double.flat, rtol=1e-4, atol=1e-5)
     assert not np.array_equal(single.flat, double.flat)
@@ -248,9 +248,9 @@ def test_gradient_of_the_penalized_objective_is_its_derivative():
 # What stops training
 
 
-def failing(data, plan, network=REGRESSOR):
-    params = network.initialize(data.X.shape[1], seed=1)
-    trainer = ReferenceTrainer(network, params, data, plan)
+def failing(data, plan, chain=REGRESSOR):
+    params = chain.initialize(data.X.shape[1], seed=1)
+    trainer = ReferenceTrainer(chain, params, data, plan)
     kept = [params.flat.copy()]
 
     def run_epochs():
@@ -284,24 +284,24 @@ def test_nan_in_targets_is_named():
 
 
 def test_a_learning_rate_too_high_keeps_the_last_good_weights():
-    network = Network([Linear(6), Activation("relu"), Linear(2)], "half_squared_error")
-    error = failing(TrainingData(X, REAL), TrainingPlan(SGD(1e3), 5), network)
+    chain = Chain([Linear(6), Activation("relu"), Linear(2)], "half_squared_error")
+    error = failing(TrainingData(X, REAL), TrainingPlan(SGD(1e3), 5), chain)
     assert error.step > 1
     assert "Lower the learning rate" in error.cause
 
 
 def test_huge_values_are_named_as_the_cause():
     data = TrainingData(X * 1e200, REAL)
-    network = Network([Linear(6), Activation("relu"), Linear(2)], "half_squared_error")
-    error = failing(data, TrainingPlan(SGD(0.1), 5), network)
+    chain = Chain([Linear(6), Activation("relu"), Linear(2)], "half_squared_error")
+    error = failing(data, TrainingPlan(SGD(0.1), 5), chain)
     assert "Standardize the columns of X" in error.cause
 
 
 def test_a_last_update_that_overflows_is_caught_at_the_end_of_the_epoch():
-    network = Network([Linear(1)], "half_squared_error")
-    params = network.initialize(1, seed=0)
+    chain = Chain([Linear(1)], "half_squared_error")
+    params = chain.initialize(1, seed=0)
     data = TrainingData(np.array([[1e150]]), np.array([[0.0]]))
-    trainer = ReferenceTrainer(network, params, data, TrainingPlan(SGD(1e10), 1))
+    trainer = ReferenceTrainer(chain, params, data, TrainingPlan(SGD(1e10), 1))
     with pytest.raises(NonFiniteError, match="layer 0") as info:
         trainer.run_epoch()
     assert info.value.layer == 0

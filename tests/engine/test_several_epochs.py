@@ -9,23 +9,21 @@ from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
-from pellucid.nn import SGD, Activation, Adam, Dropout, Linear, Network
+from pellucid.nn import SGD, Activation, Adam, Chain, Dropout, Linear
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_several_epochs_at_once_are_the_same_epochs(n_threads):
-    network = Network(
-        [Linear(9), Activation("relu"), Dropout(0.3), Linear(2)], "half_squared_error"
-    )
+    chain = Chain([Linear(9), Activation("relu"), Dropout(0.3), Linear(2)], "half_squared_error")
     X, Y = np.random.default_rng(0).standard_normal((2, 53, 4))
     data = TrainingData(X, Y[:, :2])
     orders = np.array([np.random.default_rng(i).permutation(53) for i in range(5)])
     plan = TrainingPlan(
         Adam(0.01), batch_size=20, seed=4, n_threads=n_threads, l2_penalty=0.1, statistics_every=2
     )
-    one_by_one, together = (network.initialize(4, seed=1) for _ in range(2))
-    single = NativeTrainer(network, one_by_one, data, plan)
-    several = NativeTrainer(network, together, data, plan)
+    one_by_one, together = (chain.initialize(4, seed=1) for _ in range(2))
+    single = NativeTrainer(chain, one_by_one, data, plan)
+    several = NativeTrainer(chain, together, data, plan)
     expected = [single.run_epoch(order, 0.02) for order in orders]
     results = list(several.run_epochs(orders, 0.02))
     assert (together.flat == one_by_one.flat).all()
@@ -42,14 +40,14 @@ def test_several_epochs_at_once_are_the_same_epochs(n_threads):
 
 
 def test_of_several_epochs_those_before_a_divergence_are_kept():
-    network = Network([Linear(1)], "half_squared_error")
+    chain = Chain([Linear(1)], "half_squared_error")
     X = np.full((4, 1), 1e154)
     data = TrainingData(np.vstack([np.ones((4, 1)), X]), np.ones((8, 1)))
     orders = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [4, 5, 6, 7], [0, 1, 2, 3]])
     plan = TrainingPlan(SGD(0.1), batch_size=2)
-    expected, parameters = (network.initialize(1, seed=1) for _ in range(2))
-    list(NativeTrainer(network, expected, data, plan).run_epochs(orders[:2]))
-    results = NativeTrainer(network, parameters, data, plan).run_epochs(orders)
+    expected, parameters = (chain.initialize(1, seed=1) for _ in range(2))
+    list(NativeTrainer(chain, expected, data, plan).run_epochs(orders[:2]))
+    results = NativeTrainer(chain, parameters, data, plan).run_epochs(orders)
     assert [next(results).epoch, next(results).epoch] == [0, 1]
     with pytest.raises(NonFiniteError, match="epoch 2, at step 6"):
         next(results)
@@ -58,8 +56,8 @@ def test_of_several_epochs_those_before_a_divergence_are_kept():
 
 @pytest.mark.parametrize("trainer", [NativeTrainer, ReferenceTrainer])
 def test_no_epochs_are_no_results(trainer):
-    network = Network([Linear(1)], "half_squared_error")
-    parameters = network.initialize(1, seed=1)
+    chain = Chain([Linear(1)], "half_squared_error")
+    parameters = chain.initialize(1, seed=1)
     data = TrainingData(np.ones((4, 1)), np.ones((4, 1)))
-    fresh = trainer(network, parameters, data, TrainingPlan(SGD(0.1), batch_size=2))
+    fresh = trainer(chain, parameters, data, TrainingPlan(SGD(0.1), batch_size=2))
     assert list(fresh.run_epochs(np.empty((0, 4), dtype=np.int64))) == []

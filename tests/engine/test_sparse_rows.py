@@ -17,13 +17,13 @@ from pellucid.nn import (
     Activation,
     Adam,
     AdamW,
+    Chain,
     ClipByGlobalNorm,
     ClipByValue,
     Dropout,
     InputScale,
     LayerNorm,
     Linear,
-    Network,
     Residual,
     RMSProp,
 )
@@ -59,16 +59,16 @@ def wide(X):
 
 def make_problem(layers, dtype=np.float64, X=None, seed=0):
     X = make_rows() if X is None else X
-    network = Network(layers, "softmax_cross_entropy")
-    parameters = network.initialize(X.shape[1], seed=seed, dtype=dtype)
-    labels = np.random.default_rng(seed).integers(0, network.fan_out(X.shape[1]), X.shape[0])
-    return network, parameters, TrainingData(X, labels, weight_scale=1.5)
+    chain = Chain(layers, "softmax_cross_entropy")
+    parameters = chain.initialize(X.shape[1], seed=seed, dtype=dtype)
+    labels = np.random.default_rng(seed).integers(0, chain.fan_out(X.shape[1]), X.shape[0])
+    return chain, parameters, TrainingData(X, labels, weight_scale=1.5)
 
 
-def assert_scores_agree(network, parameters, X):
+def assert_scores_agree(chain, parameters, X):
     tolerance = RELATIVE[parameters.flat.dtype.type]
-    expected = reference.predict_scores(network, parameters, X)
-    actual = native.predict_scores(network, parameters, X)
+    expected = reference.predict_scores(chain, parameters, X)
+    actual = native.predict_scores(chain, parameters, X)
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
     return actual
 
@@ -91,12 +91,12 @@ DENSE_CHAINS = {
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("chain", [*CHAINS, *DENSE_CHAINS])
 def test_every_chain(chain, dtype):
-    network, parameters, data = make_problem({**CHAINS, **DENSE_CHAINS}[chain], dtype)
-    fast, _ = assert_engines_agree(network, parameters, data, PLAN)
+    chain, parameters, data = make_problem({**CHAINS, **DENSE_CHAINS}[chain], dtype)
+    fast, _ = assert_engines_agree(chain, parameters, data, PLAN)
     assert native._takes_sparse(fast._program, data.X) == (chain in CHAINS)
-    assert_scores_agree(network, parameters, data.X)
-    expected, expected_gradient = reference.loss_and_gradient(network, parameters, data, 0.1)
-    actual, gradient = native.loss_and_gradient(network, parameters, data, 0.1)
+    assert_scores_agree(chain, parameters, data.X)
+    expected, expected_gradient = reference.loss_and_gradient(chain, parameters, data, 0.1)
+    actual, gradient = native.loss_and_gradient(chain, parameters, data, 0.1)
     tolerance = RELATIVE[dtype]
     assert actual == pytest.approx(expected, rel=tolerance)
     scale = np.abs(expected_gradient.flat).max()
@@ -127,10 +127,10 @@ def test_rows_of_weights_without_entries_move_as_the_rule_says(optimizer, clippi
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("form", [scrambled, wide, lambda X: wide(scrambled(X))])
 def test_entries_in_any_order_and_repeated(form, dtype):
-    network, parameters, data = make_problem(HIDDEN, dtype, form(make_rows()))
+    chain, parameters, data = make_problem(HIDDEN, dtype, form(make_rows()))
     np.testing.assert_allclose(data.X.toarray(), make_rows().toarray(), rtol=1e-15)
-    assert_engines_agree(network, parameters, data, PLAN)
-    assert_scores_agree(network, parameters, data.X)
+    assert_engines_agree(chain, parameters, data, PLAN)
+    assert_scores_agree(chain, parameters, data.X)
 
 
 @pytest.mark.parametrize("compute", [np.float32, np.float64])
@@ -143,14 +143,14 @@ def test_sorted_rows_give_the_bits_of_the_dense_table(form, dtype, compute):
     X.data = np.abs(np.round(3 * X.data)).astype(dtype)
     if np.dtype(dtype).kind in "if":
         X.data = -X.data
-    network, parameters, held = make_problem(HIDDEN, compute, form(X))
+    chain, parameters, held = make_problem(HIDDEN, compute, form(X))
     plain = TrainingData(held.X.toarray().astype(np.float64), held.targets, weight_scale=1.5)
-    expected, _, _ = train(native.NativeTrainer, network, parameters, plain, PLAN, 2)
-    actual, _, _ = train(native.NativeTrainer, network, parameters, held, PLAN, 2)
+    expected, _, _ = train(native.NativeTrainer, chain, parameters, plain, PLAN, 2)
+    actual, _, _ = train(native.NativeTrainer, chain, parameters, held, PLAN, 2)
     np.testing.assert_array_equal(actual.flat, expected.flat)
     np.testing.assert_array_equal(
-        native.predict_scores(network, actual, held.X),
-        native.predict_scores(network, actual, plain.X),
+        native.predict_scores(chain, actual, held.X),
+        native.predict_scores(chain, actual, plain.X),
     )
 
 
@@ -158,12 +158,12 @@ def test_half_precision_entries_are_read():
     X = make_rows()
     halves = X.data.astype(np.float16)
     table = (halves, X.indices, X.indptr)
-    network, parameters, _ = make_problem(HIDDEN)
+    chain, parameters, _ = make_problem(HIDDEN)
     scores = np.empty((N, 3))
-    program = native.make_program(network, parameters, FAN_IN)
+    program = native.make_program(chain, parameters, FAN_IN)
     native.core.Predictor64(program, parameters.flat, 1).run(table, None, scores)
     X.data = halves.astype(np.float64)
-    np.testing.assert_array_equal(scores, native.predict_scores(network, parameters, X))
+    np.testing.assert_array_equal(scores, native.predict_scores(chain, parameters, X))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -172,15 +172,15 @@ def test_half_precision_entries_are_read():
 @pytest.mark.parametrize("form", [lambda X: X, scrambled])
 def test_same_bits_for_any_number_of_threads(form, clipping, batch_size, dtype):
     layers = [Linear(100), Activation("silu"), Linear(3)]
-    network, parameters, data = make_problem(layers, dtype, form(make_rows(203)))
+    chain, parameters, data = make_problem(layers, dtype, form(make_rows(203)))
     results = []
     for n_threads in (1, 2, 3, 7):
         plan = TrainingPlan(
             Adam(0.01), batch_size, 0.1, seed=3, n_threads=n_threads, clipping=clipping
         )
-        trained, losses, _ = train(native.NativeTrainer, network, parameters, data, plan, 2)
-        objective, gradient = native.loss_and_gradient(network, trained, data, 0.1, n_threads)
-        scores = native.predict_scores(network, trained, data.X, n_threads)
+        trained, losses, _ = train(native.NativeTrainer, chain, parameters, data, plan, 2)
+        objective, gradient = native.loss_and_gradient(chain, trained, data, 0.1, n_threads)
+        scores = native.predict_scores(chain, trained, data.X, n_threads)
         results.append([trained.flat, losses, objective, gradient.flat, scores])
     for other in results[1:]:
         for mine, theirs in zip(results[0], other, strict=True):
@@ -193,35 +193,35 @@ def test_same_bits_for_any_number_of_threads(form, clipping, batch_size, dtype):
 @pytest.mark.parametrize("fan_in", [5, 16, 130])
 def test_scores_of_every_width(fan_in, fan_out, dtype):
     X = scipy.sparse.csr_array(np.roll(np.eye(fan_in), 1, axis=1)[np.arange(300) % fan_in])
-    network, parameters, _ = make_problem([Linear(fan_out)], dtype, X)
-    every = assert_scores_agree(network, parameters, X)
+    chain, parameters, _ = make_problem([Linear(fan_out)], dtype, X)
+    every = assert_scores_agree(chain, parameters, X)
     for rows in (np.array([fan_in - 1]), np.arange(0, 300, 7)):
-        some = native.predict_scores(network, parameters, X, rows=rows)
+        some = native.predict_scores(chain, parameters, X, rows=rows)
         np.testing.assert_array_equal(some, every[rows])
-        np.testing.assert_array_equal(native.predict_scores(network, parameters, X[rows]), some)
+        np.testing.assert_array_equal(native.predict_scores(chain, parameters, X[rows]), some)
 
 
 def test_prediction_checks_the_rows_asked_for():
     X = make_rows()
-    network, parameters, _ = make_problem(HIDDEN)
-    expected = native.predict_scores(network, parameters, X, rows=np.array([2, 5]))
+    chain, parameters, _ = make_problem(HIDDEN)
+    expected = native.predict_scores(chain, parameters, X, rows=np.array([2, 5]))
     X.indices[X.indptr[3]] = FAN_IN
-    actual = native.predict_scores(network, parameters, X, rows=np.array([2, 5]))
+    actual = native.predict_scores(chain, parameters, X, rows=np.array([2, 5]))
     np.testing.assert_array_equal(actual, expected)
     with pytest.raises(ValueError, match="outside the matrix"):
-        native.predict_scores(network, parameters, X, rows=np.array([2, 3]))
+        native.predict_scores(chain, parameters, X, rows=np.array([2, 3]))
     X.indices[X.indptr[3]] = -1
     with pytest.raises(ValueError, match="outside the matrix"):
-        native.predict_scores(network, parameters, X)
+        native.predict_scores(chain, parameters, X)
     X.indptr[4] = X.indptr[3] - 1
     with pytest.raises(ValueError, match="indptr does not describe"):
-        native.predict_scores(network, parameters, X, rows=np.array([3]))
+        native.predict_scores(chain, parameters, X, rows=np.array([3]))
 
 
 def test_training_checks_every_row_first():
-    network, parameters, data = make_problem(HIDDEN)
+    chain, parameters, data = make_problem(HIDDEN)
     data.X.indices[-1] = FAN_IN
-    trainer = native.NativeTrainer(network, parameters, data, PLAN)
+    trainer = native.NativeTrainer(chain, parameters, data, PLAN)
     before = parameters.flat.copy()
     with pytest.raises(ValueError, match="outside the matrix"):
         trainer.run_epoch()
@@ -230,15 +230,15 @@ def test_training_checks_every_row_first():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_entries_that_are_not_finite_are_named(bad):
-    network, parameters, data = make_problem([Linear(3)])
+    chain, parameters, data = make_problem([Linear(3)])
     data.X.data[5] = bad
     with pytest.raises(NonFiniteError, match="X contains NaN, infinity"):
-        native.NativeTrainer(network, parameters, data, PLAN).run_epoch()
+        native.NativeTrainer(chain, parameters, data, PLAN).run_epoch()
 
 
 def test_a_trainer_of_sparse_rows_takes_no_dense_table():
-    network, parameters, data = make_problem(HIDDEN)
-    trainer = native.NativeTrainer(network, parameters, data, PLAN)
+    chain, parameters, data = make_problem(HIDDEN)
+    trainer = native.NativeTrainer(chain, parameters, data, PLAN)
     trainer._table = data.X.toarray()
     with pytest.raises(ValueError, match="no dense table"):
         trainer.run_epoch()
@@ -249,8 +249,8 @@ def test_a_trainer_of_sparse_rows_takes_no_dense_table():
 
 def test_nearly_full_rows_are_taken_as_dense_ones():
     X = scipy.sparse.csr_array(make_rows().toarray() + 1.0)
-    network, parameters, data = make_problem(HIDDEN, X=X)
-    fast, _ = assert_engines_agree(network, parameters, data, PLAN)
+    chain, parameters, data = make_problem(HIDDEN, X=X)
+    fast, _ = assert_engines_agree(chain, parameters, data, PLAN)
     assert not native._takes_sparse(fast._program, X)
 
 
@@ -259,15 +259,15 @@ def test_no_batch_of_a_wide_table_is_ever_dense():
         import resource, numpy as np, scipy.sparse
         from pellucid.engine.native import NativeTrainer, loss_and_gradient, predict_scores
         from pellucid.engine.plan import TrainingData, TrainingPlan
-        from pellucid.nn import SGD, Linear, Network
+        from pellucid.nn import SGD, Linear, Chain
         X = scipy.sparse.random(600, 300_000, density=1e-4, format="csr", random_state=0)
-        network = Network([Linear(1)], "logistic_cross_entropy")
-        parameters = network.initialize(300_000, seed=0)
+        chain = Chain([Linear(1)], "logistic_cross_entropy")
+        parameters = chain.initialize(300_000, seed=0)
         data = TrainingData(X, np.zeros((600, 1)))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        NativeTrainer(network, parameters, data, TrainingPlan(SGD(), 200)).run_epoch()
-        loss_and_gradient(network, parameters, data)
-        predict_scores(network, parameters, X)
+        NativeTrainer(chain, parameters, data, TrainingPlan(SGD(), 200)).run_epoch()
+        loss_and_gradient(chain, parameters, data)
+        predict_scores(chain, parameters, X)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     # Weights and moments in panels of at most 8 float64 take 58 MB, twice; 200 dense rows 480 MB.

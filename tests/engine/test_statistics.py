@@ -15,6 +15,7 @@ from pellucid.nn import (
     Adam,
     AdamW,
     BatchNorm,
+    Chain,
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByValue,
@@ -23,7 +24,6 @@ from pellucid.nn import (
     Embedding,
     InputScale,
     Linear,
-    Network,
     ParametricActivation,
     Residual,
     RMSNorm,
@@ -33,11 +33,11 @@ RNG = np.random.default_rng(0)
 X = 3.0 * RNG.standard_normal((61, 5))
 LABELS = RNG.integers(0, 3, 61)
 NETWORKS = {
-    "plain": Network(
+    "plain": Chain(
         [Linear(70), Activation("relu"), Linear(9), Activation("tanh"), Linear(3)],
         "softmax_cross_entropy",
     ),
-    "everything": Network(
+    "everything": Chain(
         [
             InputScale(),
             Linear(20, bias=False),
@@ -49,7 +49,7 @@ NETWORKS = {
         "softmax_cross_entropy",
     ),
 }
-TABLE = Network(
+TABLE = Chain(
     [
         Columns([(3, Linear(7, bias=False)), (2, Embedding(9, 5))]),
         BatchNorm(),
@@ -67,8 +67,8 @@ OPTIMIZERS = [
 ]
 
 
-def statistics_of(trainer, network, optimizer, clipping, every, n_threads=None, epochs=3):
-    parameters = network.initialize(5, seed=3)
+def statistics_of(trainer, chain, optimizer, clipping, every, n_threads=None, epochs=3):
+    parameters = chain.initialize(5, seed=3)
     parameters.flat[:] += 0.01  # dead units too
     plan = TrainingPlan(
         optimizer,
@@ -78,8 +78,8 @@ def statistics_of(trainer, network, optimizer, clipping, every, n_threads=None, 
         statistics_every=every,
         n_threads=n_threads,
     )
-    table = WITH_IDS if network is TABLE else X
-    run = trainer(network, parameters, TrainingData(table, LABELS), plan)
+    table = WITH_IDS if chain is TABLE else X
+    run = trainer(chain, parameters, TrainingData(table, LABELS), plan)
     results = [run.run_epoch() for _ in range(epochs)]
     return [s for result in results for s in result.statistics], parameters
 
@@ -88,8 +88,8 @@ def statistics_of(trainer, network, optimizer, clipping, every, n_threads=None, 
 @pytest.mark.parametrize(("optimizer", "clipping"), OPTIMIZERS)
 @pytest.mark.parametrize("name", [*NETWORKS, "table"])
 def test_engines_measure_the_same(name, optimizer, clipping, n_threads):
-    network = NETWORKS.get(name, TABLE)
-    arguments = network, optimizer, clipping, 5
+    chain = NETWORKS.get(name, TABLE)
+    arguments = chain, optimizer, clipping, 5
     expected, expected_parameters = statistics_of(ReferenceTrainer, *arguments)
     measured, parameters = statistics_of(NativeTrainer, *arguments, n_threads=n_threads)
     assert [s.step for s in measured] == [s.step for s in expected] == [5, 10]
@@ -101,15 +101,15 @@ def test_engines_measure_the_same(name, optimizer, clipping, n_threads):
         assert ours.z_counts.keys() == theirs.z_counts.keys()
         for place, counts in theirs.z_counts.items():
             np.testing.assert_array_equal(ours.z_counts[place], counts)
-            assert counts.sum() == 16 * network.widths(5)[place + 1]
+            assert counts.sum() == 16 * chain.widths(5)[place + 1]
 
 
 def test_dead_units_are_counted():
-    network = Network([Linear(40), Activation("relu"), Linear(3)], "softmax_cross_entropy")
-    parameters = network.initialize(5, seed=0)
+    chain = Chain([Linear(40), Activation("relu"), Linear(3)], "softmax_cross_entropy")
+    parameters = chain.initialize(5, seed=0)
     parameters["0.b"][:7] = -1000.0
     plan = TrainingPlan(SGD(1e-30), batch_size=61, statistics_every=1)
-    run = NativeTrainer(network, parameters, TrainingData(X, LABELS), plan)
+    run = NativeTrainer(chain, parameters, TrainingData(X, LABELS), plan)
     (step,) = run.run_epoch().statistics
     assert step.dead_units == {1: 7}
     assert step.z_counts[0][0] >= 7 * 61
@@ -119,9 +119,9 @@ def test_dead_units_are_counted():
 
 @pytest.mark.parametrize(("optimizer", "clipping"), OPTIMIZERS)
 def test_measuring_does_not_change_the_training(optimizer, clipping):
-    network = NETWORKS["everything"]
-    none, without = statistics_of(NativeTrainer, network, optimizer, clipping, None)
-    _, with_statistics = statistics_of(NativeTrainer, network, optimizer, clipping, 1)
+    chain = NETWORKS["everything"]
+    none, without = statistics_of(NativeTrainer, chain, optimizer, clipping, None)
+    _, with_statistics = statistics_of(NativeTrainer, chain, optimizer, clipping, 1)
     assert none == []
     assert (without.flat == with_statistics.flat).all()
 

@@ -13,6 +13,7 @@ from pellucid.nn import (
     Activation,
     Adagrad,
     Adam,
+    Chain,
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByValue,
@@ -22,7 +23,6 @@ from pellucid.nn import (
     InputScale,
     LayerNorm,
     Linear,
-    Network,
     ParametricActivation,
     Residual,
     RMSNorm,
@@ -37,12 +37,12 @@ CLIPPINGS = [None, ClipByValue(0.002), ClipByNorm(0.05), ClipByGlobalNorm(0.05)]
 def make_problem(layers, dtype, n_numbers=0, n_ids=K, n_used=N_ROWS, n=60):
     """Return a network and rows of `n_numbers` numbers and `n_ids` ids below `n_used`."""
     rng = np.random.default_rng(0)
-    network = Network(layers, "half_squared_error")
+    chain = Chain(layers, "half_squared_error")
     fan_in = n_numbers + n_ids
     X = np.column_stack([rng.normal(size=(n, n_numbers)), rng.integers(n_used, size=(n, n_ids))])
-    targets = rng.normal(size=(n, network.fan_out(fan_in)))
-    parameters = network.initialize(fan_in, seed=0, dtype=dtype)
-    return network, parameters, TrainingData(X, targets)
+    targets = rng.normal(size=(n, chain.fan_out(fan_in)))
+    parameters = chain.initialize(fan_in, seed=0, dtype=dtype)
+    return chain, parameters, TrainingData(X, targets)
 
 
 def table_network(dim, n_rows=N_ROWS):
@@ -72,8 +72,8 @@ def by_hand(table, moments, step, gradient, rows, rate=0.1):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_lazy_adam_is_adam_in_the_rows_of_the_batch_alone(engine):
     # The score is the sum of the two vectors' numbers, so ∂(½(s - y)²) by either row is s - y.
-    network = Network([Embedding(4, 1), Linear(1, bias=False)], "half_squared_error")
-    parameters = network.initialize(2, seed=0)
+    chain = Chain([Embedding(4, 1), Linear(1, bias=False)], "half_squared_error")
+    parameters = chain.initialize(2, seed=0)
     parameters["1.W"][...] = 1.0
     batches, targets = [[[0, 1]], [[1, 1]], [[2, 0]], [[0, 1]]], [1.0, -2.0, 0.5, 3.0]
     data = TrainingData(np.array(batches)[:, 0], np.array(targets)[:, None])
@@ -86,7 +86,7 @@ def test_lazy_adam_is_adam_in_the_rows_of_the_batch_alone(engine):
         gradient = np.zeros(4)
         np.add.at(gradient, ids, table[ids].sum() - target)
         table, moments = by_hand(table, moments, step, gradient, set(ids.tolist()))
-    trainer = engine(network, parameters, data, plan)
+    trainer = engine(chain, parameters, data, plan)
     before = parameters["0.table"][3].copy()
     trainer.run_epoch()
     np.testing.assert_allclose(parameters["0.table"][:, 0], table, rtol=1e-12)
@@ -98,10 +98,10 @@ def test_lazy_adam_is_adam_in_the_rows_of_the_batch_alone(engine):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9), Adam(0.1)], ids=["momentum", "adam"])
 def test_momentum_does_not_go_on_in_rows_that_a_batch_does_not_have(engine, optimizer):
-    network, parameters, data = make_problem(table_network(3), np.float64, n_ids=1)
+    chain, parameters, data = make_problem(table_network(3), np.float64, n_ids=1)
     ids = np.repeat([[4.0], [7.0]], 10, axis=0)
     data = TrainingData(ids, data.targets[:20])
-    trainer = engine(network, parameters, data, TrainingPlan(optimizer, batch_size=5))
+    trainer = engine(chain, parameters, data, TrainingPlan(optimizer, batch_size=5))
     trainer.run_epoch(order=np.arange(10))
     after_four = parameters["0.table"].copy(), trainer.optimizer_state
     trainer.run_epoch(order=np.arange(10, 20))
@@ -113,13 +113,13 @@ def test_momentum_does_not_go_on_in_rows_that_a_batch_does_not_have(engine, opti
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adagrad(0.1)], ids=["sgd", "adagrad"])
 def test_without_fading_moments_lazy_steps_are_dense_steps(optimizer):
-    network, parameters, data = make_problem(table_network(3), np.float64, n_ids=1)
-    one_hot = Network([Linear(3, bias=False), *network.layers[1:]], network.loss)
+    chain, parameters, data = make_problem(table_network(3), np.float64, n_ids=1)
+    one_hot = Chain([Linear(3, bias=False), *chain.layers[1:]], chain.loss)
     X = np.eye(N_ROWS)[data.X[:, 0].astype(int)]
     dense = one_hot.initialize(N_ROWS, seed=0)
     dense.flat[:] = parameters.flat
     plan = TrainingPlan(optimizer, batch_size=13)
-    NativeTrainer(network, parameters, data, plan).run_epoch()
+    NativeTrainer(chain, parameters, data, plan).run_epoch()
     NativeTrainer(one_hot, dense, TrainingData(X, data.targets), plan).run_epoch()
     np.testing.assert_allclose(parameters.flat, dense.flat, rtol=1e-11)
 
@@ -139,10 +139,10 @@ def test_widths_with_remainders(dim, n_ids, dtype):
 @pytest.mark.parametrize("n_used", [1, 2, 500])
 @pytest.mark.parametrize("batch_size", [1, 2, 59, 60])
 def test_repeated_and_unseen_ids(batch_size, n_used):
-    network, parameters, data = make_problem(table_network(3, 1000), np.float64, n_used=n_used)
+    chain, parameters, data = make_problem(table_network(3, 1000), np.float64, n_used=n_used)
     plan = TrainingPlan(Adam(0.01), batch_size)
     before = parameters["0.table"].copy()
-    fast, slow = assert_engines_agree(network, parameters, data, plan)
+    fast, slow = assert_engines_agree(chain, parameters, data, plan)
     assert_states_agree(fast, slow, np.float64)
     unseen = np.setdiff1d(np.arange(1000), data.X)
     np.testing.assert_array_equal(fast.parameters["0.table"][unseen], before[unseen])
@@ -230,15 +230,15 @@ COLUMNS = {
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
 @pytest.mark.parametrize("chain", COLUMNS)
 def test_columns(chain, clipping, dtype):
-    network, parameters, data = make_problem(COLUMNS[chain], dtype, n_numbers=3)
+    chain, parameters, data = make_problem(COLUMNS[chain], dtype, n_numbers=3)
     plan = TrainingPlan(Adam(0.01), 13, 0.1, seed=3, clipping=clipping)
-    fast, slow = assert_engines_agree(network, parameters, data, plan)
+    fast, slow = assert_engines_agree(chain, parameters, data, plan)
     assert_states_agree(fast, slow, dtype)
     tolerance = RELATIVE[dtype]
     for n in (1, 60):
         np.testing.assert_allclose(
-            native.predict_scores(network, parameters, data.X[:n]),
-            reference.predict_scores(network, parameters, data.X[:n]),
+            native.predict_scores(chain, parameters, data.X[:n]),
+            reference.predict_scores(chain, parameters, data.X[:n]),
             rtol=tolerance,
             atol=tolerance,
         )
@@ -266,15 +266,15 @@ def test_full_gradient(n, dtype):
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
 def test_same_bits_for_any_number_of_threads(clipping, batch_size, dtype):
-    network, parameters, data = make_problem(COLUMNS["every layer"], dtype, n_numbers=3, n=203)
+    chain, parameters, data = make_problem(COLUMNS["every layer"], dtype, n_numbers=3, n=203)
     results = []
     for n_threads in (1, 2, 3, 7):
         plan = TrainingPlan(
             Adam(0.01), batch_size, 0.1, seed=3, n_threads=n_threads, clipping=clipping
         )
-        trained, losses, _ = train(NativeTrainer, network, parameters, data, plan, 2)
-        objective, gradient = native.loss_and_gradient(network, trained, data, 0.1, n_threads)
-        scores = native.predict_scores(network, trained, data.X, n_threads)
+        trained, losses, _ = train(NativeTrainer, chain, parameters, data, plan, 2)
+        objective, gradient = native.loss_and_gradient(chain, trained, data, 0.1, n_threads)
+        scores = native.predict_scores(chain, trained, data.X, n_threads)
         results.append([trained.flat, losses, objective, gradient.flat, scores])
     for other in results[1:]:
         for mine, theirs in zip(results[0], other, strict=True):
@@ -283,11 +283,11 @@ def test_same_bits_for_any_number_of_threads(clipping, batch_size, dtype):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adagrad from above zero"])
 def test_training_goes_on_as_if_it_had_never_stopped(optimizer):
-    network, parameters, data = make_problem(table_network(17), np.float32)
+    chain, parameters, data = make_problem(table_network(17), np.float32)
     plan = TrainingPlan(OPTIMIZERS[optimizer], batch_size=13, seed=1)
-    straight, _, _ = train(NativeTrainer, network, parameters, data, plan, 4)
-    first, _, trainer = train(NativeTrainer, network, parameters, data, plan, 2)
-    resumed = NativeTrainer(network, first, data, plan, trainer.state)
+    straight, _, _ = train(NativeTrainer, chain, parameters, data, plan, 4)
+    first, _, trainer = train(NativeTrainer, chain, parameters, data, plan, 2)
+    resumed = NativeTrainer(chain, first, data, plan, trainer.state)
     for _ in range(2):
         resumed.run_epoch()
     np.testing.assert_array_equal(first.flat, straight.flat)
@@ -300,34 +300,34 @@ def test_training_goes_on_as_if_it_had_never_stopped(optimizer):
 @pytest.mark.parametrize("n", [60, 3000])
 def test_values_that_are_no_ids_are_named(wrong, n):
     layers = COLUMNS["ids beside numbers"]
-    network, parameters, data = make_problem(layers, np.float64, n_numbers=3, n=n)
+    chain, parameters, data = make_problem(layers, np.float64, n_numbers=3, n=n)
     data.X[n - 2, 4] = wrong
     before = parameters.flat.copy()
     message = f"whole numbers from 0 to {N_ROWS - 1}, got .*{wrong:g}".replace("+", r"\+")
-    trainer = NativeTrainer(network, parameters, data, PLAN)
+    trainer = NativeTrainer(chain, parameters, data, PLAN)
     with pytest.raises(ValueError, match=message):
         trainer.run_epoch()
     np.testing.assert_array_equal(parameters.flat, before)
     with pytest.raises(RuntimeError, match="make a new one"):
         trainer.run_epoch()
     with pytest.raises(ValueError, match=message):
-        native.predict_scores(network, parameters, data.X)
+        native.predict_scores(chain, parameters, data.X)
     with pytest.raises(ValueError, match=message):
-        native.loss_and_gradient(network, parameters, data)
-    native.predict_scores(network, parameters, data.X[: n - 2])
+        native.loss_and_gradient(chain, parameters, data)
+    native.predict_scores(chain, parameters, data.X[: n - 2])
 
 
 def test_a_table_that_float32_cannot_address_is_refused():
-    network = Network([Embedding(2**24 + 1, 1)], "half_squared_error")
-    parameters = network.initialize(1, seed=0, dtype=np.float32)
+    chain = Chain([Embedding(2**24 + 1, 1)], "half_squared_error")
+    parameters = chain.initialize(1, seed=0, dtype=np.float32)
     with pytest.raises(ValueError, match=r"float32 cannot tell .* 16777217 rows .* use float64"):
-        native.predict_scores(network, parameters, np.zeros((1, 1)))
+        native.predict_scores(chain, parameters, np.zeros((1, 1)))
 
 
 def test_a_part_that_the_engine_does_not_know_is_named():
     class Doubling(Activation):
         pass
 
-    network = Network([Columns([(1, Linear(1)), (1, Doubling("tanh"))])], "half_squared_error")
+    chain = Chain([Columns([(1, Linear(1)), (1, Doubling("tanh"))])], "half_squared_error")
     with pytest.raises(TypeError, match=r"layer 0\.1 is a Doubling, which the native engine does"):
-        native.predict_scores(network, network.initialize(2, seed=0), np.zeros((1, 2)))
+        native.predict_scores(chain, chain.initialize(2, seed=0), np.zeros((1, 2)))

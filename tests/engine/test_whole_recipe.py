@@ -10,6 +10,7 @@ from pellucid.nn import (
     SGD,
     AdamW,
     BatchNorm,
+    Chain,
     ClipByGlobalNorm,
     Columns,
     Dropout,
@@ -18,7 +19,6 @@ from pellucid.nn import (
     Layer,
     Linear,
     Loss,
-    Network,
     ParametricActivation,
     PeriodicEmbedding,
     Residual,
@@ -38,7 +38,7 @@ def linear(width):
     return Linear(width, weights="standard_normal", parametrization="ntk")
 
 
-NETWORK = Network(
+NETWORK = Chain(
     [
         Columns([(3, PeriodicEmbedding()), (1, Embedding(6, 4))]),
         InputScale(),
@@ -95,7 +95,7 @@ def test_both_precisions_agree():
     np.testing.assert_allclose(single.flat, double.flat, rtol=1e-2, atol=1e-3)
 
 
-BASE = Network([Linear(3)], "softmax_cross_entropy")
+BASE = Chain([Linear(3)], "softmax_cross_entropy")
 
 
 class Doubling(Layer):
@@ -107,11 +107,11 @@ class Doubling(Layer):
 
 
 def test_the_native_engine_refuses_what_it_does_not_know():
-    network = Network([Columns([(1, Doubling()), (3, Linear(2))]), Linear(3)], BASE.loss)
-    params = network.initialize(4, seed=0)
+    chain = Chain([Columns([(1, Doubling()), (3, Linear(2))]), Linear(3)], BASE.loss)
+    params = chain.initialize(4, seed=0)
     with pytest.raises(TypeError, match=r"layer 0\.0 is a Doubling, which the native engine does"):
-        NativeTrainer(network, params, DATA, TrainingPlan(SGD(0.1), batch_size=8))
-    ReferenceTrainer(network, params, DATA, TrainingPlan(SGD(0.1), batch_size=8)).run_epoch()
+        NativeTrainer(chain, params, DATA, TrainingPlan(SGD(0.1), batch_size=8))
+    ReferenceTrainer(chain, params, DATA, TrainingPlan(SGD(0.1), batch_size=8)).run_epoch()
 
 
 @pytest.mark.parametrize("engine", [ReferenceTrainer, NativeTrainer])

@@ -6,7 +6,7 @@ import pytest
 from pellucid.engine.plan import TrainingData
 from pellucid.engine.reference import loss_and_gradient
 from pellucid.inspection.gradient_check import check_gradient
-from pellucid.nn import Activation, Layer, Linear, Network, Parameters
+from pellucid.nn import Activation, Chain, Layer, Linear, Parameters
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(5, 3))
@@ -25,8 +25,8 @@ class WrongTanh(Layer):
 
 
 def test_m15_a_right_gradient_passes_per_layer_and_per_parameter():
-    network = Network([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
-    check = check_gradient(network, network.initialize(3, seed=0), X, Y)
+    chain = Chain([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
+    check = check_gradient(chain, chain.initialize(3, seed=0), X, Y)
     assert check.passed
     assert check.relative_error < 1e-7
     assert [part.name for part in check.parameters] == ["0.W", "0.b", "2.W", "2.b"]
@@ -36,8 +36,8 @@ def test_m15_a_right_gradient_passes_per_layer_and_per_parameter():
 
 
 def test_m15_a_wrong_gradient_is_found_in_the_layers_below_it():
-    network = Network([Linear(4), WrongTanh(), Linear(2)], "half_squared_error")
-    check = check_gradient(network, network.initialize(3, seed=0), X, Y)
+    chain = Chain([Linear(4), WrongTanh(), Linear(2)], "half_squared_error")
+    check = check_gradient(chain, chain.initialize(3, seed=0), X, Y)
     assert not check.passed
     assert [part.name for part in check.parameters if not part.passed] == ["0.W", "0.b"]
     assert check.layers[0].relative_error == pytest.approx(0.005, rel=0.01)
@@ -46,12 +46,12 @@ def test_m15_a_wrong_gradient_is_found_in_the_layers_below_it():
 
 
 def test_m15_kinks_are_reported_not_hidden():
-    network = Network([Linear(2), Activation("relu"), Linear(1)], "half_squared_error")
-    params = Parameters.zeros(network.layout(2))
+    chain = Chain([Linear(2), Activation("relu"), Linear(1)], "half_squared_error")
+    params = Parameters.zeros(chain.layout(2))
     params["0.W"][...] = [[1.0, 1.0], [-1.0, 1.0]]
     params["2.W"][...] = [[1.0], [1.0]]
     # Unit 0 is at z = 1·1 - 1·1 = 0 exactly: its weights and bias move it across the kink.
-    check = check_gradient(network, params, np.array([[1.0, 1.0]]), np.array([[5.0]]))
+    check = check_gradient(chain, params, np.array([[1.0, 1.0]]), np.array([[5.0]]))
     first = check.parameters[0]
     np.testing.assert_array_equal(first.kinks, [[True, False], [True, False]])
     assert check.n_kinks == 3
@@ -65,58 +65,58 @@ def test_m15_kinks_are_reported_not_hidden():
 
 
 def test_m15_a_residual_of_zero_is_a_kink_of_the_absolute_error():
-    network = Network([Linear(1, weights="zeros")], "absolute_error")
-    params = network.initialize(2, seed=0)
-    check = check_gradient(network, params, np.array([[1.0, 0.0]]), np.array([[0.0]]))
+    chain = Chain([Linear(1, weights="zeros")], "absolute_error")
+    params = chain.initialize(2, seed=0)
+    check = check_gradient(chain, params, np.array([[1.0, 0.0]]), np.array([[0.0]]))
     assert check.parameters[0].kinks.ravel().tolist() == [True, False]
     assert check.parameters[1].kinks.tolist() == [True]
 
 
 def test_m15_a_dead_unit_that_does_not_move_is_no_kink():
-    network = Network([Linear(1), Activation("relu"), Linear(1)], "half_squared_error")
-    params = Parameters.zeros(network.layout(1))
+    chain = Chain([Linear(1), Activation("relu"), Linear(1)], "half_squared_error")
+    params = Parameters.zeros(chain.layout(1))
     params["0.b"][...] = -1.0
-    check = check_gradient(network, params, np.array([[2.0]]), np.array([[1.0]]))
+    check = check_gradient(chain, params, np.array([[2.0]]), np.array([[1.0]]))
     assert check.n_kinks == 0
     assert check.passed
     assert check.parameters[0].relative_error == 0.0
 
 
 def test_m15_float32_parameters_are_checked_in_float64():
-    network = Network([Linear(4), Activation("silu"), Linear(2)], "softmax_cross_entropy")
-    params = network.initialize(3, seed=0, dtype=np.float32)
-    check = check_gradient(network, params, X.astype(np.float32), np.array([0, 1, 1, 0, 1]))
+    chain = Chain([Linear(4), Activation("silu"), Linear(2)], "softmax_cross_entropy")
+    params = chain.initialize(3, seed=0, dtype=np.float32)
+    check = check_gradient(chain, params, X.astype(np.float32), np.array([0, 1, 1, 0, 1]))
     assert check.relative_error < 1e-7
     assert params.flat.dtype == np.float32
 
 
 def test_m15_large_parameters_get_larger_steps():
-    network = Network([Linear(2, biases=1.0)], "half_squared_error")
-    params = network.initialize(3, seed=0)
+    chain = Chain([Linear(2, biases=1.0)], "half_squared_error")
+    params = chain.initialize(3, seed=0)
     params.flat *= 1e8
-    check = check_gradient(network, params, X, Y)
+    check = check_gradient(chain, params, X, Y)
     assert check.relative_error < 1e-7
 
 
 def test_the_report_reads_as_text():
-    network = Network([Linear(2)], "half_squared_error")
-    lines = str(check_gradient(network, network.initialize(3, seed=0), X, Y)).splitlines()
+    chain = Chain([Linear(2)], "half_squared_error")
+    lines = str(check_gradient(chain, chain.initialize(3, seed=0), X, Y)).splitlines()
     assert [line.split()[0] for line in lines] == ["0.W", "0.b", "all"]
     assert all("relative error" in line and "ok" in line for line in lines)
 
 
 def test_m15_the_gradient_of_an_engine_can_be_given():
-    network = Network([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
-    params = network.initialize(3, seed=0)
-    _, gradient = loss_and_gradient(network, params, TrainingData(X, Y))
-    assert check_gradient(network, params, X, Y, gradient=gradient).relative_error < 1e-7
+    chain = Chain([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
+    params = chain.initialize(3, seed=0)
+    _, gradient = loss_and_gradient(chain, params, TrainingData(X, Y))
+    assert check_gradient(chain, params, X, Y, gradient=gradient).relative_error < 1e-7
     gradient["2.b"][...] += 0.01
-    check = check_gradient(network, params, X, Y, gradient=gradient)
+    check = check_gradient(chain, params, X, Y, gradient=gradient)
     assert [part.name for part in check.parameters if not part.passed] == ["2.b"]
 
 
 def test_a_gradient_of_another_network_is_refused():
-    network = Network([Linear(2)], "half_squared_error")
-    other = Parameters.zeros(Network([Linear(2), Linear(2)], "half_squared_error").layout(3))
+    chain = Chain([Linear(2)], "half_squared_error")
+    other = Parameters.zeros(Chain([Linear(2), Linear(2)], "half_squared_error").layout(3))
     with pytest.raises(ValueError, match="gradient must be laid out as"):
-        check_gradient(network, network.initialize(3, seed=0), X, Y, gradient=other)
+        check_gradient(chain, chain.initialize(3, seed=0), X, Y, gradient=other)

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from pellucid.inspection import html
 from pellucid.inspection.description import describe_network
 from pellucid.inspection.model_card import ColumnDescription, ModelDescription
-from pellucid.nn import Activation, Linear, Network
+from pellucid.nn import Activation, Chain, Linear
 
 
 class Reader(HTMLParser):
@@ -30,7 +30,7 @@ class Reader(HTMLParser):
             self.cells.append(data)
 
 
-NETWORK = Network([Linear(32), Activation("relu"), Linear(3)], "softmax_cross_entropy")
+NETWORK = Chain([Linear(32), Activation("relu"), Linear(3)], "softmax_cross_entropy")
 
 
 def test_the_table_of_a_network_has_the_same_cells_as_its_text():

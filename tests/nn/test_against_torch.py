@@ -11,11 +11,11 @@ from pellucid.nn import (
     Adam,
     AdamW,
     BatchNorm,
+    Chain,
     Context,
     LayerNorm,
     Linear,
     Loss,
-    Network,
     RMSNorm,
     RMSProp,
 )
@@ -94,12 +94,12 @@ def test_every_activation_is_compared():
 @pytest.mark.parametrize(("loss", "targets", "theirs"), TORCH_LOSSES, ids=lambda v: str(v)[:40])
 @pytest.mark.parametrize("name", list(TORCH_ACTIVATIONS))
 def test_m15_loss_and_gradient_agree_with_autograd(name, loss, targets, theirs):
-    network = Network([Linear(5, biases=0.1), Activation(name), Linear(FAN_OUT)], loss)
-    params = network.initialize(FAN_IN, seed=3)
-    trace = network.forward(params, X)
+    chain = Chain([Linear(5, biases=0.1), Activation(name), Linear(FAN_OUT)], loss)
+    params = chain.initialize(FAN_IN, seed=3)
+    trace = chain.forward(params, X)
     value, gradient = torch_loss_and_gradient(params, TORCH_ACTIVATIONS[name], theirs, targets)
-    assert network.loss_value(trace, targets) == pytest.approx(value, rel=1e-12)
-    ours = network.backward(params, trace, targets).parameters.flat
+    assert chain.loss_value(trace, targets) == pytest.approx(value, rel=1e-12)
+    ours = chain.backward(params, trace, targets).parameters.flat
     np.testing.assert_allclose(ours, gradient, rtol=1e-10, atol=1e-14)
 
 

@@ -3,12 +3,12 @@ import pytest
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer, predict_scores
-from pellucid.nn import SGD, Activation, AdamW, BatchNorm, Context, Linear, Network, Parameters
+from pellucid.nn import SGD, Activation, AdamW, BatchNorm, Chain, Context, Linear, Parameters
 
 rng = np.random.default_rng(0)
 H = rng.normal(size=(7, 3)) * [1.0, 10.0, 0.1] + [0.0, 5.0, -3.0]
 TRAINING = Context(training=True, step=1)
-NETWORK = Network([Linear(4), BatchNorm(), Activation("tanh"), Linear(1)], "half_squared_error")
+NETWORK = Chain([Linear(4), BatchNorm(), Activation("tanh"), Linear(1)], "half_squared_error")
 
 
 def initial(d=3, layer=BatchNorm()):  # noqa: B008

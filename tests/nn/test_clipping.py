@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
-from pellucid.nn import SGD, ClipByGlobalNorm, ClipByNorm, ClipByValue, Linear, Network
+from pellucid.nn import SGD, Chain, ClipByGlobalNorm, ClipByNorm, ClipByValue, Linear
 from pellucid.nn.clipping import clip_by_norm, clip_by_value
 
-LAYOUT = Network([Linear(3), Linear(2)], "half_squared_error").layout(4)
+LAYOUT = Chain([Linear(3), Linear(2)], "half_squared_error").layout(4)
 GRADIENT = np.random.default_rng(0).normal(size=LAYOUT.size)
 
 
@@ -54,11 +54,11 @@ def test_m21_clipping_keeps_zero_and_the_precision(clip):
 
 
 def test_m21_the_trainer_clips_every_step():
-    network = Network([Linear(1, weights="zeros")], "squared_error")
-    params = network.initialize(2, seed=0)
+    chain = Chain([Linear(1, weights="zeros")], "squared_error")
+    params = chain.initialize(2, seed=0)
     data = TrainingData(np.array([[2.0, 3.0]]), np.array([[10.0]]))
     plan = TrainingPlan(SGD(0.5), batch_size=1, clipping=ClipByGlobalNorm(2.0))
-    ReferenceTrainer(network, params, data, plan).run_epoch()
+    ReferenceTrainer(chain, params, data, plan).run_epoch()
     gradient = np.array([-40.0, -60.0, -20.0])  # of M13
     expected = -0.5 * 2.0 * gradient / np.linalg.norm(gradient)
     np.testing.assert_allclose(params.flat, expected, rtol=1e-14)

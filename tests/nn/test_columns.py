@@ -5,20 +5,20 @@ from pellucid.inspection.gradient_check import check_gradient
 from pellucid.nn import (
     Activation,
     BatchNorm,
+    Chain,
     Columns,
     Context,
     Dropout,
     Embedding,
     InputScale,
     Linear,
-    Network,
     PeriodicEmbedding,
     Residual,
 )
 
 rng = np.random.default_rng(0)
 PARTS = [(2, PeriodicEmbedding(3, 4)), (1, Activation("identity")), (2, Embedding(5, 2))]
-NETWORK = Network([Columns(PARTS), Linear(4), Activation("tanh"), Linear(1)], "half_squared_error")
+NETWORK = Chain([Columns(PARTS), Linear(4), Activation("tanh"), Linear(1)], "half_squared_error")
 X = np.column_stack([rng.normal(size=(6, 3)), rng.integers(5, size=(6, 2))])
 Y = rng.normal(size=(6, 1))
 
@@ -65,20 +65,20 @@ def test_parts_have_masks_streams_and_statistics_of_their_own():
     twice = Columns([(8, Dropout(0.5)), (8, Dropout(0.5))])
     y = twice.forward({}, np.ones((4, 16)), Context(training=True))
     assert not np.array_equal(y[:, :8], y[:, 8:])
-    network = Network([Columns([(3, Linear(2)), (3, Linear(2))])], "half_squared_error")
-    params = network.initialize(6, seed=0)
+    chain = Chain([Columns([(3, Linear(2)), (3, Linear(2))])], "half_squared_error")
+    params = chain.initialize(6, seed=0)
     assert not np.array_equal(params["0.0.W"], params["0.1.W"])
-    network = Network([Columns([(1, InputScale()), (2, BatchNorm())])], "half_squared_error")
-    params, training = network.initialize(3, seed=0), Context(training=True, step=1)
-    trace = network.forward(params, X[:, :3], training)
-    new = network.updated_statistics(params, trace, training)
+    chain = Chain([Columns([(1, InputScale()), (2, BatchNorm())])], "half_squared_error")
+    params, training = chain.initialize(3, seed=0), Context(training=True, step=1)
+    trace = chain.forward(params, X[:, :3], training)
+    new = chain.updated_statistics(params, trace, training)
     assert list(new) == ["0.1.running_mean", "0.1.running_variance"]
     np.testing.assert_allclose(new["0.1.running_mean"], 0.1 * X[:, 1:3].mean(axis=0))
 
 
 def test_parts_are_fitted_to_their_columns():
-    network = Network([Columns([(2, Linear(3)), (1, Linear(2))])], "half_squared_error")
-    scores = network.forward(network.initialize_from_data(X[:, :3], seed=0), X[:, :3]).scores
+    chain = Chain([Columns([(2, Linear(3)), (1, Linear(2))])], "half_squared_error")
+    scores = chain.forward(chain.initialize_from_data(X[:, :3], seed=0), X[:, :3]).scores
     np.testing.assert_allclose(scores.std(axis=0), 1.0, rtol=1e-12)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
-from pellucid.nn import SGD, Activation, Context, Dropout, Linear, Network, Parameters, RMSNorm
+from pellucid.nn import SGD, Activation, Chain, Context, Dropout, Linear, Parameters, RMSNorm
 from pellucid.nn.dropout import dropout_mask
 from pellucid.nn.random import philox
 
@@ -69,44 +69,42 @@ def test_m23_p_is_rounded_to_sixteen_bits():
 
 
 def test_m23_monte_carlo_samples_average_to_the_prediction_of_a_linear_network():
-    network = Network([Dropout(0.5), Linear(2)], "half_squared_error")
-    params, X = network.initialize(20, seed=0), np.random.default_rng(0).normal(size=(3, 20))
-    samples = network.sample_scores(params, X, 4000, seed=1)
+    chain = Chain([Dropout(0.5), Linear(2)], "half_squared_error")
+    params, X = chain.initialize(20, seed=0), np.random.default_rng(0).normal(size=(3, 20))
+    samples = chain.sample_scores(params, X, 4000, seed=1)
     assert samples.shape == (4000, 3, 2)
-    scores = network.forward(params, X).scores
+    scores = chain.forward(params, X).scores
     # The variance of Σ_j m_j x_j w_jk/(1 - p) is p/(1 - p) Σ_j (x_j w_jk)², here Σ.
     variance = (X**2) @ (params["1.W"] ** 2)
     assert (np.abs(samples.mean(axis=0) - scores) < 5 * np.sqrt(variance / 4000)).all()
     np.testing.assert_allclose(samples.var(axis=0), variance, rtol=0.2)
-    np.testing.assert_array_equal(samples[:2], network.sample_scores(params, X, 2, seed=1))
+    np.testing.assert_array_equal(samples[:2], chain.sample_scores(params, X, 2, seed=1))
     assert not np.array_equal(samples[0], samples[1])
 
 
 def test_m23_the_trainer_draws_a_new_mask_at_each_step():
     X, Y = np.ones((6, 16)), np.ones((6, 1))
-    network = Network([Dropout(0.5), Linear(1, weights="zeros")], "half_squared_error")
+    chain = Chain([Dropout(0.5), Linear(1, weights="zeros")], "half_squared_error")
     plan = TrainingPlan(SGD(1.0), batch_size=3, shuffle=False, seed=11)
-    params = network.initialize(16, seed=0)
-    trainer = ReferenceTrainer(network, params, TrainingData(X, Y), plan)
+    params = chain.initialize(16, seed=0)
+    trainer = ReferenceTrainer(chain, params, TrainingData(X, Y), plan)
     trainer.run_epoch()
     trainer.run_epoch()
-    theta = network.initialize(16, seed=0).flat
+    theta = chain.initialize(16, seed=0).flat
     for step, epoch in ((1, 0), (2, 0), (3, 1), (4, 1)):
         context = Context(training=True, seed=11, epoch=epoch, step=step)
         at = Parameters(theta, params.layout)
-        trace = network.forward(at, X[:3], context)
-        gradient = network.backward(at, trace, Y[:3], context=context).parameters
+        trace = chain.forward(at, X[:3], context)
+        gradient = chain.backward(at, trace, Y[:3], context=context).parameters
         theta = theta - gradient.flat
     np.testing.assert_allclose(params.flat, theta, rtol=1e-14)
 
 
 def test_m23_prediction_is_the_same_each_time():
-    network = Network([Linear(4), Dropout(0.5), RMSNorm(), Linear(2)], "half_squared_error")
-    params, X = network.initialize(3, seed=0), np.ones((2, 3))
-    plain = Network([Linear(4), Activation("identity"), RMSNorm(), Linear(2)], network.loss)
-    np.testing.assert_array_equal(
-        network.forward(params, X).scores, plain.forward(params, X).scores
-    )
+    chain = Chain([Linear(4), Dropout(0.5), RMSNorm(), Linear(2)], "half_squared_error")
+    params, X = chain.initialize(3, seed=0), np.ones((2, 3))
+    plain = Chain([Linear(4), Activation("identity"), RMSNorm(), Linear(2)], chain.loss)
+    np.testing.assert_array_equal(chain.forward(params, X).scores, plain.forward(params, X).scores)
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, math.nan, 0.999999])
@@ -118,6 +116,6 @@ def test_p_must_leave_something(p):
 def test_other_errors_name_what_was_received():
     with pytest.raises(ValueError, match='"training" or "prediction", got \'test\''):
         Dropout(0.5, "test")
-    network = Network([Dropout(0.5), Linear(1)], "half_squared_error")
+    chain = Chain([Dropout(0.5), Linear(1)], "half_squared_error")
     with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
-        network.sample_scores(network.initialize(2, seed=0), np.ones((1, 2)), 0)
+        chain.sample_scores(chain.initialize(2, seed=0), np.ones((1, 2)), 0)

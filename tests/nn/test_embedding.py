@@ -4,7 +4,7 @@ import pytest
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
 from pellucid.inspection.gradient_check import check_gradient
-from pellucid.nn import SGD, Activation, AdamW, Embedding, Linear, Network
+from pellucid.nn import SGD, Activation, AdamW, Chain, Embedding, Linear
 from pellucid.nn.embedding import embed, embed_backward, embed_backward_active, lazy_step
 from pellucid.nn.linear import affine, affine_backward
 
@@ -13,9 +13,7 @@ N_ROWS, DIM, M, K = 7, 3, 5, 2
 TABLE = rng.normal(size=(N_ROWS, DIM))
 IDS = np.array([[0, 3], [3, 3], [6, 1], [0, 1], [3, 0]])
 DY = rng.normal(size=(M, K * DIM))
-NETWORK = Network(
-    [Embedding(N_ROWS, DIM), Linear(4), Activation("tanh"), Linear(3)], "squared_error"
-)
+NETWORK = Chain([Embedding(N_ROWS, DIM), Linear(4), Activation("tanh"), Linear(3)], "squared_error")
 
 
 def test_m33_a_row_of_the_table_is_a_one_hot_product():
@@ -53,10 +51,10 @@ def test_m33_a_row_sparse_step_is_the_dense_step():
 @pytest.mark.parametrize("m", [1, 3, 8])
 @pytest.mark.parametrize("loss", ["squared_error", "softmax_cross_entropy", "huber"])
 def test_m15_gradient_by_the_table(loss, m):
-    network = Network(NETWORK.layers, loss)
-    params, ids = network.initialize(K, seed=m), rng.integers(N_ROWS, size=(m, K))
+    chain = Chain(NETWORK.layers, loss)
+    params, ids = chain.initialize(K, seed=m), rng.integers(N_ROWS, size=(m, K))
     Y = rng.dirichlet(np.ones(3), size=m)
-    check = check_gradient(network, params, ids, Y, tolerance=1e-6)
+    check = check_gradient(chain, params, ids, Y, tolerance=1e-6)
     assert check.passed, check
     assert check.relative_error < 1e-7
 
@@ -86,22 +84,20 @@ def test_a_network_names_the_rows_that_a_batch_has():
 def test_a_network_learns_a_table_of_ids():
     ids = np.arange(N_ROWS)[:, None]
     targets = rng.normal(size=(N_ROWS, 1))
-    network = Network([Embedding(N_ROWS, 4), Linear(1)], "half_squared_error")
-    params = network.initialize(1, seed=0)
-    trainer = ReferenceTrainer(
-        network, params, TrainingData(ids, targets), TrainingPlan(SGD(0.1), 1)
-    )
+    chain = Chain([Embedding(N_ROWS, 4), Linear(1)], "half_squared_error")
+    params = chain.initialize(1, seed=0)
+    trainer = ReferenceTrainer(chain, params, TrainingData(ids, targets), TrainingPlan(SGD(0.1), 1))
     for _ in range(300):
         trainer.run_epoch()
-    np.testing.assert_allclose(network.forward(params, ids).scores, targets, atol=1e-3)
+    np.testing.assert_allclose(chain.forward(params, ids).scores, targets, atol=1e-3)
 
 
 def test_ids_have_no_gradient_and_the_table_starts_normal():
     params = NETWORK.initialize(K, seed=0)
     gradients = NETWORK.backward(params, NETWORK.forward(params, IDS), np.ones((M, 3)))
     assert not gradients.deltas[0].any()
-    network = Network([Embedding(500, 20, standard_deviation=0.5)], "half_squared_error")
-    table = network.initialize(1, seed=0)["0.table"]
+    chain = Chain([Embedding(500, 20, standard_deviation=0.5)], "half_squared_error")
+    table = chain.initialize(1, seed=0)["0.table"]
     assert abs(table.std() / 0.5 - 1) < 5 / np.sqrt(2 * table.size)
 
 

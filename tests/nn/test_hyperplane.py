@@ -4,7 +4,7 @@ from sklearn.datasets import load_iris
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
-from pellucid.nn import Adam, Linear, Network
+from pellucid.nn import Adam, Chain, Linear
 from pellucid.nn.hyperplane import hyperplanes
 
 
@@ -12,19 +12,19 @@ from pellucid.nn.hyperplane import hyperplanes
 def softmax_regression():
     X, y = load_iris(return_X_y=True)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
-    network = Network([Linear(3)], "softmax_cross_entropy")
-    params = network.initialize(4, seed=0)
-    trainer = ReferenceTrainer(network, params, TrainingData(X, y), TrainingPlan(Adam(0.05), 150))
+    chain = Chain([Linear(3)], "softmax_cross_entropy")
+    params = chain.initialize(4, seed=0)
+    trainer = ReferenceTrainer(chain, params, TrainingData(X, y), TrainingPlan(Adam(0.05), 150))
     for _ in range(100):
         trainer.run_epoch()
-    return network, params, X, y
+    return chain, params, X, y
 
 
 def test_m03_k_hyperplanes_give_the_scores_of_softmax_regression(softmax_regression):
-    network, params, X, y = softmax_regression
+    chain, params, X, y = softmax_regression
     planes = hyperplanes(params["0.W"], params["0.b"])
     scores = np.column_stack([plane.score(X) for plane in planes])
-    np.testing.assert_allclose(scores, network.forward(params, X).scores, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(scores, chain.forward(params, X).scores, rtol=1e-12, atol=1e-13)
     assert (scores.argmax(axis=1) == y).mean() > 0.95
 
 
@@ -37,10 +37,10 @@ def test_m03_row_k_of_the_column_convention_is_the_hyperplane_of_class_k(softmax
 
 
 def test_m03_between_two_classes_the_boundary_is_their_difference(softmax_regression):
-    network, params, X, _ = softmax_regression
+    chain, params, X, _ = softmax_regression
     planes = hyperplanes(params["0.W"], params["0.b"])
     boundary = planes[2] - planes[1]
-    scores = network.forward(params, X).scores
+    scores = chain.forward(params, X).scores
     np.testing.assert_array_equal(boundary.score(X) > 0, scores[:, 2] > scores[:, 1])
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from pellucid.nn import INITIALIZERS, Activation, BatchNorm, Initializer, Linear, Network, Residual
+from pellucid.nn import INITIALIZERS, Activation, BatchNorm, Chain, Initializer, Linear, Residual
 from pellucid.nn.initializers import constant, normal, uniform
 from pellucid.nn.random import Purpose, Stream
 
@@ -77,32 +77,32 @@ def test_m16_orthogonal_columns_or_rows(fan_in, fan_out):
 
 @pytest.mark.parametrize("bias", [0.1, 0.0])
 def test_m16_biases_are_zero_or_a_constant(bias):
-    network = Network([Linear(4, biases=bias), Linear(2)], "half_squared_error")
-    parameters = network.initialize(3, seed=0)
+    chain = Chain([Linear(4, biases=bias), Linear(2)], "half_squared_error")
+    parameters = chain.initialize(3, seed=0)
     assert (parameters["0.b"] == bias).all()
     assert not parameters["1.b"].any()
 
 
 def test_m16_same_seed_same_weights_in_either_precision():
-    network = Network([Linear(4, weights="he_normal"), Linear(4)], "half_squared_error")
-    first, second = network.initialize(4, seed=3), network.initialize(4, seed=3)
+    chain = Chain([Linear(4, weights="he_normal"), Linear(4)], "half_squared_error")
+    first, second = chain.initialize(4, seed=3), chain.initialize(4, seed=3)
     np.testing.assert_array_equal(first.flat, second.flat)
-    single = network.initialize(4, seed=3, dtype=np.float32)
+    single = chain.initialize(4, seed=3, dtype=np.float32)
     np.testing.assert_array_equal(single.flat, first.flat.astype(np.float32))
-    assert not np.array_equal(first.flat, network.initialize(4, seed=4).flat)
+    assert not np.array_equal(first.flat, chain.initialize(4, seed=4).flat)
     assert not np.array_equal(first["0.W"], first["1.W"])
 
 
 def test_m16_an_initializer_of_your_own():
     identity = Initializer("identity", lambda stream, fan_in, fan_out: np.eye(fan_in, fan_out))
-    network = Network([Linear(3, weights=identity)], "half_squared_error")
-    np.testing.assert_array_equal(network.initialize(2, seed=0)["0.W"], np.eye(2, 3))
+    chain = Chain([Linear(3, weights=identity)], "half_squared_error")
+    np.testing.assert_array_equal(chain.initialize(2, seed=0)["0.W"], np.eye(2, 3))
 
 
 # From data
 
 ROWS = np.random.default_rng(0).normal(size=(500, 6)) * [1, 10, 0.1, 1, 1, 3] + 2.0
-DEEP = Network(
+DEEP = Chain(
     [
         Linear(8, weights="standard_normal", parametrization="ntk"),
         Activation("relu"),
@@ -125,15 +125,15 @@ def test_m16_from_data_biases_put_the_kink_among_the_rows():
         assert (Z.min(axis=0) < 0).all()
         assert (Z.max(axis=0) > 0).all()
     # A mean of n = 5 rows with weights w has the variance E Σw², 2/(n + 1), of that of a row.
-    network = Network([Linear(20_000)], "half_squared_error")
-    Z = network.forward(network.initialize_from_data(ROWS, seed=2), ROWS).scores
+    chain = Chain([Linear(20_000)], "half_squared_error")
+    Z = chain.forward(chain.initialize_from_data(ROWS, seed=2), ROWS).scores
     assert Z.mean(axis=0).var() == pytest.approx(2 / 6, rel=0.05)
     assert abs(Z.mean()) < 5 * math.sqrt(2 / 6 / 20_000)
 
 
 def test_m16_from_data_the_scale_of_the_initializer_does_not_matter():
-    one = Network([Linear(4, weights="standard_normal")], "half_squared_error")
-    other = Network([Linear(4, weights="small_normal")], "half_squared_error")
+    one = Chain([Linear(4, weights="standard_normal")], "half_squared_error")
+    other = Chain([Linear(4, weights="small_normal")], "half_squared_error")
     np.testing.assert_allclose(
         one.initialize_from_data(ROWS, seed=3).flat,
         other.initialize_from_data(ROWS, seed=3).flat,
@@ -146,7 +146,7 @@ def test_m16_from_data_same_seed_same_weights_and_both_precisions():
     single = DEEP.initialize_from_data(ROWS, seed=1, dtype=np.float32)
     np.testing.assert_array_equal(single.flat, double.flat.astype(np.float32))
     assert not np.array_equal(double.flat, DEEP.initialize_from_data(ROWS, seed=2).flat)
-    constant_rows = Network([Linear(4)], "half_squared_error").initialize_from_data(
+    constant_rows = Chain([Linear(4)], "half_squared_error").initialize_from_data(
         np.ones((5, 2)), seed=0
     )
     assert np.isfinite(constant_rows.flat).all()
@@ -155,10 +155,8 @@ def test_m16_from_data_same_seed_same_weights_and_both_precisions():
 
 
 def test_m16_the_ntk_parametrization_starts_as_lecun_does():
-    ntk = Network(
-        [Linear(5, weights="standard_normal", parametrization="ntk")], "half_squared_error"
-    )
-    lecun = Network([Linear(5, weights="lecun_normal")], "half_squared_error")
+    ntk = Chain([Linear(5, weights="standard_normal", parametrization="ntk")], "half_squared_error")
+    lecun = Chain([Linear(5, weights="lecun_normal")], "half_squared_error")
     X = ROWS[:4]
     scores = ntk.forward(ntk.initialize(6, seed=1), X).scores
     expected = lecun.forward(lecun.initialize(6, seed=1), X).scores

@@ -5,18 +5,18 @@ import pytest
 from layer_examples import LAYERS
 
 from pellucid.inspection.gradient_check import check_gradient
-from pellucid.nn import LOSSES, Context, Linear, Network, Parameters
+from pellucid.nn import LOSSES, Chain, Context, Linear, Parameters
 
 TRAINING = Context(training=True, seed=3, epoch=1, step=7)
 
 
 def network_of(name, loss="half_squared_error"):
-    return Network([Linear(4, biases=0.1), *LAYERS[name], Linear(2)], loss)
+    return Chain([Linear(4, biases=0.1), *LAYERS[name], Linear(2)], loss)
 
 
-def random_parameters(network, fan_in, seed):
+def random_parameters(chain, fan_in, seed):
     """Away from the start, where scales are 1 and shifts 0 and a mistake could hide."""
-    params = network.initialize(fan_in, seed=seed)
+    params = chain.initialize(fan_in, seed=seed)
     moves = np.random.default_rng(seed).uniform(-0.3, 0.3, params.flat.size)
     return Parameters(params.flat + moves, params.layout)
 
@@ -35,10 +35,10 @@ def targets_for(loss, m, rng):
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_m15_gradient_of_every_layer_with_every_loss(name, loss, m, context):
     rng = np.random.default_rng([m, 7])
-    network = network_of(name, loss)
-    params = random_parameters(network, 3, m)
+    chain = network_of(name, loss)
+    params = random_parameters(chain, 3, m)
     X, Y = rng.normal(size=(m, 3)), targets_for(loss, m, rng)
-    check = check_gradient(network, params, X, Y, tolerance=1e-6, context=context)
+    check = check_gradient(chain, params, X, Y, tolerance=1e-6, context=context)
     assert check.passed, check
     assert check.relative_error < 1e-7
     assert check.n_kinks == 0
@@ -47,40 +47,40 @@ def test_m15_gradient_of_every_layer_with_every_loss(name, loss, m, context):
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_m15_gradient_by_the_input(name):
     rng = np.random.default_rng(1)
-    network = network_of(name)
+    chain = network_of(name)
     params, X, Y = (
-        random_parameters(network, 3, 1),
+        random_parameters(chain, 3, 1),
         rng.normal(size=(4, 3)),
         rng.normal(size=(4, 2)),
     )
-    trace = network.forward(params, X, TRAINING)
-    dX = network.backward(params, trace, Y, context=TRAINING).da[0]
+    trace = chain.forward(params, X, TRAINING)
+    dX = chain.backward(params, trace, Y, context=TRAINING).da[0]
     h = 1e-6
     for i, j in np.ndindex(X.shape):
         E = np.zeros_like(X)
         E[i, j] = h
         above, below = (
-            network.loss_value(network.forward(params, X + s * E, TRAINING), Y) for s in (1, -1)
+            chain.loss_value(chain.forward(params, X + s * E, TRAINING), Y) for s in (1, -1)
         )
         assert (above - below) / (2 * h) == pytest.approx(dX[i, j], rel=1e-5, abs=1e-8)
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_layers_are_pure_and_keep_the_precision(name):
-    network = network_of(name)
-    params = network.initialize(3, seed=0, dtype=np.float32)
+    chain = network_of(name)
+    params = chain.initialize(3, seed=0, dtype=np.float32)
     before, X = params.flat.copy(), np.random.default_rng(0).normal(size=(5, 3))
-    trace = network.forward(params, X, TRAINING)
+    trace = chain.forward(params, X, TRAINING)
     values = [value.copy() for value in trace.values]
-    gradients = network.backward(params, trace, np.zeros((5, 2)), context=TRAINING)
-    statistics = network.updated_statistics(params, trace, TRAINING)
+    gradients = chain.backward(params, trace, np.zeros((5, 2)), context=TRAINING)
+    statistics = chain.updated_statistics(params, trace, TRAINING)
     np.testing.assert_array_equal(params.flat, before)
     for value, copy in zip(trace.values, values, strict=True):
         np.testing.assert_array_equal(value, copy)
     arrays = (*trace.values, *gradients.deltas, gradients.parameters.flat, *statistics.values())
     assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
     assert [d.shape for d in gradients.deltas] == [v.shape for v in trace.values]
-    assert network.widths(3) == tuple(value.shape[1] for value in trace.values)
+    assert chain.widths(3) == tuple(value.shape[1] for value in trace.values)
 
 
 @pytest.mark.parametrize("name", list(LAYERS))

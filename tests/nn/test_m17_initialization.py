@@ -5,7 +5,7 @@ import pytest
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
-from pellucid.nn import Activation, Adam, Linear, Network
+from pellucid.nn import Activation, Adam, Chain, Linear
 from pellucid.nn.initializers import constant
 
 DEPTH, WIDTH, M = 20, 256, 32
@@ -15,9 +15,9 @@ def hidden_after_training(weights):
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     layers = [Linear(5, weights=weights), Activation("tanh"), Linear(2, weights=weights)]
-    network = Network(layers, "half_squared_error")
-    params = network.initialize(3, seed=0)
-    trainer = ReferenceTrainer(network, params, TrainingData(X, Y), TrainingPlan(Adam(0.05), 8))
+    chain = Chain(layers, "half_squared_error")
+    params = chain.initialize(3, seed=0)
+    trainer = ReferenceTrainer(chain, params, TrainingData(X, Y), TrainingPlan(Adam(0.05), 8))
     for _ in range(20):
         trainer.run_epoch()
     return params["0.W"], params["0.b"]
@@ -45,13 +45,13 @@ def variances(activation, weights, size=1.0, n_networks=6):
     multiplies the variance by about e^±0.6, so a few networks are averaged.
     """
     layers = [Linear(WIDTH, weights=weights), Activation(activation)] * DEPTH
-    network = Network(layers, "half_squared_error")
+    chain = Chain(layers, "half_squared_error")
     rng, z, dz = np.random.default_rng(0), np.zeros(DEPTH), np.zeros(DEPTH)
     for seed in range(n_networks):
-        params = network.initialize(WIDTH, seed=seed)
-        trace = network.forward(params, size * rng.normal(size=(M, WIDTH)))
+        params = chain.initialize(WIDTH, seed=seed)
+        trace = chain.forward(params, size * rng.normal(size=(M, WIDTH)))
         residual = max(1.0, np.abs(trace.scores).max()) * rng.normal(size=(M, WIDTH))
-        gradients = network.backward(params, trace, trace.scores - residual)
+        gradients = chain.backward(params, trace, trace.scores - residual)
         squares = np.array([np.mean(delta**2) for delta in gradients.dz])
         z += [np.mean(value**2) for value in trace.z]
         dz += squares / squares[-1]

@@ -10,10 +10,10 @@ from pellucid.nn import (
     Activation,
     Adam,
     BatchNorm,
+    Chain,
     ClipByGlobalNorm,
     Context,
     Linear,
-    Network,
     Residual,
     RMSNorm,
 )
@@ -41,12 +41,12 @@ def with_residuals(activation, weights):
 
 def growth(layers):
     """Return ‖dA_0‖/‖dA_L‖: how much longer the gradient is at the input than at the output."""
-    network = Network(layers, "half_squared_error")
+    chain = Chain(layers, "half_squared_error")
     rng, context = np.random.default_rng(0), Context(training=True, step=1)
-    params = network.initialize(WIDTH, seed=0)
-    trace = network.forward(params, rng.normal(size=(M, WIDTH)), context)
+    params = chain.initialize(WIDTH, seed=0)
+    trace = chain.forward(params, rng.normal(size=(M, WIDTH)), context)
     targets = trace.scores - np.maximum(1.0, np.abs(trace.scores)) * rng.normal(size=(M, WIDTH))
-    da = network.backward(params, trace, targets, context=context).da
+    da = chain.backward(params, trace, targets, context=context).da
     return np.linalg.norm(da[0]) / np.linalg.norm(da[-1])
 
 
@@ -83,16 +83,16 @@ def test_m22_remedy_residual_connections(activation, weights):
 
 
 def test_m22_remedy_clipping_bounds_the_step_whatever_the_gradient():
-    network = Network([*plain("relu", "standard_normal") * DEPTH, Linear(1)], "half_squared_error")
+    chain = Chain([*plain("relu", "standard_normal") * DEPTH, Linear(1)], "half_squared_error")
     rng = np.random.default_rng(0)
     data = TrainingData(rng.normal(size=(M, WIDTH)), rng.normal(size=(M, 1)))
-    params = network.initialize(WIDTH, seed=0)
+    params = chain.initialize(WIDTH, seed=0)
     before = params.flat.copy()
-    trace = network.forward(params, data.X)
-    gradient = network.backward(params, trace, data.targets).parameters.flat
+    trace = chain.forward(params, data.X)
+    gradient = chain.backward(params, trace, data.targets).parameters.flat
     assert np.linalg.norm(gradient) > 1e20
     plan = TrainingPlan(SGD(0.1), batch_size=M, clipping=ClipByGlobalNorm(1.0))
-    ReferenceTrainer(network, params, data, plan).run_epoch()
+    ReferenceTrainer(chain, params, data, plan).run_epoch()
     assert np.linalg.norm(params.flat - before) == pytest.approx(0.1, rel=1e-6)
 
 
@@ -100,10 +100,10 @@ def trained_loss(block):
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, size=(128, 2))
     labels = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
-    network = Network([Linear(16), *block * 12, Linear(2)], "softmax_cross_entropy")
-    params = network.initialize(2, seed=0)
+    chain = Chain([Linear(16), *block * 12, Linear(2)], "softmax_cross_entropy")
+    params = chain.initialize(2, seed=0)
     trainer = ReferenceTrainer(
-        network, params, TrainingData(X, labels), TrainingPlan(Adam(0.01), batch_size=32)
+        chain, params, TrainingData(X, labels), TrainingPlan(Adam(0.01), batch_size=32)
     )
     return [trainer.run_epoch().loss for _ in range(40)][-1]
 

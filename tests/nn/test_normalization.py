@@ -99,10 +99,10 @@ def test_m25_layer_norm_keeps_a_constant_row_at_its_bias():
 
 
 def test_what_they_learn_starts_at_one_and_zero_and_does_not_decay():
-    from pellucid.nn import Linear, Network
+    from pellucid.nn import Chain, Linear
 
-    network = Network([LayerNorm(), RMSNorm(), Linear(1)], "half_squared_error")
-    params = network.initialize(3, seed=0)
+    chain = Chain([LayerNorm(), RMSNorm(), Linear(1)], "half_squared_error")
+    params = chain.initialize(3, seed=0)
     assert params.names()[:3] == ("0.gamma", "0.beta", "1.gamma")
     assert params["0.gamma"].tolist() == params["1.gamma"].tolist() == [1.0] * 3
     assert not params["0.beta"].any()

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from pellucid.nn import SGD, Adagrad, Adam, AdamW, Linear, Network, RMSNorm, RMSProp
+from pellucid.nn import SGD, Adagrad, Adam, AdamW, Chain, Linear, RMSNorm, RMSProp
 
 rng = np.random.default_rng(0)
 GRADIENTS = rng.normal(size=(30, 7))
@@ -165,8 +165,8 @@ def test_m18_factors_of_sgd_are_learning_rates():
 
 
 def test_m18_factors_go_by_name_part_and_role():
-    network = Network([Linear(2), RMSNorm(), Linear(1)], "half_squared_error")
-    layout = network.layout(3)
+    chain = Chain([Linear(2), RMSNorm(), Linear(1)], "half_squared_error")
+    layout = chain.layout(3)
     given = {"bias": 0.1, "gamma": 6.0, "2": 3.0, "2.W": 5.0}
     factors = layout.learning_rate_factors(given)
     by_name = {entry.name: set(factors[entry.span].tolist()) for entry in layout.entries}
@@ -181,11 +181,11 @@ def test_m18_the_trainer_honours_factors():
     from pellucid.engine.plan import TrainingData, TrainingPlan
     from pellucid.engine.reference import ReferenceTrainer
 
-    network = Network([Linear(1, weights="zeros")], "squared_error")
-    params = network.initialize(2, seed=0)
+    chain = Chain([Linear(1, weights="zeros")], "squared_error")
+    params = chain.initialize(2, seed=0)
     data = TrainingData(np.array([[2.0, 3.0]]), np.array([[10.0]]))
     plan = TrainingPlan(SGD(0.01), batch_size=1, learning_rate_factors={"b": 0.1})
-    ReferenceTrainer(network, params, data, plan).run_epoch()
+    ReferenceTrainer(chain, params, data, plan).run_epoch()
     np.testing.assert_allclose(params.flat, [0.4, 0.6, 0.02], rtol=1e-14)  # M13
 
 

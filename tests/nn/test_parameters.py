@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pellucid.nn import Activation, Linear, Network, Parameters
+from pellucid.nn import Activation, Chain, Linear, Parameters
 
-NETWORK = Network([Linear(3), Activation("relu"), Linear(2, bias=False)], "half_squared_error")
+NETWORK = Chain([Linear(3), Activation("relu"), Linear(2, bias=False)], "half_squared_error")
 
 
 def test_layout_is_w_then_b_layer_by_layer_without_padding():

@@ -6,7 +6,7 @@ from sklearn.datasets import make_circles
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer, predict_scores
-from pellucid.nn import Activation, Adam, Linear, Network, Parameters
+from pellucid.nn import Activation, Adam, Chain, Linear, Parameters
 from pellucid.nn.perceptron import train_perceptron
 
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -14,13 +14,13 @@ XOR = np.array([0, 1, 1, 0])
 
 
 def fit_one_hidden_layer(X, y, width):
-    network = Network([Linear(width), Activation("tanh"), Linear(1)], "logistic_cross_entropy")
-    params = network.initialize(X.shape[1], seed=0)
+    chain = Chain([Linear(width), Activation("tanh"), Linear(1)], "logistic_cross_entropy")
+    params = chain.initialize(X.shape[1], seed=0)
     data = TrainingData(X, y[:, None].astype(float))
-    trainer = ReferenceTrainer(network, params, data, TrainingPlan(Adam(0.05), len(X)))
+    trainer = ReferenceTrainer(chain, params, data, TrainingPlan(Adam(0.05), len(X)))
     for _ in range(300):
         trainer.run_epoch()
-    return (predict_scores(network, params, X)[:, 0] > 0).astype(int)
+    return (predict_scores(chain, params, X)[:, 0] > 0).astype(int)
 
 
 @pytest.mark.parametrize("y", [[0, 0, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0], [0, 0, 0, 0], [1] * 4])
@@ -87,9 +87,9 @@ def test_m02_one_hidden_layer_succeeds_on_both():
 
 def test_m02_is_a_network_of_one_linear_unit_and_a_step():
     perceptron = train_perceptron(CORNERS, [0, 0, 0, 1])
-    network = Network([Linear(1), Activation("step")], "half_squared_error")
+    chain = Chain([Linear(1), Activation("step")], "half_squared_error")
     flat = np.concatenate([perceptron.W.ravel(), perceptron.b])
-    scores = network.forward(Parameters(flat, network.layout(2)), CORNERS).scores
+    scores = chain.forward(Parameters(flat, chain.layout(2)), CORNERS).scores
     assert scores.ravel().tolist() == perceptron.predict(CORNERS).tolist()
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from pellucid.nn import Network, PeriodicEmbedding
+from pellucid.nn import Chain, PeriodicEmbedding
 from pellucid.nn.periodic_embedding import periodic_embedding
 
 rng = np.random.default_rng(0)
@@ -22,8 +22,8 @@ def test_each_column_has_its_own_waves():
 
 
 def test_it_starts_as_the_recipe_says():
-    network = Network([PeriodicEmbedding(4, 16, 0.1)], "half_squared_error")
-    params = network.initialize(500, seed=0)
+    chain = Chain([PeriodicEmbedding(4, 16, 0.1)], "half_squared_error")
+    params = chain.initialize(500, seed=0)
     n = params["0.frequencies"].size
     assert params["0.frequencies"].shape == params["0.phases"].shape == (500, 16)
     assert abs(params["0.frequencies"].std() / 0.1 - 1) < 5 / math.sqrt(2 * n)
@@ -35,7 +35,7 @@ def test_it_starts_as_the_recipe_says():
     # Arrays of one layer do not share their random numbers.
     u = (params["0.phases"].ravel() / math.pi, params["0.W"].ravel()[:n] / 0.25)
     assert abs(np.corrcoef(*u)[0, 1]) < 5 / math.sqrt(n)
-    assert network.widths(500) == (500, 2000)
+    assert chain.widths(500) == (500, 2000)
 
 
 @pytest.mark.parametrize(

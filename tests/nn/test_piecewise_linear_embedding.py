@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.inspection.gradient_check import check_gradient
-from pellucid.nn import Linear, Network, PiecewiseLinearEmbedding
+from pellucid.nn import Chain, Linear, PiecewiseLinearEmbedding
 from pellucid.nn.piecewise_linear_embedding import piecewise_linear, quantile_edges
 
 EDGES = (0.0, 1.0, 3.0, 4.0)
@@ -34,7 +34,7 @@ def test_bins_weighted_by_their_widths_give_back_the_number(x, n, seed):
 def test_a_vector_for_each_column_is_its_code_times_its_own_matrix():
     edges = [EDGES, (-1.0, 1.0), (0.0, 2.0, 5.0)]
     layer = PiecewiseLinearEmbedding(edges, dim=2)
-    params = Network([layer], "half_squared_error").initialize(3, seed=0)
+    params = Chain([layer], "half_squared_error").initialize(3, seed=0)
     X = np.random.default_rng(0).normal(size=(5, 3))
     W, b = params["0.W"], np.random.default_rng(1).normal(size=(3, 2))
     y = layer.forward({"W": W, "b": b}, X)
@@ -45,10 +45,10 @@ def test_a_vector_for_each_column_is_its_code_times_its_own_matrix():
 
 
 def test_kinks_are_reported_below_the_layer():
-    network = Network([Linear(1), PiecewiseLinearEmbedding([EDGES])], "squared_error")
-    params = network.initialize(1, seed=0)
+    chain = Chain([Linear(1), PiecewiseLinearEmbedding([EDGES])], "squared_error")
+    params = chain.initialize(1, seed=0)
     params.flat[:] = [1.0, 0.0]
-    check = check_gradient(network, params, np.array([[1.0]]), np.ones((1, 3)))
+    check = check_gradient(chain, params, np.array([[1.0]]), np.ones((1, 3)))
     assert check.n_kinks == 2
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
-from pellucid.nn import SCHEDULES, SGD, AdamW, Context, Dropout, Linear, Network, Parameters
+from pellucid.nn import SCHEDULES, SGD, AdamW, Chain, Context, Dropout, Linear, Parameters
 from pellucid.nn.schedules import (
     Constant,
     Cosine,
@@ -80,11 +80,11 @@ def test_m21_factors_are_between_0_and_1_and_go_on_past_the_end(name):
 
 def test_m21_the_trainer_multiplies_the_rate_of_each_step():
     # A linear loss gives every step the same gradient, so the move tells the rate.
-    network = Network([Linear(1, bias=False, weights="zeros")], "quantile")
-    params = network.initialize(1, seed=0)
+    chain = Chain([Linear(1, bias=False, weights="zeros")], "quantile")
+    params = chain.initialize(1, seed=0)
     data = TrainingData(np.ones((6, 1)), np.full((6, 1), 1e6))
     plan = TrainingPlan(SGD(0.1), batch_size=2, n_epochs=4, schedule=Cosine())
-    trainer = ReferenceTrainer(network, params, data, plan)
+    trainer = ReferenceTrainer(chain, params, data, plan)
     moves, at = [], 0.0
     for rate in (None, None, 0.3, None):
         trainer.run_epoch(learning_rate=rate)
@@ -95,8 +95,8 @@ def test_m21_the_trainer_multiplies_the_rate_of_each_step():
 
 
 def test_m21_the_trainer_schedules_weight_decay_and_dropout():
-    network = Network([Dropout(0.5), Linear(1, weights="unit_uniform")], "half_squared_error")
-    params = network.initialize(8, seed=0)
+    chain = Chain([Dropout(0.5), Linear(1, weights="unit_uniform")], "half_squared_error")
+    params = chain.initialize(8, seed=0)
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(4, 8)), rng.normal(size=(4, 1))
     plan = TrainingPlan(
@@ -110,15 +110,15 @@ def test_m21_the_trainer_schedules_weight_decay_and_dropout():
     )
     theta, optimizer = params.flat.copy(), plan.optimizer
     state, mask = optimizer.init(theta), params.layout.weight_mask()
-    trainer = ReferenceTrainer(network, params, TrainingData(X, Y), plan)
+    trainer = ReferenceTrainer(chain, params, TrainingData(X, Y), plan)
     trainer.run_epoch()
     trainer.run_epoch()
     for step, epoch, rows in ((1, 0, [0, 1]), (2, 0, [2, 3]), (3, 1, [0, 1]), (4, 1, [2, 3])):
         factor = FlatCosine(0.0).factor(step, 4)
         context = Context(training=True, seed=3, epoch=epoch, step=step, dropout_factor=factor)
         at = Parameters(theta, params.layout)
-        trace = network.forward(at, X[rows], context)
-        gradient = network.backward(at, trace, Y[rows], context=context).parameters.flat
+        trace = chain.forward(at, X[rows], context)
+        gradient = chain.backward(at, trace, Y[rows], context=context).parameters.flat
         decaying = replace(optimizer, weight_decay=0.2 * Exponential(0.01).factor(step, 4))
         theta, state = decaying.update(gradient, state, theta, step, weight_mask=mask)
     np.testing.assert_allclose(params.flat, theta, rtol=1e-13)

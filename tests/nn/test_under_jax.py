@@ -12,12 +12,12 @@ from pellucid.nn import (
     Adagrad,
     Adam,
     AdamW,
+    Chain,
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByValue,
     Context,
     Linear,
-    Network,
     RMSProp,
 )
 from pellucid.nn.losses import mean_loss
@@ -35,21 +35,21 @@ def _double_precision():
         yield
 
 
-def train_step(network, layout, optimizer, mask, context):
+def train_step(chain, layout, optimizer, mask, context):
     def run(flat, X, targets, state, step):
         params = Parameters(flat, layout)
-        trace = network.forward(params, X, context)
-        value = mean_loss(network.loss.values(trace.scores, targets))
-        gradient = network.backward(params, trace, targets, context=context).parameters.flat
+        trace = chain.forward(params, X, context)
+        value = mean_loss(chain.loss.values(trace.scores, targets))
+        gradient = chain.backward(params, trace, targets, context=context).parameters.flat
         flat, state = optimizer.update(gradient, state, flat, step, weight_mask=mask)
         return value, gradient, flat, state
 
     return run
 
 
-def compare(network, targets, optimizer=SGD(0.1), context=Context()):  # noqa: B008
-    params = network.initialize(3, seed=0)
-    run = train_step(network, params.layout, optimizer, params.layout.weight_mask(), context)
+def compare(chain, targets, optimizer=SGD(0.1), context=Context()):  # noqa: B008
+    params = chain.initialize(3, seed=0)
+    run = train_step(chain, params.layout, optimizer, params.layout.weight_mask(), context)
     jitted = jax.jit(run, static_argnums=4)
     state = optimizer.init(params.flat)
     plain = run(params.flat, X, targets, state, 1)
@@ -62,41 +62,39 @@ def compare(network, targets, optimizer=SGD(0.1), context=Context()):  # noqa: B
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_m14_activations_run_under_jit(name):
     layers = [Linear(4, biases=0.1), Activation(name), Linear(2)]
-    compare(Network(layers, "half_squared_error"), rng.normal(size=(6, 2)))
+    compare(Chain(layers, "half_squared_error"), rng.normal(size=(6, 2)))
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_m11_losses_run_under_jit(name):
     targets = rng.uniform(size=(6, 2))
-    compare(Network([Linear(4), Activation("tanh"), Linear(2)], name), targets)
+    compare(Chain([Linear(4), Activation("tanh"), Linear(2)], name), targets)
 
 
 def test_m09_labels_run_under_jit():
-    network = Network(
-        [Linear(4), Activation("tanh", blend=0.5), Linear(2)], "softmax_cross_entropy"
-    )
-    compare(network, np.array([0, 1, 1, 0, 1, 0]))
+    chain = Chain([Linear(4), Activation("tanh", blend=0.5), Linear(2)], "softmax_cross_entropy")
+    compare(chain, np.array([0, 1, 1, 0, 1, 0]))
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_m25_layers_run_under_jit(name):
     layers = [Linear(4), *LAYERS[name], Linear(2)]
     context = Context(training=True, seed=1, step=3)
-    compare(Network(layers, "half_squared_error"), rng.normal(size=(6, 2)), context=context)
+    compare(Chain(layers, "half_squared_error"), rng.normal(size=(6, 2)), context=context)
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_m25_gradients_of_layers_agree_with_jax_grad(name):
-    network = Network([Linear(4), *LAYERS[name], Linear(2)], "half_squared_error")
-    params, targets = network.initialize(3, seed=0), rng.uniform(size=(6, 2))
+    chain = Chain([Linear(4), *LAYERS[name], Linear(2)], "half_squared_error")
+    params, targets = chain.initialize(3, seed=0), rng.uniform(size=(6, 2))
     context = Context(training=True, seed=1, step=3)
 
     def objective(flat):
-        trace = network.forward(Parameters(flat, params.layout), jax.numpy.asarray(X), context)
-        return mean_loss(network.loss.values(trace.scores, targets))
+        trace = chain.forward(Parameters(flat, params.layout), jax.numpy.asarray(X), context)
+        return mean_loss(chain.loss.values(trace.scores, targets))
 
-    trace = network.forward(params, X, context)
-    ours = network.backward(params, trace, targets, context=context).parameters
+    trace = chain.forward(params, X, context)
+    ours = chain.backward(params, trace, targets, context=context).parameters
     theirs = np.array(jax.grad(objective)(jax.numpy.asarray(params.flat)))
     for entry in params.layout.entries:
         if entry.role == "statistic":
@@ -108,13 +106,13 @@ def test_m25_gradients_of_layers_agree_with_jax_grad(name):
     "optimizer", [SGD(0.1, 0.9, True), Adagrad(0.1), RMSProp(0.1), Adam(0.1), AdamW(0.1)], ids=repr
 )
 def test_m18_optimizers_run_under_jit(optimizer):
-    network = Network([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
-    compare(network, rng.normal(size=(6, 2)), optimizer)
+    chain = Chain([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
+    compare(chain, rng.normal(size=(6, 2)), optimizer)
 
 
 @pytest.mark.parametrize("clip", [ClipByValue(0.5), ClipByNorm(0.5), ClipByGlobalNorm(0.5)])
 def test_m21_clipping_runs_under_jit(clip):
-    layout = Network([Linear(4), Linear(2)], "half_squared_error").layout(3)
+    layout = Chain([Linear(4), Linear(2)], "half_squared_error").layout(3)
     g = rng.normal(size=layout.size)
     traced = jax.jit(lambda g: clip.apply(g, layout))(g)
     np.testing.assert_allclose(clip.apply(g, layout), traced, rtol=1e-13)
@@ -122,13 +120,13 @@ def test_m21_clipping_runs_under_jit(clip):
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "softmax_cross_entropy"])
 def test_m15_gradients_agree_with_jax_grad(name):
-    network = Network([Linear(4), Activation("gelu"), Linear(2)], name)
-    params, targets = network.initialize(3, seed=0), rng.uniform(size=(6, 2))
+    chain = Chain([Linear(4), Activation("gelu"), Linear(2)], name)
+    params, targets = chain.initialize(3, seed=0), rng.uniform(size=(6, 2))
 
     def objective(flat):
-        trace = network.forward(Parameters(flat, params.layout), jax.numpy.asarray(X))
-        return mean_loss(network.loss.values(trace.scores, targets))
+        trace = chain.forward(Parameters(flat, params.layout), jax.numpy.asarray(X))
+        return mean_loss(chain.loss.values(trace.scores, targets))
 
-    ours = network.backward(params, network.forward(params, X), targets).parameters.flat
+    ours = chain.backward(params, chain.forward(params, X), targets).parameters.flat
     theirs = jax.grad(objective)(jax.numpy.asarray(params.flat))
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-13)

@@ -6,19 +6,19 @@ import pytest
 from layer_examples import LAYERS
 
 from pellucid import nn
-from pellucid.persistence.layers import KNOWN, network_from_json, network_to_json
+from pellucid.persistence.layers import KNOWN, chain_from_json, chain_to_json
 
 
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
 def test_layers_come_back_equal(layers):
-    network = nn.Network([*layers, nn.Linear(2)], nn.Loss("huber", 0.5))
-    assert network_from_json(json.loads(json.dumps(network_to_json(network)))) == network
+    chain = nn.Chain([*layers, nn.Linear(2)], nn.Loss("huber", 0.5))
+    assert chain_from_json(json.loads(json.dumps(chain_to_json(chain)))) == chain
 
 
 @pytest.mark.parametrize("loss", nn.LOSSES)
 def test_losses_come_back_equal(loss):
-    network = nn.Network([nn.Embedding(5, 3), nn.Activation("elu", 0.5), nn.Linear(1)], loss)
-    assert network_from_json(json.loads(json.dumps(network_to_json(network)))) == network
+    chain = nn.Chain([nn.Embedding(5, 3), nn.Activation("elu", 0.5), nn.Linear(1)], loss)
+    assert chain_from_json(json.loads(json.dumps(chain_to_json(chain)))) == chain
 
 
 def test_every_layer_of_the_textbook_is_known():
@@ -30,19 +30,19 @@ def test_every_layer_of_the_textbook_is_known():
 
 
 def test_initializers_of_the_table_come_back_and_others_are_refused():
-    he = nn.Network([nn.Linear(2, weights=nn.INITIALIZERS["he_normal"])], "squared_error")
-    assert network_to_json(he)["layers"][0]["Linear"]["weights"] == "he_normal"
+    he = nn.Chain([nn.Linear(2, weights=nn.INITIALIZERS["he_normal"])], "squared_error")
+    assert chain_to_json(he)["layers"][0]["Linear"]["weights"] == "he_normal"
     own = nn.Initializer("own", lambda stream, fan_in, fan_out: stream.uniform(fan_in * fan_out))
     with pytest.raises(TypeError, match="layer 0 holds a Initializer of your own"):
-        network_to_json(nn.Network([nn.Linear(2, weights=own)], "squared_error"))
+        chain_to_json(nn.Chain([nn.Linear(2, weights=own)], "squared_error"))
 
 
 def test_what_is_no_layer_is_refused():
-    state = network_to_json(nn.Network([nn.Linear(1)], "squared_error"))
+    state = chain_to_json(nn.Chain([nn.Linear(1)], "squared_error"))
     for layer in ({"os.system": {}}, {"Linear": {"nonsense": 1}}, {"Linear": {}, "Add": {}}, 3):
         with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
-            network_from_json({**state, "layers": [layer]})
+            chain_from_json({**state, "layers": [layer]})
     with pytest.raises(ValueError, match="layers and one loss"):
-        network_from_json({**state, "layers": [state["loss"]]})
+        chain_from_json({**state, "layers": [state["loss"]]})
     with pytest.raises(ValueError, match="layers and one loss"):
-        network_from_json({**state, "loss": state["layers"][0]})
+        chain_from_json({**state, "loss": state["layers"][0]})

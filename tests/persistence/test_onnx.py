@@ -18,7 +18,7 @@ from pellucid.nn import (
 )
 from pellucid.nn.losses import softmax
 from pellucid.persistence import ModelFileError
-from pellucid.persistence.onnx import network_to_onnx, storable_labels, write_onnx
+from pellucid.persistence.onnx import chain_to_onnx, storable_labels, write_onnx
 from pellucid.persistence.onnx_layers import ACTIVATIONS, LINKS
 from pellucid.persistence.onnx_layers import LAYERS as WRITTEN_LAYERS
 
@@ -52,10 +52,10 @@ def session(model):
     )
 
 
-def random_parameters(network, dtype):
+def random_parameters(chain, dtype):
     """Numbers of both signs and none near 0; what is a scale or a variance is positive."""
     rng = np.random.default_rng(0)
-    parameters = network.initialize(FAN_IN, seed=0, dtype=dtype)
+    parameters = chain.initialize(FAN_IN, seed=0, dtype=dtype)
     for entry in parameters.layout.entries:
         values = rng.uniform(0.2, 1.5, entry.shape)
         signs = 1 if entry.role in ("scale", "statistic") else rng.choice([-1, 1], entry.shape)
@@ -74,13 +74,13 @@ def rows_for(name, n, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CHAINS)
 def test_every_layer_agrees_with_onnx_runtime(name, dtype):
-    network = nn.Network(CHAINS[name], "softmax_cross_entropy")
-    parameters = random_parameters(network, dtype)
-    run = session(network_to_onnx(network, parameters, FAN_IN)).run
+    chain = nn.Chain(CHAINS[name], "softmax_cross_entropy")
+    parameters = random_parameters(chain, dtype)
+    run = session(chain_to_onnx(chain, parameters, FAN_IN)).run
     for n in (0, 1, 200):
         X = rows_for(name, n, dtype)
         scores, predictions = run(["scores", "predictions"], {"X": X})
-        expected = network.forward(parameters, X).scores
+        expected = chain.forward(parameters, X).scores
         assert scores.dtype == dtype
         scale = np.abs(expected).max(initial=1.0)
         np.testing.assert_allclose(scores, expected, rtol=0, atol=RTOL[dtype] * scale)
@@ -92,23 +92,23 @@ def test_every_layer_agrees_with_onnx_runtime(name, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", nn.ACTIVATIONS)
 def test_activations_of_huge_and_tiny_numbers(name, dtype):
-    network = nn.Network([Activation(name)], "squared_error")
-    parameters = network.initialize(1, 0, dtype)
+    chain = nn.Chain([Activation(name)], "squared_error")
+    parameters = chain.initialize(1, 0, dtype)
     X = np.array([-1e4, -100, -20, -1e-4, -0.0, 0, 1e-4, 20, 100, 1e4], dtype=dtype)[:, None]
-    [scores] = session(network_to_onnx(network, parameters, 1)).run(["scores"], {"X": X})
-    np.testing.assert_allclose(scores, network.forward(parameters, X).scores, rtol=1e-5, atol=1e-5)
+    [scores] = session(chain_to_onnx(chain, parameters, 1)).run(["scores"], {"X": X})
+    np.testing.assert_allclose(scores, chain.forward(parameters, X).scores, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", nn.LOSSES)
 def test_every_link_agrees_with_onnx_runtime(loss, dtype):
-    network = nn.Network([Linear(3)], loss)
-    parameters = random_parameters(network, dtype)
-    run = session(network_to_onnx(network, parameters, FAN_IN)).run
+    chain = nn.Chain([Linear(3)], loss)
+    parameters = random_parameters(chain, dtype)
+    run = session(chain_to_onnx(chain, parameters, FAN_IN)).run
     for n in (0, 1, 200):
         X = rows_for("", n, dtype)
         [predictions] = run(["predictions"], {"X": X})
-        expected = network.loss.link(network.forward(parameters, X).scores)
+        expected = chain.loss.link(chain.forward(parameters, X).scores)
         np.testing.assert_allclose(predictions, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -121,16 +121,16 @@ def test_the_tables_are_complete():
 
 
 def test_the_exponential_is_capped():
-    network = nn.Network([], "poisson")
-    run = session(network_to_onnx(network, network.initialize(1, 0), 1)).run
+    chain = nn.Chain([], "poisson")
+    run = session(chain_to_onnx(chain, chain.initialize(1, 0), 1)).run
     [means] = run(["predictions"], {"X": np.array([[100.0], [60.0], [0.0]])})
     np.testing.assert_allclose(means, [[np.exp(60.0)], [np.exp(60.0)], [1.0]], rtol=1e-7)
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 7.0, 0.5, np.nan])
 def test_what_is_no_id_is_refused_by_the_runtime_too(wrong):
-    network = nn.Network([Embedding(7, 2)], "squared_error")
-    run = session(network_to_onnx(network, network.initialize(1, 0), 1)).run
+    chain = nn.Chain([Embedding(7, 2)], "squared_error")
+    run = session(chain_to_onnx(chain, chain.initialize(1, 0), 1)).run
     with pytest.raises(Exception, match="out of data bounds"):
         run(None, {"X": np.array([[wrong]])})
 
@@ -142,9 +142,9 @@ class Doubling(Layer):
 
 @pytest.mark.parametrize("layers", [[Doubling()], [Columns([(1, Doubling())])]])
 def test_a_layer_of_ones_own_is_refused(layers):
-    network = nn.Network(layers, "squared_error")
+    chain = nn.Chain(layers, "squared_error")
     with pytest.raises(TypeError, match="Doubling is a layer of your own"):
-        network_to_onnx(network, network.initialize(1, 0), 1)
+        chain_to_onnx(chain, chain.initialize(1, 0), 1)
 
 
 def squared(scores, targets, weights):
@@ -152,16 +152,16 @@ def squared(scores, targets, weights):
 
 
 def test_a_loss_of_ones_own_is_written_if_its_link_is_known():
-    model = network_to_onnx(nn.Network([], squared), nn.Network([], squared).initialize(2, 0), 2)
+    model = chain_to_onnx(nn.Chain([], squared), nn.Chain([], squared).initialize(2, 0), 2)
     X = np.array([[1.0, 2.0]])
     np.testing.assert_array_equal(session(model).run(["predictions"], {"X": X})[0], X)
-    network = nn.Network([], CustomLoss(squared, link=softmax))
-    model = network_to_onnx(network, network.initialize(2, 0), 2)
+    chain = nn.Chain([], CustomLoss(squared, link=softmax))
+    model = chain_to_onnx(chain, chain.initialize(2, 0), 2)
     [predictions] = session(model).run(["predictions"], {"X": X})
     np.testing.assert_allclose(predictions, softmax(X), rtol=1e-12)
-    network = nn.Network([], CustomLoss(squared, link=lambda scores: 2.0 * scores))
+    chain = nn.Chain([], CustomLoss(squared, link=lambda scores: 2.0 * scores))
     with pytest.raises(TypeError, match="'squared' has a link of your own"):
-        network_to_onnx(network, network.initialize(2, 0), 2)
+        chain_to_onnx(chain, chain.initialize(2, 0), 2)
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,8 @@ def test_a_loss_of_ones_own_is_written_if_its_link_is_known():
 )
 def test_labels_come_back(classes, dtype):
     assert storable_labels(classes).dtype == dtype
-    network = nn.Network([], "logistic_cross_entropy")
-    model = network_to_onnx(
-        network, network.initialize(1, 0), 1, answer="two labels", classes=classes
-    )
+    chain = nn.Chain([], "logistic_cross_entropy")
+    model = chain_to_onnx(chain, chain.initialize(1, 0), 1, answer="two labels", classes=classes)
     X = np.array([[-1.0], [1.0]])
     label, probabilities = session(model).run(["label", "probabilities"], {"X": X})
     assert label.tolist() == classes.tolist()
@@ -196,14 +194,14 @@ def test_other_labels_are_refused(classes):
 
 def test_onnx_is_asked_for_by_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    network = nn.Network([Linear(1)], "squared_error")
+    chain = nn.Chain([Linear(1)], "squared_error")
     with pytest.raises(ImportError, match=r'pip install "pellucid\[onnx\]"'):
-        network_to_onnx(network, network.initialize(1, 0), 1)
+        chain_to_onnx(chain, chain.initialize(1, 0), 1)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    network = nn.Network([Linear(1)], "squared_error")
-    model = network_to_onnx(network, network.initialize(1, 0), 1, metadata={"names": ["a"]})
+    chain = nn.Chain([Linear(1)], "squared_error")
+    model = chain_to_onnx(chain, chain.initialize(1, 0), 1, metadata={"names": ["a"]})
     path = tmp_path / "n.onnx"
     write_onnx(model, path)
     read = onnx.load(path)

@@ -5,7 +5,7 @@ import pytest
 
 from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import Adam, Linear, Network
+from pellucid.nn import Adam, Chain, Linear
 from pellucid.training import (
     BestWeights,
     Callbacks,
@@ -23,7 +23,7 @@ from pellucid.training import (
 
 X = np.random.default_rng(0).normal(size=(12, 2))
 DATA = TrainingData(X, X[:, :1] * 2.0)
-NETWORK = Network([Linear(1)], "squared_error")
+NETWORK = Chain([Linear(1)], "squared_error")
 
 
 def make_loop(state=None, *, every=1, save=None, scores=None, **stopping):

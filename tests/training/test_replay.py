@@ -12,10 +12,10 @@ from pellucid.nn import (
     Activation,
     Adagrad,
     AdamW,
+    Chain,
     ClipByGlobalNorm,
     Dropout,
     Linear,
-    Network,
     OneCycle,
     Residual,
     RMSNorm,
@@ -26,7 +26,7 @@ from pellucid.training import Recording
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 6))
 Y = RNG.integers(0, 3, size=90)
-CHAIN = Network(
+CHAIN = Chain(
     [Linear(8), Activation("relu"), Residual([RMSNorm(), Dropout(0.3), Linear(8)]), Linear(3)],
     "softmax_cross_entropy",
 )
@@ -108,7 +108,7 @@ def test_trace_and_gradients_are_those_of_the_step(engine):
 
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
 def test_every_layer_can_be_replayed(layers):
-    chain = Network([*layers, Linear(3)], "softmax_cross_entropy")
+    chain = Chain([*layers, Linear(3)], "softmax_cross_entropy")
     data, plan = TrainingData(X[:, :4], Y), TrainingPlan(AdamW(1e-2), 40)
     trainer = ReferenceTrainer(chain, chain.initialize(4, seed=1), data, plan)
     recording = Recording(trainer)

@@ -7,8 +7,8 @@ import numpy as np
 from pellucid.engine.batch import Batch, gather
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData
+from pellucid.nn.chain import Chain, Trace
 from pellucid.nn.context import Context
-from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
 
@@ -19,12 +19,12 @@ TOO_FAST = (
 
 
 def explain_non_finite(
-    network: Network, parameters: Parameters, data: TrainingData, rows: Ints, context: Context
+    chain: Chain, parameters: Parameters, data: TrainingData, rows: Ints, context: Context
 ) -> NonFiniteError:
     """Return the error for a step on `rows` at `parameters`, by doing its forward pass again."""
     with np.errstate(all="ignore"):
         batch = gather(data, rows, parameters.flat.dtype)
-        layer, cause = diagnose(network.forward(parameters, batch.X, context), batch)
+        layer, cause = diagnose(chain.forward(parameters, batch.X, context), batch)
     return NonFiniteError(context.epoch, context.step, layer, cause)
 
 

@@ -13,7 +13,7 @@ class NonFiniteError(ValueError):
     step : int
         The optimizer step, counted from 1 over the whole training.
     layer : int or None
-        The place in `network.layers` where the first non-finite value appeared; None if it was in
+        The place in `chain.layers` where the first non-finite value appeared; None if it was in
         the rows of X, in the targets or in the loss.
     cause : str
         What most likely made it so.

@@ -24,8 +24,8 @@ from pellucid.engine.outside_loss import outside_loss
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.statistics import StepStatistics, activation_places, linear_places
 from pellucid.engine.threads import resolve_n_threads
+from pellucid.nn.chain import Chain
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
-from pellucid.nn.network import Network
 from pellucid.nn.optimizers import SGD, Adam, AdamW, AdaptiveOptimizer, Optimizer, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
@@ -60,7 +60,7 @@ class NativeTrainer:
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     parameters : Parameters
         Updated in place at the end of each epoch; float32 or float64, which is the precision of the
         arithmetic but for what the plan's `dtype` says.
@@ -74,11 +74,11 @@ class NativeTrainer:
     >>> import numpy as np
     >>> from pellucid.engine.native import NativeTrainer
     >>> from pellucid.engine.plan import TrainingData, TrainingPlan
-    >>> from pellucid.nn import SGD, Linear, Network
-    >>> network = Network([Linear(1, weights="zeros")], "squared_error")
-    >>> params = network.initialize(fan_in=2, seed=0)
+    >>> from pellucid.nn import SGD, Linear, Chain
+    >>> chain = Chain([Linear(1, weights="zeros")], "squared_error")
+    >>> params = chain.initialize(fan_in=2, seed=0)
     >>> data = TrainingData(np.array([[2.0, 3.0]]), np.array([[10.0]]))
-    >>> trainer = NativeTrainer(network, params, data, TrainingPlan(SGD(0.01), batch_size=1))
+    >>> trainer = NativeTrainer(chain, params, data, TrainingPlan(SGD(0.01), batch_size=1))
     >>> trainer.run_epoch().loss
     100.0
     >>> params["0.W"].ravel().tolist(), params["0.b"].tolist()
@@ -87,19 +87,19 @@ class NativeTrainer:
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         data: TrainingData,
         plan: TrainingPlan,
         state: TrainerState | None = None,
     ) -> None:
-        self.network = network
+        self.chain = chain
         self.parameters = parameters
         self._data = data
         self.plan = plan
         plan.check_precision(parameters.flat.dtype)
         self._program = make_program(
-            network,
+            chain,
             parameters,
             data.X.shape[1],
             plan.learning_rate_factors,
@@ -165,7 +165,7 @@ class NativeTrainer:
     def _outside_loss(self) -> Any:
         """Return what the engine needs to call a loss of the user's; None for one of its own."""
         dtype = self.parameters.flat.dtype
-        return outside_loss(self.network, self.data, self._batch_size, dtype)
+        return outside_loss(self.chain, self.data, self._batch_size, dtype)
 
     @property
     def n_threads(self) -> int | None:
@@ -340,13 +340,13 @@ class NativeTrainer:
     @cached_property
     def _measured(self) -> _Measured:
         """Where what is measured belongs."""
-        slots = slots_of(self.network, self.parameters, self.data.X.shape[1])
+        slots = slots_of(self.chain, self.parameters, self.data.X.shape[1])
         entries = {e.offset: e for e in self.parameters.layout.entries}
         blocks = [entries[offset] for offset in self._core.block_offsets()]
         return _Measured(
             [(i, entry.name) for i, entry in enumerate(blocks) if entry.role != "statistic"],
-            [(i, slots[i + 1]) for i in activation_places(self.network)],
-            [(i, slots[i + 1]) for i in linear_places(self.network)],
+            [(i, slots[i + 1]) for i in activation_places(self.chain)],
+            [(i, slots[i + 1]) for i in linear_places(self.chain)],
         )
 
     def _step_numbers(
@@ -386,7 +386,7 @@ class NativeTrainer:
             return explain_weights(reached, self._epoch, self._step)
         rows = left[: self._batch_size]
         context = self.plan.context_at(self._epoch, self._step + 1, self.data.n_examples)
-        return explain_non_finite(self.network, reached, self.data, rows, context)
+        return explain_non_finite(self.chain, reached, self.data, rows, context)
 
 
 class _Measured(NamedTuple):
@@ -398,7 +398,7 @@ class _Measured(NamedTuple):
 
 
 def predict_scores(
-    network: Network,
+    chain: Chain,
     parameters: Parameters,
     X: Any,
     n_threads: int | None = None,
@@ -408,11 +408,11 @@ def predict_scores(
 
     With `rows` (n,) only of those, in that order. `NativePredictor` is for many calls.
     """
-    return NativePredictor(network, parameters, X.shape[1], n_threads)(X, rows)
+    return NativePredictor(chain, parameters, X.shape[1], n_threads)(X, rows)
 
 
 def loss_and_gradient(
-    network: Network,
+    chain: Chain,
     parameters: Parameters,
     data: TrainingData,
     l2_penalty: float = 0.0,
@@ -422,7 +422,7 @@ def loss_and_gradient(
 
     (1/n) Σ_i w_i l_i + l2_penalty/(2·n·weight_scale)·Σ‖W‖², the batch of a step that has every row.
     """
-    return NativeObjective(network, parameters, data, l2_penalty, n_threads)(parameters.flat)
+    return NativeObjective(chain, parameters, data, l2_penalty, n_threads)(parameters.flat)
 
 
 class NativeObjective:
@@ -430,23 +430,23 @@ class NativeObjective:
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         data: TrainingData,
         l2_penalty: float = 0.0,
         n_threads: int | None = None,
     ) -> None:
         data = data.gathered()
-        program = make_program(network, parameters, data.X.shape[1])
+        program = make_program(chain, parameters, data.X.shape[1])
         sparse = _takes_sparse(program, data.X)
-        widths = network.widths(data.X.shape[1])
+        widths = chain.widths(data.X.shape[1])
         widest = max(widths[1:] if sparse else widths)
         most = _OBJECTIVE_BYTES // (widest * parameters.flat.itemsize)
         rows = max(1, min(data.n_examples, _OBJECTIVE_ROWS, max(16, most)))
         threads = resolve_n_threads(n_threads)
         make = core_class("Trainer", parameters)
         self._core = make(program, rows, threads, adapts=False, sparse=sparse)
-        self._loss = outside_loss(network, data, rows, parameters.flat.dtype)
+        self._loss = outside_loss(chain, data, rows, parameters.flat.dtype)
         self._layout = parameters.layout
         self._examples = (native_table(data.X), _targets(data.targets), _sample_weight(data))
         self._scale = l2_penalty / (max(data.n_examples, 1) * data.weight_scale)

@@ -10,7 +10,7 @@ from pellucid.engine.native_arrays import native_table
 from pellucid.engine.native_program import core_class, make_program
 from pellucid.engine.sampling import Block, Link, Spread, sample_spread
 from pellucid.engine.threads import resolve_n_threads
-from pellucid.nn.network import Network
+from pellucid.nn.chain import Chain
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, check_seed
 
@@ -27,7 +27,7 @@ class NativePredictor:
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     parameters : Parameters
         Of float32 or float64, which is the precision of the arithmetic; its flat array must be
         contiguous.
@@ -41,10 +41,10 @@ class NativePredictor:
     --------
     >>> import numpy as np
     >>> from pellucid.engine.native_predictor import NativePredictor
-    >>> from pellucid.nn import Linear, Network
-    >>> network = Network([Linear(1, weights="zeros")], "squared_error")
-    >>> params = network.initialize(fan_in=2, seed=0)
-    >>> predict = NativePredictor(network, params, fan_in=2)
+    >>> from pellucid.nn import Linear, Chain
+    >>> chain = Chain([Linear(1, weights="zeros")], "squared_error")
+    >>> params = chain.initialize(fan_in=2, seed=0)
+    >>> predict = NativePredictor(chain, params, fan_in=2)
     >>> params["0.W"][...] = [[1.0], [10.0]]
     >>> predict(np.array([[3.0, 4.0], [5.0, 6.0]])).tolist()
     [[43.0], [65.0]]
@@ -52,17 +52,17 @@ class NativePredictor:
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         fan_in: int,
         n_threads: int | None = None,
     ) -> None:
-        program = make_program(network, parameters, fan_in)
+        program = make_program(chain, parameters, fan_in)
         make = core_class("Predictor", parameters)
         core = make(program, parameters.flat, resolve_n_threads(n_threads))
         self._run, self._sample = core.run, core.sample
-        self._network = network
-        self._fan_out = network.fan_out(fan_in)
+        self._network = chain
+        self._fan_out = chain.fan_out(fan_in)
         self._dtype = parameters.flat.dtype
 
     def __call__(
@@ -104,7 +104,7 @@ class NativePredictor:
     ) -> Spread:
         """Return how the scores of random sub-networks spread: Monte-Carlo dropout.
 
-        The samples are those of `nn.Network.sample_scores`, of which never all are in memory: row i
+        The samples are those of `nn.Chain.sample_scores`, of which never all are in memory: row i
         draws what row i of a batch draws, in sample s what it draws in step s of epoch 0.
 
         Parameters

@@ -12,12 +12,12 @@ import numpy as np
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
 from pellucid.nn.activations import Activation
 from pellucid.nn.batch_normalization import BatchNorm
+from pellucid.nn.chain import Chain
 from pellucid.nn.columns import Columns, part_number
 from pellucid.nn.dropout import Dropout
 from pellucid.nn.embedding import Embedding
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import Loss
-from pellucid.nn.network import Network
 from pellucid.nn.normalization import LayerNorm, RMSNorm
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.parametric_activation import ParametricActivation
@@ -38,7 +38,7 @@ def core_class(name: str, parameters: Parameters) -> Any:
 
 
 def make_program(
-    network: Network,
+    chain: Chain,
     parameters: Parameters,
     fan_in: int,
     learning_rate_factors: Mapping[str, float] | None = None,
@@ -50,28 +50,28 @@ def make_program(
             f'dtype="bfloat16" needs a processor with AVX-512 BF16 and the instruction set '
             f'"avx512bf16"; in use is {INSTRUCTION_SET!r}: train with dtype="float32"'
         )
-    builder = _built(network, parameters, fan_in, learning_rate_factors or {}, bfloat16)
-    if isinstance(network.loss, Loss):
-        builder.program.set_loss(network.loss.name, network.loss.parameter_value or 0.0)
+    builder = _built(chain, parameters, fan_in, learning_rate_factors or {}, bfloat16)
+    if isinstance(chain.loss, Loss):
+        builder.program.set_loss(chain.loss.name, chain.loss.parameter_value or 0.0)
     return builder.program
 
 
-def slots_of(network: Network, parameters: Parameters, fan_in: int) -> tuple[int, ...]:
+def slots_of(chain: Chain, parameters: Parameters, fan_in: int) -> tuple[int, ...]:
     """Return in which slot of the program each value of the network's trace lies."""
-    return tuple(_built(network, parameters, fan_in, {}, bfloat16=False).slots)
+    return tuple(_built(chain, parameters, fan_in, {}, bfloat16=False).slots)
 
 
 def _built(
-    network: Network,
+    chain: Chain,
     parameters: Parameters,
     fan_in: int,
     factors: Mapping[str, float],
     bfloat16: bool,
 ) -> _Builder:
-    if network.layout(fan_in) != parameters.layout:
+    if chain.layout(fan_in) != parameters.layout:
         raise ValueError(f"X with {fan_in} columns does not fit {parameters!r}")
-    builder = _Builder(network, parameters, fan_in, factors, bfloat16)
-    for i, layer in enumerate(network.layers):
+    builder = _Builder(chain, parameters, fan_in, factors, bfloat16)
+    for i, layer in enumerate(chain.layers):
         builder.add(i, layer)
     return builder
 
@@ -81,7 +81,7 @@ class _Builder:
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         fan_in: int,
         factors: Mapping[str, float],
@@ -97,11 +97,11 @@ class _Builder:
         self._whole: int | None = None
         # Values that a residual connection takes up again must stay as they are.
         self._taken_up = {
-            i - layer.back for i, layer in enumerate(network.layers) if isinstance(layer, Add)
+            i - layer.back for i, layer in enumerate(chain.layers) if isinstance(layer, Add)
         }
 
     def add(self, i: int, layer: Any) -> None:
-        """Add `network.layers[i]`."""
+        """Add `chain.layers[i]`."""
         if type(layer) not in _ADD:
             raise TypeError(
                 f"layer {self._prefix}{i} is a {type(layer).__name__}, which the native engine "

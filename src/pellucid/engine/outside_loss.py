@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.engine.plan import TrainingData
+from pellucid.nn.chain import Chain
 from pellucid.nn.custom_loss import CustomLoss
-from pellucid.nn.network import Network
 
 
 class OutsideLoss:
@@ -42,10 +42,10 @@ class OutsideLoss:
 
 
 def outside_loss(
-    network: Network, data: TrainingData, n_rows: int, dtype: np.dtype[Any]
+    chain: Chain, data: TrainingData, n_rows: int, dtype: np.dtype[Any]
 ) -> tuple[Any, ...] | None:
     """Return the parts of the network's own loss; None where the engine computes the loss."""
-    if not isinstance(network.loss, CustomLoss):
+    if not isinstance(chain.loss, CustomLoss):
         return None
-    fan_out = network.fan_out(data.X.shape[1])
-    return OutsideLoss(network.loss, data, n_rows, fan_out, dtype).parts()
+    fan_out = chain.fan_out(data.X.shape[1])
+    return OutsideLoss(chain.loss, data, n_rows, fan_out, dtype).parts()

@@ -16,10 +16,10 @@ from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
 from pellucid.engine.sampling import Block, Link, Spread, sample_spread
 from pellucid.engine.statistics import StepStatistics, measure
+from pellucid.nn.chain import Chain, Gradients, Trace
 from pellucid.nn.context import Context
 from pellucid.nn.custom_loss import CustomLoss
 from pellucid.nn.embedding import lazy_step
-from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.optimizers import AdamW, OptimizerState
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints, check_seed, permutation
@@ -43,7 +43,7 @@ class ReferenceTrainer:
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     parameters : Parameters
         Updated in place at the end of each epoch; the arithmetic has their precision.
     data : TrainingData
@@ -56,11 +56,11 @@ class ReferenceTrainer:
     >>> import numpy as np
     >>> from pellucid.engine.plan import TrainingData, TrainingPlan
     >>> from pellucid.engine.reference import ReferenceTrainer
-    >>> from pellucid.nn import SGD, Linear, Network
-    >>> network = Network([Linear(1, weights="zeros")], "squared_error")
-    >>> params = network.initialize(fan_in=2, seed=0)
+    >>> from pellucid.nn import SGD, Linear, Chain
+    >>> chain = Chain([Linear(1, weights="zeros")], "squared_error")
+    >>> params = chain.initialize(fan_in=2, seed=0)
     >>> data = TrainingData(np.array([[2.0, 3.0]]), np.array([[10.0]]))
-    >>> trainer = ReferenceTrainer(network, params, data, TrainingPlan(SGD(0.01), batch_size=1))
+    >>> trainer = ReferenceTrainer(chain, params, data, TrainingPlan(SGD(0.01), batch_size=1))
     >>> trainer.run_epoch().loss
     100.0
     >>> params["0.W"].ravel().tolist(), params["0.b"].tolist()
@@ -69,15 +69,15 @@ class ReferenceTrainer:
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         data: TrainingData,
         plan: TrainingPlan,
         state: TrainerState | None = None,
     ) -> None:
-        _check_fan_in(network, parameters, data.X)
+        _check_fan_in(chain, parameters, data.X)
         plan.check_precision(parameters.flat.dtype)
-        self.network = network
+        self.chain = chain
         self.parameters = parameters
         self._data = data
         self.plan = plan
@@ -85,7 +85,7 @@ class ReferenceTrainer:
         self._stops = False
         self._state = state or TrainerState(plan.optimizer.init(parameters.flat))
         self._weight_mask = parameters.layout.weight_mask()
-        self._checks_loss = isinstance(network.loss, CustomLoss) and network.loss.checks_gradient
+        self._checks_loss = isinstance(chain.loss, CustomLoss) and chain.loss.checks_gradient
         self._factors = None
         if plan.learning_rate_factors:
             factors = parameters.layout.learning_rate_factors(plan.learning_rate_factors)
@@ -177,7 +177,7 @@ class ReferenceTrainer:
                     after = Parameters(theta, self.parameters.layout)
                     statistics.append(
                         measure(
-                            self.network,
+                            self.chain,
                             done.trace,
                             done.gradient,
                             before,
@@ -220,21 +220,21 @@ class ReferenceTrainer:
     def _pass(self, parameters: Parameters, rows: Ints, step: int) -> _Pass:
         batch = gather(self.data, rows, parameters.flat.dtype)
         context = self.plan.context_at(self._state.epoch, step, self.data.n_examples)
-        trace = self.network.forward(parameters, batch.X, context)
-        if self._checks_loss and isinstance(self.network.loss, CustomLoss):
-            self.network.loss.check(trace.scores, batch.targets, batch.sample_weight)
+        trace = self.chain.forward(parameters, batch.X, context)
+        if self._checks_loss and isinstance(self.chain.loss, CustomLoss):
+            self.chain.loss.check(trace.scores, batch.targets, batch.sample_weight)
             self._checks_loss = False
-        loss = self.network.loss_value(trace, batch.targets, batch.sample_weight)
+        loss = self.chain.loss_value(trace, batch.targets, batch.sample_weight)
         scale = self.plan.l2_penalty / (len(rows) * self.data.weight_scale)
         objective = loss + _penalty(parameters, scale)
         if not np.isfinite(objective):
             layer, cause = diagnose(trace, batch)
             raise NonFiniteError(self._state.epoch, step, layer, cause)
-        gradients = self.network.backward(
+        gradients = self.chain.backward(
             parameters, trace, batch.targets, batch.sample_weight, context
         )
-        running = self.network.updated_statistics(parameters, trace, context)
-        active = self.network.active_rows(trace)
+        running = self.chain.updated_statistics(parameters, trace, context)
+        active = self.chain.active_rows(trace)
         return _Pass(objective, _with_penalty(gradients, parameters, scale), running, active, trace)
 
     def _update(
@@ -278,7 +278,7 @@ class ReferencePredictor:
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     parameters : Parameters
         Each call reads them as they are at that moment; their dtype is that of the arithmetic.
     fan_in : int
@@ -290,10 +290,10 @@ class ReferencePredictor:
     --------
     >>> import numpy as np
     >>> from pellucid.engine.reference import ReferencePredictor
-    >>> from pellucid.nn import Linear, Network
-    >>> network = Network([Linear(1, weights="zeros")], "squared_error")
-    >>> params = network.initialize(fan_in=2, seed=0)
-    >>> predict = ReferencePredictor(network, params, fan_in=2)
+    >>> from pellucid.nn import Linear, Chain
+    >>> chain = Chain([Linear(1, weights="zeros")], "squared_error")
+    >>> params = chain.initialize(fan_in=2, seed=0)
+    >>> predict = ReferencePredictor(chain, params, fan_in=2)
     >>> params["0.W"][...] = [[1.0], [10.0]]
     >>> predict(np.array([[3.0, 4.0], [5.0, 6.0]]), rows=np.array([1])).tolist()
     [[65.0]]
@@ -301,14 +301,14 @@ class ReferencePredictor:
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         fan_in: int,
         n_threads: int | None = None,
     ) -> None:
-        self._network = network
+        self._network = chain
         self._parameters = parameters
-        self._fan_out = network.fan_out(fan_in)
+        self._fan_out = chain.fan_out(fan_in)
 
     def __call__(
         self, X: Any, rows: Ints | None = None, out: np.ndarray[Any, Any] | None = None
@@ -364,7 +364,7 @@ class ReferencePredictor:
 
 
 def predict_scores(
-    network: Network,
+    chain: Chain,
     parameters: Parameters,
     X: Any,
     n_threads: int | None = None,
@@ -374,11 +374,11 @@ def predict_scores(
 
     With `rows` (n,) only of those, in that order. `ReferencePredictor` is for many calls.
     """
-    return ReferencePredictor(network, parameters, X.shape[1], n_threads)(X, rows)
+    return ReferencePredictor(chain, parameters, X.shape[1], n_threads)(X, rows)
 
 
 def loss_and_gradient(
-    network: Network,
+    chain: Chain,
     parameters: Parameters,
     data: TrainingData,
     l2_penalty: float = 0.0,
@@ -389,7 +389,7 @@ def loss_and_gradient(
     (1/n) Σ_i w_i l_i + l2_penalty/(2·n·weight_scale)·Σ‖W‖², the batch of a step that has every row.
     The network is the one that predicts: dropout drops nothing, running moments normalize.
     """
-    _check_fan_in(network, parameters, data.X)
+    _check_fan_in(chain, parameters, data.X)
     data = data.gathered()
     n = data.n_examples
     loss, gradient = 0.0, Parameters.zeros(parameters.layout, parameters.flat.dtype)
@@ -397,10 +397,10 @@ def loss_and_gradient(
         for first in range(0, n, _CHUNK_ROWS):
             rows = np.arange(first, min(first + _CHUNK_ROWS, n))
             batch = gather(data, rows, parameters.flat.dtype)
-            trace = network.forward(parameters, batch.X)
+            trace = chain.forward(parameters, batch.X)
             share = len(rows) / n
-            loss += share * network.loss_value(trace, batch.targets, batch.sample_weight)
-            chunk = network.backward(parameters, trace, batch.targets, batch.sample_weight)
+            loss += share * chain.loss_value(trace, batch.targets, batch.sample_weight)
+            chunk = chain.backward(parameters, trace, batch.targets, batch.sample_weight)
             gradient.flat += share * chunk.parameters.flat
         scale = l2_penalty / (n * data.weight_scale)
         for entry in parameters.layout.entries:
@@ -414,13 +414,13 @@ class ReferenceObjective:
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         data: TrainingData,
         l2_penalty: float = 0.0,
         n_threads: int | None = None,
     ) -> None:
-        self._network, self._layout = network, parameters.layout
+        self._network, self._layout = chain, parameters.layout
         self._data, self._l2_penalty = data, l2_penalty
 
     def __call__(self, flat: np.ndarray[Any, Any]) -> tuple[float, Parameters]:
@@ -449,6 +449,6 @@ def _with_penalty(gradients: Gradients, parameters: Parameters, scale: float) ->
     return Parameters.pack(total.layout, pieces)
 
 
-def _check_fan_in(network: Network, parameters: Parameters, X: Any) -> None:
-    if X.ndim != 2 or network.layout(X.shape[1]) != parameters.layout:
+def _check_fan_in(chain: Chain, parameters: Parameters, X: Any) -> None:
+    if X.ndim != 2 or chain.layout(X.shape[1]) != parameters.layout:
         raise ValueError(f"X of shape {X.shape} does not fit {parameters!r}")

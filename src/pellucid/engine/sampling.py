@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pellucid.nn.network import Network
+from pellucid.nn.chain import Chain
 
 _NUMBERS_AT_ONCE = 2**21
 """So many scores are computed at a time, which bounds the memory whatever the table."""
@@ -33,11 +33,11 @@ class Block(NamedTuple):
     rows: range
     """Counted from 0 over all the rows asked for."""
     samples: range
-    """Counted from 1, as `nn.Network.sample_scores` counts steps."""
+    """Counted from 1, as `nn.Chain.sample_scores` counts steps."""
 
 
 def sample_spread(
-    network: Network,
+    chain: Chain,
     n_samples: int,
     n_rows: int,
     fan_out: int,
@@ -55,7 +55,7 @@ def sample_spread(
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     n_samples, n_rows, fan_out : int
     score : callable
         `(block) -> scores (n_samples·n_rows, fan_out)` of the block, sample after sample.
@@ -67,7 +67,7 @@ def sample_spread(
     ValueError
         No layer drops anything, or n_samples is below 1.
     """
-    n_samples = checked_n_samples(network, n_samples)
+    n_samples = checked_n_samples(chain, n_samples)
     mean, squares = np.zeros((n_rows, fan_out)), np.zeros((n_rows, fan_out))
     n_together = min(n_samples, _SAMPLES_AT_ONCE)
     n_at_once = max(1, _NUMBERS_AT_ONCE // (n_together * fan_out))
@@ -88,7 +88,7 @@ def sample_spread(
         return Spread(mean, np.sqrt(squares / n_samples))
 
 
-def checked_n_samples(network: Network, n_samples: int) -> int:
+def checked_n_samples(chain: Chain, n_samples: int) -> int:
     """Return n_samples, or raise where it is no positive integer or the network drops nothing."""
     try:
         n = operator.index(n_samples)
@@ -96,7 +96,7 @@ def checked_n_samples(network: Network, n_samples: int) -> int:
         raise TypeError(f"n_samples must be a positive integer, got {n_samples!r}") from None
     if n < 1:
         raise ValueError(f"n_samples must be at least 1, got {n}")
-    if not network.drops:
+    if not chain.drops:
         raise ValueError(
             f"n_samples={n} samples the sub-networks that dropout leaves, but this network drops "
             "nothing: every sample would be the same. Train it with dropout, or leave n_samples out"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.nn.activations import Activation
+from pellucid.nn.chain import Chain, Trace
 from pellucid.nn.linear import Linear
-from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.parametric_activation import ParametricActivation
 from pellucid.nn.random import Ints
@@ -49,19 +49,19 @@ class StepStatistics:
         }
 
 
-def activation_places(network: Network) -> list[int]:
+def activation_places(chain: Chain) -> list[int]:
     """Return the places of the layers whose silent units are counted."""
     kinds = (Activation, ParametricActivation)
-    return [i for i, layer in enumerate(network.layers) if isinstance(layer, kinds)]
+    return [i for i, layer in enumerate(chain.layers) if isinstance(layer, kinds)]
 
 
-def linear_places(network: Network) -> list[int]:
+def linear_places(chain: Chain) -> list[int]:
     """Return the places of the layers whose outputs are counted."""
-    return [i for i, layer in enumerate(network.layers) if isinstance(layer, Linear)]
+    return [i for i, layer in enumerate(chain.layers) if isinstance(layer, Linear)]
 
 
 def measure(
-    network: Network,
+    chain: Chain,
     trace: Trace,
     gradient: Parameters,
     before: Parameters,
@@ -79,11 +79,8 @@ def measure(
         _norms(gradient, active),
         _norms(update, active),
         _norms(before, active),
-        {
-            i: int((trace.values[i + 1] == 0.0).all(axis=0).sum())
-            for i in activation_places(network)
-        },
-        {i: count_z(trace.values[i + 1]) for i in linear_places(network)},
+        {i: int((trace.values[i + 1] == 0.0).all(axis=0).sum()) for i in activation_places(chain)},
+        {i: count_z(trace.values[i + 1]) for i in linear_places(chain)},
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.inspection import html
-from pellucid.nn.network import Network
+from pellucid.nn.chain import Chain
 
 _HEAD = ("", "layer", "output", "parameters", "shapes", "memory", "FLOPs")
 _TEXTS = frozenset({0, 1, 4})
@@ -89,15 +89,15 @@ class NetworkDescription:
         return [*rows, ("", f"loss: {self.loss}", "", *total)]
 
 
-def describe_network(network: Network, fan_in: int, dtype: Any = np.float32) -> NetworkDescription:
+def describe_network(chain: Chain, fan_in: int, dtype: Any = np.float32) -> NetworkDescription:
     """Describe a network for inputs of width `fan_in`.
 
     Examples
     --------
     >>> from pellucid.inspection.description import describe_network
-    >>> from pellucid.nn import Activation, Linear, Network
-    >>> network = Network([Linear(32), Activation("relu"), Linear(3)], "softmax_cross_entropy")
-    >>> print(describe_network(network, fan_in=4))
+    >>> from pellucid.nn import Activation, Linear, Chain
+    >>> chain = Chain([Linear(32), Activation("relu"), Linear(3)], "softmax_cross_entropy")
+    >>> print(describe_network(chain, fan_in=4))
        layer                        output  parameters  shapes              memory  FLOPs
        input                             4
     0  Linear(32)                       32         160  W (4, 32), b (32,)   640 B    288
@@ -105,9 +105,9 @@ def describe_network(network: Network, fan_in: int, dtype: Any = np.float32) -> 
     2  Linear(3)                         3          99  W (32, 3), b (3,)    396 B    195
        loss: softmax_cross_entropy                 259                      1.0 kB    483
     """
-    widths, layout = network.widths(fan_in), network.layout(fan_in)
+    widths, layout = chain.widths(fan_in), chain.layout(fan_in)
     layers = []
-    for i, layer in enumerate(network.layers):
+    for i, layer in enumerate(chain.layers):
         prefix = f"{i}."
         entries = [entry for entry in layout.entries if entry.name.startswith(prefix)]
         layers.append(
@@ -119,7 +119,7 @@ def describe_network(network: Network, fan_in: int, dtype: Any = np.float32) -> 
                 sum(_FLOPS_OF_ROLE.get(entry.role, 0) * entry.size for entry in entries),
             )
         )
-    name = getattr(network.loss, "name", type(network.loss).__name__)
+    name = getattr(chain.loss, "name", type(chain.loss).__name__)
     return NetworkDescription(tuple(layers), fan_in, name, np.dtype(dtype))
 
 

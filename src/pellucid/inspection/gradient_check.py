@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.nn.chain import Chain, Trace
 from pellucid.nn.context import PREDICTION, Context
 from pellucid.nn.losses import Loss
-from pellucid.nn.network import Network, Trace
 from pellucid.nn.parameters import Parameters
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -85,7 +85,7 @@ class GradientCheck:
 
     @property
     def layers(self) -> dict[int, ParameterCheck]:
-        """The same by layer: W and b of `network.layers[i]` together under i."""
+        """The same by layer: W and b of `chain.layers[i]` together under i."""
         indices = dict.fromkeys(int(check.name.split(".")[0]) for check in self.parameters)
         return {i: _joined(f"layer {i}", self._of_layer(i)) for i in indices}
 
@@ -118,7 +118,7 @@ class GradientCheck:
 
 
 def check_gradient(
-    network: Network,
+    chain: Chain,
     parameters: Parameters,
     X: Any,
     targets: Any,
@@ -135,7 +135,7 @@ def check_gradient(
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     parameters : Parameters
         Of any precision; the check is carried out in float64.
     X : array of shape (m, fan_in)
@@ -148,7 +148,7 @@ def check_gradient(
         `Context(training=True, …)` checks the pass of that training step, with its dropout masks.
     gradient : Parameters, optional
         What to check: the gradient that an engine computed at `parameters`, in float64, without a
-        penalty. By default `Network.backward`'s.
+        penalty. By default `Chain.backward`'s.
 
     Returns
     -------
@@ -158,26 +158,26 @@ def check_gradient(
     --------
     >>> import numpy as np
     >>> from pellucid.inspection.gradient_check import check_gradient
-    >>> from pellucid.nn import Activation, Linear, Network
-    >>> network = Network([Linear(4), Activation("tanh"), Linear(1)], "half_squared_error")
-    >>> params = network.initialize(fan_in=3, seed=0)
-    >>> check = check_gradient(network, params, np.eye(3), np.ones((3, 1)))
+    >>> from pellucid.nn import Activation, Linear, Chain
+    >>> chain = Chain([Linear(4), Activation("tanh"), Linear(1)], "half_squared_error")
+    >>> params = chain.initialize(fan_in=3, seed=0)
+    >>> check = check_gradient(chain, params, np.eye(3), np.ones((3, 1)))
     >>> check.passed, check.relative_error < 1e-7
     (True, True)
     """
     X = np.asarray(X, dtype=np.float64)
     targets = np.asarray(targets)
     theta = Parameters(parameters.flat.astype(np.float64), parameters.layout)
-    trace = network.forward(theta, X, context)
+    trace = chain.forward(theta, X, context)
     if gradient is None:
-        gradient = network.backward(theta, trace, targets, sample_weight, context).parameters
+        gradient = chain.backward(theta, trace, targets, sample_weight, context).parameters
     elif gradient.layout != theta.layout:
         raise ValueError(f"gradient must be laid out as {parameters!r}, got {gradient!r}")
-    terms = partial(_terms, network, targets, sample_weight)
+    terms = partial(_terms, chain, targets, sample_weight)
     estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
-    for j, h, above, below in _neighbours(network, theta, X, context):
+    for j, h, above, below in _neighbours(chain, theta, X, context):
         estimate[j] = float(np.mean(terms(above) - terms(below))) / (2.0 * h)
-        kinks[j] = _differ(_sides(network, above, targets), _sides(network, below, targets))
+        kinks[j] = _differ(_sides(chain, above, targets), _sides(chain, below, targets))
     rounding = _rounding_of_estimate(terms(trace))
     return GradientCheck(
         tuple(
@@ -196,32 +196,30 @@ def check_gradient(
 
 
 def _neighbours(
-    network: Network, theta: Parameters, X: Floats, context: Context
+    chain: Chain, theta: Parameters, X: Floats, context: Context
 ) -> Iterator[tuple[int, float, Trace, Trace]]:
     """Yield, for each parameter j, its step h and the traces at θ_j + h and θ_j - h."""
     moved = theta.copy()
     for j, value in enumerate(theta.flat.tolist()):
         h = _STEP * max(1.0, abs(value))
         moved.flat[j] = value + h
-        above = network.forward(moved, X, context)
+        above = chain.forward(moved, X, context)
         moved.flat[j] = value - h
-        below = network.forward(moved, X, context)
+        below = chain.forward(moved, X, context)
         moved.flat[j] = value
         yield j, h, above, below
 
 
-def _terms(network: Network, targets: Any, sample_weight: Any, trace: Trace) -> Floats:
-    terms: Floats = network.loss.terms(trace.scores, targets, sample_weight)
+def _terms(chain: Chain, targets: Any, sample_weight: Any, trace: Trace) -> Floats:
+    terms: Floats = chain.loss.terms(trace.scores, targets, sample_weight)
     return terms
 
 
-def _sides(network: Network, trace: Trace, targets: Any) -> list[Floats]:
+def _sides(chain: Chain, trace: Trace, targets: Any) -> list[Floats]:
     """Return on which side of its kink every kinked function is evaluated."""
-    of_layers = (
-        layer.kink_sides(x) for layer, x in zip(network.layers, trace.values, strict=False)
-    )
+    of_layers = (layer.kink_sides(x) for layer, x in zip(chain.layers, trace.values, strict=False))
     sides = [side for side in of_layers if side is not None]
-    if isinstance(network.loss, Loss) and network.loss.definition.kinked:
+    if isinstance(chain.loss, Loss) and chain.loss.definition.kinked:
         sides.append(np.sign(trace.scores - targets))
     return sides
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pellucid.engine import native, reference
 from pellucid.engine.native_predictor import NativePredictor
-from pellucid.nn import CustomActivation, Network
+from pellucid.nn import Chain, CustomActivation
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ ENGINES = {
 """By name."""
 
 
-def engine_of(network: Network) -> Engine:
+def engine_of(chain: Chain) -> Engine:
     """Return the engine that estimators use: native, unless an activation is in Python."""
-    own = any(isinstance(layer, CustomActivation) for layer in network.layers)
+    own = any(isinstance(layer, CustomActivation) for layer in chain.layers)
     return ENGINES["reference" if own else "native"]

@@ -178,7 +178,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         Outputs of the network.
     out_activation_ : str
         'softmax' for three classes or more, 'logistic' for two and for several labels a row.
-    network_ : nn.Network
+    network_ : nn.Chain
         Layers and loss, without numbers.
     parameters_ : nn.Parameters
         All parameters in one flat buffer, by name: "0.W", "0.b", those of normalizations too.

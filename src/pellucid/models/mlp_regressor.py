@@ -161,7 +161,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         Outputs of the network.
     out_activation_ : str
         'identity', or 'exp' for the Poisson loss.
-    network_ : nn.Network
+    network_ : nn.Chain
         Layers and loss, without numbers.
     parameters_ : nn.Parameters
         All parameters in one flat buffer, by name: "0.W", "0.b", those of normalizations too.

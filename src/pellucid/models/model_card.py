@@ -17,7 +17,7 @@ _MOST_NAMES = 10
 def describe_mlp(estimator: Any) -> ModelDescription:
     """Describe a fitted `MLPClassifier` or `MLPRegressor`."""
     check_is_fitted(estimator)
-    network, parameters = estimator.network_, estimator.parameters_
+    chain, parameters = estimator.network_, estimator.parameters_
     names = getattr(estimator, "feature_names_in_", ())
     facts = {
         "predicts": _answer(estimator, estimator),
@@ -25,7 +25,7 @@ def describe_mlp(estimator: Any) -> ModelDescription:
         "training": _training(estimator),
         "parameters": _changed(estimator),
     }
-    description = describe_network(network, estimator.n_features_in_, parameters.flat.dtype)
+    description = describe_network(chain, estimator.n_features_in_, parameters.flat.dtype)
     return ModelDescription(type(estimator).__name__, facts, description)
 
 

@@ -53,7 +53,7 @@ class Network(NetworkExchange):
 
     Attributes
     ----------
-    chain : nn.Network
+    chain : nn.Chain
         The layers and the loss without numbers: every formula, forward and backward.
     precision : str
         The `dtype` that was asked for.
@@ -89,7 +89,7 @@ class Network(NetworkExchange):
         dtype: Any = "float32",
         engine: str = "native",
     ) -> None:
-        self.chain = nn.Network(layers, loss)
+        self.chain = nn.Chain(layers, loss)
         is_numpy = isinstance(dtype, np.dtype) or (
             isinstance(dtype, type) and issubclass(dtype, np.floating)
         )
@@ -117,7 +117,7 @@ class Network(NetworkExchange):
         return self._start_over(self.chain.initialize(fan_in, seed, self.dtype), fan_in)
 
     def initialize_from_data(self, X: Any, seed: int = 0) -> Self:
-        """Choose parameters that suit the rows X (n, fan_in); see `nn.Network`.
+        """Choose parameters that suit the rows X (n, fan_in); see `nn.Chain`.
 
         Every unit of a `Linear` starts with pre-activations of standard deviation 1. A few thousand
         rows are enough. The next `fit` starts from these.
@@ -385,7 +385,7 @@ class Network(NetworkExchange):
             Ask so many random sub-networks, that `Dropout` leaves, in place of the whole one:
             Monte-Carlo dropout (Y. Gal and Z. Ghahramani, 2016).
         seed : int
-            Of these; the sub-networks are those of `nn.Network.sample_scores`.
+            Of these; the sub-networks are those of `nn.Chain.sample_scores`.
 
         Returns
         -------

@@ -9,7 +9,7 @@ import numpy as np
 from pellucid import nn
 from pellucid.models.network_targets import Targets
 from pellucid.models.saving import Arrays, labels_from_state, labels_to_state
-from pellucid.persistence.layers import network_from_json, network_to_json
+from pellucid.persistence.layers import chain_from_json, chain_to_json
 
 _KINDS = {
     "softmax_cross_entropy": ("label", "shares"),
@@ -23,7 +23,7 @@ def network_to_state(network: Any) -> tuple[dict[str, Any], Arrays]:
     """Take a fitted network apart: what JSON can hold, and its parameters by name."""
     parameters = network.parameters
     state = {
-        "chain": network_to_json(network.chain),
+        "chain": chain_to_json(network.chain),
         "dtype": network.precision,
         "engine": network.engine,
         "fan_in": network._fan_in,
@@ -41,7 +41,7 @@ def network_from_state(network_class: Any, state: dict[str, Any], arrays: Arrays
     ValueError, TypeError, KeyError
         The parts do not fit together.
     """
-    chain = network_from_json(state["chain"])
+    chain = chain_from_json(state["chain"])
     network = network_class(chain.layers, chain.loss, dtype=state["dtype"], engine=state["engine"])
     fan_in = int(state["fan_in"])
     layout = chain.layout(fan_in)
@@ -71,7 +71,7 @@ def targets_to_state(targets: Targets) -> dict[str, Any]:
     }
 
 
-def targets_from_state(state: dict[str, Any], chain: nn.Network, fan_in: int) -> Targets:
+def targets_from_state(state: dict[str, Any], chain: nn.Chain, fan_in: int) -> Targets:
     """Undo `targets_to_state`, for this network.
 
     Raises

@@ -2,6 +2,7 @@
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
 from pellucid.nn.batch_normalization import BatchNorm
+from pellucid.nn.chain import Chain, Gradients, Trace
 from pellucid.nn.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue, Clipping
 from pellucid.nn.columns import Columns
 from pellucid.nn.context import Context
@@ -14,7 +15,6 @@ from pellucid.nn.initializers import INITIALIZERS, Initializer
 from pellucid.nn.layer import Layer
 from pellucid.nn.linear import Linear
 from pellucid.nn.losses import LOSSES, Loss, LossFunction, get_loss
-from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.normalization import LayerNorm, RMSNorm
 from pellucid.nn.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, OptimizerState, RMSProp
 from pellucid.nn.parameters import Entry, Layout, Parameters
@@ -51,6 +51,7 @@ __all__ = [
     "AdamW",
     "Add",
     "BatchNorm",
+    "Chain",
     "ClipByGlobalNorm",
     "ClipByNorm",
     "ClipByValue",
@@ -78,7 +79,6 @@ __all__ = [
     "LogCosine",
     "Loss",
     "LossFunction",
-    "Network",
     "OneCycle",
     "Optimizer",
     "OptimizerState",

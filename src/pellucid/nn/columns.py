@@ -22,7 +22,7 @@ _PART_SHIFT = 16
 class Columns(Layer):
     """A layer that hands each block of columns to a layer of its own and joins the outputs.
 
-    The parameters of part p are named "p.name", so those of `network.layers[0]` are "0.p.name".
+    The parameters of part p are named "p.name", so those of `chain.layers[0]` are "0.p.name".
 
     Parameters
     ----------
@@ -31,10 +31,10 @@ class Columns(Layer):
 
     Examples
     --------
-    >>> from pellucid.nn import Activation, Columns, Embedding, Linear, Network
+    >>> from pellucid.nn import Activation, Columns, Embedding, Linear, Chain
     >>> parts = [(3, Activation("identity")), (1, Embedding(10, 4))]  # 3 numbers, 1 id
-    >>> network = Network([Columns(parts), Linear(1)], "half_squared_error")
-    >>> network.widths(4)
+    >>> chain = Chain([Columns(parts), Linear(1)], "half_squared_error")
+    >>> chain.widths(4)
     (4, 7, 1)
     """
 

@@ -25,14 +25,14 @@ class Layer(Protocol):
 
     Examples
     --------
-    >>> from pellucid.nn import Layer, Linear, Network
+    >>> from pellucid.nn import Layer, Linear, Chain
     >>> class Doubling(Layer):
     ...     def forward(self, parameters, x, context):
     ...         return 2.0 * x
     ...
     ...     def backward(self, parameters, dy, x, y, context):
     ...         return 2.0 * dy, {}
-    >>> network = Network([Doubling(), Linear(1, weights="zeros")], "squared_error")
+    >>> chain = Chain([Doubling(), Linear(1, weights="zeros")], "squared_error")
     """
 
     @property

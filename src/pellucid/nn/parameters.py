@@ -29,7 +29,7 @@ Role = Literal["weight", "bias", "scale", "statistic", "embedding"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One named array inside the flat buffer; `"2.W"` is the weight of `network.layers[2]`."""
+    """One named array inside the flat buffer; `"2.W"` is the weight of `chain.layers[2]`."""
 
     name: str
     shape: tuple[int, ...]
@@ -139,8 +139,8 @@ class Parameters:
 
     Examples
     --------
-    >>> from pellucid.nn import Linear, Network
-    >>> params = Network([Linear(2)], "half_squared_error").initialize(3, seed=0)
+    >>> from pellucid.nn import Linear, Chain
+    >>> params = Chain([Linear(2)], "half_squared_error").initialize(3, seed=0)
     >>> params.names()
     ('0.W', '0.b')
     >>> params["0.W"].shape

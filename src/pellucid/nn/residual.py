@@ -70,7 +70,7 @@ class Add(Layer):
 class Residual:
     """Layers with a connection around them: y = x + layers(x).
 
-    `Network` writes it out as the layers followed by `Add`, so that every value keeps its place in
+    `Chain` writes it out as the layers followed by `Add`, so that every value keeps its place in
     the trace and every parameter its flat name.
 
     Parameters
@@ -80,10 +80,10 @@ class Residual:
 
     Examples
     --------
-    >>> from pellucid.nn import Activation, Linear, Network, Residual
+    >>> from pellucid.nn import Activation, Linear, Chain, Residual
     >>> block = Residual([Linear(8), Activation("relu")])
-    >>> network = Network([Linear(8), block, Linear(1)], "half_squared_error")
-    >>> network.layers[3]
+    >>> chain = Chain([Linear(8), block, Linear(1)], "half_squared_error")
+    >>> chain.layers[3]
     Add(back=2)
     """
 

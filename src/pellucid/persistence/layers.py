@@ -34,8 +34,8 @@ KNOWN: dict[str, Any] = {
 }
 
 
-def network_to_json(network: nn.Network) -> dict[str, Any]:
-    """Return the layers and the loss, for `network_from_json`.
+def chain_to_json(chain: nn.Chain) -> dict[str, Any]:
+    """Return the layers and the loss, for `chain_from_json`.
 
     Raises
     ------
@@ -44,21 +44,21 @@ def network_to_json(network: nn.Network) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from pellucid.nn import Dropout, Linear, Network
-    >>> from pellucid.persistence.layers import network_from_json, network_to_json
-    >>> network = Network([Dropout(0.2), Linear(1)], "squared_error")
-    >>> state = network_to_json(network)
+    >>> from pellucid.nn import Dropout, Linear, Chain
+    >>> from pellucid.persistence.layers import chain_from_json, chain_to_json
+    >>> chain = Chain([Dropout(0.2), Linear(1)], "squared_error")
+    >>> state = chain_to_json(chain)
     >>> state["layers"][0]
     {'Dropout': {'p': 0.2, 'scale_at': 'training'}}
-    >>> network_from_json(state) == network
+    >>> chain_from_json(state) == chain
     True
     """
-    layers = [_to_json(layer, f"layer {i}") for i, layer in enumerate(network.layers)]
-    return {"layers": layers, "loss": _to_json(network.loss, "the loss")}
+    layers = [_to_json(layer, f"layer {i}") for i, layer in enumerate(chain.layers)]
+    return {"layers": layers, "loss": _to_json(chain.loss, "the loss")}
 
 
-def network_from_json(state: dict[str, Any]) -> nn.Network:
-    """Undo `network_to_json`.
+def chain_from_json(state: dict[str, Any]) -> nn.Chain:
+    """Undo `chain_to_json`.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def network_from_json(state: dict[str, Any]) -> nn.Network:
     kinds = set(KNOWN.values()) - {nn.Loss}
     if not isinstance(loss, nn.Loss) or any(type(layer) not in kinds for layer in layers):
         raise ValueError("a network is made of layers and one loss")
-    return nn.Network(layers, loss)
+    return nn.Chain(layers, loss)
 
 
 def _to_json(value: Any, place: str) -> Any:

@@ -22,8 +22,8 @@ Answer = Literal["numbers", "label", "two labels", "indicators"]
 """What predictions say: numbers; one of K labels; one of two; yes or no to each of K."""
 
 
-def network_to_onnx(
-    network: nn.Network,
+def chain_to_onnx(
+    chain: nn.Chain,
     parameters: nn.Parameters,
     fan_in: int,
     *,
@@ -37,7 +37,7 @@ def network_to_onnx(
 
     Parameters
     ----------
-    network : nn.Network
+    chain : nn.Chain
     parameters : nn.Parameters
     fan_in : int
     answer : {"numbers", "label", "two labels", "indicators"}, optional
@@ -57,17 +57,17 @@ def network_to_onnx(
 
     Examples
     --------
-    >>> from pellucid.nn import Linear, Network
-    >>> from pellucid.persistence.onnx import network_to_onnx
-    >>> network = Network([Linear(3)], "softmax_cross_entropy")
-    >>> model = network_to_onnx(network, network.initialize(2, seed=0), 2)
+    >>> from pellucid.nn import Linear, Chain
+    >>> from pellucid.persistence.onnx import chain_to_onnx
+    >>> chain = Chain([Linear(3)], "softmax_cross_entropy")
+    >>> model = chain_to_onnx(chain, chain.initialize(2, seed=0), 2)
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Softmax', 'Identity', 'Identity']
     """
-    dtype, fan_out = parameters.flat.dtype, network.fan_out(fan_in)
+    dtype, fan_out = parameters.flat.dtype, chain.fan_out(fan_in)
     graph = Graph(dtype)
-    scores = emit_chain(graph, network, parameters, graph.add_input("X", dtype, fan_in))
-    predictions = emit_link(graph, network.loss, scores)
+    scores = emit_chain(graph, chain, parameters, graph.add_input("X", dtype, fan_in))
+    predictions = emit_link(graph, chain.loss, scores)
     if answer is None:
         graph.add_output("scores", scores, dtype, fan_out)
         graph.add_output("predictions", predictions, dtype, fan_out)

@@ -255,10 +255,10 @@ def own_arrays(arrays: Arrays, place: int) -> dict[str, NDArray[Any]]:
     return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
 
-def emit_chain(graph: Graph, network: nn.Network, parameters: nn.Parameters, x: str) -> str:
+def emit_chain(graph: Graph, chain: nn.Chain, parameters: nn.Parameters, x: str) -> str:
     """Add all layers to the graph and return the scores."""
     values, arrays = [x], {name: parameters[name] for name in parameters.names()}
-    for i, layer in enumerate(network.layers):
+    for i, layer in enumerate(chain.layers):
         with graph.named(f"{i}."):
             if isinstance(layer, nn.Add):
                 values.append(graph.node("Add", values[i], values[i - layer.back]))

@@ -68,7 +68,7 @@ _MODULES: dict[type, _Module] = {
 }
 
 
-def to_torch_state(network: nn.Network, parameters: nn.Parameters) -> dict[str, Any]:
+def to_torch_state(chain: nn.Chain, parameters: nn.Parameters) -> dict[str, Any]:
     """Return the parameters as tensors of their own, named as in a `torch.nn.Sequential`.
 
     Raises
@@ -80,17 +80,17 @@ def to_torch_state(network: nn.Network, parameters: nn.Parameters) -> dict[str, 
 
     Examples
     --------
-    >>> from pellucid.nn import Activation, Linear, Network
+    >>> from pellucid.nn import Activation, Linear, Chain
     >>> from pellucid.persistence.torch_state import torch_names
-    >>> network = Network([Linear(5), Activation("relu"), Linear(1)], "squared_error")
-    >>> list(torch_names(network, network.layout(2)))
+    >>> chain = Chain([Linear(5), Activation("relu"), Linear(1)], "squared_error")
+    >>> list(torch_names(chain, chain.layout(2)))
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
-    names = torch_names(network, parameters.layout)
+    names = torch_names(chain, parameters.layout)
     torch = _import_torch()
     state = {}
     for name, (i, ours) in names.items():
-        array = _turned(network.layers[i], ours, parameters[f"{i}.{ours}"])
+        array = _turned(chain.layers[i], ours, parameters[f"{i}.{ours}"])
         state[name] = torch.from_numpy(np.array(array, order="C"))
         if ours == "running_variance":
             state[name.replace("running_var", _COUNTER)] = torch.tensor(0)
@@ -98,13 +98,13 @@ def to_torch_state(network: nn.Network, parameters: nn.Parameters) -> dict[str, 
 
 
 def from_torch_state(
-    network: nn.Network, state: Mapping[str, Any], fan_in: int, dtype: Any
+    chain: nn.Chain, state: Mapping[str, Any], fan_in: int, dtype: Any
 ) -> nn.Parameters:
     """Return the parameters of a network from the state dictionary of a `torch.nn.Sequential`.
 
     Parameters
     ----------
-    network : nn.Network
+    chain : nn.Chain
     state : mapping of str to tensor
         Of any device and precision.
     fan_in : int
@@ -119,27 +119,27 @@ def from_torch_state(
         A name is missing, left over, or has another shape.
     """
     arrays = state_arrays(state)
-    layout = network.layout(fan_in)
-    names = torch_names(network, layout)
+    layout = chain.layout(fan_in)
+    names = torch_names(chain, layout)
     _check_names(list(names), arrays)
     parameters = nn.Parameters.zeros(layout, dtype)
     for name, (i, ours) in names.items():
         target = parameters[f"{i}.{ours}"]
         expected = target.T.shape if ours == "W" else target.shape
         if arrays[name].shape != expected:
-            kind = type(network.layers[i]).__name__
+            kind = type(chain.layers[i]).__name__
             raise ValueError(
                 f"{name} must have shape {expected} for layer {i}, a {kind}, got "
                 f"{arrays[name].shape}"
             )
-        target[...] = _turned(network.layers[i], ours, arrays[name], back=True)
+        target[...] = _turned(chain.layers[i], ours, arrays[name], back=True)
     return parameters
 
 
-def torch_names(network: nn.Network, layout: nn.Layout) -> dict[str, tuple[int, str]]:
+def torch_names(chain: nn.Chain, layout: nn.Layout) -> dict[str, tuple[int, str]]:
     """Return the names in the state dictionary, each with the layer and our name there."""
     names, place = {}, 0
-    for i, layer in enumerate(network.layers):
+    for i, layer in enumerate(chain.layers):
         module = _module_of(i, layer)
         prefix = f"{i}."
         for entry in layout.entries:
@@ -222,7 +222,7 @@ def linear_weights(state: Mapping[str, Any]) -> list[NDArray[Any]]:
     return [arrays[name] for name in sorted(found, key=lambda name: int(places[name]))]
 
 
-def fan_in_of_state(network: nn.Network, state: Mapping[str, Any]) -> int:
+def fan_in_of_state(chain: nn.Chain, state: Mapping[str, Any]) -> int:
     """Return the width of X that the first tensor tells, through the layers before it.
 
     Raises
@@ -231,7 +231,7 @@ def fan_in_of_state(network: nn.Network, state: Mapping[str, Any]) -> int:
         No tensor tells it.
     """
     arrays, place, factor = state_arrays(state), 0, 1
-    for i, layer in enumerate(network.layers):
+    for i, layer in enumerate(chain.layers):
         module = _module_of(i, layer)
         weight = arrays.get(f"{place}.weight")
         if isinstance(layer, nn.Embedding):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.nn.network import Network
+from pellucid.nn.chain import Chain
 from pellucid.nn.parameters import Parameters
 from pellucid.training.history import EpochReport
 from pellucid.training.outcome import Outcome
@@ -23,8 +23,8 @@ class TrainingStart:
 
     Parameters
     ----------
-    network : nn.Network
-        Layers and loss: `start.network.forward(start.parameters, X)` shows them at work.
+    chain : nn.Chain
+        Layers and loss: `start.chain.forward(start.parameters, X)` shows them at work.
     parameters : nn.Parameters
         The buffer that training updates in place: the weights of the moment at every later call. It
         is to be read, not written.
@@ -35,7 +35,7 @@ class TrainingStart:
         validation loss, or where there are none.
     """
 
-    network: Network
+    chain: Chain
     parameters: Parameters
     max_epochs: int
     score_name: str | None = None
@@ -53,12 +53,12 @@ class Callbacks:
     Parameters
     ----------
     callbacks : sequence of callbacks
-    network, parameters, score_name
+    chain, parameters, score_name
         See `TrainingStart`.
     """
 
     callbacks: Sequence[Any]
-    network: Network
+    chain: Chain
     parameters: Parameters
     score_name: str | None = None
 
@@ -69,7 +69,7 @@ class Callbacks:
         def end(callback: Any) -> None:
             _tell(callback, "on_end", outcome)
 
-        start = TrainingStart(self.network, self.parameters, max_epochs, self.score_name)
+        start = TrainingStart(self.chain, self.parameters, max_epochs, self.score_name)
         with ExitStack() as ends:
             for callback in self.callbacks:
                 ends.callback(end, callback)

@@ -13,8 +13,8 @@ import numpy as np
 
 from pellucid.engine.batch import gather
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
+from pellucid.nn.chain import Chain, Gradients, Trace
 from pellucid.nn.context import Context
-from pellucid.nn.network import Gradients, Network, Trace
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
 
@@ -22,14 +22,14 @@ from pellucid.nn.random import Ints
 class ReplayableTrainer(Protocol):
     """What a recording needs of an engine's trainer."""
 
-    network: Network
+    chain: Chain
     parameters: Parameters
     data: TrainingData
     plan: TrainingPlan
 
     def __init__(
         self,
-        network: Network,
+        chain: Chain,
         parameters: Parameters,
         data: TrainingData,
         plan: TrainingPlan,
@@ -99,12 +99,12 @@ class Recording:
     >>> import numpy as np
     >>> from pellucid.engine.native import NativeTrainer
     >>> from pellucid.engine.plan import TrainingData, TrainingPlan
-    >>> from pellucid.nn import Adam, Linear, Network
+    >>> from pellucid.nn import Adam, Linear, Chain
     >>> from pellucid.training import Recording
-    >>> network = Network([Linear(1)], "squared_error")
+    >>> chain = Chain([Linear(1)], "squared_error")
     >>> data = TrainingData(np.arange(10.0).reshape(5, 2), np.arange(5.0).reshape(5, 1))
     >>> plan = TrainingPlan(Adam(), batch_size=2)
-    >>> trainer = NativeTrainer(network, network.initialize(2, seed=0), data, plan)
+    >>> trainer = NativeTrainer(chain, chain.initialize(2, seed=0), data, plan)
     >>> recording = Recording(trainer)
     >>> for _ in range(4):
     ...     recording.before_epoch()
@@ -184,7 +184,7 @@ class Recording:
 
     def _make_trainer(self, parameters: Parameters, state: TrainerState) -> ReplayableTrainer:
         kind, of = type(self._trainer), self._trainer
-        return kind(of.network, parameters, of.data, of.plan, state)
+        return kind(of.chain, parameters, of.data, of.plan, state)
 
     def _trainer_before(self, step: int) -> ReplayableTrainer:
         """Return a trainer at the start of the epoch of `step`."""
@@ -201,13 +201,13 @@ class Recording:
     def _inspected(
         self, step: int, epoch: int, rows: Ints, before: Parameters, after: Parameters
     ) -> ReplayedStep:
-        network, data = self._trainer.network, self._trainer.data
+        chain, data = self._trainer.chain, self._trainer.data
         batch = gather(data, rows, before.flat.dtype)
         context = self._trainer.plan.context_at(epoch, step, data.n_examples)
         with np.errstate(over="ignore", invalid="ignore"):
-            trace = network.forward(before, batch.X, context)
-            loss = network.loss_value(trace, batch.targets, batch.sample_weight)
-            gradients = network.backward(before, trace, batch.targets, batch.sample_weight, context)
+            trace = chain.forward(before, batch.X, context)
+            loss = chain.loss_value(trace, batch.targets, batch.sample_weight)
+            gradients = chain.backward(before, trace, batch.targets, batch.sample_weight, context)
         return ReplayedStep(step, epoch, rows, context, before, trace, loss, gradients, after)
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from pellucid.models.perceptron.task import Rows
 from pellucid.models.perceptron.validation_set import ValidationSet
-from pellucid.nn import Linear, Network
+from pellucid.nn import Chain, Linear
 
-NETWORK = Network([Linear(1)], "squared_error")
+NETWORK = Chain([Linear(1)], "squared_error")
 
 
 def test_predicts_the_rows_in_one_call():

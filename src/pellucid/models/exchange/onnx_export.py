@@ -10,7 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid import nn
-from pellucid.persistence.onnx import Answer, network_to_onnx, write_onnx
+from pellucid.persistence.onnx import Answer, chain_to_onnx, write_onnx
 
 _ANSWER_OF_TARGET: dict[str, Answer] = {
     "label": "label",
@@ -68,18 +68,18 @@ class OnnxExport:
         raise NotImplementedError
 
 
-def onnx_of_network(network: Any) -> Any:
+def onnx_of_network(chain: Any) -> Any:
     """Return a `pellucid.Network` as an ONNX model; before `fit`, with scores and predictions."""
-    parameters, targets = network.parameters, network._targets
+    parameters, targets = chain.parameters, chain._targets
     answer = None if targets is None else _ANSWER_OF_TARGET[targets.kind]
     classes = None if targets is None else targets.classes
-    return network_to_onnx(
-        network.chain,
+    return chain_to_onnx(
+        chain.chain,
         parameters,
-        network._fan_in,
+        chain._fan_in,
         answer=answer,
         classes=classes,
-        metadata=metadata_of(network, classes),
+        metadata=metadata_of(chain, classes),
     )
 
 
@@ -88,7 +88,7 @@ def onnx_of_mlp(estimator: Any) -> Any:
     check_is_fitted(estimator)
     chain, parameters = chain_of(estimator)
     classes = getattr(estimator, "classes_", None)
-    return network_to_onnx(
+    return chain_to_onnx(
         chain,
         parameters,
         estimator.n_features_in_,
@@ -98,7 +98,7 @@ def onnx_of_mlp(estimator: Any) -> Any:
     )
 
 
-def chain_of(estimator: Any) -> tuple[nn.Network, nn.Parameters]:
+def chain_of(estimator: Any) -> tuple[nn.Chain, nn.Parameters]:
     """Return the layers and the parameters that a fitted MLP predicts with."""
     return estimator.network_, estimator.parameters_
 

@@ -19,7 +19,7 @@ from pellucid.engine.plan import TrainerState
 from pellucid.models.exchange.onnx_export import chain_of
 from pellucid.models.perceptron.coefficients import pack, views
 from pellucid.models.perceptron.stochastic_solver import SolverState
-from pellucid.nn import Activation, Dropout, Linear, Network, Parameters
+from pellucid.nn import Activation, Chain, Dropout, Linear, Parameters
 from pellucid.nn.optimizers import OptimizerState
 
 LEARNED = (
@@ -92,8 +92,8 @@ def from_scikit_learn(estimator_class: Any, model: Any) -> Any:
         # epoch would be an improvement.
         estimator.best_loss_ = None if estimator.best_loss_ is None else np.inf
     theirs = getattr(model, "_optimizer", None)
-    network, _ = chain_of(estimator)
-    estimator._optimizer = None if theirs is None else _state_of(theirs, estimator, network)
+    chain, _ = chain_of(estimator)
+    estimator._optimizer = None if theirs is None else _state_of(theirs, estimator, chain)
     return estimator
 
 
@@ -107,9 +107,9 @@ def to_scikit_learn(estimator: Any) -> Any:
     sklearn.exceptions.NotFittedError
     """
     check_is_fitted(estimator)
-    network, parameters = chain_of(estimator)
+    chain, parameters = chain_of(estimator)
     params = estimator.get_params(deep=False)
-    _check_predicts_alike(params, network)
+    _check_predicts_alike(params, chain)
     peer = peer_of(type(estimator))
     known = set(peer().get_params(deep=False))
     _warn_of_the_rest(params, known, type(estimator))
@@ -136,7 +136,7 @@ def _copies(lists: Sequence[Arrays]) -> tuple[Arrays, Arrays]:
     return coefs, intercepts
 
 
-def _check_predicts_alike(params: dict[str, Any], network: Network) -> None:
+def _check_predicts_alike(params: dict[str, Any], chain: Chain) -> None:
     for name, known in OF_PREDICTION.items():
         value = params.get(name, known[0])
         if not any(value is one or value == one for one in known if type(one) is type(value)):
@@ -148,7 +148,7 @@ def _check_predicts_alike(params: dict[str, Any], network: Network) -> None:
         raise ValueError(
             "scikit-learn has no residual=True; keep this model in Pellucid, or use to_onnx"
         )
-    odd = [e for e in network.layers if type(e) not in (Activation, Dropout, Linear)]
+    odd = [e for e in chain.layers if type(e) not in (Activation, Dropout, Linear)]
     if odd:
         raise ValueError(f"scikit-learn has no layer {odd[0]!r}; use to_onnx")
 
@@ -168,7 +168,7 @@ def _warn_of_the_rest(params: dict[str, Any], known: set[str], estimator_class: 
         )
 
 
-def _state_of(theirs: Any, estimator: Any, network: Network) -> SolverState | None:
+def _state_of(theirs: Any, estimator: Any, chain: Chain) -> SolverState | None:
     """Return the state of scikit-learn's optimizer, whose lists are coefs, then intercepts."""
     kind = type(theirs).__name__
     if kind not in ("AdamOptimizer", "SGDOptimizer"):
@@ -176,7 +176,7 @@ def _state_of(theirs: Any, estimator: Any, network: Network) -> SolverState | No
     n = len(estimator.coefs_)
 
     def flat(arrays: Arrays) -> NDArray[Any]:
-        buffer: NDArray[Any] = pack(network, arrays[:n], arrays[n:]).flat
+        buffer: NDArray[Any] = pack(chain, arrays[:n], arrays[n:]).flat
         return buffer
 
     if kind == "SGDOptimizer":

@@ -39,29 +39,29 @@ def mlp_from_torch(
             "use MLPClassifier"
         )
     _, loss = estimator._outputs(np.zeros((1, n_outputs)))
-    network = build_network(estimator._options(), loss, n_outputs)
+    chain = build_network(estimator._options(), loss, n_outputs)
     dtype = parameter_dtype(estimator.dtype, np.zeros(0, np.result_type(*weights)))
-    learned = from_torch_state(network, state, fan_in, dtype)
+    learned = from_torch_state(chain, state, fan_in, dtype)
     estimator.n_features_in_ = fan_in
     estimator.n_outputs_, estimator.out_activation_ = n_outputs, out_activation_of(loss)
-    estimator._attach(network, learned)
+    estimator._attach(chain, learned)
     estimator._forget_history(False)
     estimator.n_iter_ = 0
     return estimator
 
 
 def network_from_torch(
-    network: Any, state: Mapping[str, Any], fan_in: int | None, classes: Any
+    chain: Any, state: Mapping[str, Any], fan_in: int | None, classes: Any
 ) -> Any:
     """Fill a `pellucid.Network`; see `NetworkExchange.from_torch`."""
-    chain = network.chain
+    chain = chain.chain
     if fan_in is None:
         fan_in = fan_in_of_state(chain, state)
-    parameters = from_torch_state(chain, state, fan_in, network.dtype)
+    parameters = from_torch_state(chain, state, fan_in, chain.dtype)
     targets = _targets(chain.loss, chain.fan_out(fan_in), classes)
-    network._start_over(parameters, fan_in)
-    network._targets = targets
-    return network
+    chain._start_over(parameters, fan_in)
+    chain._targets = targets
+    return chain
 
 
 def _learn_classes(estimator: Any, classes: Any, multilabel: bool, n_outputs: int) -> None:

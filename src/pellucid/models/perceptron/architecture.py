@@ -11,6 +11,7 @@ from pellucid.nn import (
     ACTIVATIONS,
     Activation,
     BatchNorm,
+    Chain,
     CustomActivation,
     CustomLoss,
     Dropout,
@@ -18,7 +19,6 @@ from pellucid.nn import (
     LayerNorm,
     Linear,
     Loss,
-    Network,
     Residual,
     RMSNorm,
 )
@@ -30,7 +30,7 @@ NORMALIZATIONS: dict[str, Callable[[], Layer]] = {
 }
 
 
-def build_network(options: Mapping[str, Any], loss: Loss | CustomLoss, n_outputs: int) -> Network:
+def build_network(options: Mapping[str, Any], loss: Loss | CustomLoss, n_outputs: int) -> Chain:
     """Return the layers and the loss of an estimator.
 
     A hidden layer is a `Linear`, then, each where it is asked for, a normalization, the activation
@@ -63,7 +63,7 @@ def build_network(options: Mapping[str, Any], loss: Loss | CustomLoss, n_outputs
         if share > 0.0:
             block.append(Dropout(share))
         layers += [Residual(block)] if adds else block
-    return Network([*layers, Linear(n_outputs)], loss)
+    return Chain([*layers, Linear(n_outputs)], loss)
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:

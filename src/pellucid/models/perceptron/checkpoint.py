@@ -20,7 +20,7 @@ from pellucid.models.training_checkpoints import (
     damaged,
     read_newest,
 )
-from pellucid.nn import Network, Optimizer, Parameters
+from pellucid.nn import Chain, Optimizer, Parameters
 from pellucid.training import Checkpoints, FixedOrder, ShuffledOrder
 
 _KEY_LENGTH = 624
@@ -89,10 +89,10 @@ class Resumption:
         """Calls of `partial_fit` before the training."""
         return int(self.saved.state["n_partial_fits"])
 
-    def begin(self, network: Network, n_features: int) -> tuple[np.random.RandomState, Parameters]:
+    def begin(self, chain: Chain, n_features: int) -> tuple[np.random.RandomState, Parameters]:
         """Return the generator as the first weights left it, and room for the parameters."""
         dtype = self.saved.run.parameters.dtype
-        parameters = Parameters.zeros(network.layout(n_features), dtype)
+        parameters = Parameters.zeros(chain.layout(n_features), dtype)
         return generator_from(self.saved, "start"), parameters
 
 

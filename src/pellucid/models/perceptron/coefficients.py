@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.nn.chain import Chain
 from pellucid.nn.linear import Linear
-from pellucid.nn.network import Network
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Purpose, Stream
 
@@ -18,7 +18,7 @@ Arrays = list[NDArray[Any]]
 
 
 def draw_parameters(
-    network: Network,
+    chain: Chain,
     n_features: int,
     activations: Sequence[str],
     dtype: Any,
@@ -28,12 +28,10 @@ def draw_parameters(
 
     Layer by layer, weights before biases, both uniform on ±√(g / (fan_in + fan_out)), where g is 6,
     or 2 for layers that `activations` calls "logistic" (Glorot and Bengio, 2010). Parameters of
-    layers that scikit-learn does not have are those of `Network.initialize`.
+    layers that scikit-learn does not have are those of `Chain.initialize`.
     """
-    parameters = Parameters.zeros(network.layout(n_features), dtype)
-    for i, (layer, width) in enumerate(
-        zip(network.layers, network.widths(n_features), strict=False)
-    ):
+    parameters = Parameters.zeros(chain.layout(n_features), dtype)
+    for i, (layer, width) in enumerate(zip(chain.layers, chain.widths(n_features), strict=False)):
         if not isinstance(layer, Linear) and layer.parameter_shapes(width):
             stream = Stream(0, Purpose.INITIALIZATION, layer=i)
             for name, value in layer.initial_parameters(width, stream).items():
@@ -78,7 +76,7 @@ def are_views(parameters: Parameters, coefs: Arrays, intercepts: Arrays) -> bool
 
 
 def pack(
-    network: Network,
+    chain: Chain,
     coefs: Arrays,
     intercepts: Arrays,
     other_arrays: Mapping[str, NDArray[Any]] = MappingProxyType({}),
@@ -91,7 +89,7 @@ def pack(
         A shape does not follow from the one before it.
     """
     coefs = [np.asarray(W) for W in coefs]
-    layout = network.layout(coefs[0].shape[0])
+    layout = chain.layout(coefs[0].shape[0])
     parameters = Parameters.zeros(layout, np.result_type(*coefs, np.float32))
     for name, array in other_arrays.items():
         parameters[name][...] = array

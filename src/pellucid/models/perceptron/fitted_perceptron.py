@@ -35,7 +35,7 @@ from pellucid.models.perceptron.loss import loss_with_output
 from pellucid.models.perceptron.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
 from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
 from pellucid.models.saving import Arrays, save
-from pellucid.nn import CustomLoss, Linear, Loss, Network, Parameters
+from pellucid.nn import Chain, CustomLoss, Linear, Loss, Parameters
 
 
 class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
@@ -51,7 +51,7 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
     out_activation_: str
     n_threads: int | None
 
-    _network: Network | None = None
+    _network: Chain | None = None
     _parameters: Parameters | None = None
     _fitted: KeptFitted | None = None
 
@@ -65,7 +65,7 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
         return hasattr(self, "coefs_")
 
     @property
-    def network_(self) -> Network:
+    def network_(self) -> Chain:
         """Layers and loss; they hold no numbers."""
         check_is_fitted(self)
         return self._fitted_network()
@@ -76,33 +76,33 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
         check_is_fitted(self)
         return self._current_parameters(self._fitted_network())
 
-    def _attach(self, network: Network, parameters: Parameters) -> None:
+    def _attach(self, chain: Chain, parameters: Parameters) -> None:
         """Make the weights of the estimator views of this buffer."""
-        self._network, self._parameters = network, parameters
+        self._network, self._parameters = chain, parameters
         self.coefs_, self.intercepts_ = views(parameters)
         self._fitted = KeptFitted([*self.coefs_, *self.intercepts_])
         self.n_layers_ = len(self.coefs_) + 1
 
-    def _current_parameters(self, network: Network) -> Parameters:
+    def _current_parameters(self, chain: Chain) -> Parameters:
         """Return the buffer behind `coefs_`, or a copy if other arrays were put into the lists."""
         parameters = self._parameters
         if parameters is None:
-            return pack(network, self.coefs_, self.intercepts_)
+            return pack(chain, self.coefs_, self.intercepts_)
         if not are_views(parameters, self.coefs_, self.intercepts_):
-            kept = others(parameters) if network is self._network else {}
-            return pack(network, self.coefs_, self.intercepts_, kept)
+            kept = others(parameters) if chain is self._network else {}
+            return pack(chain, self.coefs_, self.intercepts_, kept)
         return parameters
 
-    def _fitted_network(self) -> Network:
+    def _fitted_network(self) -> Chain:
         """Return the network that was trained, or one that fits weights put in by hand."""
-        network, sizes = self._network, hidden_sizes_of(self.coefs_)
+        chain, sizes = self._network, hidden_sizes_of(self.coefs_)
         n_outputs = int(np.shape(self.coefs_[-1])[1])
-        if network is None:
+        if chain is None:
             loss: Loss | CustomLoss = loss_with_output(self.out_activation_)
-        elif [*sizes, n_outputs] == [e.fan_out for e in network.layers if isinstance(e, Linear)]:
-            return network
+        elif [*sizes, n_outputs] == [e.fan_out for e in chain.layers if isinstance(e, Linear)]:
+            return chain
         else:
-            loss = network.loss
+            loss = chain.loss
         options = {**self._options(), "hidden_layer_sizes": sizes}
         return build_network(options, loss, n_outputs)
 
@@ -113,7 +113,7 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
         fitted = self._find_fitted()
         scores = fitted_scores(fitted, X)
         with np.errstate(over="ignore"):
-            predictions: NDArray[Any] = fitted.network.loss.link(scores)
+            predictions: NDArray[Any] = fitted.chain.loss.link(scores)
         return predictions
 
     def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
@@ -128,8 +128,8 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
         kept, key = self._fitted, (self._network, self.n_threads)
         fitted = kept.find([*self.coefs_, *self.intercepts_], key) if kept else None
         if fitted is None:
-            network = self._fitted_network()
-            fitted = Fitted(network, self._current_parameters(network), self.n_threads)
+            chain = self._fitted_network()
+            fitted = Fitted(chain, self._current_parameters(chain), self.n_threads)
             if kept and fitted.parameters is self._parameters:
                 kept.keep(key, fitted)
         return fitted
@@ -169,14 +169,14 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
         """
         check_is_fitted(self)
         X, targets = self._rows_to_check(X, y)
-        network = self._fitted_network()
-        fitted = self._current_parameters(network)
+        chain = self._fitted_network()
+        fitted = self._current_parameters(chain)
         parameters = Parameters(fitted.flat.astype(np.float64), fitted.layout)
-        objective = engine_of(network).objective(network, parameters, TrainingData(X, targets))
+        objective = engine_of(chain).objective(chain, parameters, TrainingData(X, targets))
         _, gradient = objective(parameters.flat)
         table = dense(X, np.dtype(np.float64))
         return check_gradient(
-            network, parameters, table, targets, tolerance=tolerance, gradient=gradient
+            chain, parameters, table, targets, tolerance=tolerance, gradient=gradient
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -192,8 +192,8 @@ class FittedPerceptron(MlpExchange, HiddenLayers, QuickParameters):
         other_arrays = state.pop("_others", {})
         super().__setstate__(state)
         if hasattr(self, "coefs_") and hasattr(self, "out_activation_"):
-            network = self._fitted_network()
-            self._attach(network, pack(network, self.coefs_, self.intercepts_, other_arrays))
+            chain = self._fitted_network()
+            self._attach(chain, pack(chain, self.coefs_, self.intercepts_, other_arrays))
 
     def describe(self) -> ModelDescription:
         """Return what the fitted model predicts, from what, and its layers; `print` it to read it.

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _generate_get_feature_names_out, check_is_f
 from pellucid.models.inputs import checked_table
 from pellucid.models.perceptron.coefficients import hidden_sizes_of
 from pellucid.models.perceptron.prediction import Fitted, fitted_scores
-from pellucid.nn import Linear, Network
+from pellucid.nn import Chain, Linear
 
 
 # scikit-learn would put `transform` into a DataFrame with the names of one layer, whichever layer
@@ -62,7 +62,7 @@ class HiddenLayers(TransformerMixin, auto_wrap_output_keys=None):  # type: ignor
         place = self._place_of(layer)
         table = checked_table(self, X, reset=False)
         fitted = self._find_fitted()
-        hidden = fitted_scores(fitted.until(hidden_end(fitted.network, place)), table)
+        hidden = fitted_scores(fitted.until(hidden_end(fitted.chain, place)), table)
         adapter = _get_container_adapter("transform", self)
         if adapter is None:
             return hidden
@@ -119,10 +119,10 @@ class HiddenLayers(TransformerMixin, auto_wrap_output_keys=None):  # type: ignor
         return int(layer) % n
 
 
-def hidden_end(network: Network, place: int) -> int:
+def hidden_end(chain: Chain, place: int) -> int:
     """Return how many layers of `network` lead to the output of a hidden layer.
 
     It ends where the next linear layer begins: after its activation, dropout and `Add`.
     """
-    linear = [i for i, layer in enumerate(network.layers) if isinstance(layer, Linear)]
+    linear = [i for i, layer in enumerate(chain.layers) if isinstance(layer, Linear)]
     return linear[place + 1]

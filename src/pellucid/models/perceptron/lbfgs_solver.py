@@ -62,8 +62,8 @@ class LbfgsRun:
         self._complaint: str | None = None
         self._started: float | None = None
         start = Parameters(self._last_good, task.parameters.layout)
-        self._evaluate = engine_of(task.network).objective(
-            task.network,
+        self._evaluate = engine_of(task.chain).objective(
+            task.chain,
             start,
             self._data,
             float(task.options["alpha"]),
@@ -173,7 +173,7 @@ class LbfgsRun:
             return NonFiniteError(n_iterations, n_evaluations, None, cause)
         rows = np.flatnonzero(~np.isfinite(losses))[:DIAGNOSED_ROWS]
         context = Context(epoch=n_iterations, step=n_evaluations)
-        error = explain_non_finite(self.task.network, reached, self._data, rows, context)
+        error = explain_non_finite(self.task.chain, reached, self._data, rows, context)
         cause = error.cause.replace(TOO_FAST, self._size())
         return NonFiniteError(n_iterations, n_evaluations, error.layer, cause)
 
@@ -187,10 +187,10 @@ class LbfgsRun:
         )
 
     def _losses(self, parameters: Parameters) -> NDArray[np.float64]:
-        network, rows = self.task.network, self.task.training
+        chain, rows = self.task.chain, self.task.training
         with np.errstate(all="ignore"):
-            predictor = engine_of(network).predictor(network, parameters, rows.X.shape[1])
-            losses: NDArray[np.float64] = network.loss.terms(predictor(rows.X), rows.targets)
+            predictor = engine_of(chain).predictor(chain, parameters, rows.X.shape[1])
+            losses: NDArray[np.float64] = chain.loss.terms(predictor(rows.X), rows.targets)
         return losses
 
     def _not_converged(self, result: scipy.optimize.OptimizeResult) -> str:

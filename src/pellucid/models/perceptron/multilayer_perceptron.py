@@ -38,7 +38,7 @@ from pellucid.models.perceptron.validation_set import (
     ValidationData,
     scorer_on,
 )
-from pellucid.nn import CustomLoss, Loss, Network, Parameters
+from pellucid.nn import Chain, CustomLoss, Loss, Parameters
 from pellucid.training import Callbacks, EpochReport, History, check_callbacks
 
 
@@ -265,19 +265,19 @@ class MultilayerPerceptron(
         X, y = self._checked_input(X, y, incremental=incremental, fresh=fresh)
         sample_weight = self._weights(y, raw_weights(sample_weight, X))
         n_outputs, loss = self._outputs(y)
-        network = build_network(options, loss, n_outputs)
+        chain = build_network(options, loss, n_outputs)
         random_state = self._generator(incremental, fresh)
         if resumption is not None:
-            random_state, parameters = resumption.begin(network, X.shape[1])
+            random_state, parameters = resumption.begin(chain, X.shape[1])
         elif fresh:
             names = activation_names(self.activation, len(sizes))
             parameters = draw_parameters(
-                network, X.shape[1], names, parameter_dtype(self.dtype, X), random_state
+                chain, X.shape[1], names, parameter_dtype(self.dtype, X), random_state
             )
         else:
-            parameters = self._parameters_to_go_on_with(network, sizes, n_outputs)
+            parameters = self._parameters_to_go_on_with(chain, sizes, n_outputs)
         dtype = parameters.flat.dtype
-        self._attach(network, parameters)
+        self._attach(chain, parameters)
         if fresh:
             self._forget_history(self._validates(validation))
         self.n_outputs_, self.out_activation_ = n_outputs, out_activation_of(loss)
@@ -285,10 +285,10 @@ class MultilayerPerceptron(
             dtype = np.dtype(np.float64)
         training = Rows(X, y, self._targets(y, dtype), sample_weight)
         random_start = generator_state(random_state) if self._keeps(incremental) else None
-        seed = int(random_state.randint(2**31 - 1)) if network.drops or stream else 0
+        seed = int(random_state.randint(2**31 - 1)) if chain.drops or stream else 0
         holds_out = self.early_stopping and validation.X is None
         return Task(
-            network=network,
+            chain=chain,
             parameters=parameters,
             training=training,
             validation=self._validation_rows(validation, dtype),
@@ -345,7 +345,7 @@ class MultilayerPerceptron(
         return self.scoring
 
     def _parameters_to_go_on_with(
-        self, network: Network, sizes: tuple[int, ...], n_outputs: int
+        self, chain: Chain, sizes: tuple[int, ...], n_outputs: int
     ) -> Parameters:
         had = hidden_sizes_of(self.coefs_)
         if had != sizes:
@@ -359,7 +359,7 @@ class MultilayerPerceptron(
                 f"{n_outputs}; use fit with warm_start=False to start afresh"
             )
         parameters = self._current_parameters(self._fitted_network())
-        layout = network.layout(np.shape(self.coefs_[0])[0])
+        layout = chain.layout(np.shape(self.coefs_[0])[0])
         if parameters.layout == layout:
             return parameters
         # Dropout and the like may have changed, which have no parameters, but number the others.
@@ -379,7 +379,7 @@ class MultilayerPerceptron(
         name = self._score_name if scoring is None else "score" if callable(scoring) else scoring
         if name == "loss":
             name = None
-        return Callbacks(callbacks, task.network, task.parameters, name)
+        return Callbacks(callbacks, task.chain, task.parameters, name)
 
     def _so_far(self, report: EpochReport) -> dict[str, Any]:
         """Return the attributes that an estimator in training has only in the end."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pellucid.engine.batch import dense
 from pellucid.engine.sampling import Spread
 from pellucid.models.default_engine import engine_of
-from pellucid.nn.network import Network
+from pellucid.nn.chain import Chain
 from pellucid.nn.parameters import Parameters
 
 MOST_KEPT_WIDENED = 2**17
@@ -25,21 +25,19 @@ class Fitted:
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     parameters : Parameters
         Read at each call.
     n_threads : int, optional
         Most threads of a call; see `resolve_n_threads`.
     """
 
-    def __init__(
-        self, network: Network, parameters: Parameters, n_threads: int | None = None
-    ) -> None:
-        self.network = network
+    def __init__(self, chain: Chain, parameters: Parameters, n_threads: int | None = None) -> None:
+        self.chain = chain
         self.parameters = parameters
         self._n_threads = n_threads
         fan_in = parameters.layout.entries[0].shape[0]
-        self.predict = engine_of(network).predictor(network, parameters, fan_in, n_threads)
+        self.predict = engine_of(chain).predictor(chain, parameters, fan_in, n_threads)
         self._widened: Fitted | None = None
         self._parts: dict[int, Fitted] = {}
 
@@ -50,10 +48,10 @@ class Fitted:
         """
         part = self._parts.get(n_layers)
         if part is None:
-            network = Network(self.network.layers[:n_layers], self.network.loss)
-            layout = network.layout(self.parameters.layout.entries[0].shape[0])
+            chain = Chain(self.chain.layers[:n_layers], self.chain.loss)
+            layout = chain.layout(self.parameters.layout.entries[0].shape[0])
             parameters = Parameters(self.parameters.flat[: layout.size], layout)
-            part = Fitted(network, parameters, self._n_threads)
+            part = Fitted(chain, parameters, self._n_threads)
             self._parts[n_layers] = part
         return part
 
@@ -65,7 +63,7 @@ class Fitted:
         if widened is None or widened.parameters.flat.dtype != dtype:
             flat = self.parameters.flat.astype(dtype)
             parameters = Parameters(flat, self.parameters.layout)
-            widened = Fitted(self.network, parameters, self._n_threads)
+            widened = Fitted(self.chain, parameters, self._n_threads)
             if flat.size <= MOST_KEPT_WIDENED:
                 self._widened = widened
         else:
@@ -124,7 +122,7 @@ def fitted_spread(fitted: Fitted, X: Any, n_samples: int, seed: int) -> Spread:
         The network drops nothing, or a prediction is not finite.
     """
     fitted = fitted.in_dtype(np.result_type(fitted.parameters.flat.dtype, X.dtype))
-    spread: Spread = fitted.predict.sample(X, n_samples, seed, link=fitted.network.loss.link)
+    spread: Spread = fitted.predict.sample(X, n_samples, seed, link=fitted.chain.loss.link)
     check_finite(spread.std, fitted.parameters, X)
     return spread
 

@@ -14,14 +14,14 @@ from pellucid.nn import (
     Activation,
     Add,
     BatchNorm,
+    Chain,
     Dropout,
     LayerNorm,
     Linear,
-    Network,
     Parameters,
     RMSNorm,
 )
-from pellucid.persistence.layers import network_from_json, network_to_json
+from pellucid.persistence.layers import chain_from_json, chain_to_json
 
 _NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_")
 _CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
@@ -46,7 +46,7 @@ def mlp_to_state(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     parameters = estimator.parameters_
     arrays: Arrays = {name: np.asarray(parameters[name]) for name in parameters.names()}
     state: dict[str, Any] = {
-        "network": network_to_json(estimator.network_),
+        "network": chain_to_json(estimator.network_),
         "n_features_in": int(estimator.n_features_in_),
         "n_partial_fits": int(known.get("_n_partial_fits", 0)),
         "no_improvement_count": int(known.get("_no_improvement_count", 0)),
@@ -72,15 +72,15 @@ def mlp_from_state(estimator_class: Any, state: dict[str, Any], arrays: Arrays) 
         When the parts do not fit together.
     """
     estimator = estimator_class()
-    network = network_from_json(state["network"])
-    parameters = _parameters(network, int(state["n_features_in"]), arrays)
+    chain = chain_from_json(state["network"])
+    parameters = _parameters(chain, int(state["n_features_in"]), arrays)
     estimator.n_features_in_ = int(state["n_features_in"])
-    estimator.n_outputs_ = network.fan_out(estimator.n_features_in_)
-    estimator.out_activation_ = mlp_loss.out_activation_of(network.loss)
+    estimator.n_outputs_ = chain.fan_out(estimator.n_features_in_)
+    estimator.out_activation_ = mlp_loss.out_activation_of(chain.loss)
     if is_classifier(estimator):
         _restore_classes(estimator, state)
     elif estimator.out_activation_ not in ("identity", "exp"):
-        raise ValueError(f"the loss {network.loss.name} does not fit a regressor")
+        raise ValueError(f"the loss {chain.loss.name} does not fit a regressor")
     estimator._n_partial_fits = int(state["n_partial_fits"])
     estimator._no_improvement_count = int(state["no_improvement_count"])
     estimator._optimizer = None
@@ -95,7 +95,7 @@ def mlp_from_state(estimator_class: Any, state: dict[str, Any], arrays: Arrays) 
         if len(names) != estimator.n_features_in_ or not all(isinstance(n, str) for n in names):
             raise ValueError("the feature names do not fit the network")
         estimator.feature_names_in_ = np.array(names, dtype=object)
-    estimator._attach(network, parameters)
+    estimator._attach(chain, parameters)
     return estimator
 
 
@@ -118,11 +118,11 @@ def _restore_classes(estimator: Any, state: dict[str, Any]) -> None:
     estimator._label_binarizer, estimator.classes_ = binarizer, classes
 
 
-def _parameters(network: Network, n_features: int, arrays: Arrays) -> Parameters:
-    layers = network.layers
+def _parameters(chain: Chain, n_features: int, arrays: Arrays) -> Parameters:
+    layers = chain.layers
     if not (layers and isinstance(layers[-1], Linear)) or {*map(type, layers)} - _LAYERS:
         raise ValueError("these layers are not those of a perceptron")
-    layout = network.layout(n_features)
+    layout = chain.layout(n_features)
     if {e.name: e.shape for e in layout.entries} != {n: a.shape for n, a in arrays.items()}:
         raise ValueError("the arrays do not fit the layers")
     dtypes = {array.dtype for array in arrays.values()}

@@ -132,16 +132,16 @@ class StochasticRun:
         self, rows: NDArray[np.int64] | None, plan: TrainingPlan, state: TrainerState | None
     ) -> Any:
         """Make the trainer, of the rows given or all, and return what orders its epochs."""
-        task, training, make = self.task, self.task.training, engine_of(self.task.network).trainer
+        task, training, make = self.task, self.task.training, engine_of(self.task.chain).trainer
         if task.stream is not None:
             epochs = replace(task.stream, batch_size=plan.batch_size)
-            trainer = make(task.network, task.parameters, epochs.start(), plan, state=state)
+            trainer = make(task.chain, task.parameters, epochs.start(), plan, state=state)
             self._trainer: Any = BlockEpochs(trainer, epochs.epoch)
             first = 0 if state is None else state.epoch
             return map(self._trainer.row_order, count(first)).__next__
         weights = normalized_weights(training.sample_weight, rows)
         data = TrainingData(training.X, training.targets, weights.values, weights.scale)
-        self._trainer = make(task.network, task.parameters, data, plan, state=state)
+        self._trainer = make(task.chain, task.parameters, data, plan, state=state)
         n_train = self._n_train(rows)
         return _row_order(np.arange(n_train, dtype=np.int64) if rows is None else rows, task)
 
@@ -216,10 +216,10 @@ class StochasticRun:
             return None
         if rows.sample_weight is not None:
             _check_sum(rows.sample_weight, held_out is not None)
-        predictor = engine_of(task.network).predictor(
-            task.network, task.parameters, rows.X.shape[1], task.options["n_threads"]
+        predictor = engine_of(task.chain).predictor(
+            task.chain, task.parameters, rows.X.shape[1], task.options["n_threads"]
         )
-        measure = ValidationSet(task.network, predictor, rows, task.score(rows))
+        measure = ValidationSet(task.chain, predictor, rows, task.score(rows))
         return Validation(measure, BestWeights(task.parameters.flat))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.nn.network import Network
+from pellucid.nn.chain import Chain
 from pellucid.nn.parameters import Parameters
 
 
@@ -54,7 +54,7 @@ class Task:
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
         Layers and loss.
     parameters : Parameters
         Where training starts; it changes them in place.
@@ -78,7 +78,7 @@ class Task:
         their form.
     """
 
-    network: Network
+    chain: Chain
     parameters: Parameters
     training: Rows
     validation: Rows | None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pellucid.models.inputs import is_stream
 from pellucid.models.perceptron.task import Rows
-from pellucid.nn.network import Network
+from pellucid.nn.chain import Chain
 from pellucid.training import ValidationResult
 
 Score: TypeAlias = Callable[[NDArray[Any], float], float]
@@ -59,7 +59,7 @@ class ValidationSet:
 
     Parameters
     ----------
-    network : Network
+    chain : Chain
     predictor : callable
         `(X, numbers of rows or None) -> scores (n, K)`.
     rows : Rows
@@ -67,8 +67,8 @@ class ValidationSet:
         What makes a number of the network's output and the loss.
     """
 
-    def __init__(self, network: Network, predictor: Any, rows: Rows, score: Score) -> None:
-        self._network, self._predictor, self._rows, self._score = network, predictor, rows, score
+    def __init__(self, chain: Chain, predictor: Any, rows: Rows, score: Score) -> None:
+        self._network, self._predictor, self._rows, self._score = chain, predictor, rows, score
         weight = rows.sample_weight
         self._weight = None if weight is None else weight / weight.mean()
 

@@ -80,7 +80,7 @@ def _linear_places(layers: Sequence[Layer]) -> list[int]:
 
 
 @dataclass(frozen=True, init=False)
-class Network:
+class Chain:
     """Layers and a loss. It holds no numbers: parameters go in and values come out.
 
     Parameters
@@ -95,13 +95,13 @@ class Network:
     Examples
     --------
     >>> import numpy as np
-    >>> from pellucid.nn import Activation, Linear, Network
-    >>> network = Network([Linear(5), Activation("tanh"), Linear(2)], "softmax_cross_entropy")
-    >>> params = network.initialize(fan_in=3, seed=0)
-    >>> trace = network.forward(params, np.ones((4, 3)))
+    >>> from pellucid.nn import Activation, Linear, Chain
+    >>> chain = Chain([Linear(5), Activation("tanh"), Linear(2)], "softmax_cross_entropy")
+    >>> params = chain.initialize(fan_in=3, seed=0)
+    >>> trace = chain.forward(params, np.ones((4, 3)))
     >>> print(trace)
     (4, 3) → (4, 5) → (4, 2)
-    >>> gradients = network.backward(params, trace, np.array([0, 1, 1, 0]))
+    >>> gradients = chain.backward(params, trace, np.array([0, 1, 1, 0]))
     >>> gradients.parameters["2.W"].shape
     (5, 2)
     """
