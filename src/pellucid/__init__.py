@@ -22,31 +22,31 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from pellucid.models.deep_ensemble_classifier import DeepEnsembleClassifier
-    from pellucid.models.deep_ensemble_regressor import DeepEnsembleRegressor
+    from pellucid.models.ensemble.deep_ensemble_classifier import DeepEnsembleClassifier
+    from pellucid.models.ensemble.deep_ensemble_regressor import DeepEnsembleRegressor
     from pellucid.models.loading import load
-    from pellucid.models.mlp_classifier import MLPClassifier
-    from pellucid.models.mlp_regressor import MLPRegressor
-    from pellucid.models.network import Network
-    from pellucid.models.network_fits import fit_together
+    from pellucid.models.network.network import Network
+    from pellucid.models.perceptron.mlp_classifier import MLPClassifier
+    from pellucid.models.perceptron.mlp_regressor import MLPRegressor
     from pellucid.models.saving import save
-    from pellucid.models.tabular_classifier import TabularClassifier
-    from pellucid.models.tabular_regressor import TabularRegressor
+    from pellucid.models.tabular.tabular_classifier import TabularClassifier
+    from pellucid.models.tabular.tabular_regressor import TabularRegressor
+    from pellucid.models.together import fit_together
     from pellucid.tables.stream import ParquetStream
     from pellucid.training.progress import ProgressBar
 
 # A name is imported when it is first asked for, so that nobody waits for what they do not use.
 _PLACES = {
-    "DeepEnsembleClassifier": "pellucid.models.deep_ensemble_classifier",
-    "DeepEnsembleRegressor": "pellucid.models.deep_ensemble_regressor",
+    "DeepEnsembleClassifier": "pellucid.models.ensemble.deep_ensemble_classifier",
+    "DeepEnsembleRegressor": "pellucid.models.ensemble.deep_ensemble_regressor",
     "ParquetStream": "pellucid.tables.stream",
-    "MLPClassifier": "pellucid.models.mlp_classifier",
-    "MLPRegressor": "pellucid.models.mlp_regressor",
-    "Network": "pellucid.models.network",
+    "MLPClassifier": "pellucid.models.perceptron.mlp_classifier",
+    "MLPRegressor": "pellucid.models.perceptron.mlp_regressor",
+    "Network": "pellucid.models.network.network",
     "ProgressBar": "pellucid.training.progress",
-    "TabularClassifier": "pellucid.models.tabular_classifier",
-    "TabularRegressor": "pellucid.models.tabular_regressor",
-    "fit_together": "pellucid.models.network_fits",
+    "TabularClassifier": "pellucid.models.tabular.tabular_classifier",
+    "TabularRegressor": "pellucid.models.tabular.tabular_regressor",
+    "fit_together": "pellucid.models.together",
     "load": "pellucid.models.loading",
     "save": "pellucid.models.saving",
 }

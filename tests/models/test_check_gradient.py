@@ -8,7 +8,7 @@ import scipy.sparse
 from sklearn.exceptions import NotFittedError
 
 from pellucid import MLPClassifier, MLPRegressor
-from pellucid.models.default_engine import ENGINES
+from pellucid.engine.engines import ENGINES
 from pellucid.models.perceptron import fitted_perceptron
 
 rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 
 from pellucid import MLPClassifier, MLPRegressor
-from pellucid.models.default_engine import ENGINES
+from pellucid.engine.engines import ENGINES
 from pellucid.models.perceptron import stochastic_solver
 from pellucid.training import hold_out
 

@@ -1,9 +1,12 @@
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -205,17 +208,14 @@ def test_missing_file_and_directory(tmp_path):
         write_model_file(os.devnull, {}, {})
 
 
-@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("step", ["open", "fsync", "replace"])
 def test_a_failure_at_any_step_leaves_the_old_file(path, arrays, monkeypatch, step):
     before = path.read_bytes()
 
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    if step == "write":
-        monkeypatch.setattr(Path, "open", fail)
-    else:
-        monkeypatch.setattr(os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(ModelFileError, match="No space left on device"):
         write_model_file(path, {"new": 1}, arrays)
     monkeypatch.undo()
@@ -254,6 +254,232 @@ def test_permissions_follow_the_umask_and_links_are_followed(tmp_path):
     write_model_file(tmp_path / "link", {"new": 1}, {})
     assert (tmp_path / "link").is_symlink()
     assert read_model_file(tmp_path / "m")[0]["new"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o664, 0o777])
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_file_that_is_replaced_keeps_its_mode(path, mode, umask):
+    path.chmod(mode)
+    old = os.umask(umask)
+    try:
+        write_model_file(path, {"new": 1}, {})
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert read_model_file(path)[0]["new"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
+def test_a_private_file_is_private_while_it_is_written(path, monkeypatch):
+    path.chmod(0o600)
+    modes = []
+    original = os.fsync
+
+    def fail(*_):
+        raise PermissionError(1, "this file system has no modes")
+
+    def look(descriptor):
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    monkeypatch.setattr(os, "fchmod", fail)
+    write_model_file(path, {}, {})
+    assert modes[0] == 0o600
+
+
+def test_a_link_is_replaced_where_it_must_not_be_followed(path, tmp_path):
+    before, link = path.read_bytes(), tmp_path / "link"
+    path.chmod(0o640)
+    for target in (path, tmp_path / "absent", tmp_path, link):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        with pytest.raises(ModelFileError, match=r"is a symbolic link, not a regular file"):
+            read_model_file(link, follow_links=False)
+        write_model_file(link, {"new": 1}, {}, follow_links=False)
+        assert not link.is_symlink()
+        assert read_model_file(link, follow_links=False)[0]["new"] == 1
+        assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link", path.name]
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ModelFileError, match="cannot be read: Too many levels"):
+        read_model_file(tmp_path / "loop")
+    with pytest.raises(ModelFileError, match="not a regular file"):
+        write_model_file(tmp_path / "loop", {}, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["loop"]
+
+
+@contextmanager
+def made(kind, folder):
+    """Make a file that is not regular, and return its path."""
+    path = folder / "m"
+    if kind == "pipe":
+        os.mkfifo(path)
+        yield path
+    elif kind == "link to a pipe":
+        os.mkfifo(folder / "pipe")
+        path.symlink_to(folder / "pipe")
+        yield path
+    elif kind == "device":
+        yield os.devnull
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            os.chdir(folder)  # the name of a socket must be short
+            server.bind(path.name)
+            yield path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "socket"])
+def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    with made(kind, tmp_path) as path:
+        message = f"is a (named )?{kind.split()[-1]}, not a regular file"
+        with pytest.raises(ModelFileError, match=message):
+            read_model_file(path)
+        with pytest.raises(ModelFileError, match=message):
+            write_model_file(path, {}, {})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_that_takes_the_place_of_a_file_meanwhile(path, monkeypatch):
+    """It comes after the first look at the file."""
+    regular, look = os.stat(path), os.stat
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(os, "stat", lambda p, **k: regular if p == path else look(p, **k))
+    with pytest.raises(ModelFileError, match="is a named pipe, not a regular file"):
+        read_model_file(path)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read(path, monkeypatch):
+    """Its size is that of the first look."""
+    data, whole = path.read_bytes(), path.stat()
+    monkeypatch.setattr(os, "fstat", lambda _: whole)
+    for length in range(0, len(data), 7):
+        path.write_bytes(data[:length])
+        with pytest.raises(ModelFileError):
+            read_model_file(path)
+
+
+@contextmanager
+def without_privileges():
+    """Let permissions count, for root too."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared_folder():
+    """Return a folder that anyone may use."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no users")
+def test_files_and_folders_without_permission(shared_folder):
+    path, inner = shared_folder / "m", shared_folder / "inner"
+    write_model_file(path, {}, {})
+    inner.mkdir()
+    path.chmod(0o000)
+    inner.chmod(0o000)
+    shared_folder.chmod(0o555)
+    with without_privileges():
+        for unreadable in (path, inner / "m"):
+            with pytest.raises(ModelFileError, match="cannot be read: Permission denied"):
+                read_model_file(unreadable)
+        for unwritable in (path, shared_folder / "new", inner / "m"):
+            with pytest.raises(ModelFileError, match="could not be written: Permission denied"):
+                write_model_file(unwritable, {}, {})
+    shared_folder.chmod(0o700)
+    assert sorted(os.listdir(shared_folder)) == ["inner", "m"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no users")
+def test_a_folder_that_can_be_written_to_but_not_listed(shared_folder):
+    """Flushing such a folder fails, after the file is there."""
+    shared_folder.chmod(0o333)
+    with without_privileges():
+        write_model_file(shared_folder / "m", {"new": 1}, {})
+    assert read_model_file(shared_folder / "m")[0]["new"] == 1
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "\ud800", "a" * 5000])
+def test_names_that_no_file_can_have(tmp_path, name):
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        read_model_file(tmp_path / name)
+    with pytest.raises(ModelFileError, match="could not be written"):
+        write_model_file(tmp_path / name, {}, {})
+
+
+@pytest.mark.parametrize("name", ["模" * 80, "é" * 120, "a" * 255, "\udcff", "模 型.pellucid"])
+def test_long_names_and_names_in_any_script(tmp_path, name):
+    write_model_file(tmp_path / name, {"new": 1}, {})
+    assert read_model_file(tmp_path / name)[0]["new"] == 1
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_folder_that_is_gone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ModelFileError, match="could not be written"):
+        write_model_file("m", {}, {})
+    with pytest.raises(ModelFileError, match="no such file"):
+        read_model_file("m")
+
+
+def test_a_path_below_a_file(path):
+    with pytest.raises(ModelFileError, match="cannot be read: Not a directory"):
+        read_model_file(path / "m")
+    with pytest.raises(ModelFileError, match=r"the folder .* does not exist"):
+        write_model_file(path / "m", {}, {})
+
+
+def test_a_shape_of_very_many_numbers_is_refused_at_once(tmp_path):
+    """Their product alone would take minutes."""
+    path = tmp_path / "m"
+    entry = {"dtype": "F64", "shape": [10**18] * 250_000, "data_offsets": [0, 8]}
+    path.write_bytes(forged(signed('{"format_version":1}'), {"W": entry}, b"x" * 8))
+    with pytest.raises(ModelFileError, match="at most 64 dimensions"):
+        read_model_file(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited in Linux's way")
+def test_a_file_larger_than_memory_is_refused(tmp_path):
+    """It takes no room on the disk: all of its data are one hole."""
+    size = 2**30
+    entry = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    path = tmp_path / "m.pellucid"
+    path.write_bytes(forged(signed('{"format_version":1}'), {"W": entry}))
+    os.truncate(path, path.stat().st_size + size)
+    script = f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from fuzzing.watch import memory_limit
+        from pellucid.persistence import ModelFileError, read_model_file
+        with memory_limit(2**28):
+            try:
+                read_model_file({str(path)!r})
+            except ModelFileError as error:
+                print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert "cannot be read: Unable to allocate 1.00 GiB" in done.stdout
 
 
 def test_nothing_larger_than_the_file_is_allocated(tmp_path):

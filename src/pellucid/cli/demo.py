@@ -13,7 +13,7 @@ from pellucid.cli.describe import network_table
 from pellucid.cli.metrics import metrics_table
 from pellucid.cli.screen import INTERRUPTED
 from pellucid.cli.training import measure, train
-from pellucid.models.mlp_classifier import MLPClassifier
+from pellucid.models.perceptron.mlp_classifier import MLPClassifier
 
 
 def run_demo(console: Console, seed: int) -> None:

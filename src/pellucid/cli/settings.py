@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from pellucid.models.tabular_classifier import TabularClassifier
+from pellucid.models.tabular.tabular_classifier import TabularClassifier
 
 #: Parameters that have options of their own, or that no text can hold.
 ELSEWHERE = {

@@ -27,8 +27,8 @@ from pellucid.cli.metrics import (
 from pellucid.cli.screen import INTERRUPTED, note, say, screen
 from pellucid.cli.tuning import trials_table, tune
 from pellucid.models.saving import save
-from pellucid.models.tabular_classifier import TabularClassifier
-from pellucid.models.tabular_regressor import TabularRegressor
+from pellucid.models.tabular.tabular_classifier import TabularClassifier
+from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError
 from pellucid.tables import TableError
 from pellucid.training import ProgressBar

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 
 from pellucid.engine.blocks import run_blocks
+from pellucid.engine.contract import Measurement, ValidationRows, measured
 from pellucid.engine.diagnosis import explain_non_finite, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.instruction_set import INSTRUCTION_SET, core
@@ -110,6 +111,7 @@ class NativeTrainer:
         self._sample_weight = _sample_weight(data)
         self._batch_size = max(1, min(plan.batch_size, data.n_examples))
         self._n_threads = plan.n_threads
+        self._predictor: NativePredictor | None = None
         self._core = self._make_core()
         self._loss = self._outside_loss()
         self._step = 0
@@ -176,7 +178,29 @@ class NativeTrainer:
     def n_threads(self, n_threads: int | None) -> None:
         if n_threads != self._n_threads:
             self._n_threads = n_threads
+            self._predictor = None
             self._replace_core()
+
+    def pull(self) -> Parameters:
+        """Return the parameters, which `run_epochs` and `run_blocks` have brought up to date."""
+        return self.parameters
+
+    def measure(self, rows: ValidationRows) -> Measurement:
+        """Return loss and scores of rows at the parameters reached.
+
+        Parameters
+        ----------
+        rows : ValidationRows
+
+        Returns
+        -------
+        Measurement
+            The loss is NaN where a score is not finite.
+        """
+        if self._predictor is None:
+            fan_in = rows.X.shape[1]
+            self._predictor = NativePredictor(self.chain, self.parameters, fan_in, self._n_threads)
+        return measured(self.chain, self._predictor(rows.X, rows.rows), rows)
 
     def stop(self) -> None:
         """Make the epoch that another thread runs end after its step, with `KeyboardInterrupt`.

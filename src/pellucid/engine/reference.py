@@ -11,6 +11,7 @@ import numpy as np
 
 from pellucid.engine.batch import dense, gather
 from pellucid.engine.blocks import run_blocks
+from pellucid.engine.contract import Measurement, ValidationRows, measured
 from pellucid.engine.diagnosis import diagnose, explain_weights
 from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
@@ -109,6 +110,16 @@ class ReferenceTrainer:
     def stop(self) -> None:
         """Make the epoch that another thread runs, or the next, end with `KeyboardInterrupt`."""
         self._stops = True
+
+    def pull(self) -> Parameters:
+        """Return the parameters, which each epoch brings up to date."""
+        return self.parameters
+
+    def measure(self, rows: ValidationRows) -> Measurement:
+        """Return loss and scores of rows at the parameters reached."""
+        return measured(
+            self.chain, predict_scores(self.chain, self.parameters, rows.X, rows=rows.rows), rows
+        )
 
     @property
     def step(self) -> int:

@@ -23,7 +23,7 @@ ENGINE_KINDS = "biuf"
 
 
 @dataclass(frozen=True)
-class Weights:
+class NormalizedWeights:
     """Sample weights whose mean over the rows trained on is one.
 
     Parameters
@@ -92,17 +92,6 @@ def parameter_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype == "bfloat16" else dtype)
 
 
-def checked_weights(sample_weight: Any, X: Any, rows: NDArray[np.int64] | None) -> Weights:
-    """Return the weights divided by their mean over `rows` (None: all rows).
-
-    Raises
-    ------
-    ValueError
-        A weight is negative or not finite, or all the weights of the rows trained on are zero.
-    """
-    return normalized_weights(raw_weights(sample_weight, X), rows)
-
-
 def raw_weights(
     sample_weight: Any, X: Any, name: str = "sample_weight"
 ) -> NDArray[np.float64] | None:
@@ -118,17 +107,17 @@ def raw_weights(
 
 def normalized_weights(
     values: NDArray[np.float64] | None, rows: NDArray[np.int64] | None
-) -> Weights:
+) -> NormalizedWeights:
     """Return weights divided by their mean over `rows` (None: all rows)."""
     if values is None:
-        return Weights()
+        return NormalizedWeights()
     mean = _mean(values if rows is None else values[rows])
     if mean == 0.0:
         raise ValueError(
             "sample_weight, times class_weight where it is set, must contain at least one non-zero "
             "number among the rows that are trained on; early_stopping=True holds out the others"
         )
-    return Weights(values / mean, mean)
+    return NormalizedWeights(values / mean, mean)
 
 
 @contextmanager

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pellucid.models.deep_ensemble_classifier import DeepEnsembleClassifier
-from pellucid.models.deep_ensemble_regressor import DeepEnsembleRegressor
-from pellucid.models.mlp_classifier import MLPClassifier
-from pellucid.models.mlp_regressor import MLPRegressor
-from pellucid.models.network import Network
+from pellucid.models.ensemble.deep_ensemble_classifier import DeepEnsembleClassifier
+from pellucid.models.ensemble.deep_ensemble_regressor import DeepEnsembleRegressor
+from pellucid.models.network.network import Network
+from pellucid.models.perceptron.mlp_classifier import MLPClassifier
+from pellucid.models.perceptron.mlp_regressor import MLPRegressor
 from pellucid.models.saving import SAVEABLE, restore
-from pellucid.models.tabular_classifier import TabularClassifier
-from pellucid.models.tabular_regressor import TabularRegressor
+from pellucid.models.tabular.tabular_classifier import TabularClassifier
+from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError, read_model_file
 
 # Importing an estimator enters it in SAVEABLE.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.inspection.description import describe_network
@@ -14,50 +14,54 @@ from pellucid.inspection.model_card import ColumnDescription, ModelDescription
 _MOST_NAMES = 10
 
 
-def describe_mlp(estimator: Any) -> ModelDescription:
-    """Describe a fitted `MLPClassifier` or `MLPRegressor`."""
+def describe_estimator(estimator: Any) -> ModelDescription:
+    """Describe a fitted estimator."""
     check_is_fitted(estimator)
-    chain, parameters = estimator.network_, estimator.parameters_
+    encoder = getattr(estimator, "encoder_", None)
     names = getattr(estimator, "feature_names_in_", ())
+    source = _counted(estimator.n_features_in_, "column", names)
+    columns: tuple[ColumnDescription, ...] = ()
+    if encoder is not None:
+        widths = {name: len(encoding.suffixes) for name, encoding in encoder.encodings_.items()}
+        columns = tuple(
+            ColumnDescription(c.name, c.kind, widths.get(c.name, 0), c.reason)
+            for c in encoder.recognized_
+        )
+        source = f"{len(columns):,} columns, {len(widths):,} of them used"
     facts = {
-        "predicts": _answer(estimator, estimator),
-        "from": _counted(estimator.n_features_in_, "column", names),
+        "predicts": _answer(estimator),
+        "from": source,
         "training": _training(estimator),
         "parameters": _changed(estimator),
     }
-    description = describe_network(chain, estimator.n_features_in_, parameters.flat.dtype)
-    return ModelDescription(type(estimator).__name__, facts, description)
+    chain, dtype = estimator.chain_, estimator.parameters_.flat.dtype
+    network = describe_network(chain, estimator._n_inputs(), dtype)
+    return ModelDescription(type(estimator).__name__, facts, network, columns)
 
 
-def describe_tabular(estimator: Any) -> ModelDescription:
-    """Describe a fitted `TabularClassifier` or `TabularRegressor`."""
-    check_is_fitted(estimator)
-    mlp, encoder = estimator.mlp_, estimator.encoder_
-    widths = {name: len(encoding.suffixes) for name, encoding in encoder.encodings_.items()}
-    columns = tuple(
-        ColumnDescription(c.name, c.kind, widths.get(c.name, 0), c.reason)
-        for c in encoder.recognized_
-    )
+def describe_ensemble(ensemble: Any) -> ModelDescription:
+    """Describe a fitted ensemble: what it predicts, and one of its members' networks."""
+    check_is_fitted(ensemble)
+    first = describe_estimator(ensemble.estimators_[0])
     facts = {
-        "predicts": _answer(estimator, mlp),
-        "from": f"{len(columns):,} columns, {len(widths):,} of them used",
-        "training": _training(mlp),
-        "parameters": _changed(estimator),
+        **first.facts,
+        "members": f"{len(ensemble.estimators_)} like this one, which differ in their seeds",
+        "parameters": _changed(ensemble),
     }
-    description = describe_network(mlp.network_, mlp.n_features_in_, mlp.parameters_.flat.dtype)
-    return ModelDescription(type(estimator).__name__, facts, description, columns)
+    return ModelDescription(type(ensemble).__name__, facts, first.network, first.columns)
 
 
-def _answer(estimator: Any, mlp: Any) -> str:
+def _answer(estimator: Any) -> str:
     """Say what a prediction is, and of which target."""
     target = getattr(estimator, "target_name_", None)
     of = "" if target is None else f" of {target!r}"
-    n = mlp.n_outputs_
-    if not is_classifier(estimator):
+    targets = estimator._known_targets()
+    n = targets.n_outputs
+    if targets.classes is None:
         return f"a number{of}" if n == 1 else f"{n:,} numbers{of}"
-    if mlp._label_binarizer.y_type_.startswith("multilabel"):
+    if targets.kind == "indicators":
         return f"any of {n:,} labels{of}"
-    return "one of " + _counted(len(mlp.classes_), "class", mlp.classes_, of)
+    return "one of " + _counted(len(targets.classes), "class", targets.classes, of)
 
 
 def _counted(n: int, what: str, names: Any, of: str = "") -> str:
@@ -67,11 +71,12 @@ def _counted(n: int, what: str, names: Any, of: str = "") -> str:
     return f"{n:,} {plural}{of}" + (f": {shown}" if shown else "")
 
 
-def _training(mlp: Any) -> str:
+def _training(estimator: Any) -> str:
     """Say how training went."""
-    steps = "iterations" if mlp.solver == "lbfgs" else "epochs"
-    told = [f"{mlp.n_iter_:,} {steps} of {mlp.solver!r}"]
-    loss, score = getattr(mlp, "loss_", np.nan), getattr(mlp, "best_validation_score_", None)
+    solver = getattr(estimator, "solver", None)
+    steps = "iterations" if solver == "lbfgs" else "epochs"
+    told = [f"{estimator.n_iter_:,} {steps}" + ("" if solver is None else f" of {solver!r}")]
+    loss, score = estimator.loss_, getattr(estimator, "best_validation_score_", None)
     if np.isfinite(loss):
         told.append(f"loss {loss:.4g}")
     if score is not None and np.isfinite(score):
@@ -81,10 +86,10 @@ def _training(mlp: Any) -> str:
 
 def _changed(estimator: Any) -> str:
     """Return the constructor parameters that are no defaults."""
-    defaults = type(estimator)().get_params(deep=False)
+    parameters = signature(type(estimator)).parameters
     changed = [
         f"{name}={value!r}"
         for name, value in estimator.get_params(deep=False).items()
-        if repr(value) != repr(defaults[name])
+        if repr(value) != repr(parameters[name].default)
     ]
     return ", ".join(changed) or "all defaults"

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from pellucid import nn
+from pellucid.models.targets import Targets, targets_from_state
 from pellucid.persistence import write_model_file
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -56,8 +57,8 @@ PLAIN: dict[str, Any] = {
 }
 """What constructor parameters may hold beside numbers and text: objects of nothing else."""
 
-NOT_SAVED = ("callbacks",)
-"""Parameters that say what happens beside training, and have no part in the model."""
+NOT_SAVED = ("callbacks", "checkpoint_path")
+"""Parameters that say what happens beside training, or name places: no part of the model."""
 
 SAVEABLE: dict[str, Any] = {}
 """Estimators by the name they have in model files."""
@@ -140,13 +141,14 @@ def members_to_state(members: Sequence[Any]) -> tuple[dict[str, Any], Arrays]:
         params = member.get_params(deep=False)
         if callable(params["scoring"]):
             params["scoring"] = None  # As in the ensemble's own parameter, which is warned of.
-        parts.append({"params": params_to_json(params), "state": state})
+        kind = type(member).__name__
+        parts.append({"estimator": kind, "params": params_to_json(params), "state": state})
         arrays.update({f"{i}/{name}": array for name, array in own.items()})
     return {"members": parts}, arrays
 
 
-def members_from_state(member_class: Any, state: dict[str, Any], arrays: Arrays) -> list[Any]:
-    """Undo :func:`members_to_state`."""
+def members_from_state(default: str, state: dict[str, Any], arrays: Arrays) -> list[Any]:
+    """Undo :func:`members_to_state`; `default` is the class of members of files of before."""
     if not state["members"]:
         raise ValueError("an ensemble has members")
     own: list[Arrays] = [{} for _ in state["members"]]
@@ -154,7 +156,9 @@ def members_from_state(member_class: Any, state: dict[str, Any], arrays: Arrays)
         i, _, name = name.partition("/")
         own[int(i)][name] = array
     return [
-        restore(member_class, part["params"], part["state"], part_arrays)
+        restore(
+            SAVEABLE[part.get("estimator", default)], part["params"], part["state"], part_arrays
+        )
         for part, part_arrays in zip(state["members"], own, strict=True)
     ]
 
@@ -192,7 +196,7 @@ def _left_out(name: str, what: str) -> None:
 
 def params_from_json(params: Mapping[str, Any]) -> dict[str, Any]:
     """Undo :func:`params_to_json`."""
-    return {name: _from_json(value) for name, value in params.items()}
+    return {name: _from_json(v) for name, v in params.items() if name not in NOT_SAVED}
 
 
 def _to_json(name: str, value: Any) -> Any:
@@ -239,6 +243,54 @@ def _from_json(value: Any) -> Any:
             return SAVEABLE[name](**params_from_json(params))
         return {_from_json(key): _from_json(item) for key, item in value["mapping"]}
     return value
+
+
+def targets_to_json(targets: Targets) -> dict[str, Any]:
+    """Return what y means as JSON can hold it."""
+    state = targets.state()
+    if "labels" in state:
+        state["labels"] = labels_to_state(state["labels"])
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in state.items()}
+
+
+def targets_from_json(state: Mapping[str, Any]) -> Targets:
+    """Undo `targets_to_json`.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        It does not say what y means.
+    """
+    known = dict(state)
+    if "labels" in known:
+        known["labels"] = labels_from_state(known["labels"])
+    for name in ("is_vector", "is_sparse", "at_least_zero"):
+        if name in known and type(known[name]) is not bool:
+            raise ValueError(f"{name} must be true or false, got {known[name]!r:.80}")
+    for name in ("mean", "scale"):
+        if name in known:
+            known[name] = tuple(float(number) for number in known[name])
+    return targets_from_state(known)
+
+
+def parameters_from_arrays(chain: nn.Chain, fan_in: int, arrays: Arrays) -> nn.Parameters:
+    """Return the parameters of a chain, from an array for each by name.
+
+    Raises
+    ------
+    ValueError
+        Names, shapes or dtypes do not fit.
+    """
+    layout = chain.layout(fan_in)
+    if {e.name: e.shape for e in layout.entries} != {n: a.shape for n, a in arrays.items()}:
+        raise ValueError("the arrays do not fit the layers")
+    dtypes = {array.dtype for array in arrays.values()} or {np.dtype(np.float64)}
+    if len(dtypes) != 1:
+        raise ValueError("the arrays must all be of one dtype")
+    parameters = nn.Parameters.zeros(layout, *dtypes)
+    for name, array in arrays.items():
+        parameters[name][...] = array
+    return parameters
 
 
 def labels_to_state(labels: npt.NDArray[Any]) -> dict[str, Any]:

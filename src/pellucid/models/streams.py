@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.blocks import block_order
+from pellucid.engine.contract import Block
 from pellucid.engine.plan import TrainingData
+from pellucid.models.labels import class_factors
 from pellucid.nn.random import permutation
 from pellucid.tables.stream import ParquetStream, rows_of_block
 from pellucid.tables.stream_reader import StreamBlock, StreamReader, TargetSummary
+from pellucid.training.row_order import OrderState
 
 _ROWS_OF_FORM = 3
 """With fewer rows a label, scikit-learn may take labels for numbers."""
@@ -40,9 +43,9 @@ class OpenStream:
     total_weight: float
 
     @property
-    def fits_in_memory(self) -> bool:
-        """Whether the buffer takes all rows."""
-        return self.reader.n_rows <= self.buffer_rows
+    def n_rows(self) -> int:
+        """Rows of all files."""
+        return self.reader.n_rows
 
     def described(self) -> str:
         """Return a text that is the same for the same rows, as far as can be told without them."""
@@ -52,10 +55,17 @@ class OpenStream:
         checksum = blake2b(repr([*known, *counts]).encode(), digest_size=8).hexdigest()
         return f"a stream of {reader.n_rows} rows with checksum {checksum}"
 
-    def table(self) -> StreamBlock:
-        """Return all rows: X, y and the sample weights."""
+    def all_rows(self) -> StreamBlock | None:
+        """Return all rows, X, y and the sample weights, where the buffer takes them.
+
+        None also where the stream names other classes than these rows have.
+        """
+        if self.reader.n_rows > self.buffer_rows:
+            return None
         (block,) = self.reader.blocks(self.reader.n_rows)
-        return block
+        if self.summary is None or np.array_equal(np.unique(block.y), self.summary.labels):
+            return block
+        return None
 
     def form(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return a few rows, of zeros, with every label or of the form that y has."""
@@ -156,9 +166,28 @@ def _with_classes(summary: TargetSummary | None, classes: Sequence[Any]) -> Targ
     return TargetSummary(labels, counts, weights)
 
 
+def class_factors_of(stream: OpenStream, class_weight: Any) -> NDArray[np.float64] | None:
+    """Return what the weights of rows are multiplied by, for each label; None for nothing.
+
+    Raises
+    ------
+    ValueError
+        The target holds no labels, one a row.
+    """
+    if class_weight is None:
+        return None
+    if stream.summary is None:
+        raise ValueError(
+            f"class_weight={class_weight!r:.80} needs labels, one a row, got a target of numbers "
+            "or of several columns; use the column sample_weight of the stream"
+        )
+    factors = class_factors(class_weight, stream.summary.labels, stream.summary.weights)
+    return None if (factors == 1.0).all() else factors
+
+
 @dataclass(frozen=True)
 class StreamRows:
-    """The rows that a fit trains on, epoch by epoch and block by block.
+    """The `RowSource` of a stream: many blocks an epoch.
 
     Parameters
     ----------
@@ -198,19 +227,30 @@ class StreamRows:
         X, y = self.stream.form()
         return TrainingData(X[:0], self.encode(y)[:0], self._weights(None, 0), self.mean_weight)
 
-    def epoch(self, number: int) -> Iterator[tuple[TrainingData, NDArray[np.int64]]]:
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return what tells these rows from others."""
+        return {"X": self.stream.described()}
+
+    def state(self) -> OrderState:
+        """Return nothing: seed and epoch tell all."""
+        return {}, {}
+
+    def restore(self, state: OrderState) -> None:
+        """Do nothing."""
+
+    def blocks(self, epoch: int) -> Iterator[Block]:
         """Yield the blocks of an epoch, counted from 0, with the order of the rows in each.
 
         All blocks lie in the same memory.
         """
         reader, groups = self.stream.reader, None
         if self.shuffle:
-            groups = permutation(self.seed, number, reader.n_groups)
+            groups = permutation(self.seed, epoch, reader.n_groups)
         rows, scale = rows_of_block(self.stream.buffer_rows, self.batch_size), self.mean_weight
         for i, block in enumerate(reader.blocks(rows, groups, self.encode)):
             weight = self._weights(block.sample_weight, len(block.X), block.y)
             if self.shuffle:
-                order = block_order(self.seed, number, i, len(block.X))
+                order = block_order(self.seed, epoch, i, len(block.X))
             else:
                 order = np.arange(len(block.X), dtype=np.int64)
             yield TrainingData(block.X, block.y, weight, scale), order

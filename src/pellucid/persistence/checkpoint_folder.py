@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pellucid.persistence.file import Arrays, ModelFileError, read_model_file, write_model_file
+from pellucid.persistence.file import (
+    Arrays,
+    ModelFileError,
+    read_model_file,
+    reason_of,
+    write_model_file,
+)
 
 N_KEPT = 3
 """So many are kept: should the newest be damaged, the one before is taken."""
 
-_NAME = re.compile(r"epoch-(\d{6,12})\.pellucid")
-_LEFT_OVER = ".epoch-*.pellucid.*.part"
+_NAME = re.compile(r"epoch-([0-9]{6}|[1-9][0-9]{6,11})\.pellucid")
+_LEFT_OVER = re.compile(rf"\.{_NAME.pattern}\.[0-9a-f]{{16}}\.part")
 
 
 class StoredCheckpoint(NamedTuple):
@@ -27,6 +34,9 @@ class StoredCheckpoint(NamedTuple):
 
 class CheckpointFolder:
     """The files `epoch-000010.pellucid` of a folder; any other file in it is left alone.
+
+    Whoever else can write to the folder must not be able to lead a training out of it: symbolic
+    links are neither read nor written through, but replaced and removed as the files are.
 
     Parameters
     ----------
@@ -51,19 +61,33 @@ class CheckpointFolder:
         self.path = Path(path)
 
     def files(self) -> list[Path]:
-        """Return the checkpoints, the newest first."""
-        if not self.path.is_dir():
-            return []
-        found = [path for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
-        return sorted(found, key=_epoch_of, reverse=True)
-
-    def newest(self) -> StoredCheckpoint:
-        """Read the newest checkpoint that is whole; warn of those that are damaged.
+        """Return all that has the name of a checkpoint, the newest first.
 
         Raises
         ------
         ModelFileError
-            There is none.
+            The folder cannot be read.
+        """
+        try:
+            found = self._named(_NAME)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except (OSError, ValueError) as error:
+            raise ModelFileError(
+                f"checkpoint_path={str(self.path)!r} cannot be read: {reason_of(error)}"
+            ) from error
+        return sorted(found, key=_epoch_of, reverse=True)
+
+    def _named(self, pattern: re.Pattern[str]) -> list[Path]:
+        return [self.path / name for name in os.listdir(self.path) if pattern.fullmatch(name)]
+
+    def newest(self) -> StoredCheckpoint:
+        """Read the newest checkpoint that is whole; warn of what is damaged or no regular file.
+
+        Raises
+        ------
+        ModelFileError
+            There is none, or the folder cannot be read.
         """
         files = self.files()
         if not files:
@@ -74,7 +98,7 @@ class CheckpointFolder:
         problems = []
         for path in files:
             try:
-                stored = StoredCheckpoint(path, *read_model_file(path))
+                stored = StoredCheckpoint(path, *read_model_file(path, follow_links=False))
             except ModelFileError as error:
                 problems.append(error)
                 continue
@@ -95,16 +119,17 @@ class CheckpointFolder:
         Raises
         ------
         ModelFileError
-            It cannot be made.
+            It cannot be made or read.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            left_overs = self._named(_LEFT_OVER)
+        except (OSError, ValueError) as error:
             raise ModelFileError(
                 f"checkpoint_path={str(self.path)!r} must name a folder that can be written to: "
-                f"{error.strerror or error}"
+                f"{reason_of(error)}"
             ) from error
-        for left_over in self.path.glob(_LEFT_OVER):
+        for left_over in left_overs:
             with suppress(OSError):
                 left_over.unlink()
 
@@ -118,7 +143,12 @@ class CheckpointFolder:
         ModelFileError
             It cannot be written; the others are then as they were.
         """
-        write_model_file(self.path / f"epoch-{epoch:06d}.pellucid", header, arrays)
+        path = self.path / f"epoch-{epoch:06d}.pellucid"
+        write_model_file(path, header, arrays, follow_links=False)
+        with suppress(ModelFileError):
+            self._remove_others(epoch)
+
+    def _remove_others(self, epoch: int) -> None:
         files = self.files()
         later = [path for path in files if _epoch_of(path) > epoch]
         for path in later + files[len(later) + N_KEPT :]:

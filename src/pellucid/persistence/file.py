@@ -1,8 +1,9 @@
 """The `.pellucid` file: safetensors with a JSON header and a checksum of the contents.
 
 Reading never unpickles and never executes anything; a file that is not whole, not ours or not
-to be trusted is a :class:`ModelFileError`. Writing is atomic: the file is there in full or, after
-a full disk or a power cut, as it was before.
+to be trusted is a :class:`ModelFileError`. Only regular files are read, so that no pipe or device
+can make it wait. Writing is atomic: the file is there in full or, after a full disk or a power
+cut, as it was before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -26,6 +28,8 @@ FORMAT_VERSION = 1
 #: What reading a header may take, as `_memory_of` estimates it: about 13 MB of plain text, or half
 #: a million values. A text can stand for twenty times its own size.
 MOST_HEADER_MEMORY = 64 * 2**20
+#: NumPy's own limit.
+MOST_DIMENSIONS = 64
 #: What an array of a model file can hold, by safetensors' names: BOOL, I8, …, U64, …, F64.
 DTYPES: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.bool_)} | {
     f"{kind.upper()}{8 * size}": np.dtype(f"<{kind}{size}")
@@ -36,24 +40,42 @@ DTYPES: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.bool_)} | {
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+#: Flags of `os.open`: a pipe without a writer is not waited for, a terminal not taken over.
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_NO_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
+_KINDS = {
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFSOCK: "a socket",
+}
+
 
 class ModelFileError(ValueError):
     """A model file that cannot be read or written; the message says what is wrong with it."""
 
 
 def write_model_file(
-    path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+    path: str | Path,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    *,
+    follow_links: bool = True,
 ) -> None:
     """Write a header and arrays to one file, atomically.
 
     Parameters
     ----------
     path : str or Path
-        An existing file is replaced, and stays as it was when anything goes wrong.
+        An existing file is replaced, and stays as it was when anything goes wrong. The new one has
+        its permissions.
     header : mapping
         Whatever JSON can hold.
     arrays : mapping of str to ndarray
         Of numbers or booleans.
+    follow_links : bool
+        Whether a symbolic link at `path` stays and its target is replaced, or the link itself is.
 
     Raises
     ------
@@ -83,11 +105,20 @@ def write_model_file(
     plain = {name: _storable(name, array) for name, array in arrays.items()}
     # One entry, because safetensors writes several in no fixed order.
     metadata = {"pellucid": f"{_checksum(text, plain)} {text}"}
-    replace_file(Path(path), save(plain, metadata))
+    replace_file(Path(path), save(plain, metadata), follow_links=follow_links)
 
 
-def read_model_file(path: str | Path) -> tuple[dict[str, Any], Arrays]:
+def read_model_file(
+    path: str | Path, *, follow_links: bool = True
+) -> tuple[dict[str, Any], Arrays]:
     """Read what :func:`write_model_file` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        A regular file.
+    follow_links : bool
+        Whether `path` itself may be a symbolic link.
 
     Returns
     -------
@@ -103,15 +134,33 @@ def read_model_file(path: str | Path) -> tuple[dict[str, Any], Arrays]:
         by a newer version. Never is more memory taken than the file's size and 64 MiB.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ModelFileError(f"{path} is a directory. Give the model file inside it.")
     try:
-        with path.open("rb") as file:
-            return _read(file, os.fstat(file.fileno()).st_size, path)
+        # Opening a device can have effects of its own, so the first look is before that.
+        _check_is_regular(os.stat(path, follow_symlinks=follow_links).st_mode, path)
+        flags = _NO_WAITING if follow_links else _NO_WAITING | _NO_FOLLOWING
+        with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+            found = os.fstat(file.fileno())
+            _check_is_regular(found.st_mode, path)  # another file may have taken its place
+            return _read(file, found.st_size, path)
+    except ModelFileError:
+        raise
     except FileNotFoundError as error:
         raise ModelFileError(f"{path}: there is no such file. Check the path.") from error
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (MemoryError, OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: cannot be read: {reason_of(error)}.") from error
+
+
+def _check_is_regular(mode: int, path: Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise ModelFileError(f"{path} is a directory. Give a file name such as model.pellucid.")
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise ModelFileError(f"{path} is {kind}, not a regular file. Give another path.")
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the system, or Python, says of an error."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _read(file: BufferedReader, size: int, path: Path) -> tuple[dict[str, Any], Arrays]:
@@ -160,10 +209,9 @@ def _checksum(text: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
 
 def _read_entries(file: BufferedReader, size: int, path: Path) -> dict[str, Any]:
     """Return safetensors' own header, where it says what arrays there are; the data comes next."""
-    start = file.read(8)
-    if len(start) < 8:
-        raise ModelFileError(f"{path} is not a model file: it has only {len(start)} bytes.")
-    length = int.from_bytes(start, "little")
+    if size < 8:  # some that the system makes up have no size, and reading them can take forever
+        raise ModelFileError(f"{path} is not a model file: it has only {size} bytes.")
+    length = int.from_bytes(file.read(8), "little")
     if length > MOST_HEADER_MEMORY or file.read(1) != b"{":
         raise ModelFileError(f"{path} is not a Pellucid model file.")
     if length > size - 8:
@@ -191,6 +239,8 @@ def _arrays_in(data: npt.NDArray[np.uint8], entries: Mapping[str, Any]) -> Array
         start, stop = entry["data_offsets"]
         if any(type(number) is not int or number < 0 for number in (*shape, start, stop)):
             raise ValueError(f"{name!r} has a shape or place that is no list of whole numbers")
+        if len(shape) > MOST_DIMENSIONS:  # multiplying very many numbers would take minutes
+            raise ValueError(f"{name!r} must have at most {MOST_DIMENSIONS} dimensions")
         if start != end or start % dtype.itemsize or stop > len(data):
             raise ValueError(f"the data of {name!r} is not where that of the array before it ends")
         if stop - start != math.prod(shape) * dtype.itemsize:
@@ -228,7 +278,7 @@ def _parse_json(text: str, path: Path) -> dict[str, Any]:
 
 def _check_version(version: object, path: Path) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ModelFileError(f"{path} is damaged: {version!r} is not a format version.")
+        raise ModelFileError(f"{path} is damaged: {version!r:.80} is not a format version.")
     if version > FORMAT_VERSION:
         raise ModelFileError(
             f"{path} was written by a newer Pellucid (file format {version}; this one reads up to "
@@ -236,27 +286,54 @@ def _check_version(version: object, path: Path) -> None:
         )
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write data beside path, flush it to the disk, then rename it over path."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise ModelFileError(f"{path} is a directory. Give a file name such as model.pellucid.")
-    if target.exists() and not target.is_file():
-        raise ModelFileError(f"{path} is not a regular file. Give a file name.")
-    if not target.parent.is_dir():
-        raise ModelFileError(f"{path}: the folder {target.parent} does not exist. Create it first.")
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
+def replace_file(path: Path, data: bytes, *, follow_links: bool = True) -> None:
+    """Write data beside path, flush it to the disk, then rename it over path.
+
+    `write_model_file` says what becomes of links and permissions.
+    """
     try:
-        with temporary.open("xb") as file:
+        target = Path(os.path.realpath(path)) if follow_links else path
+        permissions = _permissions_to_keep(target, follow_links)
+        if not target.parent.is_dir():
+            missing = f"{path}: the folder {target.parent} does not exist. Create it first."
+            raise ModelFileError(missing)
+        _write_beside(target, data, permissions)
+    except ModelFileError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} could not be written: {reason_of(error)}. Nothing was changed."
+        ) from error
+
+
+def _permissions_to_keep(target: Path, follow_links: bool) -> int | None:
+    """Return those of the file to replace; None where there is no file."""
+    try:
+        mode = os.lstat(target).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(mode) and not follow_links:
+        return None
+    _check_is_regular(mode, target)
+    return mode & 0o777
+
+
+def _write_beside(target: Path, data: bytes, permissions: int | None) -> None:
+    """Write a new file and rename it over target; leave nothing behind where that fails."""
+    # Short enough for a name of at most 255 bytes, whatever the script.
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+    mode = 0o666 if permissions is None else 0o600
+    try:
+        # "x" makes a new file, and never follows a link.
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if permissions is not None and hasattr(os, "fchmod"):
+                with suppress(OSError):  # some file systems have no permissions
+                    os.fchmod(file.fileno(), permissions)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
         _flush_folder(target.parent)
-    except OSError as error:
-        raise ModelFileError(
-            f"{path} could not be written: {error.strerror or error}. Nothing was changed."
-        ) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -266,9 +343,9 @@ def _flush_folder(folder: Path) -> None:
     """Make the rename itself durable, on systems where a folder can be flushed."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

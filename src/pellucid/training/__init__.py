@@ -1,46 +1,52 @@
-"""Epochs, schedules, early stopping and validation, around any engine's trainer."""
+"""The training job: rows, order, validation, stopping, callbacks, checkpoints, on any engine."""
 
-from pellucid.training.block_epochs import BlockEpochs
 from pellucid.training.callbacks import Callbacks, TrainingStart, check_callbacks
-from pellucid.training.checkpoint import Checkpoints, RunState, go_on_from, state_of
-from pellucid.training.fit import EpochLoop, Trainer, Validation
+from pellucid.training.checkpoint import Checkpoints, StateError, TrainingState
+from pellucid.training.epoch_rates import EpochRate, get_epoch_rate
+from pellucid.training.epochs import EpochRun, MiniBatches
 from pellucid.training.history import EpochReport, History
+from pellucid.training.job import TrainingJob
+from pellucid.training.lbfgs import Lbfgs, LbfgsRun
 from pellucid.training.outcome import Outcome
 from pellucid.training.progress import ProgressBar
 from pellucid.training.replay import Recording, ReplayedStep
-from pellucid.training.row_order import FixedOrder, ShuffledOrder
-from pellucid.training.schedules import Schedule, get_schedule
-from pellucid.training.stopping import BestWeights, NoImprovement, Patience
-from pellucid.training.together import FitResult, run_together
-from pellucid.training.validation import ValidationResult, hold_out
+from pellucid.training.result import FitResult
+from pellucid.training.row_order import CounterOrder, FixedOrder, RowOrder, ShuffledOrder
+from pellucid.training.source import RowSource, TableRows
+from pellucid.training.stopping import NoImprovement
+from pellucid.training.together import run_together
+from pellucid.training.validation import Validation, ValidationResult, hold_out
 
 __all__ = [
-    "BestWeights",
-    "BlockEpochs",
     "Callbacks",
     "Checkpoints",
-    "EpochLoop",
+    "CounterOrder",
+    "EpochRate",
     "EpochReport",
+    "EpochRun",
     "FitResult",
     "FixedOrder",
     "History",
+    "Lbfgs",
+    "LbfgsRun",
+    "MiniBatches",
     "NoImprovement",
     "Outcome",
-    "Patience",
     "ProgressBar",
     "Recording",
     "ReplayedStep",
-    "RunState",
-    "Schedule",
+    "RowOrder",
+    "RowSource",
     "ShuffledOrder",
-    "Trainer",
+    "StateError",
+    "TableRows",
+    "TrainingJob",
     "TrainingStart",
+    "TrainingState",
     "Validation",
     "ValidationResult",
     "check_callbacks",
-    "get_schedule",
-    "go_on_from",
+    "get_epoch_rate",
     "hold_out",
     "run_together",
-    "state_of",
 ]

@@ -1,12 +1,9 @@
-"""When training has stopped improving, and which weights to keep."""
+"""When training has stopped improving."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 
 @dataclass
@@ -61,51 +58,3 @@ class NoImprovement:
     def exhausted(self) -> bool:
         """Whether it is time to stop."""
         return self.count > self.patience
-
-
-class Patience(NoImprovement):
-    """Counts the epochs since the best one; a draw is no improvement, and `tol` is not used.
-
-    Examples
-    --------
-    >>> rule = Patience(tol=0.0, patience=1, sign=-1)
-    >>> [rule.update(loss) for loss in (1.0, 0.5, 0.5, 0.5)]
-    [True, True, False, False]
-    >>> rule.exhausted
-    True
-    """
-
-    def update(self, value: float) -> bool:
-        """Take the value of one more epoch; return whether it is the best so far."""
-        is_best = self.sign * value > self.sign * self.best
-        self.count = 0 if is_best else self.count + 1
-        if is_best:
-            self.best = value
-        return is_best
-
-
-class BestWeights:
-    """A copy of the weights that scored best, to put back when training ends.
-
-    Parameters
-    ----------
-    flat : ndarray of shape (n_parameters,)
-        The weights in training; the first copy is of what they hold now.
-
-    Attributes
-    ----------
-    kept : ndarray of shape (n_parameters,)
-        The copy.
-    """
-
-    def __init__(self, flat: NDArray[Any]) -> None:
-        self._flat = flat
-        self.kept = flat.copy()
-
-    def keep(self) -> None:
-        """Remember the weights as they are now."""
-        self.kept[:] = self._flat
-
-    def restore(self) -> None:
-        """Put the remembered weights back."""
-        self._flat[:] = self.kept

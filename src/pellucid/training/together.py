@@ -1,33 +1,32 @@
-"""Several fits at once, with the processors shared out among them."""
+"""Several jobs at once, with the processors shared out among them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from pellucid.engine.contract import Engine
 from pellucid.engine.threads import resolve_n_threads
-from pellucid.training.fit import EpochLoop
+from pellucid.training.checkpoint import TrainingState
+from pellucid.training.epochs import EpochRun
+from pellucid.training.job import TrainingJob
+from pellucid.training.lbfgs import LbfgsRun
 from pellucid.training.outcome import Outcome
+from pellucid.training.result import FitResult
+
+Run = EpochRun | LbfgsRun
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 """How often the waiting thread looks up, where the system does not wake it for Ctrl-C."""
 
 
-@dataclass(frozen=True)
-class FitResult:
-    """How one of several fits ended: with an outcome, or with the error that it raised."""
-
-    outcome: Outcome | None
-    error: Exception | None = None
-
-
 def run_together(
-    loops: Sequence[EpochLoop], max_epochs: Sequence[int], n_threads: int | None = None
+    jobs: Sequence[TrainingJob], engines: Sequence[Engine], n_threads: int | None = None
 ) -> list[FitResult]:
-    """Run independent loops at the same time; each gives what it would give alone, to the bit.
+    """Run independent jobs at the same time; each gives what it would give alone, to the bit.
 
     As many run as there are threads, each on one of its own, while the others wait for their turn.
     When fewer are left than threads, they take over those that became free, from their next epoch
@@ -35,24 +34,30 @@ def run_together(
 
     Parameters
     ----------
-    loops : sequence of EpochLoop
+    jobs : sequence of TrainingJob
         No two of them may train the same parameters.
-    max_epochs : sequence of int
-        One for each loop; see `EpochLoop.run`.
+    engines : sequence of Engine
+        One for each job.
     n_threads : int, optional
         For all of them together; see `resolve_n_threads`.
 
     Returns
     -------
     list of FitResult
-        In the order of `loops`. The error of one does not touch the others. After Ctrl-C every
-        loop stops within a step and has the outcome `INTERRUPTED`, also one that had not begun.
+        In the order of `jobs`. The error of one does not touch the others. After Ctrl-C every job
+        stops within a step and has the outcome `INTERRUPTED`, also one that had not begun.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A job cannot begin; then none has.
     """
-    if len(loops) == 0:
+    runs = [job.begin(engine) for job, engine in zip(jobs, engines, strict=True)]
+    if len(runs) == 0:
         return []
-    cores = _Cores(resolve_n_threads(n_threads), len(loops), adapts=n_threads is None)
+    cores = _Cores(resolve_n_threads(n_threads), len(runs), adapts=n_threads is None)
     turns: SimpleQueue[int] = SimpleQueue()
-    for i in range(len(loops)):
+    for i in range(len(runs)):
         turns.put(i)
     results: dict[int, FitResult] = {}
     finished = threading.Event()
@@ -62,10 +67,10 @@ def run_together(
             while True:
                 i = turns.get_nowait()
                 try:
-                    results[i] = _run(loops[i], max_epochs[i], cores)
+                    results[i] = _run(runs[i], cores)
                 finally:
-                    results.setdefault(i, FitResult(Outcome.INTERRUPTED))
-                    if len(results) == len(loops):
+                    results.setdefault(i, _INTERRUPTED)
+                    if len(results) == len(runs):
                         finished.set()
 
     n_begun = 0
@@ -76,66 +81,84 @@ def run_together(
         try:
             if interruption is not None:
                 cores.stopped.set()
-                for loop in loops:
-                    loop.trainer.stop()
+                for run in runs:
+                    run.stop()
                 work()  # Those that have not begun end at once.
             while n_begun < cores.n_places:
                 n_begun += 1
-                threading.Thread(target=work, name=f"pellucid-fit-{n_begun}", daemon=True).start()
+                if not _start(work, n_begun, cores):
+                    work()
             finished.wait(_SECONDS_BETWEEN_LOOKS)
         except BaseException as error:
             interruption = error
     if interruption is not None and not isinstance(interruption, KeyboardInterrupt):
         raise interruption
-    return [results[i] for i in range(len(loops))]
+    return [results[i] for i in range(len(runs))]
 
 
-def _run(loop: EpochLoop, max_epochs: int, cores: _Cores) -> FitResult:
+_INTERRUPTED = FitResult(Outcome.INTERRUPTED, 0, float("nan"), TrainingState())
+
+
+def _start(work: Callable[[], None], number: int, cores: _Cores) -> bool:
+    """Start a thread; where the system has no more, go on with those there are and warn."""
+    thread = threading.Thread(target=work, name=f"pellucid-fit-{number}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        warnings.warn(
+            f"the system started {number - 1} of {cores.n_places} threads ({error}); the fits run "
+            "on these and the calling thread. Raise the limit on processes, or lower n_threads.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return False
+    return True
+
+
+def _run(run: Run, cores: _Cores) -> FitResult:
     def take_share() -> None:
         if cores.stopped.is_set():
             raise KeyboardInterrupt
-        loop.trainer.n_threads = cores.share(loop)
+        run.n_threads = cores.share(run)
 
-    cores.enter(loop)
-    loop.before_run.append(take_share)
+    cores.enter(run)
+    run.before_run = take_share
     try:
-        return FitResult(loop.run(max_epochs))
-    except Exception as error:
-        return FitResult(None, error)
+        return run.run()
     finally:
-        loop.before_run.remove(take_share)
-        cores.leave(loop)
+        run.before_run = None
+        cores.leave(run)
 
 
 class _Cores:
-    """Says how many threads each running loop may use."""
+    """Says how many threads each running job may use."""
 
-    def __init__(self, n_threads: int, n_loops: int, *, adapts: bool) -> None:
+    def __init__(self, n_threads: int, n_runs: int, *, adapts: bool) -> None:
         self._adapts = adapts
-        self.n_places = min(n_threads, n_loops)
+        self.n_places = min(n_threads, n_runs)
         self.stopped = threading.Event()
         self._n_threads = n_threads
-        self._n_left = n_loops
-        self._running: list[EpochLoop] = []
+        self._n_left = n_runs
+        self._running: list[Run] = []
         self._lock = threading.Lock()
 
-    def enter(self, loop: EpochLoop) -> None:
+    def enter(self, run: Run) -> None:
         with self._lock:
-            self._running.append(loop)
+            self._running.append(run)
 
-    def leave(self, loop: EpochLoop) -> None:
+    def leave(self, run: Run) -> None:
         with self._lock:
-            self._running = [other for other in self._running if other is not loop]
+            self._running = [other for other in self._running if other is not run]
             self._n_left -= 1
 
-    def share(self, loop: EpochLoop) -> int | None:
-        """Return an equal part of the threads; the loops that began first get what is over.
+    def share(self, run: Run) -> int | None:
+        """Return an equal part of the threads; the jobs that began first get what is over.
 
         None, which leaves the engine to find out how many are of use, for one that has all of the
         machine's to itself: more threads than free processors slow short steps down.
         """
         with self._lock:
-            place = next(i for i, other in enumerate(self._running) if other is loop)
+            place = next(i for i, other in enumerate(self._running) if other is run)
             # Those that are about to begin have their part as well.
             each, over = divmod(self._n_threads, min(self.n_places, self._n_left))
             share = each + (place < over)

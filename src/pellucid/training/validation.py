@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import _approximate_mode
+
+from pellucid.engine.contract import Trainer, ValidationRows
 
 Rows: TypeAlias = NDArray[np.int64]
 
@@ -21,6 +25,39 @@ class ValidationResult(NamedTuple):
     """Higher is better; NaN where predictions are not finite."""
     loss: float
     """Weighted mean of the loss, without the penalty."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The rows to measure the weights on after each epoch, and their score.
+
+    The weights that score highest are put back when training ends, however it ends; where no epoch
+    had a finite score, the last weights stay.
+
+    Parameters
+    ----------
+    rows : ValidationRows
+    score : callable
+        `(output of the network (m, K), loss) -> float`; higher is better.
+    name : str or None
+        What the score is called, "accuracy" for example; None where it is minus the loss.
+    compares_with_before : bool
+        Whether the best score of an earlier run was measured alike. Otherwise a run that goes on
+        scores its first weights anew.
+    """
+
+    rows: ValidationRows
+    score: Callable[[NDArray[Any], float], float]
+    name: str | None = None
+    compares_with_before: bool = True
+
+    def measure(self, trainer: Trainer) -> ValidationResult:
+        """Return score and loss at the weights of the moment."""
+        loss, scores = trainer.measure(self.rows)
+        if math.isnan(loss):
+            return ValidationResult(math.nan, math.nan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return ValidationResult(float(self.score(scores, loss)), loss)
 
 
 def hold_out(

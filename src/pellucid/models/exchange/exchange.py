@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from sklearn.utils.validation import check_is_fitted
-
 from pellucid import nn
-from pellucid.models.exchange.onnx_export import OnnxExport, chain_of, onnx_of_mlp, onnx_of_network
 from pellucid.models.exchange.scikit_learn import from_scikit_learn, to_scikit_learn
 from pellucid.models.exchange.torch_import import mlp_from_torch, network_from_torch
 from pellucid.persistence.torch_state import dtype_of_state, to_torch_state
 
 
-class MlpExchange(OnnxExport):
-    """Gives `MLPClassifier` and `MLPRegressor` what goes to scikit-learn, PyTorch and ONNX."""
+class MlpExchange:
+    """Gives `MLPClassifier` and `MLPRegressor` what goes to scikit-learn, PyTorch."""
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -141,15 +138,12 @@ class MlpExchange(OnnxExport):
             A layer is none that torch.nn has: residual connections.
         sklearn.exceptions.NotFittedError
         """
-        check_is_fitted(self)
-        return to_torch_state(*chain_of(self))
-
-    def _onnx_model(self) -> Any:
-        return onnx_of_mlp(self)
+        estimator: Any = self
+        return to_torch_state(estimator.chain_, estimator.parameters_)
 
 
-class NetworkExchange(OnnxExport):
-    """Gives `pellucid.Network` what goes to PyTorch and ONNX."""
+class NetworkExchange:
+    """Gives `pellucid.Network` what goes to PyTorch."""
 
     @classmethod
     def from_torch(
@@ -177,12 +171,12 @@ class NetworkExchange(OnnxExport):
         classes : array-like of shape (n_classes,), optional
             The labels of a cross-entropy, in the order of the scores; 0, 1, … by default.
         options
-            `dtype` and `engine`, as for `Network`. By default float64 if the tensors are.
+            Constructor parameters of `Network`; `dtype` is float64 by default if the tensors are.
 
         Returns
         -------
         Network
-            Ready to predict, and to go on with `fit(..., warm_start=True)`.
+            Ready to predict, and to go on by `fit` with `warm_start=True`.
 
         Raises
         ------
@@ -228,7 +222,4 @@ class NetworkExchange(OnnxExport):
         sklearn.exceptions.NotFittedError
         """
         network: Any = self
-        return to_torch_state(network.chain, network.parameters)
-
-    def _onnx_model(self) -> Any:
-        return onnx_of_network(self)
+        return to_torch_state(network.chain_, network.parameters_)

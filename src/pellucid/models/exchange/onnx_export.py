@@ -6,22 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
 
-from pellucid import nn
-from pellucid.persistence.onnx import Answer, chain_to_onnx, write_onnx
-
-_ANSWER_OF_TARGET: dict[str, Answer] = {
-    "label": "label",
-    "two labels": "two labels",
-    "shares": "label",
-    "indicators": "indicators",
-    "counts": "numbers",
-    "numbers": "numbers",
-    "own": "numbers",
-}
-"""By the kind of `Targets`."""
+from pellucid.persistence.onnx import chain_to_onnx, write_onnx
 
 
 class OnnxExport:
@@ -65,51 +51,24 @@ class OnnxExport:
         return model
 
     def _onnx_model(self) -> Any:
-        raise NotImplementedError
+        return onnx_of(self)
 
 
-def onnx_of_network(chain: Any) -> Any:
-    """Return a `pellucid.Network` as an ONNX model; before `fit`, with scores and predictions."""
-    parameters, targets = chain.parameters, chain._targets
-    answer = None if targets is None else _ANSWER_OF_TARGET[targets.kind]
+def onnx_of(estimator: Any) -> Any:
+    """Return a fitted estimator of a table of numbers as an ONNX model.
+
+    A `Network` before `fit` gives scores and predictions.
+    """
+    targets = estimator._targets
     classes = None if targets is None else targets.classes
     return chain_to_onnx(
-        chain.chain,
-        parameters,
-        chain._fan_in,
-        answer=answer,
-        classes=classes,
-        metadata=metadata_of(chain, classes),
-    )
-
-
-def onnx_of_mlp(estimator: Any) -> Any:
-    """Return a fitted `MLPClassifier` or `MLPRegressor` as an ONNX model."""
-    check_is_fitted(estimator)
-    chain, parameters = chain_of(estimator)
-    classes = getattr(estimator, "classes_", None)
-    return chain_to_onnx(
-        chain,
-        parameters,
-        estimator.n_features_in_,
-        answer=answer_of_mlp(estimator),
+        estimator.chain_,
+        estimator.parameters_,
+        estimator._n_inputs(),
+        answer=None if targets is None else targets.answer,
         classes=classes,
         metadata=metadata_of(estimator, classes),
     )
-
-
-def chain_of(estimator: Any) -> tuple[nn.Chain, nn.Parameters]:
-    """Return the layers and the parameters that a fitted MLP predicts with."""
-    return estimator.network_, estimator.parameters_
-
-
-def answer_of_mlp(estimator: Any) -> Answer:
-    """Return what the predictions of a fitted MLP say."""
-    if not is_classifier(estimator):
-        return "numbers"
-    if estimator._label_binarizer.y_type_.startswith("multilabel"):
-        return "indicators"
-    return "two labels" if estimator.n_outputs_ == 1 else "label"
 
 
 def metadata_of(estimator: Any, classes: Any) -> dict[str, Any]:

@@ -12,13 +12,16 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.engine.plan import TrainerState
-from pellucid.models.exchange.onnx_export import chain_of
-from pellucid.models.perceptron.coefficients import pack, views
-from pellucid.models.perceptron.stochastic_solver import SolverState
+from pellucid.models.coefficients import pack, views
+from pellucid.models.solver_state import SolverState
+from pellucid.models.targets import IndicatorTargets, LabelTargets, NumberTargets, Targets
 from pellucid.nn import Activation, Chain, Dropout, Linear, Parameters
 from pellucid.nn.optimizers import OptimizerState
 
@@ -36,7 +39,6 @@ LEARNED = (
     "validation_scores_",
     "best_validation_score_",
     "_no_improvement_count",
-    "_label_binarizer",
 )
 """Attributes that both libraries have under one name and with one meaning."""
 
@@ -83,6 +85,7 @@ def from_scikit_learn(estimator_class: Any, model: Any) -> Any:
     estimator = estimator_class(**deepcopy(model.get_params(deep=False)))
     _copy_learned(model, estimator)
     estimator.coefs_, estimator.intercepts_ = list(model.coefs_), list(model.intercepts_)
+    estimator._targets = _targets_of(model)
     estimator.__setstate__(vars(estimator).copy())  # lays the weights out in one buffer of its own
     if "loss_curve_" in vars(estimator):
         scores = estimator.validation_scores_
@@ -92,8 +95,9 @@ def from_scikit_learn(estimator_class: Any, model: Any) -> Any:
         # epoch would be an improvement.
         estimator.best_loss_ = None if estimator.best_loss_ is None else np.inf
     theirs = getattr(model, "_optimizer", None)
-    chain, _ = chain_of(estimator)
-    estimator._optimizer = None if theirs is None else _state_of(theirs, estimator, chain)
+    estimator._optimizer = (
+        None if theirs is None else _state_of(theirs, estimator, estimator.chain_)
+    )
     return estimator
 
 
@@ -107,7 +111,7 @@ def to_scikit_learn(estimator: Any) -> Any:
     sklearn.exceptions.NotFittedError
     """
     check_is_fitted(estimator)
-    chain, parameters = chain_of(estimator)
+    chain, parameters = estimator.chain_, estimator.parameters_
     params = estimator.get_params(deep=False)
     _check_predicts_alike(params, chain)
     peer = peer_of(type(estimator))
@@ -115,6 +119,8 @@ def to_scikit_learn(estimator: Any) -> Any:
     _warn_of_the_rest(params, known, type(estimator))
     model = peer(**deepcopy({name: params[name] for name in known & set(params)}))
     _copy_learned(estimator, model)
+    if is_classifier(estimator):
+        model._label_binarizer = _binarizer_of(estimator._known_targets())
     model.coefs_, model.intercepts_ = _copies(views(parameters))
     model.n_layers_ = len(model.coefs_) + 1
     model._best_coefs, model._best_intercepts = _copies((model.coefs_, model.intercepts_))
@@ -122,6 +128,24 @@ def to_scikit_learn(estimator: Any) -> Any:
     if state is not None and state.trainer is not None and state.solver == model.solver:
         model._optimizer = _optimizer_of(state, model, parameters)
     return model
+
+
+def _targets_of(model: Any) -> Targets:
+    """Return what y means to a model of scikit-learn."""
+    if not is_classifier(model):
+        return NumberTargets(model.n_outputs_, model.n_outputs_ == 1)
+    binarizer = model._label_binarizer
+    if binarizer.y_type_.startswith("multilabel"):
+        return IndicatorTargets(model.n_outputs_, bool(binarizer.sparse_input_))
+    return LabelTargets(model.n_outputs_, np.array(model.classes_))
+
+
+def _binarizer_of(targets: Targets) -> LabelBinarizer:
+    """Return the binarizer that scikit-learn keeps for these labels."""
+    if isinstance(targets, IndicatorTargets):
+        rows = np.eye(targets.n_outputs, dtype=np.int64)
+        return LabelBinarizer().fit(scipy.sparse.csr_matrix(rows) if targets.is_sparse else rows)
+    return LabelBinarizer().fit(targets.classes)
 
 
 def _copy_learned(source: Any, target: Any) -> None:

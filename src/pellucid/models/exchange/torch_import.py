@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from sklearn.preprocessing import LabelBinarizer
 
 from pellucid import nn
 from pellucid.models.inputs import parameter_dtype
-from pellucid.models.network_targets import Targets, learn_targets
-from pellucid.models.perceptron.architecture import build_network
-from pellucid.models.perceptron.loss import out_activation_of
+from pellucid.models.prepared_fit import Learned
+from pellucid.models.targets import (
+    IndicatorTargets,
+    NumberTargets,
+    Targets,
+    label_targets,
+    targets_of_loss,
+)
 from pellucid.persistence.torch_state import fan_in_of_state, from_torch_state, linear_weights
+from pellucid.training import FitResult, TrainingState
+
+NOT_TRAINED = FitResult(None, 0, float("nan"), TrainingState())
 
 
 def mlp_from_torch(
@@ -31,57 +38,52 @@ def mlp_from_torch(
     estimator = estimator_class(**{"hidden_layer_sizes": sizes, **parameters})
     estimator._validate_params()
     fan_in, n_outputs = weights[0].shape[1], len(weights[-1])
+    targets: Targets = NumberTargets(n_outputs, n_outputs == 1)
     if is_classifier(estimator):
-        _learn_classes(estimator, classes, multilabel, n_outputs)
+        targets = _classes(classes, multilabel, n_outputs)
     elif classes is not None or multilabel:
         raise ValueError(
             f"{estimator_class.__name__} predicts numbers: leave out classes and multilabel, or "
             "use MLPClassifier"
         )
-    _, loss = estimator._outputs(np.zeros((1, n_outputs)))
-    chain = build_network(estimator._options(), loss, n_outputs)
+    chain = estimator._recipe().chain(estimator._loss_for(targets), n_outputs)
     dtype = parameter_dtype(estimator.dtype, np.zeros(0, np.result_type(*weights)))
     learned = from_torch_state(chain, state, fan_in, dtype)
     estimator.n_features_in_ = fan_in
-    estimator.n_outputs_, estimator.out_activation_ = n_outputs, out_activation_of(loss)
-    estimator._attach(chain, learned)
-    estimator._forget_history(False)
-    estimator.n_iter_ = 0
+    estimator._take_over(Learned(chain, learned, fan_in, targets), NOT_TRAINED)
     return estimator
 
 
 def network_from_torch(
-    chain: Any, state: Mapping[str, Any], fan_in: int | None, classes: Any
+    network: Any, state: Mapping[str, Any], fan_in: int | None, classes: Any
 ) -> Any:
     """Fill a `pellucid.Network`; see `NetworkExchange.from_torch`."""
-    chain = chain.chain
+    chain = network._described_chain()
     if fan_in is None:
         fan_in = fan_in_of_state(chain, state)
-    parameters = from_torch_state(chain, state, fan_in, chain.dtype)
+    parameters = from_torch_state(chain, state, fan_in, network._parameter_dtype())
     targets = _targets(chain.loss, chain.fan_out(fan_in), classes)
-    chain._start_over(parameters, fan_in)
-    chain._targets = targets
-    return chain
+    network.n_features_in_ = fan_in
+    network._take_over(Learned(chain, parameters, fan_in, targets), NOT_TRAINED)
+    return network
 
 
-def _learn_classes(estimator: Any, classes: Any, multilabel: bool, n_outputs: int) -> None:
-    """Set the labels of a classifier with so many scores."""
+def _classes(classes: Any, multilabel: bool, n_outputs: int) -> Targets:
+    """Return the labels of a classifier with so many scores."""
     if multilabel:
         if classes is not None or n_outputs < 2:
             raise ValueError(
                 "multilabel=True has 2 scores or more and no classes: each score is a column of "
                 f"zeros and ones; got {n_outputs} scores and classes={classes!r}"
             )
-        binarizer = LabelBinarizer().fit(np.eye(n_outputs, dtype=np.int64))
-    else:
-        if n_outputs == 2:
-            raise ValueError(
-                "the state dictionary has 2 scores, and MLPClassifier tells two classes by 1: for "
-                'a softmax of 2 use pellucid.Network.from_torch(..., "softmax_cross_entropy"), for '
-                "2 labels a row pass multilabel=True"
-            )
-        binarizer = LabelBinarizer().fit(_labels(classes, max(2, n_outputs)))
-    estimator._label_binarizer, estimator.classes_ = binarizer, binarizer.classes_
+        return IndicatorTargets(n_outputs)
+    if n_outputs == 2:
+        raise ValueError(
+            "the state dictionary has 2 scores, and MLPClassifier tells two classes by 1: for "
+            'a softmax of 2 use pellucid.Network.from_torch(..., "softmax_cross_entropy"), for '
+            "2 labels a row pass multilabel=True"
+        )
+    return label_targets(_labels(classes, max(2, n_outputs)))
 
 
 def _labels(classes: Any, n: int) -> NDArray[Any]:
@@ -102,11 +104,11 @@ def _labels(classes: Any, n: int) -> NDArray[Any]:
 def _targets(loss: nn.Loss | nn.CustomLoss, n_outputs: int, classes: Any) -> Targets:
     """Return what the scores of a network mean: labels, zeros and ones, or numbers."""
     if loss.name == "softmax_cross_entropy":
-        return learn_targets(_labels(classes, n_outputs), loss, n_outputs)
+        return targets_of_loss(_labels(classes, n_outputs), loss, n_outputs)
     if loss.name == "logistic_cross_entropy" and n_outputs == 1:
-        return learn_targets(_labels(classes, 2), loss, n_outputs)
+        return targets_of_loss(_labels(classes, 2), loss, n_outputs)
     if classes is not None:
         raise ValueError(
             f"classes are for a cross-entropy of one label a row; leave them out for {loss.name}"
         )
-    return learn_targets(np.zeros((1, n_outputs)[: 1 + (n_outputs > 1)]), loss, n_outputs)
+    return targets_of_loss(np.zeros((1, n_outputs)[: 1 + (n_outputs > 1)]), loss, n_outputs)

@@ -1,8 +1,8 @@
-"""The network that the constructor parameters of a perceptron describe."""
+"""The chain that the constructor parameters of a perceptron describe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -30,35 +30,45 @@ NORMALIZATIONS: dict[str, Callable[[], Layer]] = {
 }
 
 
-def build_network(options: Mapping[str, Any], loss: Loss | CustomLoss, n_outputs: int) -> Chain:
-    """Return the layers and the loss of an estimator.
+def build_chain(
+    sizes: Sequence[int],
+    activations: Sequence[Layer],
+    dropout: Sequence[float],
+    normalization: str | None,
+    residual: bool,
+    loss: Loss | CustomLoss,
+    n_outputs: int,
+) -> Chain:
+    """Return the layers and the loss of a perceptron.
 
     A hidden layer is a `Linear`, then, each where it is asked for, a normalization, the activation
     and dropout. With `residual=True` it is added to its input wherever both have one width.
 
     Parameters
     ----------
-    options : mapping
-        Constructor parameters: `hidden_layer_sizes`, `activation`, `normalization`, `dropout` and
-        `residual`.
+    sizes : sequence of int
+        Units of each hidden layer.
+    activations : sequence of layers
+    dropout : sequence of float
+        Share of the units that each hidden layer drops.
+    normalization : str or None
+        A name in `NORMALIZATIONS`.
+    residual : bool
     loss : Loss or CustomLoss
     n_outputs : int
         Scores of the last layer.
 
     Raises
     ------
-    ValueError, TypeError
-        A parameter is wrong; the message names it.
+    ValueError
+        No two hidden layers in a row have one size, and `residual` is True.
     """
-    sizes = hidden_sizes(options["hidden_layer_sizes"])
-    activations = _activations(options["activation"], len(sizes))
-    shares = _dropout(options["dropout"], len(sizes))
-    is_added = _residual(options["residual"], sizes)
     layers: list[Layer | Residual] = []
-    for size, activation, share, adds in zip(sizes, activations, shares, is_added, strict=True):
+    is_added = _residual(residual, sizes)
+    for size, activation, share, adds in zip(sizes, activations, dropout, is_added, strict=True):
         block: list[Layer] = [Linear(size)]
-        if options["normalization"] is not None:
-            block.append(NORMALIZATIONS[options["normalization"]]())
+        if normalization is not None:
+            block.append(NORMALIZATIONS[normalization]())
         block.append(activation)
         if share > 0.0:
             block.append(Dropout(share))
@@ -83,12 +93,12 @@ def activation_names(activation: Any, n_hidden: int) -> list[str]:
 
     The last one, which has none, takes the name of the hidden layer before it, as in scikit-learn.
     """
-    layers = _activations(activation, n_hidden)
+    layers = activation_layers(activation, n_hidden)
     names = [layer.function if isinstance(layer, Activation) else "custom" for layer in layers]
     return [*names, names[-1] if names else str(activation)]
 
 
-def _activations(activation: Any, n_hidden: int) -> list[Layer]:
+def activation_layers(activation: Any, n_hidden: int) -> list[Layer]:
     """Return the activation of each hidden layer, from one for all or a list with one for each."""
     if isinstance(activation, list) or (isinstance(activation, tuple) and not _is_pair(activation)):
         if len(activation) != n_hidden:
@@ -128,7 +138,7 @@ def _is_pair(activation: Any) -> bool:
     )
 
 
-def _dropout(dropout: Any, n_hidden: int) -> list[float]:
+def dropout_shares(dropout: Any, n_hidden: int) -> list[float]:
     """Return the share that each hidden layer drops."""
     shares = [dropout] * n_hidden if isinstance(dropout, Real) else list(dropout)
     if len(shares) != n_hidden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,8 @@ from sklearn.base import TransformerMixin
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _generate_get_feature_names_out, check_is_fitted
 
-from pellucid.models.inputs import checked_table
-from pellucid.models.perceptron.coefficients import hidden_sizes_of
-from pellucid.models.perceptron.prediction import Fitted, fitted_scores
+from pellucid.models.coefficients import hidden_sizes_of
+from pellucid.models.prediction import Fitted, fitted_scores
 from pellucid.nn import Chain, Linear
 
 
@@ -23,8 +23,8 @@ class HiddenLayers(TransformerMixin, auto_wrap_output_keys=None):  # type: ignor
 
     coefs_: list[NDArray[Any]]
 
-    def _find_fitted(self) -> Fitted:
-        raise NotImplementedError
+    _find_fitted: Callable[[], Fitted]
+    _table: Callable[[Any], Any]
 
     def transform(self, X: Any, layer: int = -1) -> Any:
         """Return what a hidden layer makes of each row.
@@ -60,7 +60,7 @@ class HiddenLayers(TransformerMixin, auto_wrap_output_keys=None):  # type: ignor
         """
         check_is_fitted(self)
         place = self._place_of(layer)
-        table = checked_table(self, X, reset=False)
+        table = self._table(X)
         fitted = self._find_fitted()
         hidden = fitted_scores(fitted.until(hidden_end(fitted.chain, place)), table)
         adapter = _get_container_adapter("transform", self)

@@ -1,8 +1,7 @@
-"""What the constructor parameters of the perceptrons may be, alone and together."""
+"""What each constructor parameter of the perceptrons may be."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from pellucid.models.perceptron.architecture import NORMALIZATIONS
-from pellucid.nn import ACTIVATIONS, SCHEDULES, Activation, CustomActivation
+from pellucid.models.perceptron.loss import REGRESSOR_LOSSES
+from pellucid.nn import ACTIVATIONS, SCHEDULES, Activation, CustomActivation, CustomLoss, Loss
 
 _RATIO = [Interval(Real, 0, 1, closed="left")]
 
@@ -43,7 +43,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "normalization": [StrOptions(set(NORMALIZATIONS)), None],
     "residual": ["boolean"],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "schedule": [StrOptions(set(SCHEDULES)), HasMethods("factor"), None],
+    "schedule": [StrOptions(set(SCHEDULES)), HasMethods("factor"), dict, None],
     "clipping": [Interval(Real, 0, None, closed="neither"), HasMethods("apply"), None],
     "scoring": [str, callable, None],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
@@ -57,61 +57,13 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
 }
 
+CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = {
+    "loss": [StrOptions({"log_loss"}), callable, CustomLoss],
+    "label_smoothing": _RATIO,
+    "class_weight": [StrOptions({"balanced"}), dict, None],
+}
 
-def check_together(options: Mapping[str, Any], *, incremental: bool, validates: bool) -> None:
-    """Refuse parameters that do not go together.
-
-    Parameters
-    ----------
-    options : mapping
-        Constructor parameters, each of them valid alone.
-    incremental : bool
-        Whether they are for `partial_fit`.
-    validates : bool
-        Whether there is, or will be, a validation set.
-
-    Raises
-    ------
-    ValueError
-        The message names the parameter and what to do.
-    """
-    if incremental and options["early_stopping"]:
-        raise ValueError(
-            "partial_fit does not support early_stopping=True; use fit, or set early_stopping=False"
-        )
-    if incremental and options["schedule"] is not None:
-        raise ValueError(
-            "partial_fit does not support schedule, which needs to know the length of the whole "
-            f"training; use fit, or set schedule=None, got {options['schedule']!r}"
-        )
-    if options["scoring"] is not None and not validates and options["solver"] != "lbfgs":
-        raise ValueError(
-            f"scoring={options['scoring']!r} needs rows to score: pass X_val and y_val to fit, or "
-            "set early_stopping=True"
-        )
-    if options["weight_decay"] > 0 and options["solver"] != "adam":
-        raise ValueError(
-            f"weight_decay is that of AdamW and needs solver='adam', got {options['solver']!r}; "
-            "alpha is a penalty for every solver"
-        )
-    if options["solver"] == "lbfgs":
-        _check_lbfgs(options)
-
-
-def _check_lbfgs(options: Mapping[str, Any]) -> None:
-    """Refuse what an optimizer of the whole table at once has no use for."""
-    unfit = {
-        "dropout": np.any(np.asarray(options["dropout"]) != 0),
-        "normalization": options["normalization"] == "batch",
-        "schedule": options["schedule"] is not None,
-        "clipping": options["clipping"] is not None,
-        "dtype": options["dtype"] == "bfloat16",
-        "scoring": options["scoring"] is not None,
-        "checkpoint_path": options["checkpoint_path"] is not None,
-    }
-    for name, is_unfit in unfit.items():
-        if is_unfit:
-            raise ValueError(
-                f"{name}={options[name]!r} needs steps on mini-batches, which solver='lbfgs' does "
-                f"not take; set solver='adam' or 'sgd', or leave {name} out"
-            )
+REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
+    "loss": [StrOptions(set(REGRESSOR_LOSSES)), Loss, CustomLoss, callable],
+    "quantile": [Interval(Real, 0, 1, closed="neither")],
+}

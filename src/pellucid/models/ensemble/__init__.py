@@ -1,0 +1,1 @@
+"""Several estimators that predict together."""

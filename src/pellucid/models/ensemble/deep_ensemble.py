@@ -1,0 +1,262 @@
+"""What `DeepEnsembleClassifier` and `DeepEnsembleRegressor` share: members fitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import config_context
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._tags import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from pellucid.engine.sampling import Spread
+from pellucid.inspection.gradient_check import GradientCheck
+from pellucid.inspection.model_card import ModelDescription
+from pellucid.models.estimator import Estimator
+from pellucid.models.exchange.ensemble_onnx import onnx_of_ensemble
+from pellucid.models.exchange.onnx_export import OnnxExport
+from pellucid.models.fit_data import FitData
+from pellucid.models.inputs import checked_table, is_stream, renaming
+from pellucid.models.model_card import describe_ensemble
+from pellucid.models.predicting import Predicts
+from pellucid.models.prepared_fit import undo_of, warn_outside
+from pellucid.models.saving import Arrays, members_from_state, members_to_state, save
+from pellucid.models.tabular.tabular import TabularPerceptron
+from pellucid.models.targets import Targets
+from pellucid.models.together import prepare_all
+from pellucid.training import FitResult, Outcome, run_together
+from pellucid.training.fingerprint import described
+
+LARGEST_SEED = 2**31 - 1
+
+
+class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
+    """Estimators that differ in their seeds alone, and the mean and spread of what they say."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+    _default_member: ClassVar[type[Estimator]]
+    _predicts: ClassVar[str]
+    """"classes" or "numbers"."""
+
+    estimators_: list[Any]
+    outcome_: Outcome | None
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        n_estimators: int = 5,
+        *,
+        random_state: Any = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+        self.n_threads = n_threads
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        member = self._prototype()
+        if isinstance(member, Estimator):
+            inputs = member.__sklearn_tags__().input_tags
+            tags.input_tags.sparse = inputs.sparse
+            tags.input_tags.allow_nan = inputs.allow_nan
+            tags.input_tags.string = inputs.string
+            tags.input_tags.categorical = inputs.categorical
+        return tags
+
+    def _prototype(self) -> Any:
+        return self._default_member() if self.estimator is None else self.estimator
+
+    def _fit(self, data: FitData) -> Self:
+        """Fit all members, or raise and leave the ensemble as it was."""
+        undo = undo_of(self)
+        try:
+            members = self._make_members()
+            fits = prepare_all(members, [self._shared(data, members[0])] * len(members))
+            results = run_together(
+                [fit.job for fit in fits], [fit.engine for fit in fits], self.n_threads
+            )
+            for i, (fit, result) in enumerate(zip(fits, results, strict=True)):
+                fit.finish(result)
+                if result.error is not None:
+                    result.error.add_note(f"It happened to member {i} of {len(members)}.")
+                    raise result.error
+            kept = [m for m, result in zip(members, results, strict=True) if result.n_iter > 0]
+            if not kept:
+                raise KeyboardInterrupt
+            self._learn_from(kept, names_from=self)
+        except BaseException:
+            undo()
+            raise
+        self.outcome_ = _outcome_of(results)
+        _warn(results, len(kept))
+        return self
+
+    def _shared(self, data: FitData, member: Estimator) -> FitData:
+        """Return the data with tables that are converted once for all members."""
+        if is_stream(data.X):
+            raise TypeError(
+                f"{type(self).__name__} needs a table in memory, got {data.X!r}; fit "
+                f"{type(member).__name__} with several seeds on the stream"
+            )
+        if isinstance(member, TabularPerceptron):
+            return data
+        data = data._replace(X=checked_table(self, data.X, reset=True))
+        if data.X_val is None:
+            return data
+        with renaming(X="X_val"):
+            return data._replace(X_val=checked_table(self, data.X_val, reset=False))
+
+    def _make_members(self) -> list[Estimator]:
+        """Return unfitted copies of the estimator, each with a seed of its own."""
+        estimator = self._prototype()
+        suits = is_classifier if self._predicts == "classes" else is_regressor
+        if not isinstance(estimator, Estimator) or not suits(estimator):
+            raise TypeError(
+                f"estimator must be an estimator of pellucid that predicts {self._predicts}, such "
+                f"as {self._default_member.__name__}, or None; got {estimator!r}. Put scalers and "
+                "encoders before the ensemble, into a Pipeline"
+            )
+        if estimator.checkpoint_path is not None:
+            raise ValueError(
+                "the estimator of an ensemble must have checkpoint_path=None: all members would "
+                "write into one folder"
+            )
+        generator = check_random_state(self.random_state)
+        seeds = generator.randint(LARGEST_SEED, size=self.n_estimators)
+        return [clone(estimator).set_params(random_state=int(seed)) for seed in seeds]
+
+    def _learn_from(self, members: list[Any], names_from: Any) -> None:
+        """Take over the members and what they know of X and y."""
+        first = members[0]
+        if len({described(member._known_targets()) for member in members}) > 1:
+            raise ValueError("the members know different classes or numbers of targets")
+        if len({member.n_features_in_ for member in members}) > 1:
+            raise ValueError("the members take tables of different widths")
+        self.estimators_ = members
+        self._targets: Targets | None = first._known_targets()
+        self.n_features_in_ = first.n_features_in_
+        names = getattr(first, "feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = names
+        elif names_from is not self:
+            self.__dict__.pop("feature_names_in_", None)
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """Return the outputs (n_members, n_rows, n_outputs) of every member, after the link."""
+        check_is_fitted(self)
+        if not isinstance(self.estimators_[0], TabularPerceptron):
+            X = checked_table(self, X, reset=False)
+        with config_context(assume_finite=True):  # The table has just been checked.
+            return np.stack([member._predictions(X) for member in self.estimators_])
+
+    def _predictions(self, X: Any) -> NDArray[Any]:
+        mean: NDArray[Any] = self._outputs(X).mean(axis=0)
+        return mean
+
+    def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
+        outputs = self._outputs(X)
+        return Spread(outputs.mean(axis=0), outputs.std(axis=0))
+
+    def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> list[GradientCheck]:
+        """Compare every member's gradient with central differences; see `MLPClassifier`.
+
+        Returns
+        -------
+        list of GradientCheck
+            One for each member.
+        """
+        check_is_fitted(self)
+        return [member.check_gradient(X, y, tolerance) for member in self.estimators_]
+
+    def describe(self) -> ModelDescription:
+        """Return what the ensemble predicts, from what, and a member's layers; `print` it."""
+        return describe_ensemble(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted ensemble to one file, which `pellucid.load` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced atomically if it exists.
+
+        Raises
+        ------
+        ModelFileError
+            The file cannot be written; an earlier file stays as it was.
+        """
+        save(self, path)
+
+    def _onnx_model(self) -> Any:
+        check_is_fitted(self)
+        return onnx_of_ensemble(self)
+
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        state, arrays = members_to_state(self.estimators_)
+        names = getattr(self, "feature_names_in_", None)
+        state["feature_names_in"] = None if names is None else [str(name) for name in names]
+        return state, arrays
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
+        ensemble = cls()
+        members = members_from_state(cls._default_member.__name__, state, arrays)
+        suits = is_classifier if cls._predicts == "classes" else is_regressor
+        if not all(isinstance(m, Estimator) and suits(m) for m in members):
+            raise ValueError(f"the members do not predict {cls._predicts}")
+        if len({type(member) for member in members}) > 1:
+            raise ValueError("the members are of different classes")
+        ensemble._learn_from(members, names_from=None)
+        names = state["feature_names_in"]
+        if names is not None:
+            if len(names) != members[0].n_features_in_ or {*map(type, names)} != {str}:
+                raise ValueError("the feature names do not fit the members")
+            ensemble.feature_names_in_ = np.array(names, dtype=object)
+        ensemble.outcome_ = None
+        return ensemble
+
+
+def _outcome_of(results: Sequence[FitResult]) -> Outcome | None:
+    """Return how the fit of all members ended: interrupted, if one of them was."""
+    outcomes = [result.outcome for result in results]
+    return Outcome.INTERRUPTED if Outcome.INTERRUPTED in outcomes else outcomes[0]
+
+
+def _warn(results: Sequence[FitResult], n_kept: int) -> None:
+    """Warn once for all members."""
+    outcomes, n = [result.outcome for result in results], len(results)
+    if Outcome.INTERRUPTED in outcomes:
+        left_out = "" if n_kept == n else f" The ensemble has the {n_kept} of {n} members trained."
+        warn_outside(f"Training interrupted by user.{left_out}")
+    if n_diverged := outcomes.count(Outcome.DIVERGED):
+        warn_outside(
+            f"{n_diverged} of {n} members diverged; their weights with the best validation score "
+            "are kept. Scale the columns of X and y, or lower learning_rate_init.",
+            ConvergenceWarning,
+        )
+    complaints = [result.complaint for result in results if result.complaint is not None]
+    n_unfinished = sum(
+        result.outcome is Outcome.MAX_EPOCHS and result.complaint is None for result in results
+    )
+    if n_unfinished:
+        warn_outside(
+            f"{n_unfinished} of {n} members reached max_iter before their training converged.",
+            ConvergenceWarning,
+        )
+    if complaints:
+        warn_outside(f"{len(complaints)} of {n} members: {complaints[0]}", ConvergenceWarning)

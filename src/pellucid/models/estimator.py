@@ -1,0 +1,358 @@
+"""What every estimator that trains a chain does alike: fit, go on, predict, check, save."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from pellucid.engine.batch import dense
+from pellucid.engine.contract import Engine
+from pellucid.engine.engines import engine_of
+from pellucid.engine.plan import TrainingData
+from pellucid.engine.sampling import Spread
+from pellucid.inspection.gradient_check import GradientCheck, check_gradient
+from pellucid.inspection.model_card import ModelDescription
+from pellucid.models.constructor_parameters import QuickParameters
+from pellucid.models.exchange.onnx_export import OnnxExport
+from pellucid.models.fit_data import FitData
+from pellucid.models.fit_tasks import CallbackSupportMixin, FitTasks, begin_fit
+from pellucid.models.model_card import describe_estimator
+from pellucid.models.predicting import Predicts
+from pellucid.models.prediction import Fitted, fitted_scores, fitted_spread
+from pellucid.models.prepared_fit import Learned, PreparedFit, undo_of, warn_of
+from pellucid.models.saving import save
+from pellucid.nn import Chain, Parameters
+from pellucid.persistence.training_checkpoints import SavedTraining, read_newest
+from pellucid.training import (
+    EpochReport,
+    FitResult,
+    History,
+    Outcome,
+    TrainingState,
+    check_callbacks,
+)
+from pellucid.training.fingerprint import Fingerprint, described
+
+
+@dataclass(frozen=True)
+class Call:
+    """Which method asks for a training.
+
+    Parameters
+    ----------
+    partial : bool
+        `partial_fit`: one epoch from where the last call stopped.
+    saved : SavedTraining, optional
+        `resume`: go on from this checkpoint.
+    max_iter : int, optional
+        `resume`: until so many epochs in all.
+    """
+
+    partial: bool = False
+    saved: SavedTraining | None = None
+    max_iter: int | None = None
+
+
+FIT = Call()
+
+
+class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  # type: ignore[misc]
+    """An estimator that trains a chain by a `TrainingJob`."""
+
+    max_iter: int
+    n_threads: int | None
+    callbacks: Any
+    checkpoint_path: Any
+
+    _free_to_change: ClassVar[frozenset[str]] = frozenset(
+        {"callbacks", "checkpoint_every", "checkpoint_path", "n_threads", "verbose", "warm_start"}
+    )
+    """Parameters that may differ between `fit` and `resume`."""
+    _widens: ClassVar[bool] = True
+    """Whether float32 weights meet a table of float64 in float64."""
+
+    _chain: Chain | None = None
+    _parameters: Parameters | None = None
+    _fan_in: int | None = None
+    _kept: tuple[Any, Fitted] | None = None
+    _warns_of_length: bool = True
+
+    outcome_: Outcome | None
+    n_iter_: int
+    loss_: float
+
+    @abstractmethod
+    def _prepare(
+        self, data: FitData, call: Call = FIT, tasks: FitTasks | None = None
+    ) -> PreparedFit:
+        """Check everything and return a fit that is ready to run."""
+
+    @abstractmethod
+    def _table(self, X: Any) -> Any:
+        """Return X as the network takes it: numbers, checked against the table fitted on."""
+
+    @abstractmethod
+    def _encoded_targets(self, y: Any, dtype: Any) -> NDArray[Any]:
+        """Return y as the loss takes it, checked."""
+
+    def _train(self, data: FitData, call: Call = FIT) -> Self:
+        """Train; if no epoch was finished before an error, leave the estimator as it was."""
+        undo = undo_of(self)
+        tasks = None
+        if not call.partial:
+            length = self.max_iter if call.max_iter is None else call.max_iter
+            done = 0 if call.saved is None else call.saved.state.n_epochs
+            tasks = begin_fit(self, data, max(0, length - done))
+        try:
+            fit = self._prepare(data, call, tasks)
+            result = fit.run()
+            if result.error is not None and not result.learned_something:
+                raise result.error
+        except BaseException:
+            undo()
+            raise
+        fit.finish(result)
+        if result.error is not None:
+            raise result.error
+        warn_of(result, warns_of_length=self._warns_of_length and not call.partial)
+        if tasks is not None:
+            tasks.end_fit()
+        return self
+
+    def _resume(self, data: FitData, max_iter: int | None) -> Self:
+        """Go on from the newest checkpoint."""
+        if self.checkpoint_path is None:
+            raise ValueError(
+                "resume goes on from a checkpoint, but checkpoint_path is None; set it to the "
+                "folder for them before fit, and to the same before resume"
+            )
+        is_number = isinstance(max_iter, int | np.integer) and not isinstance(max_iter, bool)
+        if max_iter is not None and not (is_number and max_iter >= 1):
+            raise ValueError(
+                "max_iter is the number of epochs in all, those before the checkpoint included, "
+                f"and must be a positive integer or None; got {max_iter!r}"
+            )
+        length = int(self.max_iter)
+        total = length if max_iter is None else int(max_iter)
+        if total > length and self._has_schedule():
+            raise ValueError(
+                f"max_iter={total} is more than the max_iter={length} of the constructor, which "
+                "the schedule was made for; begin again by fit with "
+                f"set_params(max_iter={total})"
+            )
+        saved = read_newest(self.checkpoint_path, type(self).__name__)
+        return self._train(data, Call(saved=saved, max_iter=total))
+
+    def _has_schedule(self) -> bool:
+        return getattr(self, "schedule", None) is not None
+
+    def _settings(self, free: frozenset[str] = frozenset()) -> Fingerprint:
+        """Describe the constructor parameters that decide what a fit computes."""
+        left_out = self._free_to_change | free
+        known = {name: described(v) for name, v in self._options().items() if name not in left_out}
+        return {"model": type(self).__name__, **known}
+
+    def _callbacks(self, tasks: FitTasks | None) -> list[Any]:
+        return [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
+
+    def _become(self, learned: Learned) -> None:
+        """Take over what was learned; `_remember` takes the history."""
+        self._chain, self._parameters = learned.chain, learned.parameters
+        self._fan_in, self._targets, self._kept = learned.fan_in, learned.targets, None
+        self.__dict__.update(learned.attributes)
+
+    def _remember(self, result: FitResult) -> None:
+        """Set the attributes that tell how training went."""
+        self.outcome_ = result.outcome
+        self.n_iter_ = result.n_iter
+        self.loss_ = result.loss
+
+    def _take_over(self, learned: Learned, result: FitResult) -> None:
+        self._become(learned)
+        self._remember(result)
+
+    def _in_training(self, learned: Learned) -> Self:
+        """Return a copy that predicts with the parameters in training, as they change."""
+        copy: Self = object.__new__(type(self))
+        copy.__dict__.update(vars(self))
+        copy._become(learned)
+        return copy
+
+    def _snapshot(self, learned: Learned, history: History, report: EpochReport) -> dict[str, Any]:
+        """Return the attributes of the estimator as it is after an epoch."""
+        copy = self._in_training(learned)
+        state = TrainingState(history=history, n_epochs=report.epoch)
+        validated = report.validation_score is not None
+        copy._remember(
+            FitResult(Outcome.STOPPED, report.epoch, report.loss, state, validated=validated)
+        )
+        before = vars(self)
+        return {k: v for k, v in vars(copy).items() if k not in before or before[k] is not v}
+
+    @property
+    def chain_(self) -> Chain:
+        """Layers and loss; they hold no numbers."""
+        check_is_fitted(self)
+        return self._fitted_chain()
+
+    @property
+    def parameters_(self) -> Parameters:
+        """All parameters in one flat buffer: `parameters_["0.W"]` is a view to read and write."""
+        check_is_fitted(self)
+        return self._current_parameters(self._fitted_chain())
+
+    def _fitted_chain(self) -> Chain:
+        assert self._chain is not None
+        return self._chain
+
+    def _current_parameters(self, chain: Chain) -> Parameters:
+        assert self._parameters is not None
+        return self._parameters
+
+    def _engine_of(self, chain: Chain) -> Engine:
+        return engine_of(chain)
+
+    def _find_fitted(self) -> Fitted:
+        """Return what scores rows with the parameters there are; it is kept between calls."""
+        key = (self._chain, self._parameters, self.n_threads)
+        if self._kept is not None and self._kept[0] == key:
+            return self._kept[1]
+        fitted = self._make_fitted()
+        self._kept = key, fitted
+        return fitted
+
+    def _make_fitted(self) -> Fitted:
+        chain = self._fitted_chain()
+        parameters = self._current_parameters(chain)
+        return Fitted(self._engine_of(chain), chain, parameters, self._n_inputs(), self.n_threads)
+
+    def _n_inputs(self) -> int:
+        """Return the columns of the network's input."""
+        assert self._fan_in is not None
+        return self._fan_in
+
+    def _predictions(self, X: Any) -> NDArray[Any]:
+        check_is_fitted(self)
+        table = self._table(X)
+        fitted = self._find_fitted()
+        scores = fitted_scores(fitted, table, widens=self._widens)
+        with np.errstate(over="ignore"):
+            predictions: NDArray[Any] = fitted.chain.loss.link(scores)
+        return predictions
+
+    def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
+        check_is_fitted(self)
+        table = self._table(X)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return fitted_spread(self._find_fitted(), table, n_samples, seed, widens=self._widens)
+
+    def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> GradientCheck:
+        """Compare the engine's gradient at the fitted weights with central differences, in float64.
+
+        The gradient is computed by the engine that trains, the losses behind the differences by
+        the formulas of `pellucid.nn`: ‖g - ĝ‖/(‖g‖ + ‖ĝ‖) for each weight and bias, for each layer
+        and for the whole network. Elements at a kink of an activation are counted and left out. The
+        penalty `alpha` is left out too: its gradient is the weights themselves.
+
+        Parameters
+        ----------
+        X, y : array-like
+            A few rows and their targets: each parameter costs two forward passes over them.
+        tolerance : float
+            The relative error up to which `passed` is True.
+
+        Returns
+        -------
+        pellucid.inspection.gradient_check.GradientCheck
+            Prints as a table.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model.check_gradient(X[::10], y[::10]).passed
+        True
+        """
+        check_is_fitted(self)
+        table, targets = self._table(X), self._encoded_targets(y, np.float64)
+        chain = self._fitted_chain()
+        fitted = self._current_parameters(chain)
+        parameters = Parameters(fitted.flat.astype(np.float64), fitted.layout)
+        objective = self._engine_of(chain).objective(
+            chain, parameters, TrainingData(table, targets)
+        )
+        _, gradient = objective(parameters.flat)
+        return check_gradient(
+            chain,
+            parameters,
+            dense(table, np.dtype(np.float64)),
+            targets,
+            tolerance=tolerance,
+            gradient=gradient,
+        )
+
+    def describe(self) -> ModelDescription:
+        """Return what the fitted model predicts, from what, and its layers; `print` it to read it.
+
+        In a notebook it shows itself as a page.
+
+        Returns
+        -------
+        pellucid.inspection.model_card.ModelDescription
+            With `facts`, `network` and, for tabular estimators, `columns`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> print(model.describe().network)
+           layer                        output  parameters  shapes            memory  FLOPs
+           input                             4
+        0  Linear(4)                         4          20  W (4, 4), b (4,)   160 B     36
+        1  Activation('relu')                4
+        2  Linear(3)                         3          15  W (4, 3), b (3,)   120 B     27
+           loss: softmax_cross_entropy                  35                     280 B     63
+        >>> model.describe().facts["predicts"]
+        'one of 3 classes: 0, 1, 2'
+        """
+        return describe_estimator(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one file, which `pellucid.load` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced atomically if it exists.
+
+        Raises
+        ------
+        TypeError
+            A layer, the loss or a parameter is your own, which a file without code cannot hold.
+        ModelFileError
+            The file cannot be written; an earlier file stays as it was.
+        """
+        save(self, path)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._targets is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: Mapping[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_kept"}

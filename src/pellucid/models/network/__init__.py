@@ -1,0 +1,1 @@
+"""The estimator for people who think in layers."""

@@ -1,0 +1,129 @@
+"""The checked parameters of a `Network`, and the plan that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from pellucid.engine.plan import Precision, TrainingPlan
+from pellucid.models.schedules import get_schedules
+from pellucid.nn import Adam, Chain, ClipByGlobalNorm, Clipping, Optimizer
+from pellucid.nn.random import check_seed
+from pellucid.training import MiniBatches, get_epoch_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkRecipe:
+    """What a `Network` is made of and how it is trained, without the data.
+
+    Parameters
+    ----------
+    chain : Chain
+    precision : {"float32", "float64", "bfloat16"}
+    seed : int
+        Of fresh parameters, row orders and dropout.
+    optimizer, max_iter, …
+        The constructor parameters of `Network`.
+    """
+
+    chain: Chain
+    precision: Precision
+    seed: int
+    optimizer: Optimizer | None
+    learning_rate_init: float
+    max_iter: int
+    batch_size: int
+    schedule: Any
+    clipping: Clipping | float | None
+    alpha: float
+    learning_rate_factors: Mapping[str, float]
+    tol: float
+    n_iter_no_change: float | None
+    shuffle: bool
+    n_threads: int | None
+    statistics_every: int | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the parameters."""
+        return dtype_of(self.precision)
+
+    def mini_batches(self, epoch_rows: int | None, max_epochs: int, length: int) -> MiniBatches:
+        """Return how to train.
+
+        Parameters
+        ----------
+        epoch_rows : int or None
+            Rows of an epoch, where they come in blocks.
+        max_epochs : int
+            When to stop.
+        length : int
+            Epochs that schedules are made for.
+        """
+        schedules = get_schedules(self.schedule)
+        optimizer = Adam(self.learning_rate_init) if self.optimizer is None else self.optimizer
+        clipping: Any = self.clipping
+        if isinstance(clipping, float | int) and not isinstance(clipping, bool):
+            clipping = ClipByGlobalNorm(float(clipping))
+        plan = TrainingPlan(
+            optimizer=optimizer,
+            batch_size=int(self.batch_size),
+            l2_penalty=self.alpha,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            n_threads=self.n_threads,
+            n_epochs=length,
+            epoch_rows=epoch_rows,
+            schedule=schedules.learning_rate,
+            weight_decay_schedule=schedules.weight_decay,
+            dropout_schedule=schedules.dropout,
+            clipping=clipping,
+            learning_rate_factors=self.learning_rate_factors,
+            dtype=self.precision,
+            statistics_every=self.statistics_every,
+        )
+        patience = np.inf if self.n_iter_no_change is None else float(self.n_iter_no_change)
+        rate = get_epoch_rate("constant", optimizer.learning_rate)
+        return MiniBatches(plan, rate, max_epochs, float(self.tol), patience)
+
+
+def precision_of(dtype: Any) -> Precision:
+    """Return the precision that the parameter `dtype` names.
+
+    Raises
+    ------
+    ValueError
+        It names none.
+    """
+    is_numpy = isinstance(dtype, np.dtype) or (
+        isinstance(dtype, type) and issubclass(dtype, np.floating)
+    )
+    precision: Any = np.dtype(dtype).name if is_numpy else dtype
+    if precision not in get_args(Precision):
+        names = ", ".join(get_args(Precision))
+        raise ValueError(f"dtype must be one of {names}, got {dtype!r}")
+    found: Precision = precision
+    return found
+
+
+def dtype_of(precision: Precision) -> np.dtype[Any]:
+    """Return the dtype of the parameters: float32 for "bfloat16"."""
+    return np.dtype("float32" if precision == "bfloat16" else precision)
+
+
+def seed_of(random_state: Any) -> int:
+    """Return the seed that a random_state stands for: an integer is its own.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It is no integer from 0 to 2**64 - 1, no generator and not None.
+    """
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    if random_state is None:
+        return int(np.random.SeedSequence().entropy % 2**63)  # type: ignore[operator]
+    return check_seed(random_state)

@@ -1,0 +1,238 @@
+"""The checked parameters of a perceptron, and what follows from them: chain, plan, solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.engine.plan import TrainingPlan
+from pellucid.models.perceptron.architecture import (
+    activation_layers,
+    activation_names,
+    build_chain,
+    dropout_shares,
+    hidden_sizes,
+)
+from pellucid.models.prepared_fit import warn_outside
+from pellucid.models.schedules import get_schedules
+from pellucid.models.targets import IndicatorTargets, LabelTargets, Targets
+from pellucid.nn import (
+    SGD,
+    Adam,
+    AdamW,
+    Chain,
+    ClipByGlobalNorm,
+    Clipping,
+    CustomLoss,
+    Layer,
+    Loss,
+    Optimizer,
+)
+from pellucid.training import EpochRate, Lbfgs, MiniBatches, get_epoch_rate
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+LARGEST_AUTO_BATCH = 200
+
+
+def at_most_200_rows(n_train: int) -> int:
+    """Return scikit-learn's rows of a step."""
+    return min(LARGEST_AUTO_BATCH, n_train)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptronRecipe:
+    """What a perceptron is made of and how it is trained, without the data.
+
+    The fields are constructor parameters of `MLPClassifier`, each of them valid alone;
+    `auto_batch(n_train)` returns the rows of a step for `batch_size="auto"`, and `clips_batch` says
+    whether a larger size than the table is taken without a warning.
+    """
+
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: str = "adam"
+    alpha: float
+    batch_size: Any
+    learning_rate: str = "constant"
+    learning_rate_init: float
+    power_t: float = 0.5
+    max_iter: int
+    shuffle: bool = True
+    tol: float = 1e-4
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    n_iter_no_change: float
+    max_fun: int = 15000
+    label_smoothing: float = 0.0
+    dropout: Any
+    normalization: str | None
+    residual: bool
+    weight_decay: float
+    schedule: Any
+    clipping: Any
+    scoring: Any
+    n_threads: int | None
+    dtype: Any = None
+    auto_batch: Callable[[int], int] = at_most_200_rows
+    clips_batch: bool = False
+
+    def check(self, *, partial: bool, validates: bool, keeps_checkpoints: bool) -> None:
+        """Refuse parameters that do not go together.
+
+        Parameters
+        ----------
+        partial : bool
+            Whether they are for `partial_fit`.
+        validates : bool
+            Whether there is, or will be, a validation set.
+        keeps_checkpoints : bool
+            Whether there is a `checkpoint_path`.
+
+        Raises
+        ------
+        ValueError
+            The message names the parameter and what to do.
+        """
+        if partial and self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True; use fit, or set "
+                "early_stopping=False"
+            )
+        if partial and self.schedule is not None:
+            raise ValueError(
+                "partial_fit does not support schedule, which needs to know the length of the "
+                f"whole training; use fit, or set schedule=None, got {self.schedule!r}"
+            )
+        if self.scoring is not None and not validates and self.solver != "lbfgs":
+            raise ValueError(
+                f"scoring={self.scoring!r} needs rows to score: pass X_val and y_val to fit, or "
+                "set early_stopping=True"
+            )
+        if self.weight_decay > 0 and self.solver != "adam":
+            raise ValueError(
+                f"weight_decay is that of AdamW and needs solver='adam', got {self.solver!r}; "
+                "alpha is a penalty for every solver"
+            )
+        if self.solver == "lbfgs":
+            self._check_lbfgs(keeps_checkpoints)
+        hidden_sizes(self.hidden_layer_sizes)
+
+    def _check_lbfgs(self, keeps_checkpoints: bool) -> None:
+        """Refuse what an optimizer of the whole table at once has no use for."""
+        unfit = {
+            "dropout": np.any(np.asarray(self.dropout) != 0),
+            "normalization": self.normalization == "batch",
+            "schedule": self.schedule is not None,
+            "clipping": self.clipping is not None,
+            "dtype": self.dtype == "bfloat16",
+            "scoring": self.scoring is not None,
+        }
+        for name, is_unfit in unfit.items():
+            if is_unfit:
+                raise _needs_mini_batches(f"{name}={getattr(self, name)!r}", name)
+        if keeps_checkpoints:
+            raise _needs_mini_batches("checkpoint_path", "checkpoint_path")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each hidden layer."""
+        return hidden_sizes(self.hidden_layer_sizes)
+
+    @property
+    def activation_names(self) -> list[str]:
+        """The name of the activation behind each linear layer, for the first weights."""
+        return activation_names(self.activation, len(self.sizes))
+
+    def chain(self, loss: Loss | CustomLoss, n_outputs: int) -> Chain:
+        """Return the layers and the loss."""
+        sizes = self.sizes
+        activations: list[Layer] = activation_layers(self.activation, len(sizes))
+        shares = dropout_shares(self.dropout, len(sizes))
+        return build_chain(
+            sizes, activations, shares, self.normalization, self.residual, loss, n_outputs
+        )
+
+    def smoothed(self, targets: Targets, encoded: NDArray[Any]) -> NDArray[Any]:
+        """Return encoded zeros and ones, each moved towards 1/2 by `label_smoothing`.
+
+        The softmax cross-entropy smooths its codes itself.
+        """
+        share = float(self.label_smoothing)
+        is_binary = isinstance(targets, LabelTargets | IndicatorTargets) and encoded.ndim == 2
+        if share == 0.0 or not is_binary:
+            return encoded
+        smoothed: NDArray[Any] = (1.0 - share) * encoded + 0.5 * share
+        return smoothed
+
+    def mini_batches(self, n_train: int, seed: int, max_epochs: int) -> MiniBatches:
+        """Return how 'sgd' and 'adam' train on so many rows."""
+        self._warn_of_batch_size(n_train)
+        schedules = get_schedules(self.schedule)
+        clipping: Clipping | None = self.clipping
+        if isinstance(self.clipping, Real):
+            clipping = ClipByGlobalNorm(float(self.clipping))
+        plan = TrainingPlan(
+            optimizer=self._optimizer(),
+            batch_size=self.rows_of_step(n_train),
+            l2_penalty=float(self.alpha),
+            seed=seed,
+            n_threads=self.n_threads,
+            n_epochs=None if self.schedule is None else int(self.max_iter),
+            epoch_rows=n_train,
+            schedule=schedules.learning_rate,
+            weight_decay_schedule=schedules.weight_decay,
+            dropout_schedule=schedules.dropout,
+            clipping=clipping,
+            dtype="bfloat16" if self.dtype == "bfloat16" else None,
+        )
+        return MiniBatches(plan, self._rate(), max_epochs, self.tol, self.n_iter_no_change)
+
+    def lbfgs(self) -> Lbfgs:
+        """Return how 'lbfgs' trains."""
+        alpha, n_threads = float(self.alpha), self.n_threads
+        return Lbfgs(alpha, n_threads, self.tol, int(self.max_iter), int(self.max_fun))
+
+    def _optimizer(self) -> Optimizer:
+        """Return the optimizer, in scikit-learn's form."""
+        rate = float(self.learning_rate_init)
+        if self.solver == "sgd":
+            return SGD(rate, float(self.momentum), bool(self.nesterovs_momentum))
+        moments = float(self.beta_1), float(self.beta_2), float(self.epsilon)
+        if self.weight_decay > 0.0:
+            return AdamW(rate, *moments, float(self.weight_decay))
+        return Adam(rate, *moments, form="scikit-learn")
+
+    def _rate(self) -> EpochRate:
+        name = self.learning_rate if self.solver == "sgd" else "constant"
+        return get_epoch_rate(name, float(self.learning_rate_init), float(self.power_t))
+
+    def rows_of_step(self, n_train: int) -> int:
+        """Return the rows of a step, at most the rows there are; `auto_batch` says for 'auto'."""
+        if isinstance(self.batch_size, str):
+            return self.auto_batch(n_train)
+        return int(min(self.batch_size, n_train))
+
+    def _warn_of_batch_size(self, n_train: int) -> None:
+        is_number = not isinstance(self.batch_size, str)
+        if is_number and self.batch_size > n_train and not self.clips_batch:
+            warn_outside(
+                f"Got `batch_size` {self.batch_size}, larger than the {n_train} rows trained on. "
+                "It is going to be clipped; pass a smaller one, or 'auto'."
+            )
+
+
+def _needs_mini_batches(what: str, name: str) -> ValueError:
+    return ValueError(
+        f"{what} needs steps on mini-batches, which solver='lbfgs' does not take; set "
+        f"solver='adam' or 'sgd', or leave {name} out"
+    )

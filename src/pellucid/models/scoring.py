@@ -1,0 +1,137 @@
+"""What makes a number of the network's output on validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from numbers import Real
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.engine.contract import ValidationRows
+from pellucid.models.targets import Targets
+from pellucid.nn import Chain
+from pellucid.training import Validation
+
+Score: TypeAlias = Callable[[NDArray[Any], float], float]
+"""`(scores of the network (n, K), loss) -> float`, higher being better."""
+
+
+def validation_of(
+    rows: ValidationRows,
+    targets: Targets,
+    chain: Chain,
+    scoring: Any,
+    scorer: Callable[[], Score],
+    *,
+    is_held_out: bool,
+    compares: bool,
+) -> Validation:
+    """Return how rows are scored after each epoch.
+
+    Parameters
+    ----------
+    rows : ValidationRows
+        Their weights are not divided by their mean yet.
+    targets : Targets
+    chain : Chain
+    scoring : str, callable or None
+        None is the score of the targets, "loss" minus the loss, all else goes to `scorer`.
+    scorer : callable
+        `() -> Score`; makes the score of a scorer of scikit-learn.
+    is_held_out : bool
+        Whether the rows were drawn from those of `fit`.
+    compares : bool
+        Whether scores compare with those of earlier calls.
+
+    Raises
+    ------
+    ValueError
+        The weights have no sum to divide by.
+    """
+    weight = rows.sample_weight
+    if weight is not None:
+        _check_sum(weight, is_held_out)
+        rows = ValidationRows(rows.X, rows.targets, weight / weight.mean(), rows.rows)
+    if isinstance(scoring, str) and scoring == "loss":
+        return Validation(rows, lambda scores, loss: -loss, None, compares)
+    if scoring is not None:
+        name = "score" if callable(scoring) else str(scoring)
+        return Validation(rows, scorer(), name, compares)
+    link, known, given = chain.loss.link, rows.targets, weight
+
+    def score(scores: NDArray[Any], loss: float) -> float:
+        return targets.score(link(scores), known, given)
+
+    return Validation(rows, score, targets.score_name, compares)
+
+
+def scorer_on(estimator: Any, scoring: Any, X: Any, y: Any, sample_weight: Any) -> Score:
+    """Return what scores an estimator in training with one of scikit-learn's scorers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted one whose weights are those of the moment.
+    scoring : str or callable
+        A name that scikit-learn knows, or `(estimator, X, y) -> float`; with `sample_weight` where
+        the rows have weights.
+    X, y, sample_weight
+        The rows, as `fit` takes them.
+
+    Raises
+    ------
+    ValueError
+        No scorer has this name.
+    TypeError
+        The callable takes no weights, and the rows have some; or, later, returns no number.
+    """
+    from sklearn.metrics import check_scoring  # importing it would slow down `import pellucid`
+
+    scorer = check_scoring(estimator, scoring=scoring)
+    weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+    if weight and not _takes_weights(scorer):
+        raise TypeError(
+            f"scoring={scoring!r} must take sample_weight, since the rows to validate on have "
+            "weights (sample_weight, sample_weight_val or class_weight): write it as "
+            "scoring(estimator, X, y, sample_weight=None)"
+        )
+
+    def score(scores: NDArray[Any], loss: float) -> float:
+        value = scorer(estimator, X, y, **weight)
+        if not isinstance(value, Real):
+            raise TypeError(f"scoring={scoring!r} must return a number, got {value!r:.80}")
+        return float(value)
+
+    return score
+
+
+def _check_sum(weights: NDArray[np.float64], is_held_out: bool) -> None:
+    """Raise ValueError where weights of validation rows make no mean of scores."""
+    name = "sample_weight" if is_held_out else "sample_weight_val"
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if total == 0.0:
+        raise ValueError(
+            "sample_weight is zero for all the rows held out to validate on; hold out others, or "
+            "increase 'validation_fraction'"
+            if is_held_out
+            else "sample_weight_val must contain at least one number above zero"
+        )
+    if not np.isfinite(total):
+        raise ValueError(
+            f"the sum of {name} over the rows to validate on is beyond float64, got weights up to "
+            f"{weights.max():.3g}; divide all weights by the largest"
+        )
+
+
+def _takes_weights(scorer: Any) -> bool:
+    try:
+        signature(scorer).bind(None, None, None, sample_weight=None)
+    except TypeError:
+        return False
+    except ValueError:  # Of some functions in C nothing is known.
+        return True
+    return True

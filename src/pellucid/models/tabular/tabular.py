@@ -1,0 +1,267 @@
+"""What the tabular estimators share: a table encoder in front of a perceptron."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Self
+
+from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length
+from sklearn.utils._tags import Tags
+
+from pellucid.models.estimator import Call
+from pellucid.models.exchange.tabular_onnx import onnx_of_tabular
+from pellucid.models.fit_data import FitData
+from pellucid.models.inputs import is_stream, raw_weights, renaming
+from pellucid.models.perceptron.parameters import CONSTRAINTS
+from pellucid.models.perceptron.perceptron import Perceptron, Reading, ReadRows, part_of
+from pellucid.models.perceptron.recipe import PerceptronRecipe
+from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
+from pellucid.models.saving import Arrays
+from pellucid.models.targets import Targets
+from pellucid.tables import RecognizedColumn, TableEncoder
+from pellucid.tables.encoder import check_columns
+from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
+
+FEWEST_ROWS_TO_HOLD_OUT = 100
+"""Tables of fewer rows are trained on whole: too few to spare some for validation."""
+SMALLEST_BATCH, LARGEST_BATCH = 8, 256
+"""Of `batch_size="auto"`."""
+N_PIECES = 16
+"""Of the encoder. On adult, 8 to 32 pieces lower the validation error from 14.5 % to 13.9 %."""
+
+_OF_PERCEPTRONS = (
+    "hidden_layer_sizes",
+    "activation",
+    "alpha",
+    "batch_size",
+    "learning_rate_init",
+    "max_iter",
+    "random_state",
+    "verbose",
+    "warm_start",
+    "n_iter_no_change",
+    "dropout",
+    "normalization",
+    "residual",
+    "weight_decay",
+    "schedule",
+    "clipping",
+    "scoring",
+    "n_threads",
+    "callbacks",
+    "checkpoint_path",
+    "checkpoint_every",
+)
+TABULAR_CONSTRAINTS: dict[str, Any] = {
+    **{name: CONSTRAINTS[name] for name in _OF_PERCEPTRONS},
+    "validation_fraction": "no_validation",
+    "columns": "no_validation",
+    "dtype": "no_validation",
+}
+"""What each constructor parameter may be; the last three are checked where they are used."""
+
+
+class _Training(NamedTuple):
+    """The rows of a table that have weight, encoded."""
+
+    encoder: TableEncoder
+    rows: ReadRows
+    weights: Weights
+
+
+class TabularPerceptron(Perceptron):
+    """A perceptron behind a `TableEncoder`."""
+
+    columns: Mapping[str, str] | None
+    dtype: str
+    label_smoothing: float = 0.0
+    class_weight: Any = None
+
+    encoder_: TableEncoder
+    target_name_: str | None = None
+
+    _takes_sparse: ClassVar[bool] = False
+    _known_table: tuple[Any, Any] | None = None
+
+    @abstractmethod
+    def _checked_y(self, y: Any, name: str) -> NDArray[Any]:
+        """Return y, of the form that the user may give it, in one form."""
+
+    @abstractmethod
+    def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
+        """Return what y means."""
+
+    @abstractmethod
+    def _n_groups(self, y: NDArray[Any]) -> int | None:
+        """Return the rows that must be held out at least; None where none can be."""
+
+    def recognize_columns(self, X: Any) -> list[RecognizedColumn]:
+        """Tell how each column of a table would be used, and why, without training.
+
+        Parameters
+        ----------
+        X : table like that of `fit`
+
+        Returns
+        -------
+        list of RecognizedColumn
+            With `name`, `kind` and `reason`.
+        """
+        return TableEncoder(columns=self.columns).recognize(X)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _recipe(self) -> PerceptronRecipe:
+        return PerceptronRecipe(
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation=self.activation,
+            alpha=self.alpha,
+            batch_size=self.batch_size,
+            learning_rate_init=self.learning_rate_init,
+            max_iter=self.max_iter,
+            early_stopping=True,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+            label_smoothing=self.label_smoothing,
+            dropout=self.dropout,
+            normalization=self.normalization,
+            residual=self.residual,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            clipping=self.clipping,
+            scoring=self.scoring,
+            n_threads=self.n_threads,
+            auto_batch=a_twentieth_of_the_rows,
+            clips_batch=True,
+        )
+
+    def _table(self, X: Any) -> Any:
+        if self._known_table is not None and self._known_table[0] is X:
+            return self._known_table[1]
+        return self.encoder_.transform(check_columns(self, X, reset=False))
+
+    def _knows(self, given: Any, X: Any) -> None:
+        self._known_table = given, X
+
+    def _can_hold_out(self, reading: Reading) -> bool:
+        fraction, n = self.validation_fraction, len(reading.training.y)
+        if not 0 < fraction < 1:
+            raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
+        needed = self._n_groups(reading.training.y)
+        n_held_out = int(n * fraction) if n >= FEWEST_ROWS_TO_HOLD_OUT else 0
+        return needed is not None and n_held_out >= needed
+
+    def _read(self, data: FitData, call: Call, known: Targets | None) -> Reading:
+        if is_stream(data.X):
+            raise ValueError(
+                f"{type(self).__name__} learns the columns from a table in memory, got a "
+                "ParquetStream; pass a DataFrame, or train MLPClassifier, MLPRegressor or Network "
+                "on the stream"
+            )
+        if data.y is None:
+            raise ValueError(
+                "requires y to be passed, but the target y is None: pass a label or number for "
+                "each row."
+            )
+        encoder, rows, weights = self._encoded(data, known)
+        targets = self._learn(rows.y, weights, known)
+        name = getattr(data.y, "name", None)
+        attributes = {
+            "encoder_": encoder,
+            "target_name_": name if isinstance(name, str) else None,
+            **self._learned_of(rows.y, weights, targets),
+        }
+        weight = targets.weigh(self.class_weight, rows.y, rows.sample_weight)
+        rows = ReadRows(rows.X, rows.y, weight, rows.given)
+        validation = self._validation_rows(data, encoder, targets)
+        return Reading(rows, targets, validation, attributes=attributes)
+
+    def _learned_of(self, y: NDArray[Any], weights: Weights, targets: Targets) -> dict[str, Any]:
+        """Return what else is learned of y, as attributes."""
+        return {}
+
+    def _encoded(self, data: FitData, known: Targets | None) -> _Training:
+        """Return the rows without those of weight zero, and the encoder that was fitted on them."""
+        y = self._checked_y(data.y, "y")
+        table = check_columns(self, data.X, reset=known is None)
+        check_consistent_length(table, y)
+        weights, given = checked_weights(data.sample_weight, table), data.X
+        kept = rows_that_count(weights)
+        if kept is not None:
+            table, y, weights = table.take(kept), y[kept], of(weights, kept)
+            given = part_of(given, kept)
+        if known is None:
+            encoder = TableEncoder(columns=self.columns, n_pieces=N_PIECES, dtype=self.dtype)
+            X = encoder.fit_transform(table, sample_weight=weights)
+        else:
+            encoder = self.encoder_
+            X = encoder.transform(table)
+        return _Training(encoder, ReadRows(X, y, raw_weights(weights, X), given), weights)
+
+    def _validation_rows(
+        self, data: FitData, encoder: TableEncoder, targets: Targets
+    ) -> ReadRows | None:
+        if data.X_val is None:
+            return None
+        y = self._checked_y(data.y_val, "y_val")
+        with renaming(X="X_val", y="y_val"):
+            table = check_columns(self, data.X_val, reset=False)
+            check_consistent_length(table, y)
+            self._check_validation(y, targets)
+        X = encoder.transform(table)
+        given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
+        return ReadRows(X, y, targets.weigh(self.class_weight, y, given), data.X_val)
+
+    def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
+        """Raise ValueError where the targets to validate on do not fit."""
+
+    def _onnx_model(self) -> Any:
+        return onnx_of_tabular(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: v for name, v in super().__getstate__().items() if name != "_known_table"}
+
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        state, arrays = mlp_to_state(self)
+        state.pop("feature_names_in", None)  # The encoder knows them.
+        state |= {
+            "target_name": self.target_name_,
+            "encoder": self.encoder_._to_state(),
+            "encoded_dtype": self.encoder_.dtype,
+        }
+        return state, arrays
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
+        estimator = cls()
+        is_of_before = "mlp" in state
+        mlp_from_state(estimator, state["mlp"] if is_of_before else state, arrays)
+        name = state["target_name"]
+        estimator.target_name_ = None if name is None else str(name)
+        # The oldest files were all float32.
+        dtype = str(state.get("dtype" if is_of_before else "encoded_dtype", "float32"))
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"unknown dtype of the encoded table {dtype!r}")
+        estimator.encoder_ = TableEncoder(dtype=dtype)._restore(state["encoder"])
+        width = estimator.encoder_._n_inputs()
+        if estimator._n_inputs() != width:
+            raise ValueError(
+                f"the encoder makes {width} inputs, the network takes {estimator._n_inputs()}"
+            )
+        estimator.n_features_in_ = estimator.encoder_.n_features_in_
+        if hasattr(estimator.encoder_, "feature_names_in_"):
+            estimator.feature_names_in_ = estimator.encoder_.feature_names_in_
+        return estimator
+
+
+def a_twentieth_of_the_rows(n_train: int) -> int:
+    """Return the rows of a step such that an epoch has about 20 steps or more."""
+    return max(1, min(n_train, LARGEST_BATCH, max(SMALLEST_BATCH, n_train // 20)))

@@ -1,0 +1,285 @@
+"""Quantities for the rows of a raw table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import _fit_context
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import _check_y
+
+from pellucid.models.fit_data import FitData
+from pellucid.models.inputs import renaming
+from pellucid.models.perceptron.parameters import REGRESSOR_CONSTRAINTS
+from pellucid.models.perceptron.regression import Regression
+from pellucid.models.saving import Arrays, saveable
+from pellucid.models.tabular.tabular import TABULAR_CONSTRAINTS, TabularPerceptron
+from pellucid.models.targets import NumberTargets, Targets, number_targets, targets_from_state
+from pellucid.tables import row_weights
+from pellucid.tables.row_weights import Weights, as_repetitions
+
+
+@saveable
+class TabularRegressor(Regression, TabularPerceptron):
+    """Multi-layer perceptron that takes a raw DataFrame and predicts quantities.
+
+    Missing values, text, categories, dates and numbers on any scale go in as they are:
+    :class:`pellucid.TableEncoder` makes network inputs of them. The target is standardized for
+    training, and predictions and scores come back on its own scale. Training stops when R² on
+    held-out rows no longer rises, and the weights that scored best are kept; tables of fewer than
+    100 rows are trained on whole, until the training loss no longer falls.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(128, 64)
+        Units of each hidden layer.
+    learning_rate_init : float, default=0.001
+        Learning rate of Adam.
+    alpha : float, default=0.0001
+        L2 penalty on the weights.
+    batch_size : int or 'auto', default='auto'
+        Rows of a step; 'auto' means a twentieth of the rows, but at least 8 and at most 256.
+    max_iter : int, default=200
+        Maximum number of epochs.
+    validation_fraction : float, default=0.1
+        Share of the rows held out to tell when to stop.
+    n_iter_no_change : int, default=10
+        Training stops after more epochs than this in a row without a better validation score.
+    columns : dict of str to str, optional
+        Kinds of columns that you know better: ``{"zip": "categorical", "note": "left out"}``.
+    dtype : {'float32', 'float64'}, default='float32'
+        Precision of the encoded table and the arithmetic.
+    random_state : int, RandomState instance or None, default=None
+        An integer makes the result repeatable.
+    verbose : bool, default=False
+        Whether to print each epoch.
+    callbacks : list of callbacks, default=None
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
+        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
+        `clone`, left out of model files.
+    activation, dropout, normalization, residual, weight_decay, schedule, clipping, scoring,
+    n_threads
+        As in :class:`MLPRegressor`. A `scoring` needs rows to validate on:
+        with fewer than 100 rows and no `X_val` it is not used.
+    checkpoint_path : str, Path or None, default=None
+        A folder that `fit` keeps the state of its training in, for `resume`. Not kept in files.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights and the encoder of the last call.
+    loss, quantile
+        As in :class:`MLPRegressor`. The loss is that of the standardized target, which matters for
+        the width of 'huber'; of 'poisson' the target is only divided by its mean, and a loss of
+        your own gets it as it is.
+
+    Attributes
+    ----------
+    target_name_ : str or None
+        Name of y, when it is a series that has one.
+    target_mean_, target_scale_ : float, or ndarray of shape (n_outputs,)
+        A prediction is target_mean_ + target_scale_ * output of the network.
+    encoder_ : TableEncoder
+        Says what each column was recognized as.
+    coefs_, intercepts_, chain_, parameters_, loss_curve_, validation_scores_, \
+    validation_loss_curve_, best_validation_score_, n_iter_, loss_
+        As in :class:`MLPRegressor`; the network takes what `encoder_` makes, and predicts
+        standardized targets.
+    n_features_in_ : int
+        Columns of the table.
+    feature_names_in_ : ndarray of str
+        Their names, where the table has them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pellucid import TabularRegressor
+    >>> rows = range(200)
+    >>> area = [20.0 + i % 50 for i in rows]
+    >>> table = pd.DataFrame({"area": area, "city": ["Rome", "Oslo"] * 100})
+    >>> price = [1000 * area + 9000 * (city == "Oslo") for area, city in table.values]
+    >>> model = TabularRegressor(random_state=0).fit(table, price)
+    >>> bool(model.score(table, price) > 0.9)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **TABULAR_CONSTRAINTS,
+        **REGRESSOR_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (128, 64),
+        *,
+        learning_rate_init: float = 1e-3,
+        alpha: float = 1e-4,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        columns: Mapping[str, str] | None = None,
+        dtype: str = "float32",
+        random_state: Any = None,
+        verbose: bool = False,
+        callbacks: Any = None,
+        activation: Any = "relu",
+        dropout: Any = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        weight_decay: float = 0.0,
+        schedule: Any = None,
+        clipping: Any = None,
+        scoring: Any = None,
+        n_threads: int | None = None,
+        checkpoint_path: Any = None,
+        checkpoint_every: int = 1,
+        warm_start: bool = False,
+        loss: Any = "squared_error",
+        quantile: float = 0.5,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.columns = columns
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.activation = activation
+        self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.clipping = clipping
+        self.scoring = scoring
+        self.n_threads = n_threads
+        self.checkpoint_path = checkpoint_path
+        self.checkpoint_every = checkpoint_every
+        self.warm_start = warm_start
+        self.loss = loss
+        self.quantile = quantile
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : DataFrame of any library that narwhals knows, or array-like, (n_rows, n_columns)
+            The table, as it is.
+        y : array-like or series of shape (n_rows,) or (n_rows, n_outputs)
+            Finite numbers.
+        sample_weight : array-like of shape (n_rows,), optional
+            Rows of weight zero are left out before anything is learned. Weight k counts as k rows
+            in what is learned about columns and targets and in the loss, but is one row of a batch
+            and of the held-out rows.
+        X_val, y_val, sample_weight_val : optional
+            Other rows of the same columns, their targets and weights: training stops when their
+            score stops improving, and keeps the weights that scored best. Nothing is held out then.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            A parameter or an input is wrong; the estimator is then as it was before.
+        """
+        return self._train(FitData(X, y, sample_weight, X_val, y_val, sample_weight_val))
+
+    @property
+    def target_mean_(self) -> Any:
+        """What was subtracted from the target."""
+        return self._of_the_target("mean", 0.0)
+
+    @property
+    def target_scale_(self) -> Any:
+        """What the target was divided by."""
+        return self._of_the_target("scale", 1.0)
+
+    def _of_the_target(self, name: str, neutral: float) -> Any:
+        targets = self._known_targets()
+        assert isinstance(targets, NumberTargets)
+        values = np.array(getattr(targets, name) or [neutral] * targets.n_outputs)
+        return values[0] if targets.is_vector else values
+
+    def _checked_y(self, y: Any, name: str) -> NDArray[Any]:
+        with renaming(y=name):
+            checked = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
+            numbers: NDArray[np.float64] = np.asarray(checked, dtype=np.float64)
+            assert_all_finite(numbers, input_name=name)
+        return numbers
+
+    def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
+        if known is not None:
+            return self._learned_or_known(y, known)
+        loss = self._loss_for(number_targets(y)).name
+        targets = number_targets(y, at_least_zero=loss == "poisson")
+        if loss in _OF_STANDARDIZED:
+            mean, scale = _mean_and_scale(y, as_repetitions(weights))
+        elif loss == "poisson":
+            mean, scale = _mean_and_scale(y, as_repetitions(weights))
+            mean, scale = np.zeros_like(mean), np.where(mean > 0, mean, 1.0)
+        else:
+            return targets
+        return replace(targets, mean=_tuple(mean), scale=_tuple(scale))
+
+    def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
+        self._learned_or_known(y, targets)
+
+    def _n_groups(self, y: NDArray[Any]) -> int | None:
+        return 2
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
+        estimator = super()._from_state(state, arrays)
+        if "target_mean" in state:  # Files of before
+            mean, scale = np.array(state["target_mean"]), np.array(state["target_scale"])
+            targets = estimator._known_targets()
+            assert isinstance(targets, NumberTargets)
+            known = {**targets.state(), "is_vector": mean.ndim == 0}
+            known |= {"mean": _tuple(mean), "scale": _tuple(scale)}
+            estimator._targets = targets_from_state(known)
+        return estimator
+
+
+_OF_STANDARDIZED = (
+    "half_squared_error",
+    "squared_error",
+    "absolute_error",
+    "huber",
+    "quantile",
+)
+"""Losses for which a standardized target is the same task."""
+
+
+def _tuple(numbers: Any) -> tuple[float, ...]:
+    return tuple(np.atleast_1d(np.asarray(numbers, dtype=np.float64)).tolist())
+
+
+def _mean_and_scale(targets: NDArray[np.float64], weights: Weights) -> tuple[Any, Any]:
+    """Mean and standard deviation of each output, safe for huge values and constant targets."""
+    largest = np.maximum(np.abs(targets).max(axis=0), np.finfo(np.float64).tiny)
+    shrunk = targets / largest
+    mean = row_weights.mean(shrunk, weights) * largest
+    scale = row_weights.deviation(shrunk, weights) * largest
+    return mean, np.where(scale > 0, scale, 1.0)

@@ -1,0 +1,53 @@
+"""What a training gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pellucid.engine.statistics import StepStatistics
+from pellucid.training.checkpoint import TrainingState
+from pellucid.training.outcome import Outcome
+from pellucid.training.replay import Recording
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training ended; what it learned is in the parameters that the job was given.
+
+    Parameters
+    ----------
+    outcome : Outcome or None
+        None after an error.
+    n_iter : int
+        Epochs of mini-batches, or iterations of L-BFGS.
+    loss : float
+        Objective of the last one, penalty included; NaN where there was none.
+    state : TrainingState
+        What another training needs to go on, with the history of this one.
+    validated : bool
+        Whether rows were scored after each epoch.
+    statistics : tuple of StepStatistics
+        Of the steps that were measured, where that was asked for.
+    recording : Recording or None
+        Replays any step, where that was asked for.
+    complaint : str or None
+        Why the solver stopped without having converged, where it says so.
+    error : BaseException or None
+        What ended training; the parameters are those of the last good epoch, and where there was
+        none those it began with.
+    """
+
+    outcome: Outcome | None
+    n_iter: int
+    loss: float
+    state: TrainingState
+    validated: bool = False
+    statistics: tuple[StepStatistics, ...] = ()
+    recording: Recording | None = None
+    complaint: str | None = None
+    error: BaseException | None = None
+
+    @property
+    def learned_something(self) -> bool:
+        """Whether there is anything to keep: a finished epoch, or an end without error."""
+        return self.error is None or self.n_iter > 0
