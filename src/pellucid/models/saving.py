@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from pellucid import nn
 from pellucid.models.targets import Targets, targets_from_state
 from pellucid.persistence import write_model_file
+from pellucid.persistence.layers import is_layer, part_from_json, part_to_json
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -52,6 +53,11 @@ PLAIN: dict[str, Any] = {
         nn.ClipByNorm,
         nn.ClipByValue,
         nn.Loss,
+        nn.SGD,
+        nn.Adagrad,
+        nn.Adam,
+        nn.AdamW,
+        nn.RMSProp,
         *{type(schedule) for schedule in nn.SCHEDULES.values()},
     )
 }
@@ -219,6 +225,10 @@ def _to_json(name: str, value: Any) -> Any:
         return np.dtype(value).name
     if type(value).__name__ in PLAIN and PLAIN[type(value).__name__] is type(value):
         return {"nn": [type(value).__name__, _to_json(name, vars(value))]}
+    if isinstance(value, nn.Residual):
+        return {"residual": [_to_json(name, layer) for layer in value.layers]}
+    if is_layer(value):
+        return {"layer": part_to_json(value, f"the parameter {name}")}
     if isinstance(value, BaseEstimator) and is_saveable(value):
         return {"estimator": [type(value).__name__, params_to_json(value.get_params(deep=False))]}
     if isinstance(value, np.random.RandomState | np.random.Generator):
@@ -238,6 +248,13 @@ def _from_json(value: Any) -> Any:
         if set(value) == {"nn"}:
             kind, fields = value["nn"]
             return PLAIN[kind](**_from_json(fields))
+        if set(value) == {"residual"}:
+            return nn.Residual([_from_json(item) for item in value["residual"]])
+        if set(value) == {"layer"}:
+            layer = part_from_json(value["layer"])
+            if not is_layer(layer):
+                raise ValueError(f"{layer!r:.80} is no layer")
+            return layer
         if set(value) == {"estimator"}:
             name, params = value["estimator"]
             return SAVEABLE[name](**params_from_json(params))

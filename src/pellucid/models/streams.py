@@ -56,16 +56,15 @@ class OpenStream:
         return f"a stream of {reader.n_rows} rows with checksum {checksum}"
 
     def all_rows(self) -> StreamBlock | None:
-        """Return all rows, X, y and the sample weights, where the buffer takes them.
-
-        None also where the stream names other classes than these rows have.
-        """
+        """Return all rows, X, y and the sample weights, where the buffer takes them."""
         if self.reader.n_rows > self.buffer_rows:
             return None
         (block,) = self.reader.blocks(self.reader.n_rows)
-        if self.summary is None or np.array_equal(np.unique(block.y), self.summary.labels):
-            return block
-        return None
+        return block
+
+    def has_every_label(self, y: NDArray[Any]) -> bool:
+        """Return whether these rows have all the classes that the stream names."""
+        return self.summary is None or np.array_equal(np.unique(y), self.summary.labels)
 
     def form(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return a few rows, of zeros, with every label or of the form that y has."""

@@ -100,6 +100,8 @@ class MlpTable(MlpExchange, Perceptron):
         if is_stream(X):
             stream = self._open(data)
             rows = stream.all_rows()
+            if rows is not None and not stream.has_every_label(rows.y):
+                rows = None
             X, y, sample_weight = (*stream.form(), None) if rows is None else rows
             X = stream.named(X)
             stream = stream if rows is None else None
