@@ -16,6 +16,7 @@ from pellucid import nn
 from pellucid.models.targets import Targets, targets_from_state
 from pellucid.persistence import write_model_file
 from pellucid.persistence.layers import is_layer, part_from_json, part_to_json
+from pellucid.version import __version__
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -106,8 +107,6 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    import pellucid
-
     name = type(estimator).__name__
     if not is_saveable(estimator):
         raise TypeError(f"{name} cannot be saved; these can: {', '.join(sorted(SAVEABLE))}.")
@@ -117,7 +116,7 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
         params = params_to_json(estimator.get_params(deep=False))
     state, arrays = estimator._to_state()
     header = {
-        "pellucid_version": str(getattr(pellucid, "__version__", "unknown")),
+        "pellucid_version": __version__,
         "estimator": name,
         "params": params,
         "state": state,

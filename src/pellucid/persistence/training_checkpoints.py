@@ -17,6 +17,7 @@ from pellucid.persistence.file import Arrays, ModelFileError
 from pellucid.persistence.training_state import training_state_from_parts, training_state_to_parts
 from pellucid.training import Checkpoints, StateError, TrainingState
 from pellucid.training.fingerprint import Fingerprint, differences
+from pellucid.version import __version__
 
 OwnState = tuple[dict[str, Any], Arrays]
 """What a model adds to the state of its training: what JSON can hold, and arrays."""
@@ -117,12 +118,10 @@ class _Writer:
                 )
 
     def _write(self, state: TrainingState) -> None:
-        import pellucid
-
         numbers, arrays = training_state_to_parts(state)
         own, own_arrays = self._own
         header = {
-            "pellucid_version": str(getattr(pellucid, "__version__", "unknown")),
+            "pellucid_version": __version__,
             "instruction_set": INSTRUCTION_SET,
             "checkpoint": {"of": self._fingerprint, "run": numbers, "own": own},
         }

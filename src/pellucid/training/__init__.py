@@ -1,6 +1,6 @@
 """The training job: rows, order, validation, stopping, callbacks, checkpoints, on any engine."""
 
-from pellucid.training.callbacks import Callbacks, TrainingStart, check_callbacks
+from pellucid.training.callbacks import Callback, Callbacks, TrainingStart, check_callbacks
 from pellucid.training.checkpoint import Checkpoints, StateError, TrainingState
 from pellucid.training.epoch_rates import EpochRate, get_epoch_rate
 from pellucid.training.epochs import EpochRun, MiniBatches
@@ -18,6 +18,7 @@ from pellucid.training.together import run_together
 from pellucid.training.validation import Validation, ValidationResult, hold_out
 
 __all__ = [
+    "Callback",
     "Callbacks",
     "Checkpoints",
     "CounterOrder",

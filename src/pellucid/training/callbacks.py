@@ -17,6 +17,37 @@ from pellucid.training.outcome import Outcome
 _METHODS = ("on_start", "on_epoch_start", "on_epoch_end", "on_end")
 
 
+class Callback:
+    """Told of a training as it goes: a base class whose methods do nothing.
+
+    Deriving from it is a convenience: any object with some of these methods is a callback, and so
+    is a plain function of an `EpochReport`.
+
+    Examples
+    --------
+    >>> from pellucid import Callback, MLPRegressor
+    >>> class StopAtOne(Callback):
+    ...     def on_epoch_end(self, report):
+    ...         return report.epoch == 1
+    >>> X, y = [[0.0], [1.0]], [0.0, 1.0]
+    >>> MLPRegressor(callbacks=[StopAtOne()]).fit(X, y).n_iter_
+    1
+    """
+
+    def on_start(self, start: TrainingStart) -> None:
+        """Take what is about to be trained."""
+
+    def on_epoch_start(self, epoch: int) -> None:
+        """Take the number of the epoch that begins."""
+
+    def on_epoch_end(self, report: EpochReport) -> bool | None:
+        """Take what an epoch did; return True to end training."""
+        return None
+
+    def on_end(self, outcome: Outcome | None) -> None:
+        """Take how training ended; None means by an error."""
+
+
 @dataclass(frozen=True)
 class TrainingStart:
     """What is about to be trained.

@@ -13,7 +13,7 @@ from pellucid.training.callbacks import TrainingStart
 from pellucid.training.history import EpochReport
 from pellucid.training.outcome import Outcome
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Importing rich would slow down `import pellucid`.
     from rich.console import Console
     from rich.table import Table
 

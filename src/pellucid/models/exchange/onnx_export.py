@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.persistence.onnx import chain_to_onnx, write_onnx
+from pellucid.version import __version__
 
 
 class OnnxExport:
@@ -73,11 +74,9 @@ def onnx_of(estimator: Any) -> Any:
 
 def metadata_of(estimator: Any, classes: Any) -> dict[str, Any]:
     """Return what a reader of the file may want to know, as JSON can hold it."""
-    import pellucid
-
     metadata: dict[str, Any] = {
         "estimator": type(estimator).__name__,
-        "pellucid_version": pellucid.__version__,
+        "pellucid_version": __version__,
     }
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None:
