@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,6 +20,7 @@ from pellucid.engine.plan import TrainingData
 from pellucid.engine.sampling import Spread
 from pellucid.inspection.gradient_check import GradientCheck, check_gradient
 from pellucid.inspection.model_card import ModelDescription
+from pellucid.models.call import FIT, Begun, Call
 from pellucid.models.constructor_parameters import QuickParameters
 from pellucid.models.exchange.onnx_export import OnnxExport
 from pellucid.models.fit_data import FitData
@@ -28,40 +29,26 @@ from pellucid.models.model_card import describe_estimator
 from pellucid.models.predicting import Predicts
 from pellucid.models.prediction import Fitted, fitted_scores, fitted_spread
 from pellucid.models.prepared_fit import Learned, PreparedFit, undo_of, warn_of
+from pellucid.models.reading import Reading, Rows
 from pellucid.models.saving import save
+from pellucid.models.scoring import Score, scorer_on, validation_of
+from pellucid.models.targets import Targets
 from pellucid.nn import Chain, Parameters
-from pellucid.persistence.training_checkpoints import SavedTraining, read_newest
+from pellucid.persistence.training_checkpoints import (
+    checkpoints_in,
+    read_newest,
+)
 from pellucid.training import (
     EpochReport,
     FitResult,
     History,
     Outcome,
+    TrainingJob,
     TrainingState,
+    Validation,
     check_callbacks,
 )
-from pellucid.training.fingerprint import Fingerprint, described
-
-
-@dataclass(frozen=True)
-class Call:
-    """Which method asks for a training.
-
-    Parameters
-    ----------
-    partial : bool
-        `partial_fit`: one epoch from where the last call stopped.
-    saved : SavedTraining, optional
-        `resume`: go on from this checkpoint.
-    max_iter : int, optional
-        `resume`: until so many epochs in all.
-    """
-
-    partial: bool = False
-    saved: SavedTraining | None = None
-    max_iter: int | None = None
-
-
-FIT = Call()
+from pellucid.training.fingerprint import Fingerprint, contents, described
 
 
 class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  # type: ignore[misc]
@@ -71,11 +58,16 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     n_threads: int | None
     callbacks: Any
     checkpoint_path: Any
+    checkpoint_every: Any
+    scoring: Any
+    verbose: Any
 
     _free_to_change: ClassVar[frozenset[str]] = frozenset(
         {"callbacks", "checkpoint_every", "checkpoint_path", "n_threads", "verbose", "warm_start"}
     )
     """Parameters that may differ between `fit` and `resume`."""
+    _scores_compare: ClassVar[bool] = True
+    """Whether validation scores of one call compare with those of the next."""
     _widens: ClassVar[bool] = True
     """Whether float32 weights meet a table of float64 in float64."""
 
@@ -90,10 +82,38 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     loss_: float
 
     @abstractmethod
-    def _prepare(
-        self, data: FitData, call: Call = FIT, tasks: FitTasks | None = None
-    ) -> PreparedFit:
-        """Check everything and return a fit that is ready to run."""
+    def _recipe(self, call: Call) -> Any:
+        """Return the constructor parameters, each of them valid alone: a `Recipe`."""
+
+    @abstractmethod
+    def _read(self, data: FitData, call: Call, known: Targets | None) -> Reading:
+        """Check what the user gave; `known` is what y meant before, where training goes on."""
+
+    @abstractmethod
+    def _chain_for(self, recipe: Any, targets: Targets) -> Chain:
+        """Return layers and loss for these targets."""
+
+    @abstractmethod
+    def _begin(self, recipe: Any, chain: Chain, X: Any, call: Call, goes_on: bool) -> Begun:
+        """Return the parameters to start from, and what draws from now on."""
+
+    @abstractmethod
+    def _rows(
+        self, recipe: Any, reading: Reading, learned: Learned, draws: Any
+    ) -> tuple[Rows, int]:
+        """Return the rows as the engine takes them, and the seed of dropout."""
+
+    @abstractmethod
+    def _start(self, recipe: Any, call: Call, *, validates: bool) -> TrainingState:
+        """Return the state of the last call that this one goes on from."""
+
+    @abstractmethod
+    def _goes_on(self, call: Call) -> bool:
+        """Return whether training goes on from the weights and targets of the last call."""
+
+    @abstractmethod
+    def _free_settings(self, recipe: Any) -> frozenset[str]:
+        """Return the parameters that only decide when training ends."""
 
     @abstractmethod
     def _table(self, X: Any) -> Any:
@@ -102,6 +122,107 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     @abstractmethod
     def _encoded_targets(self, y: Any, dtype: Any) -> NDArray[Any]:
         """Return y as the loss takes it, checked."""
+
+    def _prepare(
+        self, data: FitData, call: Call = FIT, tasks: FitTasks | None = None
+    ) -> PreparedFit:
+        """Check everything and return a fit that is ready to run."""
+        undo = undo_of(self)
+        try:
+            return self._prepared(data, call, tasks, undo)
+        except BaseException:
+            undo()
+            raise
+
+    def _prepared(
+        self, data: FitData, call: Call, tasks: FitTasks | None, undo: Callable[[], None]
+    ) -> PreparedFit:
+        recipe = self._recipe(call)
+        keeps = self.checkpoint_path is not None and not call.partial
+        recipe.check(
+            partial=call.partial,
+            validates=data.X_val is not None or data.rows_val is not None,
+            keeps_checkpoints=keeps,
+        )
+        data.check(recipe.solver)
+        goes_on = self._goes_on(call)
+        reading = self._read(data, call, self._targets if goes_on else None)
+        targets, X = reading.targets, reading.training.X
+        chain = self._chain_for(recipe, targets)
+        begun = self._begin(recipe, chain, X, call, goes_on)
+        attributes = {**reading.attributes, **begun.attributes}
+        learned = Learned(chain, begun.parameters, X.shape[1], targets, attributes)
+        rows, seed = self._rows(recipe, reading, learned, begun.draws)
+        length = int(self.max_iter if call.max_iter is None else call.max_iter)
+        solver = recipe.solver_for(rows.source, seed, 1 if call.partial else length)
+        validation = self._validation(learned, rows)
+        start = TrainingState()
+        if call.saved is not None:
+            start = call.saved.state
+            call.saved.check_is_of(self._fingerprint(recipe, targets, rows))
+        elif goes_on:
+            start = self._start(recipe, call, validates=validation is not None)
+        if tasks is not None:
+            tasks.follow(start.history, partial(self._snapshot, learned))
+        job = TrainingJob(
+            chain=chain,
+            parameters=begun.parameters,
+            source=rows.source,
+            solver=solver,
+            validation=validation,
+            start=start,
+            callbacks=[*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])],
+            checkpoints=checkpoints_in(
+                self.checkpoint_path if keeps else None,
+                self.checkpoint_every,
+                lambda: self._fingerprint(recipe, targets, rows),
+                begun.own,
+            ),
+            record=getattr(self, "record", None),
+            verbose=bool(self.verbose),
+        )
+        return PreparedFit(job, self._engine_of(chain), learned, self._take_over, undo, call.saved)
+
+    def _validation(self, learned: Learned, rows: Rows) -> Validation | None:
+        """Return how the rows to validate on are scored."""
+        measured, scoring = rows.validation, self._scoring()
+        if measured is None:
+            return None
+
+        def scorer() -> Score:
+            model, given = self._in_training(learned), rows.given_validation()
+            model._knows(given.given, given.X)
+            return scorer_on(model, scoring, given.given, given.y, measured.sample_weight)
+
+        return validation_of(
+            measured,
+            learned.targets,
+            learned.chain,
+            scoring,
+            scorer,
+            is_held_out=measured.rows is not None,
+            compares=measured.rows is not None and self._scores_compare and self.scoring is None,
+        )
+
+    def _scoring(self) -> Any:
+        """Return `scoring`, or what stands in for it; None for the score of the targets."""
+        return self.scoring
+
+    def _knows(self, given: Any, X: Any) -> None:
+        """Remember what the network takes of a table that a scorer will ask for again."""
+        self.__dict__.pop("feature_names_in_", None)  # The table was checked and has none any more.
+
+    def _fingerprint(self, recipe: Any, targets: Targets, rows: Rows) -> Fingerprint:
+        """Describe all that decides what a fit computes."""
+        known = {**self._settings(self._free_settings(recipe)), **rows.source.fingerprint()}
+        known["target"] = described(targets)
+        measured = rows.validation
+        if measured is not None:
+            is_given = measured.rows is None
+            known["X_val"] = contents(measured.X if is_given else measured.rows)
+            known["y_val"] = contents(measured.targets)
+            known["sample_weight_val"] = contents(measured.sample_weight)
+        return known
 
     def _train(self, data: FitData, call: Call = FIT) -> Self:
         """Train; if no epoch was finished before an error, leave the estimator as it was."""
@@ -159,9 +280,6 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         left_out = self._free_to_change | free
         known = {name: described(v) for name, v in self._options().items() if name not in left_out}
         return {"model": type(self).__name__, **known}
-
-    def _callbacks(self, tasks: FitTasks | None) -> list[Any]:
-        return [*check_callbacks(self.callbacks), *([] if tasks is None else [tasks])]
 
     def _become(self, learned: Learned) -> None:
         """Take over what was learned; `_remember` takes the history."""

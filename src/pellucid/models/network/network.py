@@ -22,6 +22,7 @@ from pellucid.engine.engines import ENGINES
 from pellucid.engine.statistics import StepStatistics
 from pellucid.inspection import html
 from pellucid.inspection.description import NetworkDescription, describe_network
+from pellucid.models.call import Call
 from pellucid.models.exchange.exchange import NetworkExchange
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import (
@@ -38,6 +39,7 @@ from pellucid.models.prediction import fitted_scores
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.targets import Targets
 from pellucid.nn.context import PREDICTION, Context
+from pellucid.nn.random import check_seed
 from pellucid.training import ReplayedStep
 
 _EMPTY: Mapping[str, float] = {}
@@ -204,13 +206,6 @@ class Network(NetworkExchange, NetworkTraining):
         "verbose": ["verbose"],
         "checkpoint_path": "no_validation",
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
-    }
-    _free_to_change = NetworkTraining._free_to_change | {
-        "n_iter_no_change",
-        "random_state",
-        "record",
-        "statistics_every",
-        "tol",
     }
     _widens = False
 
@@ -597,7 +592,7 @@ class Network(NetworkExchange, NetworkTraining):
         self.n_features_in_ = fan_in
         return self
 
-    def _recipe(self) -> NetworkRecipe:
+    def _recipe(self, call: Call) -> NetworkRecipe:
         if not isinstance(self.learning_rate_factors, Mapping):
             raise TypeError(
                 'learning_rate_factors must be a mapping such as {"bias": 0.1}, got '
@@ -606,13 +601,14 @@ class Network(NetworkExchange, NetworkTraining):
         return NetworkRecipe(
             chain=self._described_chain(),
             precision=precision_of(self.dtype),
-            seed=seed_of(self.random_state),
+            seed=self._seed(call),
             optimizer=self.optimizer,
             learning_rate_init=self.learning_rate_init,
             max_iter=self.max_iter,
             batch_size=self.batch_size,
             schedule=self.schedule,
             clipping=self.clipping,
+            scoring=self.scoring,
             alpha=self.alpha,
             learning_rate_factors=self.learning_rate_factors,
             tol=self.tol,
@@ -621,6 +617,13 @@ class Network(NetworkExchange, NetworkTraining):
             n_threads=self.n_threads,
             statistics_every=self.statistics_every,
         )
+
+    def _seed(self, call: Call) -> int:
+        """Return the seed of a training; one that is resumed goes on with its own."""
+        if call.saved is None:
+            return seed_of(self.random_state)
+        with call.saved.reading():
+            return check_seed(call.saved.own["seed"])
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         self._fitted_targets()

@@ -12,7 +12,7 @@ from pellucid.engine.plan import Precision, TrainingPlan
 from pellucid.models.schedules import get_schedules
 from pellucid.nn import Adam, Chain, ClipByGlobalNorm, Clipping, Optimizer
 from pellucid.nn.random import check_seed
-from pellucid.training import MiniBatches, get_epoch_rate
+from pellucid.training import MiniBatches, RowSource, get_epoch_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class NetworkRecipe:
     batch_size: int
     schedule: Any
     clipping: Clipping | float | None
+    scoring: Any
     alpha: float
     learning_rate_factors: Mapping[str, float]
     tol: float
@@ -51,18 +52,19 @@ class NetworkRecipe:
         """Of the parameters."""
         return dtype_of(self.precision)
 
-    def mini_batches(self, epoch_rows: int | None, max_epochs: int, length: int) -> MiniBatches:
-        """Return how to train.
+    solver = "adam"
+    """What `FitData.check` is told: epochs of mini-batches, whatever the optimizer."""
 
-        Parameters
-        ----------
-        epoch_rows : int or None
-            Rows of an epoch, where they come in blocks.
-        max_epochs : int
-            When to stop.
-        length : int
-            Epochs that schedules are made for.
-        """
+    def check(self, *, partial: bool, validates: bool, keeps_checkpoints: bool) -> None:
+        """Raise ValueError where `scoring` has no rows to score."""
+        if self.scoring is not None and not validates:
+            raise ValueError(
+                f"scoring={self.scoring!r} needs rows to score: pass X_val and y_val, or rows_val, "
+                "to fit"
+            )
+
+    def solver_for(self, source: RowSource, seed: int, max_epochs: int) -> MiniBatches:
+        """Return how to train on these rows, for so many epochs at the most."""
         schedules = get_schedules(self.schedule)
         optimizer = Adam(self.learning_rate_init) if self.optimizer is None else self.optimizer
         clipping: Any = self.clipping
@@ -73,10 +75,10 @@ class NetworkRecipe:
             batch_size=int(self.batch_size),
             l2_penalty=self.alpha,
             shuffle=self.shuffle,
-            seed=self.seed,
+            seed=seed,
             n_threads=self.n_threads,
-            n_epochs=length,
-            epoch_rows=epoch_rows,
+            n_epochs=max_epochs if self.schedule is None else int(self.max_iter),
+            epoch_rows=source.n_rows,
             schedule=schedules.learning_rate,
             weight_decay_schedule=schedules.weight_decay,
             dropout_schedule=schedules.dropout,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid import nn
 from pellucid.engine.contract import ValidationRows
 from pellucid.engine.plan import TrainingData
-from pellucid.models.estimator import FIT, Call, Estimator
+from pellucid.models.call import Begun, Call
+from pellucid.models.estimator import Estimator
 from pellucid.models.fit_data import FitData, training_rows
-from pellucid.models.fit_tasks import FitTasks
 from pellucid.models.inputs import (
     checked_table_and_targets,
     is_stream,
@@ -23,11 +21,10 @@ from pellucid.models.inputs import (
     renaming,
 )
 from pellucid.models.network.recipe import NetworkRecipe
-from pellucid.models.prepared_fit import Learned, PreparedFit, undo_of
-from pellucid.models.scoring import Score, scorer_on, validation_of
+from pellucid.models.prepared_fit import Learned
+from pellucid.models.reading import Reading, ReadRows, Rows
 from pellucid.models.streams import OpenStream, StreamRows, class_factors_of, open_stream
 from pellucid.models.targets import Targets, targets_of_loss
-from pellucid.persistence.training_checkpoints import checkpoints_in
 from pellucid.training import (
     CounterOrder,
     FitResult,
@@ -35,13 +32,9 @@ from pellucid.training import (
     History,
     Recording,
     RowOrder,
-    RowSource,
     TableRows,
-    TrainingJob,
     TrainingState,
-    Validation,
 )
-from pellucid.training.fingerprint import Fingerprint, contents, described
 
 CROSS_ENTROPIES = ("softmax_cross_entropy", "logistic_cross_entropy")
 
@@ -50,75 +43,44 @@ class NetworkTraining(Estimator):
     """Trains a chain that the user has described layer by layer."""
 
     class_weight: Any
-    scoring: Any
+    layers: Any
+    loss: Any
     warm_start: bool
     record: int | None
-    verbose: Any
-    checkpoint_every: Any
 
     loss_curve_: list[float]
     validation_loss_curve_: list[float] | None
     validation_scores_: list[float] | None
     best_validation_score_: float | None
 
+    _scores_compare: ClassVar[bool] = False
     _recording: Recording | None = None
 
-    @abstractmethod
-    def _recipe(self) -> NetworkRecipe:
-        """Return the checked constructor parameters."""
+    def _goes_on(self, call: Call) -> bool:
+        return self.warm_start and self._targets is not None and call.saved is None
 
-    def _prepare(
-        self, data: FitData, call: Call = FIT, tasks: FitTasks | None = None
-    ) -> PreparedFit:
-        undo = undo_of(self)
-        try:
-            return self._prepared(data, call, tasks)
-        except BaseException:
-            undo()
-            raise
+    def _chain_for(self, recipe: NetworkRecipe, targets: Targets) -> nn.Chain:
+        return recipe.chain
 
-    def _prepared(self, data: FitData, call: Call, tasks: FitTasks | None) -> PreparedFit:
-        undo, recipe = undo_of(self), self._recipe()
-        data.check()
-        goes_on = self.warm_start and self._targets is not None and call.saved is None
-        stream = self._open(data, recipe.chain) if is_stream(data.X) else None
+    def _scoring(self) -> Any:
+        return "loss" if self.scoring is None else self.scoring
+
+    def _read(self, data: FitData, call: Call, known: Targets | None) -> Reading:
+        chain = nn.Chain(self.layers, self.loss)
+        stream = self._open(data, chain) if is_stream(data.X) else None
         if stream is not None:
             data, stream = _in_memory(data, stream)
-        X, y = self._checked(data.X, data.y, reset=not goes_on)
-        targets = self._learn(y, data.classes, recipe.chain, X.shape[1], goes_on)
-        parameters = self._begin(recipe, X.shape[1], call, goes_on)
-        learned = Learned(recipe.chain, parameters, X.shape[1], targets)
-        rows = self._rows(recipe, targets, data, X, y, stream)
-        length = int(self.max_iter if call.max_iter is None else call.max_iter)
-        solver = recipe.mini_batches(
-            None if stream is None else stream.n_rows, length, self._scheduled_epochs(length)
-        )
-        start = TrainingState(history=self._history() if goes_on else History())
-
-        def fingerprint() -> Fingerprint:
-            return self._fingerprint(recipe, targets, rows)
-
-        if call.saved is not None:
-            call.saved.check_is_of(fingerprint())
-            start = call.saved.state
-        if tasks is not None:
-            tasks.follow(start.history, partial(self._snapshot, learned))
-        job = TrainingJob(
-            chain=recipe.chain,
-            parameters=parameters,
-            source=rows.source,
-            solver=solver,
-            validation=self._validation(learned, rows),
-            start=start,
-            callbacks=self._callbacks(tasks),
-            checkpoints=checkpoints_in(
-                self.checkpoint_path, self.checkpoint_every, fingerprint, ({}, {})
-            ),
-            record=self.record,
-            verbose=bool(self.verbose),
-        )
-        engine = self._engine_of(recipe.chain)
-        return PreparedFit(job, engine, learned, self._take_over, undo, call.saved)
+        X, y = self._checked(data.X, data.y, reset=known is None)
+        targets = _learned_or_known(y, data.classes, chain, X.shape[1], known)
+        validation = self._given_validation(data, targets)
+        if stream is not None:
+            factors = class_factors_of(stream, self.class_weight)
+            return Reading(ReadRows(X, y, None, X), targets, validation, stream, factors)
+        rows, rows_val = training_rows(data, X.shape[0])
+        given = raw_weights(data.sample_weight, X)
+        weight = self._weighed(targets, y, given, rows)
+        training = ReadRows(X, y, weight, X)
+        return Reading(training, targets, validation, rows=rows, rows_val=rows_val)
 
     def _open(self, data: FitData, chain: nn.Chain) -> OpenStream:
         """Open a stream, or say what of the arguments it cannot give."""
@@ -145,33 +107,17 @@ class NetworkTraining(Estimator):
     def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         return checked_table_and_targets(self, X, y, reset=reset, y_numeric=False)
 
-    def _learn(self, y: Any, classes: Any, chain: nn.Chain, fan_in: int, goes_on: bool) -> Targets:
-        """Return what y means; where training goes on, what it meant before."""
-        known = self._targets
-        if not goes_on or known is None:
-            return targets_of_loss(y, chain.loss, chain.fan_out(fan_in), classes)
-        if classes is not None:
-            named = np.unique(np.asarray(classes)).tolist()
-            before = None if known.classes is None else known.classes.tolist()
-            if named != before:
-                raise ValueError(
-                    f"classes must be those of the earlier fit to go on training, {before}, got "
-                    f"{named}; leave it out, or fit without warm_start to start over"
-                )
-        return known
-
     def _begin(
-        self, recipe: NetworkRecipe, fan_in: int, call: Call, goes_on: bool
-    ) -> nn.Parameters:
-        """Return what training starts from, a copy of its own."""
-        chain, dtype = recipe.chain, recipe.dtype
+        self, recipe: NetworkRecipe, chain: nn.Chain, X: Any, call: Call, goes_on: bool
+    ) -> Begun:
+        own = ({"seed": recipe.seed}, {})
+        fan_in, dtype = int(X.shape[1]), recipe.dtype
         if call.saved is not None:
-            return nn.Parameters.zeros(chain.layout(fan_in), dtype)
-        drawn_before = self._targets is None and self._parameters is not None
-        if not (goes_on or drawn_before):
-            return chain.initialize(fan_in, recipe.seed, dtype)
+            return Begun(nn.Parameters.zeros(chain.layout(fan_in), dtype), None, own)
         parameters = self._parameters
-        assert parameters is not None
+        drawn_before = self._targets is None and parameters is not None
+        if parameters is None or not (goes_on or drawn_before):
+            return Begun(chain.initialize(fan_in, recipe.seed, dtype), None, own)
         if fan_in != self._fan_in:
             raise ValueError(
                 f"X has {fan_in} columns, but the network was "
@@ -183,119 +129,67 @@ class NetworkTraining(Estimator):
                 "layers and dtype must stay as they were to go on training; set warm_start=False "
                 "to start over"
             )
-        return parameters.copy()
+        return Begun(parameters.copy(), None, own)
 
     def _rows(
-        self,
-        recipe: NetworkRecipe,
-        targets: Targets,
-        data: FitData,
-        X: Any,
-        y: Any,
-        stream: OpenStream | None,
-    ) -> _Rows:
-        """Return the rows to train on and those to validate on."""
-        validation = self._given_validation(data, targets, recipe)
-        if stream is not None:
-            source: RowSource = StreamRows(
-                stream,
-                lambda some: targets.encode(some, recipe.dtype, "the target"),
+        self, recipe: NetworkRecipe, reading: Reading, learned: Learned, draws: Any
+    ) -> tuple[Rows, int]:
+        targets, training, given = learned.targets, reading.training, reading.validation
+        validation = None
+        if given is not None:
+            encoded = targets.encode(given.y, recipe.dtype, "y_val")
+            validation = ValidationRows(given.X, encoded, given.sample_weight)
+        if reading.stream is not None:
+            source = StreamRows(
+                reading.stream,
+                lambda y: targets.encode(y, recipe.dtype, "the target"),
                 batch_size=recipe.batch_size,
                 shuffle=recipe.shuffle,
                 seed=recipe.seed,
-                class_factors=class_factors_of(stream, self.class_weight),
+                class_factors=reading.class_factors,
             )
-            return _Rows(source, *validation)
-        rows, held_out = training_rows(data, X.shape[0])
-        encoded = targets.encode(y, recipe.dtype)
-        chosen = slice(None) if rows is None else rows
-        given = raw_weights(data.sample_weight, X)
-        weight = self._weighed(targets, y, given, chosen)
-        if held_out is not None:
+            return Rows(source, validation, given), recipe.seed
+        encoded, weight = targets.encode(training.y, recipe.dtype), training.sample_weight
+        if reading.rows_val is not None:
+            given, held_out = training, reading.rows_val
             part = None if weight is None else weight[held_out]
-            measured = ValidationRows(X, encoded[held_out], part, held_out)
-            validation = measured, X[held_out], y[held_out]
-        weights = normalized_weights(weight, rows)
-        table = TrainingData(X, encoded, weights.values, weights.scale, rows)
-        order: RowOrder = CounterOrder(table, recipe.seed)
+            validation = ValidationRows(training.X, encoded[held_out], part, held_out)
+        weights = normalized_weights(weight, reading.rows)
+        data = TrainingData(training.X, encoded, weights.values, weights.scale, reading.rows)
+        order: RowOrder = CounterOrder(data, recipe.seed)
         if not recipe.shuffle:
-            order = FixedOrder(table.in_order(np.arange(table.n_examples, dtype=np.int64)))
-        return _Rows(TableRows(table, order), *validation)
+            order = FixedOrder(data.in_order(np.arange(data.n_examples, dtype=np.int64)))
+        return Rows(TableRows(data, order), validation, given), recipe.seed
 
-    def _weighed(self, targets: Targets, y: Any, given: Any, chosen: Any) -> Any:
-        """Return the weights of rows times those of their classes, balanced over the chosen."""
-        if self.class_weight is None:
-            return given
-        if not isinstance(self.class_weight, str):
+    def _weighed(self, targets: Targets, y: Any, given: Any, rows: NDArray[np.int64] | None) -> Any:
+        """Return the weights of rows times those of their classes, balanced over `rows`."""
+        if self.class_weight is None or rows is None:
             return targets.weigh(self.class_weight, y, given)
-        counted = np.ones(len(y)) if given is None else given
-        ones = np.zeros(len(y))
-        ones[chosen] = counted[chosen]
-        factors = targets.factors(self.class_weight, y, ones)
+        counted = np.zeros(len(y))
+        counted[rows] = 1.0 if given is None else given[rows]
+        factors = targets.factors(self.class_weight, y, counted)
         return factors if given is None else factors * given
 
-    def _given_validation(
-        self, data: FitData, targets: Targets, recipe: NetworkRecipe
-    ) -> tuple[ValidationRows | None, Any, Any]:
+    def _given_validation(self, data: FitData, targets: Targets) -> ReadRows | None:
         if data.X_val is None:
-            return None, None, None
+            return None
         with renaming(X="X_val", y="y_val"):
             X, y = self._checked(data.X_val, data.y_val, reset=False)
-        encoded = targets.encode(y, recipe.dtype, "y_val")
         given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
-        weight = targets.weigh(self.class_weight, y, given)
-        return ValidationRows(X, encoded, weight), X, y
+        return ReadRows(X, y, targets.weigh(self.class_weight, y, given), X)
 
-    def _validation(self, learned: Learned, rows: _Rows) -> Validation | None:
-        measured = rows.validation
-        if measured is None:
-            if self.scoring is not None:
-                raise ValueError(
-                    f"scoring={self.scoring!r} needs rows to score: pass X_val and y_val, or "
-                    "rows_val, to fit"
-                )
-            return None
-        scoring = "loss" if self.scoring is None else self.scoring
-
-        def scorer() -> Score:
-            model = self._in_training(learned)
-            model.__dict__.pop("feature_names_in_", None)  # The table has none any more.
-            return scorer_on(model, scoring, rows.X_val, rows.y_val, measured.sample_weight)
-
-        return validation_of(
-            measured,
-            learned.targets,
-            learned.chain,
-            scoring,
-            scorer,
-            is_held_out=measured.rows is not None,
-            compares=False,
-        )
-
-    def _scheduled_epochs(self, length: int) -> int:
-        """Return the epochs that schedules are made for."""
-        return int(self.max_iter) if self._has_schedule() else length
-
-    def _fingerprint(self, recipe: NetworkRecipe, targets: Targets, rows: _Rows) -> Fingerprint:
-        """Describe all that decides what a fit computes."""
-        free = frozenset({"max_iter"}) if not self._has_schedule() else frozenset()
-        known = {**self._settings(free), **rows.source.fingerprint()}
-        if not isinstance(self.random_state, np.random.RandomState | None):
-            known["random_state"] = str(recipe.seed)
-        known["target"] = described(targets)
-        measured = rows.validation
-        known["X_val"] = contents(None if measured is None else rows.X_val)
-        known["y_val"] = contents(None if measured is None else measured.targets)
-        known["sample_weight_val"] = contents(None if measured is None else measured.sample_weight)
-        return known
-
-    def _history(self) -> History:
+    def _start(self, recipe: NetworkRecipe, call: Call, *, validates: bool) -> TrainingState:
         known = vars(self)
-        return History(
+        history = History(
             losses=known.get("loss_curve_") or [],
             validation_scores=known.get("validation_scores_") or [],
             validation_losses=known.get("validation_loss_curve_") or [],
         )
+        return TrainingState(history=history)
+
+    def _free_settings(self, recipe: NetworkRecipe) -> frozenset[str]:
+        free = {"n_iter_no_change", "record", "statistics_every", "tol"}
+        return frozenset(free if recipe.schedule is not None else {"max_iter", *free})
 
     def _become(self, learned: Learned) -> None:
         super()._become(learned)
@@ -314,22 +208,21 @@ class NetworkTraining(Estimator):
         self._recording = result.recording
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of one training.
-
-    Parameters
-    ----------
-    source : RowSource
-    validation : ValidationRows or None
-    X_val, y_val
-        The rows to validate on, as `fit` takes them.
-    """
-
-    source: RowSource
-    validation: ValidationRows | None
-    X_val: Any
-    y_val: Any
+def _learned_or_known(
+    y: Any, classes: Any, chain: nn.Chain, fan_in: int, known: Targets | None
+) -> Targets:
+    """Return what y means; where training goes on, what it meant before."""
+    if known is None:
+        return targets_of_loss(y, chain.loss, chain.fan_out(fan_in), classes)
+    if classes is not None:
+        named = np.unique(np.asarray(classes)).tolist()
+        before = None if known.classes is None else known.classes.tolist()
+        if named != before:
+            raise ValueError(
+                f"classes must be those of the earlier fit to go on training, {before}, got "
+                f"{named}; leave it out, or fit without warm_start to start over"
+            )
+    return known
 
 
 def _in_memory(data: FitData, stream: OpenStream) -> tuple[FitData, OpenStream | None]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if
 
-from pellucid.models.estimator import Call
+from pellucid.models.call import Call
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import check_in_memory
 from pellucid.models.perceptron.mlp_table import MlpTable

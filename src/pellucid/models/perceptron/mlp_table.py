@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
-from pellucid.models.estimator import Call
+from pellucid.models.call import Call
 from pellucid.models.exchange.exchange import MlpExchange
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import (
@@ -18,8 +18,9 @@ from pellucid.models.inputs import (
     raw_weights,
     renaming,
 )
-from pellucid.models.perceptron.perceptron import Perceptron, Reading, ReadRows
+from pellucid.models.perceptron.perceptron import Perceptron
 from pellucid.models.perceptron.recipe import PerceptronRecipe
+from pellucid.models.reading import Reading, ReadRows
 from pellucid.models.streams import OpenStream, class_factors_of, open_stream
 from pellucid.models.targets import Targets
 
@@ -58,7 +59,7 @@ class MlpTable(MlpExchange, Perceptron):
     def _check_given_y(self, y: Any) -> None:
         """Raise ValueError for a y of which scikit-learn would say too little."""
 
-    def _recipe(self) -> PerceptronRecipe:
+    def _recipe(self, call: Call) -> PerceptronRecipe:
         return PerceptronRecipe(
             hidden_layer_sizes=self.hidden_layer_sizes,
             activation=self.activation,
@@ -113,7 +114,14 @@ class MlpTable(MlpExchange, Perceptron):
         else:
             factors = class_factors_of(stream, self.class_weight)
         validation = self._validation_rows(data, targets)
-        return Reading(ReadRows(X, y, weight, X), targets, validation, stream, factors)
+        return Reading(
+            training=ReadRows(X, y, weight, X),
+            targets=targets,
+            validation=validation,
+            stream=stream,
+            class_factors=factors,
+            holds_out=self.early_stopping and validation is None,
+        )
 
     def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
         self._check_given_y(y)

@@ -33,7 +33,7 @@ from pellucid.nn import (
     Loss,
     Optimizer,
 )
-from pellucid.training import EpochRate, Lbfgs, MiniBatches, get_epoch_rate
+from pellucid.training import EpochRate, Lbfgs, MiniBatches, RowSource, get_epoch_rate
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 LARGEST_AUTO_BATCH = 200
@@ -94,7 +94,7 @@ class PerceptronRecipe:
         partial : bool
             Whether they are for `partial_fit`.
         validates : bool
-            Whether there is, or will be, a validation set.
+            Whether rows to validate on are given.
         keeps_checkpoints : bool
             Whether there is a `checkpoint_path`.
 
@@ -113,6 +113,7 @@ class PerceptronRecipe:
                 "partial_fit does not support schedule, which needs to know the length of the "
                 f"whole training; use fit, or set schedule=None, got {self.schedule!r}"
             )
+        validates = validates or self.early_stopping
         if self.scoring is not None and not validates and self.solver != "lbfgs":
             raise ValueError(
                 f"scoring={self.scoring!r} needs rows to score: pass X_val and y_val to fit, or "
@@ -174,8 +175,7 @@ class PerceptronRecipe:
         smoothed: NDArray[Any] = (1.0 - share) * encoded + 0.5 * share
         return smoothed
 
-    def mini_batches(self, n_train: int, seed: int, max_epochs: int) -> MiniBatches:
-        """Return how 'sgd' and 'adam' train on so many rows."""
+    def _mini_batches(self, n_train: int, seed: int, max_epochs: int) -> MiniBatches:
         self._warn_of_batch_size(n_train)
         schedules = get_schedules(self.schedule)
         clipping: Clipping | None = self.clipping
@@ -197,10 +197,12 @@ class PerceptronRecipe:
         )
         return MiniBatches(plan, self._rate(), max_epochs, self.tol, self.n_iter_no_change)
 
-    def lbfgs(self) -> Lbfgs:
-        """Return how 'lbfgs' trains."""
-        alpha, n_threads = float(self.alpha), self.n_threads
-        return Lbfgs(alpha, n_threads, self.tol, int(self.max_iter), int(self.max_fun))
+    def solver_for(self, source: RowSource, seed: int, max_epochs: int) -> MiniBatches | Lbfgs:
+        """Return how the solver trains on these rows, for so many epochs at the most."""
+        if self.solver == "lbfgs":
+            alpha, n_threads = float(self.alpha), self.n_threads
+            return Lbfgs(alpha, n_threads, self.tol, int(self.max_iter), int(self.max_fun))
+        return self._mini_batches(source.n_rows, seed, max_epochs)
 
     def _optimizer(self) -> Optimizer:
         """Return the optimizer, in scikit-learn's form."""

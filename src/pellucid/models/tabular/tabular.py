@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 from sklearn.utils._tags import Tags
 
-from pellucid.models.estimator import Call
+from pellucid.models.call import Call
 from pellucid.models.exchange.tabular_onnx import onnx_of_tabular
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import is_stream, raw_weights, renaming
 from pellucid.models.perceptron.parameters import CONSTRAINTS
-from pellucid.models.perceptron.perceptron import Perceptron, Reading, ReadRows, part_of
+from pellucid.models.perceptron.perceptron import Perceptron
 from pellucid.models.perceptron.recipe import PerceptronRecipe
 from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
+from pellucid.models.reading import Reading, ReadRows, part_of
 from pellucid.models.saving import Arrays
 from pellucid.models.targets import Targets
 from pellucid.tables import RecognizedColumn, TableEncoder
@@ -119,7 +120,7 @@ class TabularPerceptron(Perceptron):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _recipe(self) -> PerceptronRecipe:
+    def _recipe(self, call: Call) -> PerceptronRecipe:
         return PerceptronRecipe(
             hidden_layer_sizes=self.hidden_layer_sizes,
             activation=self.activation,
@@ -151,11 +152,11 @@ class TabularPerceptron(Perceptron):
     def _knows(self, given: Any, X: Any) -> None:
         self._known_table = given, X
 
-    def _can_hold_out(self, reading: Reading) -> bool:
-        fraction, n = self.validation_fraction, len(reading.training.y)
+    def _can_hold_out(self, y: NDArray[Any]) -> bool:
+        fraction, n = self.validation_fraction, len(y)
         if not 0 < fraction < 1:
             raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
-        needed = self._n_groups(reading.training.y)
+        needed = self._n_groups(y)
         n_held_out = int(n * fraction) if n >= FEWEST_ROWS_TO_HOLD_OUT else 0
         return needed is not None and n_held_out >= needed
 
@@ -182,7 +183,8 @@ class TabularPerceptron(Perceptron):
         weight = targets.weigh(self.class_weight, rows.y, rows.sample_weight)
         rows = ReadRows(rows.X, rows.y, weight, rows.given)
         validation = self._validation_rows(data, encoder, targets)
-        return Reading(rows, targets, validation, attributes=attributes)
+        holds_out = validation is None and self._can_hold_out(rows.y)
+        return Reading(rows, targets, validation, holds_out=holds_out, attributes=attributes)
 
     def _learned_of(self, y: NDArray[Any], weights: Weights, targets: Targets) -> dict[str, Any]:
         """Return what else is learned of y, as attributes."""
