@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 
 from pellucid import TabularClassifier, TabularRegressor
-from pellucid.models.tabular import FEWEST_ROWS_TO_HOLD_OUT
+from pellucid.models.tabular.tabular import FEWEST_ROWS_TO_HOLD_OUT
 from pellucid.tables import TableEncoder
 
 WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
