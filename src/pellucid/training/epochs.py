@@ -151,6 +151,8 @@ class EpochRun:
                 outcome = self._run(self.settings.max_epochs)
             else:
                 outcome = self.callbacks.around(self._run, self.settings.max_epochs)
+        except KeyboardInterrupt:
+            outcome = Outcome.INTERRUPTED
         except BaseException as error:
             problem = error
         losses = self.history.losses
@@ -195,8 +197,9 @@ class EpochRun:
             self._record(math.nan, ValidationResult(math.nan, math.nan))
             return Outcome.DIVERGED
         finally:
+            flat = self.trainer.pull().flat
             if self.validation is not None and (self.n_epochs == 0 or self._has_scored_weights()):
-                self.trainer.pull().flat[:] = self._best_parameters
+                flat[:] = self._best_parameters
         return Outcome.CONVERGED if self._has_converged else Outcome.MAX_EPOCHS
 
     def _is_over(self, max_epochs: int) -> bool:

@@ -44,6 +44,9 @@ class ReplayableTrainer(Protocol):
     def state(self) -> TrainerState:
         """What another trainer needs to go on from here, beside the parameters."""
 
+    def pull(self) -> Parameters:
+        """Bring the caller's parameters up to date and return them."""
+
     def row_order(self, epoch: int | None = None) -> Ints:
         """Return the rows of the next epoch."""
 
@@ -142,7 +145,7 @@ class Recording:
     def before_epoch(self) -> None:
         """Keep a checkpoint, if the epoch that is about to begin is due for one."""
         if self._n_epochs % self._every == 0:
-            flat = self._trainer.parameters.flat.copy()
+            flat = self._trainer.pull().flat.copy()
             self._checkpoints.append((flat, self._trainer.state))
         self._n_epochs += 1
 
@@ -170,11 +173,11 @@ class Recording:
         first = (step - 1 - trainer.step) * self._trainer.plan.batch_size
         if first > 0:
             trainer.run_epoch(order[:first])
-        before = trainer.parameters.copy()
+        before = trainer.pull().copy()
         rows = order[first : first + self._trainer.plan.batch_size]
-        last = self._make_trainer(trainer.parameters, replace(trainer.state, epoch=state.epoch))
+        last = self._make_trainer(trainer.pull(), replace(trainer.state, epoch=state.epoch))
         last.run_epoch(rows)
-        return self._inspected(step, state.epoch, rows, before, last.parameters)
+        return self._inspected(step, state.epoch, rows, before, last.pull())
 
     def _look_at_some_rows(self) -> tuple[Any, ...]:
         data = self._trainer.data
