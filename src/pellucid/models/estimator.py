@@ -27,9 +27,10 @@ from pellucid.models.fit_data import FitData
 from pellucid.models.fit_tasks import CallbackSupportMixin, FitTasks, begin_fit
 from pellucid.models.model_card import describe_estimator
 from pellucid.models.predicting import Predicts
-from pellucid.models.prediction import Fitted, fitted_scores, fitted_spread
+from pellucid.models.prediction import Fitted, KeptFitted, fitted_scores, fitted_spread
 from pellucid.models.prepared_fit import Learned, PreparedFit, undo_of, warn_of
 from pellucid.models.reading import Reading, Rows
+from pellucid.models.recipe import Recipe
 from pellucid.models.saving import save
 from pellucid.models.scoring import Score, scorer_on, validation_of
 from pellucid.models.targets import Targets
@@ -61,6 +62,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     checkpoint_every: Any
     scoring: Any
     verbose: Any
+    warm_start: bool
 
     _free_to_change: ClassVar[frozenset[str]] = frozenset(
         {"callbacks", "checkpoint_every", "checkpoint_path", "n_threads", "verbose", "warm_start"}
@@ -74,7 +76,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     _chain: Chain | None = None
     _parameters: Parameters | None = None
     _fan_in: int | None = None
-    _kept: tuple[Any, Fitted] | None = None
+    _kept: KeptFitted | None = None
     _warns_of_length: bool = True
 
     outcome_: Outcome | None
@@ -82,38 +84,20 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     loss_: float
 
     @abstractmethod
-    def _recipe(self, call: Call) -> Any:
-        """Return the constructor parameters, each of them valid alone: a `Recipe`."""
+    def _recipe(self, call: Call) -> Recipe:
+        """Return the constructor parameters, each of them valid alone."""
 
     @abstractmethod
     def _read(self, data: FitData, call: Call, known: Targets | None) -> Reading:
         """Check what the user gave; `known` is what y meant before, where training goes on."""
 
     @abstractmethod
-    def _chain_for(self, recipe: Any, targets: Targets) -> Chain:
-        """Return layers and loss for these targets."""
-
-    @abstractmethod
     def _begin(self, recipe: Any, chain: Chain, X: Any, call: Call, goes_on: bool) -> Begun:
         """Return the parameters to start from, and what draws from now on."""
 
     @abstractmethod
-    def _rows(
-        self, recipe: Any, reading: Reading, learned: Learned, draws: Any
-    ) -> tuple[Rows, int]:
-        """Return the rows as the engine takes them, and the seed of dropout."""
-
-    @abstractmethod
     def _start(self, recipe: Any, call: Call, *, validates: bool) -> TrainingState:
         """Return the state of the last call that this one goes on from."""
-
-    @abstractmethod
-    def _goes_on(self, call: Call) -> bool:
-        """Return whether training goes on from the weights and targets of the last call."""
-
-    @abstractmethod
-    def _free_settings(self, recipe: Any) -> frozenset[str]:
-        """Return the parameters that only decide when training ends."""
 
     @abstractmethod
     def _table(self, X: Any) -> Any:
@@ -145,14 +129,15 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
             keeps_checkpoints=keeps,
         )
         data.check(recipe.solver)
-        goes_on = self._goes_on(call)
+        goes_on = call.saved is None and self._targets is not None
+        goes_on = goes_on and (self.warm_start or call.partial)
         reading = self._read(data, call, self._targets if goes_on else None)
         targets, X = reading.targets, reading.training.X
-        chain = self._chain_for(recipe, targets)
+        chain = recipe.chain_for(targets)
         begun = self._begin(recipe, chain, X, call, goes_on)
         attributes = {**reading.attributes, **begun.attributes}
         learned = Learned(chain, begun.parameters, X.shape[1], targets, attributes)
-        rows, seed = self._rows(recipe, reading, learned, begun.draws)
+        rows, seed = recipe.rows(reading, learned, begun.draws)
         length = int(self.max_iter if call.max_iter is None else call.max_iter)
         solver = recipe.solver_for(rows.source, seed, 1 if call.partial else length)
         validation = self._validation(learned, rows)
@@ -212,9 +197,9 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         """Remember what the network takes of a table that a scorer will ask for again."""
         self.__dict__.pop("feature_names_in_", None)  # The table was checked and has none any more.
 
-    def _fingerprint(self, recipe: Any, targets: Targets, rows: Rows) -> Fingerprint:
+    def _fingerprint(self, recipe: Recipe, targets: Targets, rows: Rows) -> Fingerprint:
         """Describe all that decides what a fit computes."""
-        known = {**self._settings(self._free_settings(recipe)), **rows.source.fingerprint()}
+        known = {**self._settings(recipe.free_settings), **rows.source.fingerprint()}
         known["target"] = described(targets)
         measured = rows.validation
         if measured is not None:
@@ -284,7 +269,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     def _become(self, learned: Learned) -> None:
         """Take over what was learned; `_remember` takes the history."""
         self._chain, self._parameters = learned.chain, learned.parameters
-        self._fan_in, self._targets, self._kept = learned.fan_in, learned.targets, None
+        self._fan_in, self._targets, self._kept = learned.fan_in, learned.targets, KeptFitted()
         self.__dict__.update(learned.attributes)
 
     def _remember(self, result: FitResult) -> None:
@@ -341,11 +326,9 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     def _find_fitted(self) -> Fitted:
         """Return what scores rows with the parameters there are; it is kept between calls."""
         key = (self._chain, self._parameters, self.n_threads)
-        if self._kept is not None and self._kept[0] == key:
-            return self._kept[1]
-        fitted = self._make_fitted()
-        self._kept = key, fitted
-        return fitted
+        if self._kept is None:
+            self._kept = KeptFitted()
+        return self._kept.get(key, self._make_fitted)
 
     def _make_fitted(self) -> Fitted:
         chain = self._fitted_chain()

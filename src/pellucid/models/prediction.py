@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,20 @@ class Fitted:
         else:
             np.copyto(widened.parameters.flat, self.parameters.flat)
         return widened
+
+
+class KeptFitted:
+    """Keeps a `Fitted` between calls, until another one is asked for."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Any, Fitted] | None = None
+
+    def get(self, key: Any, make: Callable[[], Fitted]) -> Fitted:
+        """Return what `make` returns, or the last one where the key is the same."""
+        kept = self._kept
+        if kept is None or kept[0] != key:
+            kept = self._kept = key, make()
+        return kept[1]
 
 
 def fitted_scores(fitted: Fitted, X: Any, *, widens: bool = True) -> NDArray[Any]:

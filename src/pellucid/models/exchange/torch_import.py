@@ -47,7 +47,7 @@ def mlp_from_torch(
             f"{estimator_class.__name__} predicts numbers: leave out classes and multilabel, or "
             "use MLPClassifier"
         )
-    chain = estimator._recipe(FIT).chain(estimator._loss_for(targets), n_outputs)
+    chain = estimator._recipe(FIT).chain_for(targets)
     dtype = parameter_dtype(estimator.dtype, np.zeros(0, np.result_type(*weights)))
     learned = from_torch_state(chain, state, fan_in, dtype)
     estimator.n_features_in_ = fan_in

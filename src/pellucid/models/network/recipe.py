@@ -8,11 +8,25 @@ from typing import Any, get_args
 
 import numpy as np
 
-from pellucid.engine.plan import Precision, TrainingPlan
+from pellucid.engine.contract import ValidationRows
+from pellucid.engine.plan import Precision, TrainingData, TrainingPlan
+from pellucid.models.inputs import normalized_weights
+from pellucid.models.prepared_fit import Learned
+from pellucid.models.reading import Reading, Rows
 from pellucid.models.schedules import get_schedules
+from pellucid.models.streams import StreamRows
+from pellucid.models.targets import Targets
 from pellucid.nn import Adam, Chain, ClipByGlobalNorm, Clipping, Optimizer
 from pellucid.nn.random import check_seed
-from pellucid.training import MiniBatches, RowSource, get_epoch_rate
+from pellucid.training import (
+    CounterOrder,
+    FixedOrder,
+    MiniBatches,
+    RowOrder,
+    RowSource,
+    TableRows,
+    get_epoch_rate,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +76,45 @@ class NetworkRecipe:
                 f"scoring={self.scoring!r} needs rows to score: pass X_val and y_val, or rows_val, "
                 "to fit"
             )
+
+    def chain_for(self, targets: Targets) -> Chain:
+        """Return the layers and the loss, which the user has described."""
+        return self.chain
+
+    def rows(self, reading: Reading, learned: Learned, draws: Any) -> tuple[Rows, int]:
+        """Return the rows as the engine takes them, and the seed of dropout."""
+        targets, training, given = learned.targets, reading.training, reading.validation
+        validation = None
+        if given is not None:
+            encoded = targets.encode(given.y, self.dtype, "y_val")
+            validation = ValidationRows(given.X, encoded, given.sample_weight)
+        if reading.stream is not None:
+            source = StreamRows(
+                reading.stream,
+                lambda y: targets.encode(y, self.dtype, "the target"),
+                batch_size=self.batch_size,
+                shuffle=self.shuffle,
+                seed=self.seed,
+                class_factors=reading.class_factors,
+            )
+            return Rows(source, validation, given), self.seed
+        encoded, weight = targets.encode(training.y, self.dtype), training.sample_weight
+        if reading.rows_val is not None:
+            given, held_out = training, reading.rows_val
+            part = None if weight is None else weight[held_out]
+            validation = ValidationRows(training.X, encoded[held_out], part, held_out)
+        weights = normalized_weights(weight, reading.rows)
+        data = TrainingData(training.X, encoded, weights.values, weights.scale, reading.rows)
+        order: RowOrder = CounterOrder(data, self.seed)
+        if not self.shuffle:
+            order = FixedOrder(data.in_order(np.arange(data.n_examples, dtype=np.int64)))
+        return Rows(TableRows(data, order), validation, given), self.seed
+
+    @property
+    def free_settings(self) -> frozenset[str]:
+        """Parameters that decide only when training ends, or what is recorded of it."""
+        free = {"n_iter_no_change", "record", "statistics_every", "tol"}
+        return frozenset(free if self.schedule is not None else {"max_iter", *free})
 
     def solver_for(self, source: RowSource, seed: int, max_epochs: int) -> MiniBatches:
         """Return how to train on these rows, for so many epochs at the most."""

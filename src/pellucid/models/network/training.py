@@ -8,31 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import nn
-from pellucid.engine.contract import ValidationRows
-from pellucid.engine.plan import TrainingData
 from pellucid.models.call import Begun, Call
 from pellucid.models.estimator import Estimator
 from pellucid.models.fit_data import FitData, training_rows
 from pellucid.models.inputs import (
     checked_table_and_targets,
     is_stream,
-    normalized_weights,
     raw_weights,
     renaming,
 )
 from pellucid.models.network.recipe import NetworkRecipe
 from pellucid.models.prepared_fit import Learned
-from pellucid.models.reading import Reading, ReadRows, Rows
-from pellucid.models.streams import OpenStream, StreamRows, class_factors_of, open_stream
+from pellucid.models.reading import Reading, ReadRows
+from pellucid.models.streams import OpenStream, class_factors_of, open_stream
 from pellucid.models.targets import Targets, targets_of_loss
+from pellucid.persistence.training_checkpoints import OwnState
 from pellucid.training import (
-    CounterOrder,
     FitResult,
-    FixedOrder,
     History,
     Recording,
-    RowOrder,
-    TableRows,
     TrainingState,
 )
 
@@ -55,12 +49,6 @@ class NetworkTraining(Estimator):
 
     _scores_compare: ClassVar[bool] = False
     _recording: Recording | None = None
-
-    def _goes_on(self, call: Call) -> bool:
-        return self.warm_start and self._targets is not None and call.saved is None
-
-    def _chain_for(self, recipe: NetworkRecipe, targets: Targets) -> nn.Chain:
-        return recipe.chain
 
     def _scoring(self) -> Any:
         return "loss" if self.scoring is None else self.scoring
@@ -110,7 +98,7 @@ class NetworkTraining(Estimator):
     def _begin(
         self, recipe: NetworkRecipe, chain: nn.Chain, X: Any, call: Call, goes_on: bool
     ) -> Begun:
-        own = ({"seed": recipe.seed}, {})
+        own: OwnState = {"seed": recipe.seed}, {}
         fan_in, dtype = int(X.shape[1]), recipe.dtype
         if call.saved is not None:
             return Begun(nn.Parameters.zeros(chain.layout(fan_in), dtype), None, own)
@@ -130,36 +118,6 @@ class NetworkTraining(Estimator):
                 "to start over"
             )
         return Begun(parameters.copy(), None, own)
-
-    def _rows(
-        self, recipe: NetworkRecipe, reading: Reading, learned: Learned, draws: Any
-    ) -> tuple[Rows, int]:
-        targets, training, given = learned.targets, reading.training, reading.validation
-        validation = None
-        if given is not None:
-            encoded = targets.encode(given.y, recipe.dtype, "y_val")
-            validation = ValidationRows(given.X, encoded, given.sample_weight)
-        if reading.stream is not None:
-            source = StreamRows(
-                reading.stream,
-                lambda y: targets.encode(y, recipe.dtype, "the target"),
-                batch_size=recipe.batch_size,
-                shuffle=recipe.shuffle,
-                seed=recipe.seed,
-                class_factors=reading.class_factors,
-            )
-            return Rows(source, validation, given), recipe.seed
-        encoded, weight = targets.encode(training.y, recipe.dtype), training.sample_weight
-        if reading.rows_val is not None:
-            given, held_out = training, reading.rows_val
-            part = None if weight is None else weight[held_out]
-            validation = ValidationRows(training.X, encoded[held_out], part, held_out)
-        weights = normalized_weights(weight, reading.rows)
-        data = TrainingData(training.X, encoded, weights.values, weights.scale, reading.rows)
-        order: RowOrder = CounterOrder(data, recipe.seed)
-        if not recipe.shuffle:
-            order = FixedOrder(data.in_order(np.arange(data.n_examples, dtype=np.int64)))
-        return Rows(TableRows(data, order), validation, given), recipe.seed
 
     def _weighed(self, targets: Targets, y: Any, given: Any, rows: NDArray[np.int64] | None) -> Any:
         """Return the weights of rows times those of their classes, balanced over `rows`."""
@@ -186,10 +144,6 @@ class NetworkTraining(Estimator):
             validation_losses=known.get("validation_loss_curve_") or [],
         )
         return TrainingState(history=history)
-
-    def _free_settings(self, recipe: NetworkRecipe) -> frozenset[str]:
-        free = {"n_iter_no_change", "record", "statistics_every", "tol"}
-        return frozenset(free if recipe.schedule is not None else {"max_iter", *free})
 
     def _become(self, learned: Learned) -> None:
         super()._become(learned)

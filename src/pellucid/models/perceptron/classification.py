@@ -11,11 +11,9 @@ from sklearn.utils._tags import Tags
 from sklearn.utils.multiclass import unique_labels
 
 from pellucid.models.labels import as_labels, is_multilabel
-from pellucid.models.perceptron.loss import classifier_loss
 from pellucid.models.predicting import PredictsProbabilities
 from pellucid.models.prepared_fit import Learned
-from pellucid.models.targets import IndicatorTargets, LabelTargets, Targets, label_targets
-from pellucid.nn import CustomLoss, Loss
+from pellucid.models.targets import IndicatorTargets, Targets, label_targets
 
 
 class Classification(ClassifierMixin, PredictsProbabilities):  # type: ignore[misc]
@@ -38,11 +36,6 @@ class Classification(ClassifierMixin, PredictsProbabilities):  # type: ignore[mi
         classes = learned.targets.classes
         assert classes is not None
         self.classes_ = classes
-
-    def _loss_for(self, targets: Targets) -> Loss | CustomLoss:
-        is_softmax = isinstance(targets, LabelTargets) and targets.n_outputs > 1
-        link = "softmax" if is_softmax else "logistic"
-        return classifier_loss(self.loss, link, self.label_smoothing)
 
     def _encoded_targets(self, y: Any, dtype: Any) -> NDArray[Any]:
         labels = as_labels(y if hasattr(y, "ndim") and hasattr(y, "dtype") else np.asarray(y))

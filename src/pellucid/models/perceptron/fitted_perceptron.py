@@ -25,7 +25,7 @@ from pellucid.models.perceptron.architecture import (
 from pellucid.models.perceptron.hidden_layers import HiddenLayers
 from pellucid.models.perceptron.loss import loss_with_output, out_activation_of
 from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
-from pellucid.models.prediction import Fitted
+from pellucid.models.prediction import Fitted, KeptFitted
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.saving import Arrays
 from pellucid.models.solver_state import SolverState
@@ -86,7 +86,7 @@ class FittedPerceptron(HiddenLayers, Estimator):
 
     def _attach(self, chain: Chain, parameters: Parameters) -> None:
         """Make the weights of the estimator views of this buffer."""
-        self._chain, self._parameters, self._kept = chain, parameters, None
+        self._chain, self._parameters, self._kept = chain, parameters, KeptFitted()
         self.coefs_, self.intercepts_ = views(parameters)
         self._views = (*self.coefs_, *self.intercepts_)
         self.n_layers_ = len(self.coefs_) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pellucid.models.targets import LabelTargets, Targets
 from pellucid.nn import CustomLoss, Loss, get_loss
 
 REGRESSOR_LOSSES = {
@@ -90,3 +91,13 @@ def _own(loss: Any) -> CustomLoss:
             f"got {loss!r}; set label_smoothing for a smoothed cross-entropy"
         )
     return own
+
+
+def loss_for(
+    targets: Targets, loss: Any, label_smoothing: float = 0.0, quantile: float = 0.5
+) -> Loss | CustomLoss:
+    """Return the loss that the parameter names, for labels or for numbers."""
+    if targets.classes is None:
+        return regressor_loss(loss, quantile)
+    is_softmax = isinstance(targets, LabelTargets) and targets.n_outputs > 1
+    return classifier_loss(loss, "softmax" if is_softmax else "logistic", label_smoothing)

@@ -41,6 +41,8 @@ class MlpTable(MlpExchange, Perceptron):
     max_fun: int
     class_weight: Any = None
     label_smoothing: float = 0.0
+    quantile: float = 0.5
+    loss: Any
 
     _y_is_numeric: ClassVar[bool] = False
 
@@ -81,6 +83,8 @@ class MlpTable(MlpExchange, Perceptron):
             epsilon=self.epsilon,
             n_iter_no_change=self.n_iter_no_change,
             max_fun=self.max_fun,
+            loss=self.loss,
+            quantile=self.quantile,
             label_smoothing=self.label_smoothing,
             dropout=self.dropout,
             normalization=self.normalization,

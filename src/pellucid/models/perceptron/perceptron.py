@@ -7,33 +7,21 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
-from pellucid.engine.contract import ValidationRows
-from pellucid.engine.plan import TrainingData
 from pellucid.models.call import Begun, Call
 from pellucid.models.coefficients import draw_parameters, hidden_sizes_of
 from pellucid.models.fit_data import FitData
-from pellucid.models.inputs import normalized_weights, parameter_dtype
+from pellucid.models.inputs import parameter_dtype
 from pellucid.models.perceptron.fitted_perceptron import FittedPerceptron
 from pellucid.models.perceptron.recipe import STOCHASTIC_SOLVERS, PerceptronRecipe
-from pellucid.models.prepared_fit import Learned
-from pellucid.models.reading import Reading, Rows
 from pellucid.models.solver_state import SolverState
-from pellucid.models.streams import StreamRows
-from pellucid.models.targets import Targets
-from pellucid.nn import Chain, CustomLoss, Loss, Parameters
+from pellucid.nn import Chain, Parameters
 from pellucid.persistence.training_checkpoints import OwnState, SavedTraining
 from pellucid.training import (
-    FixedOrder,
     History,
-    RowOrder,
-    ShuffledOrder,
-    TableRows,
     TrainingState,
-    hold_out,
 )
 from pellucid.training.row_order import generator_from, generator_state
 
@@ -65,10 +53,6 @@ class Perceptron(FittedPerceptron):
     @abstractmethod
     def _recipe(self, call: Call) -> PerceptronRecipe:
         """Return the constructor parameters, each of them valid alone."""
-
-    @abstractmethod
-    def _loss_for(self, targets: Targets) -> Loss | CustomLoss:
-        """Return the loss that the parameters name."""
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def resume(
@@ -140,13 +124,6 @@ class Perceptron(FittedPerceptron):
             )
         data = FitData(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._resume(data, max_iter)
-
-    def _goes_on(self, call: Call) -> bool:
-        is_fitted = hasattr(self, "coefs_")
-        return call.saved is None and is_fitted and (self.warm_start or call.partial)
-
-    def _chain_for(self, recipe: PerceptronRecipe, targets: Targets) -> Chain:
-        return recipe.chain(self._loss_for(targets), targets.n_outputs)
 
     def _begin(
         self, recipe: PerceptronRecipe, chain: Chain, X: Any, call: Call, goes_on: bool
@@ -229,55 +206,6 @@ class Perceptron(FittedPerceptron):
             n_without_improvement=self._no_improvement_count,
             history=history,
         )
-
-    def _rows(
-        self, recipe: PerceptronRecipe, reading: Reading, learned: Learned, draws: Any
-    ) -> tuple[Rows, int]:
-        chain, targets = learned.chain, learned.targets
-        dtype = learned.parameters.flat.dtype
-        dtype = np.dtype(np.float64) if recipe.solver == "lbfgs" else dtype
-        drawn = chain.drops or reading.stream is not None
-        seed = int(draws.randint(2**31 - 1)) if drawn else 0
-
-        def encode(y: Any, name: str = "y") -> NDArray[Any]:
-            return recipe.smoothed(targets, targets.encode(y, dtype, name))
-
-        training, given = reading.training, reading.validation
-        encoded = encode(training.y)
-        validation = None
-        if given is not None:
-            validation = ValidationRows(given.X, encode(given.y, "y_val"), given.sample_weight)
-        if reading.stream is not None:
-            source = StreamRows(
-                reading.stream,
-                lambda y: encode(y, "the target"),
-                batch_size=recipe.rows_of_step(reading.stream.n_rows),
-                shuffle=recipe.shuffle,
-                seed=seed,
-                class_factors=reading.class_factors,
-            )
-            return Rows(source, validation, given), seed
-        n, rows = len(encoded), None
-        if reading.holds_out:
-            groups = targets.groups_to_split(encoded)
-            rows, held_out = hold_out(n, recipe.validation_fraction, draws, groups)
-            given, weight = training, training.sample_weight
-            weight = None if weight is None else weight[held_out]
-            validation = ValidationRows(training.X, encoded[held_out], weight, held_out)
-        weights = normalized_weights(training.sample_weight, rows)
-        data = TrainingData(training.X, encoded, weights.values, weights.scale)
-        order: RowOrder = FixedOrder(np.arange(n, dtype=np.int64) if rows is None else rows)
-        if recipe.shuffle:
-            order = ShuffledOrder(order(0), draws)
-        return Rows(TableRows(data, order), validation, given), seed
-
-    def _free_settings(self, recipe: PerceptronRecipe) -> frozenset[str]:
-        # What decides only when training ends may change, but for a schedule, which is made for
-        # the length of training, and the rate of 'adaptive', which a plateau lowers.
-        free = set() if recipe.schedule is not None else {"max_iter"}
-        if not (recipe.solver == "sgd" and recipe.learning_rate == "adaptive"):
-            free |= {"n_iter_no_change", "tol"}
-        return frozenset(free)
 
 
 def _generator_of(saved: SavedTraining) -> np.random.RandomState:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine.plan import TrainingPlan
+from pellucid.engine.contract import ValidationRows
+from pellucid.engine.plan import TrainingData, TrainingPlan
+from pellucid.models.inputs import normalized_weights
 from pellucid.models.perceptron.architecture import (
     activation_layers,
     activation_names,
@@ -18,8 +20,11 @@ from pellucid.models.perceptron.architecture import (
     dropout_shares,
     hidden_sizes,
 )
-from pellucid.models.prepared_fit import warn_outside
+from pellucid.models.perceptron.loss import loss_for
+from pellucid.models.prepared_fit import Learned, warn_outside
+from pellucid.models.reading import Reading, Rows
 from pellucid.models.schedules import get_schedules
+from pellucid.models.streams import StreamRows
 from pellucid.models.targets import IndicatorTargets, LabelTargets, Targets
 from pellucid.nn import (
     SGD,
@@ -28,12 +33,21 @@ from pellucid.nn import (
     Chain,
     ClipByGlobalNorm,
     Clipping,
-    CustomLoss,
     Layer,
-    Loss,
     Optimizer,
 )
-from pellucid.training import EpochRate, Lbfgs, MiniBatches, RowSource, get_epoch_rate
+from pellucid.training import (
+    EpochRate,
+    FixedOrder,
+    Lbfgs,
+    MiniBatches,
+    RowOrder,
+    RowSource,
+    ShuffledOrder,
+    TableRows,
+    get_epoch_rate,
+    hold_out,
+)
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 LARGEST_AUTO_BATCH = 200
@@ -73,6 +87,8 @@ class PerceptronRecipe:
     epsilon: float = 1e-8
     n_iter_no_change: float
     max_fun: int = 15000
+    loss: Any
+    quantile: float = 0.5
     label_smoothing: float = 0.0
     dropout: Any
     normalization: str | None
@@ -154,13 +170,19 @@ class PerceptronRecipe:
         """The name of the activation behind each linear layer, for the first weights."""
         return activation_names(self.activation, len(self.sizes))
 
-    def chain(self, loss: Loss | CustomLoss, n_outputs: int) -> Chain:
+    def chain_for(self, targets: Targets) -> Chain:
         """Return the layers and the loss."""
         sizes = self.sizes
         activations: list[Layer] = activation_layers(self.activation, len(sizes))
         shares = dropout_shares(self.dropout, len(sizes))
         return build_chain(
-            sizes, activations, shares, self.normalization, self.residual, loss, n_outputs
+            sizes,
+            activations,
+            shares,
+            self.normalization,
+            self.residual,
+            loss_for(targets, self.loss, self.label_smoothing, self.quantile),
+            targets.n_outputs,
         )
 
     def smoothed(self, targets: Targets, encoded: NDArray[Any]) -> NDArray[Any]:
@@ -196,6 +218,70 @@ class PerceptronRecipe:
             dtype="bfloat16" if self.dtype == "bfloat16" else None,
         )
         return MiniBatches(plan, self._rate(), max_epochs, self.tol, self.n_iter_no_change)
+
+    def rows(
+        self, reading: Reading, learned: Learned, draws: np.random.RandomState
+    ) -> tuple[Rows, int]:
+        """Return the rows as the engine takes them, and the seed of dropout.
+
+        Parameters
+        ----------
+        reading : Reading
+        learned : Learned
+            With the parameters to train.
+        draws : numpy.random.RandomState
+            What the seed, the rows held out and the row orders are drawn from, in this order, as
+            scikit-learn does.
+        """
+        chain, targets = learned.chain, learned.targets
+        dtype = learned.parameters.flat.dtype
+        dtype = np.dtype(np.float64) if self.solver == "lbfgs" else dtype
+        drawn = chain.drops or reading.stream is not None
+        seed = int(draws.randint(2**31 - 1)) if drawn else 0
+
+        def encode(y: Any, name: str = "y") -> NDArray[Any]:
+            return self.smoothed(targets, targets.encode(y, dtype, name))
+
+        training, given = reading.training, reading.validation
+        encoded = encode(training.y)
+        validation = None
+        if given is not None:
+            validation = ValidationRows(given.X, encode(given.y, "y_val"), given.sample_weight)
+        if reading.stream is not None:
+            source = StreamRows(
+                reading.stream,
+                lambda y: encode(y, "the target"),
+                batch_size=self.rows_of_step(reading.stream.n_rows),
+                shuffle=self.shuffle,
+                seed=seed,
+                class_factors=reading.class_factors,
+            )
+            return Rows(source, validation, given), seed
+        n, rows = len(encoded), None
+        if reading.holds_out:
+            groups = targets.groups_to_split(encoded)
+            rows, held_out = hold_out(n, self.validation_fraction, draws, groups)
+            given, weight = training, training.sample_weight
+            weight = None if weight is None else weight[held_out]
+            validation = ValidationRows(training.X, encoded[held_out], weight, held_out)
+        weights = normalized_weights(training.sample_weight, rows)
+        data = TrainingData(training.X, encoded, weights.values, weights.scale)
+        order: RowOrder = FixedOrder(np.arange(n, dtype=np.int64) if rows is None else rows)
+        if self.shuffle:
+            order = ShuffledOrder(order(0), draws)
+        return Rows(TableRows(data, order), validation, given), seed
+
+    @property
+    def free_settings(self) -> frozenset[str]:
+        """Parameters that decide only when training ends.
+
+        The length is none where a schedule is made for it, nor is what says when there is a plateau
+        where the rate of 'adaptive' is lowered.
+        """
+        free = set() if self.schedule is not None else {"max_iter"}
+        if not (self.solver == "sgd" and self.learning_rate == "adaptive"):
+            free |= {"n_iter_no_change", "tol"}
+        return frozenset(free)
 
     def solver_for(self, source: RowSource, seed: int, max_epochs: int) -> MiniBatches | Lbfgs:
         """Return how the solver trains on these rows, for so many epochs at the most."""

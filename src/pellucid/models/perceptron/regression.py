@@ -14,7 +14,6 @@ from sklearn.utils._tags import Tags
 from pellucid.models.perceptron.loss import regressor_loss
 from pellucid.models.predicting import Predicts
 from pellucid.models.targets import NumberTargets, Targets, number_targets
-from pellucid.nn import CustomLoss, Loss
 
 
 class Regression(RegressorMixin, Predicts):  # type: ignore[misc]
@@ -28,9 +27,6 @@ class Regression(RegressorMixin, Predicts):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-    def _loss_for(self, targets: Targets) -> Loss | CustomLoss:
-        return regressor_loss(self.loss, self.quantile)
 
     def _scoring(self) -> Any:
         # R² asks for means: it would choose the wrong epoch for quantiles and the like.

@@ -78,6 +78,8 @@ class TabularPerceptron(Perceptron):
     columns: Mapping[str, str] | None
     dtype: str
     label_smoothing: float = 0.0
+    quantile: float = 0.5
+    loss: Any
     class_weight: Any = None
 
     encoder_: TableEncoder
@@ -131,6 +133,8 @@ class TabularPerceptron(Perceptron):
             early_stopping=True,
             validation_fraction=self.validation_fraction,
             n_iter_no_change=self.n_iter_no_change,
+            loss=self.loss,
+            quantile=self.quantile,
             label_smoothing=self.label_smoothing,
             dropout=self.dropout,
             normalization=self.normalization,

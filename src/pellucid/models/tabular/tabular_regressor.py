@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_y
 
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import renaming
+from pellucid.models.perceptron.loss import regressor_loss
 from pellucid.models.perceptron.parameters import REGRESSOR_CONSTRAINTS
 from pellucid.models.perceptron.regression import Regression
 from pellucid.models.saving import Arrays, saveable
@@ -232,7 +233,7 @@ class TabularRegressor(Regression, TabularPerceptron):
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
         if known is not None:
             return self._learned_or_known(y, known)
-        loss = self._loss_for(number_targets(y)).name
+        loss = regressor_loss(self.loss, self.quantile).name
         targets = number_targets(y, at_least_zero=loss == "poisson")
         if loss in _OF_STANDARDIZED:
             mean, scale = _mean_and_scale(y, as_repetitions(weights))
