@@ -98,7 +98,11 @@ def test_parts_are_fitted_to_their_columns():
         (lambda: Columns([(0, Linear(1))]), ValueError, "part 0 .* at least 1 column, got 0"),
         (lambda: Columns([(1, Columns(PARTS))]), TypeError, "part 0 of Columns is a Columns"),
         (lambda: Columns([(1, Residual([Linear(1)]))]), TypeError, "part 0 .* a Residual"),
-        (lambda: NETWORK.layout(6), ValueError, "take 5 columns and meet 6; give every column"),
+        (
+            lambda: NETWORK.layout(6),
+            ValueError,
+            "take 5 columns, but the input has 6; assign every column",
+        ),
     ],
 )
 def test_errors_name_what_was_received(make, kind, message):

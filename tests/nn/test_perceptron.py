@@ -73,7 +73,7 @@ def test_m02_the_bound_is_one_in_the_space_of_x_and_1():
     assert not perceptron.converged
     assert margin <= perceptron.margin_bound < 0.5
     assert "measured in the space of (x, 1)" in str(perceptron)
-    assert "Centre and scale the columns of X" in str(perceptron)
+    assert "Center and scale the columns of X" in str(perceptron)
     centred = train_perceptron((X - X.mean()) / X.std(), y)
     assert centred.converged
     assert centred.n_epochs <= 3

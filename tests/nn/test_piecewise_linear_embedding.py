@@ -70,7 +70,7 @@ def test_quantile_edges_share_the_rows_out():
         (lambda: quantile_edges(np.ones((3, 1)), 0), "n_bins must be at least 1, got 0"),
         (
             lambda: PiecewiseLinearEmbedding([EDGES]).output_width(2),
-            "edges of 1 columns and meets 2; give edges for every column, or use Columns",
+            "edges for 1 columns, but the input has 2; give edges for every column, or use Columns",
         ),
     ],
 )

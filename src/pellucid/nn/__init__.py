@@ -1,4 +1,4 @@
-"""The textbook: every formula of a multi-layer perceptron, forward beside backward."""
+"""The formulas of multi-layer perceptrons in NumPy, each forward pass next to its gradient."""
 
 from pellucid.nn.activations import ACTIVATIONS, Activation, ActivationFunction
 from pellucid.nn.batch_normalization import BatchNorm

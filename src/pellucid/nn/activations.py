@@ -1,7 +1,7 @@
-"""Activation functions, each beside its derivative, and the layer that applies one.
+"""Activation functions, each next to its derivative, and the layer that applies one.
 
-Every pair reads `f(z) -> a` and `f_backward(da, z, a) -> dz` with dz = da ⊙ f'(z); z, a, da and dz
-have one shape, any shape. Every value and derivative is finite for |z| up to 1e4 in float32.
+Each pair is `f(z) -> a` and `f_backward(da, z, a) -> dz` with dz = da ⊙ f'(z). z, a, da and dz
+share one arbitrary shape. Values and derivatives are finite for |z| up to 1e4 in float32.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def identity_backward(da: Array, z: Array, a: Array) -> Array:
 
 
 def step(z: Array) -> Array:
-    """Return a = 1 if z > 0, else 0: the unit of the perceptron."""
+    """Return a = 1 if z > 0, else 0: the activation of the perceptron."""
     return namespace(z).where(z > 0, namespace(z).ones_like(z), 0.0)
 
 
 def step_backward(da: Array, z: Array, a: Array) -> Array:
-    """Return dz = 0: a step is flat where it has a derivative, so nothing is learned through it."""
+    """Return dz = 0: the derivative of a step is 0, so no gradient passes through it."""
     return namespace(z).zeros_like(da)
 
 
@@ -152,7 +152,7 @@ def mish_backward(da: Array, z: Array, a: Array) -> Array:
 
 
 def _negative_part(z: Array) -> Array:
-    """Return min(z, 0), so that the branch that `where` discards cannot overflow."""
+    """Return min(z, 0), so that the branch discarded by `where` cannot overflow."""
     return namespace(z).minimum(z, namespace(z).zeros_like(z))
 
 
@@ -162,18 +162,18 @@ def _normal_cdf(z: Array) -> Array:
 
 @dataclass(frozen=True)
 class ActivationFunction:
-    """One row of the table: a function, its derivative and what a reader must know of it."""
+    """One row of `ACTIVATIONS`: a function, its derivative and their properties."""
 
     name: str
     forward: Callable[..., Array]
-    """`forward(z)`, or `forward(z, parameter)` where there is a parameter."""
+    """`forward(z)`, or `forward(z, parameter)` if the function has a parameter."""
     backward: Callable[..., Array]
     """`backward(da, z, a)`, or `backward(da, z, a, parameter)`."""
     equation: str
     parameter: float | None = None
-    """The default of the parameter; None for a function that has none."""
+    """Default value of the parameter; None if the function has no parameter."""
     kinked: bool = False
-    """Whether the derivative jumps at 0, where a central difference sees neither side."""
+    """Whether the derivative jumps at 0; central differences across 0 are then meaningless."""
 
 
 ACTIVATIONS: dict[str, ActivationFunction] = {
@@ -208,18 +208,18 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """A layer that applies an activation function to every element.
+    """Layer that applies an activation function to every element.
 
-    a = z + blend·(φ(z) - z), which is φ(z) for the default blend of 1 and z for a blend of 0.
+    a = z + blend·(φ(z) - z). This is φ(z) for blend=1, the default, and z for blend=0.
 
     Parameters
     ----------
     function : str
         A name in `ACTIVATIONS`.
     parameter : float, optional
-        The slope below zero of `leaky_relu`, α of `elu`; the function's default if None.
+        Slope below zero of `leaky_relu`, or α of `elu`. If None, the function's default.
     blend : float
-        How far the output goes from z to φ(z).
+        Weight of φ(z); z has the weight 1 - blend.
 
     Examples
     --------
@@ -249,16 +249,16 @@ class Activation(Layer):
 
     @property
     def definition(self) -> ActivationFunction:
-        """The row of `ACTIVATIONS`."""
+        """Row of `ACTIVATIONS` for this function."""
         return ACTIVATIONS[self.function]
 
     @property
     def parameter_value(self) -> float | None:
-        """The parameter in use: the one given, else the function's default, else None."""
+        """Parameter in use: the given value or the function's default; None if it has none."""
         return self.definition.parameter if self.parameter is None else self.parameter
 
     def kink_sides(self, x: Array) -> Array | None:
-        """Return the signs of x (m, width) for a function with a kink at 0."""
+        """Return the signs of x (m, width) if the function has a kink at 0, else None."""
         return namespace(x).sign(x) if self.definition.kinked else None
 
     def forward(

@@ -1,7 +1,7 @@
-"""What the formulas ask of an array: the operators and the functions of the array API standard.
+"""Array type and namespace lookup, following the array API standard.
 
-Nothing in `nn` names NumPy in its arithmetic. A function asks its input for its namespace, so the
-same text runs on NumPy arrays of either precision and on the traced arrays of `jax.jit`.
+The arithmetic in `nn` does not call NumPy by name. Each function looks up the namespace of its
+input, so the same code runs on NumPy arrays of either precision and on arrays traced by `jax.jit`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any
-"""An array of any library that offers `__array_namespace__`; shapes are in the docstrings."""
+"""An array of any library with `__array_namespace__`; docstrings give the shapes."""
 
 
 def namespace(array: Array) -> Any:
-    """Return the module whose functions apply to `array`: `numpy` for a NumPy array."""
+    """Return the module whose functions work on `array`, such as `numpy` for a NumPy array."""
     return array.__array_namespace__()

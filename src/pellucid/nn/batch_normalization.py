@@ -1,4 +1,4 @@
-"""Normalization of each column by its moments over the batch, beside its gradients.
+"""Normalization of each column by its moments over the batch, and its gradients.
 
 S. Ioffe and C. Szegedy, "Batch normalization: accelerating deep network training by reducing
 internal covariate shift", 2015.
@@ -29,9 +29,9 @@ def column_moments(h: Array) -> tuple[Array, Array]:
 def batch_norm(
     h: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float
 ) -> Array:
-    """Return y = γ ⊙ (h - μ)/√(v + ε) + β; h and y (m, d), all else (d,).
+    """Return y = γ ⊙ (h - μ)/√(v + ε) + β; h and y are (m, d), all others (d,).
 
-    The moments are those of the batch in training and the running ones in prediction.
+    Training uses the moments of the batch, prediction the running moments.
     """
     return gamma * _standardized(h, mean, variance, epsilon) + beta
 
@@ -39,10 +39,10 @@ def batch_norm(
 def batch_norm_backward(
     dy: Array, h: Array, gamma: Array, epsilon: float
 ) -> tuple[Array, Array, Array]:
-    """Return dh, dγ = Σ_rows dy ⊙ n, dβ = Σ_rows dy where the moments are those of h itself.
+    """Return dh, dγ = Σ_rows dy ⊙ n, dβ = Σ_rows dy for moments computed from h itself.
 
-    dh = (dn - mean_i dn - n ⊙ mean_i(dn ⊙ n))/√(v + ε), with n = (h - μ)/√(v + ε) and dn = γ ⊙ dy:
-    the gradient goes through the moments too.
+    dh = (dn - mean_i dn - n ⊙ mean_i(dn ⊙ n))/√(v + ε), with n = (h - μ)/√(v + ε) and dn = γ ⊙ dy.
+    The gradient also flows through the moments.
     """
     xp, m = namespace(h), h.shape[0]
     mean, variance = column_moments(h)
@@ -55,7 +55,7 @@ def batch_norm_backward(
 def running_norm_backward(
     dy: Array, h: Array, mean: Array, variance: Array, gamma: Array, epsilon: float
 ) -> tuple[Array, Array, Array]:
-    """Return dh = γ ⊙ dy/√(v + ε), dγ = Σ_rows dy ⊙ n, dβ = Σ_rows dy for given moments."""
+    """Return dh = γ ⊙ dy/√(v + ε), dγ = Σ_rows dy ⊙ n, dβ = Σ_rows dy for fixed moments."""
     xp = namespace(h)
     n = _standardized(h, mean, variance, epsilon)
     dh = dy * (gamma / xp.sqrt(variance + epsilon))
@@ -68,23 +68,24 @@ def _standardized(h: Array, mean: Array, variance: Array, epsilon: float) -> Arr
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    """A layer that standardizes each column: y = γ ⊙ (h - μ)/√(v + ε) + β.
+    """Layer that standardizes each column: y = γ ⊙ (h - μ)/√(v + ε) + β.
 
-    In training μ and v are the moments of the batch, and after each step the running moments
-    follow: r ← (1 - momentum)·r + momentum·(that of the batch), with the unbiased variance
-    v·m/(m - 1). In prediction μ and v are the running moments, so that no row depends on another.
-    They live beside the parameters, in role "statistic": no gradient, no decay.
+    In training, μ and v are the moments of the batch. Each step then updates the running moments:
+    r ← (1 - momentum)·r + momentum·(moment of the batch), with the unbiased variance v·m/(m - 1).
+    In prediction, μ and v are the running moments, so the output of a row does not depend on the
+    other rows. The running moments are stored with the parameters in the role "statistic"; they
+    have no gradient and do not decay.
 
-    All rows count alike: weights of examples weigh their losses, not the moments.
+    Sample weights scale the losses but not the moments: every row counts equally in μ and v.
 
-    A batch of one row has no variance: its output is β, and the running moments stay as they are.
+    A batch of one row has no variance. Its output is β, and the running moments do not change.
 
     Parameters
     ----------
     momentum : float
-        In (0, 1]: how far the running moments move at each step.
+        Weight of the batch in each update of the running moments, in (0, 1].
     epsilon : float
-        ε, at least 0; it keeps a constant column at β.
+        ε, at least 0. It makes the output of a constant column β.
     """
 
     momentum: float = 0.1
@@ -105,7 +106,7 @@ class BatchNorm(Layer):
         }
 
     def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
-        """Return γ = 1, β = 0, and the moments of a standardized column."""
+        """Return γ = 1, β = 0, mean 0 and variance 1."""
         return super().initial_parameters(fan_in, stream) | {"running_variance": np.ones(fan_in)}
 
     def forward(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pellucid.nn.array import Array, namespace
 
 UNIT_ROUNDOFF = 2.0**-8
-"""The largest relative error of rounding a number of normal size."""
+"""Maximum relative rounding error of a normal number."""
 
 
 def round_to_bfloat16(x: Array) -> Array:
-    """Return x (any shape), float32, with each number rounded to the nearest bfloat16, as float32.
+    """Round each number of a float32 array of any shape to bfloat16; return float32.
 
-    Ties go to the even mantissa, numbers beyond the largest to infinity. As in the instructions of
-    processors (Intel, "BFLOAT16 – Hardware Numerics Definition", 2018), numbers below 2⁻¹²⁶, the
-    smallest of normal size, become zeros of their sign, and NaN stays NaN.
+    Numbers are rounded to the nearest bfloat16, ties to the even mantissa. Numbers that are too
+    large become infinity. As in hardware (Intel, "BFLOAT16 – Hardware Numerics Definition", 2018),
+    subnormal numbers (below 2⁻¹²⁶) become zeros of the same sign, and NaN stays NaN.
 
     Examples
     --------

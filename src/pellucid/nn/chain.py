@@ -1,4 +1,4 @@
-"""A network: a chain of layers and a loss, with everything its arithmetic computes left visible."""
+"""A chain of layers and a loss whose intermediate values and gradients are all accessible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pellucid.nn.residual import Add, Residual, add_backward, written_out
 
 @dataclass(frozen=True)
 class Trace:
-    """Every value of one forward pass.
+    """All values of one forward pass.
 
     `values[0]` is X (m, fan_in) and `values[i + 1]` is the output of `layers[i]`.
     """
@@ -31,22 +31,22 @@ class Trace:
 
     @property
     def scores(self) -> Array:
-        """The output of the last layer, (m, K)."""
+        """Output of the last layer, (m, K)."""
         return self.values[-1]
 
     @property
     def z(self) -> tuple[Array, ...]:
-        """Z_1 … Z_L: the outputs of the linear layers."""
+        """Z_1 … Z_L, the outputs of the linear layers."""
         return tuple(self.values[i + 1] for i in _linear_places(self.layers))
 
     @property
     def a(self) -> tuple[Array, ...]:
-        """A_0 … A_L: X, then each Z_l after the activations that follow it; A_L is the scores."""
+        """A_0 … A_L: X, then each Z_l after its activations; A_L are the scores."""
         return (*(self.values[i] for i in _linear_places(self.layers)), self.scores)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of A_0 … A_L, such as (32, 100), (32, 50), (32, 10)."""
+        """Shapes of A_0 … A_L, such as (32, 100), (32, 50), (32, 10)."""
         return tuple(tuple(a.shape) for a in self.a)
 
     def __str__(self) -> str:
@@ -55,9 +55,10 @@ class Trace:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Every derivative of one backward pass, each of the shape of what it is the derivative of.
+    """All gradients of one backward pass.
 
-    `deltas[i]` is ∂loss/∂`trace.values[i]`, and `parameters` holds every dW and db by name.
+    `deltas[i]` is ∂loss/∂`trace.values[i]` and has its shape; `parameters` holds every dW and db
+    by name.
     """
 
     layers: tuple[Layer, ...]
@@ -71,7 +72,7 @@ class Gradients:
 
     @property
     def da(self) -> tuple[Array, ...]:
-        """dA_0 … dA_L; dA_0 is the gradient of the input, dA_L that of the scores."""
+        """dA_0 … dA_L; dA_0 is the gradient of the input, dA_L the gradient of the scores."""
         return (*(self.deltas[i] for i in _linear_places(self.layers)), self.deltas[-1])
 
 
@@ -81,16 +82,16 @@ def _linear_places(layers: Sequence[Layer]) -> list[int]:
 
 @dataclass(frozen=True, init=False)
 class Chain:
-    """Layers and a loss. It holds no numbers: parameters go in and values come out.
+    """A chain of layers and a loss. It stores no parameters; every method takes them.
 
     Parameters
     ----------
     layers : sequence of layers
-        `Linear`, `Activation`, `Dropout`, `RMSNorm`, … from the input to the scores; a `Residual`
-        is written out as its layers and an `Add`. The link from scores to predictions (softmax,
-        logistic, …) belongs to the loss and is no layer.
+        `Linear`, `Activation`, `Dropout`, `RMSNorm`, … from the input to the scores. A `Residual`
+        is expanded into its layers and an `Add`. The link from scores to predictions (softmax,
+        logistic, …) is part of the loss, not a layer.
     loss : str, Loss, CustomLoss or callable
-        A name in `LOSSES`, a `Loss` with its parameter, or the user's own: see `CustomLoss`.
+        A name in `LOSSES`, a `Loss` with its parameter, or a custom function (see `CustomLoss`).
 
     Examples
     --------
@@ -119,7 +120,7 @@ class Chain:
 
     @property
     def drops(self) -> bool:
-        """Whether the samples of `sample_scores` differ: a layer drops."""
+        """Whether any layer applies dropout, so that the samples of `sample_scores` differ."""
         return any(layer.drops for layer in self.layers)
 
     def widths(self, fan_in: int) -> tuple[int, ...]:
@@ -138,7 +139,7 @@ class Chain:
         return tuple(widths)
 
     def layout(self, fan_in: int) -> Layout:
-        """Return where each parameter lies in the flat buffer, for inputs of width `fan_in`."""
+        """Return the position of each parameter in the flat buffer for inputs of width `fan_in`."""
         entries, offset = [], 0
         for i, (layer, width) in enumerate(zip(self.layers, self.widths(fan_in), strict=False)):
             for name, (shape, role) in layer.parameter_shapes(width).items():
@@ -147,11 +148,11 @@ class Chain:
         return Layout(tuple(entries))
 
     def fan_out(self, fan_in: int) -> int:
-        """Return the number of scores of each example."""
+        """Return the number of scores per example."""
         return self.widths(fan_in)[-1]
 
     def initialize(self, fan_in: int, seed: int, dtype: Any = np.float64) -> Parameters:
-        """Return the parameters that training starts from; equal seeds give equal parameters.
+        """Return initial parameters. Equal seeds give equal parameters.
 
         Parameters
         ----------
@@ -160,7 +161,7 @@ class Chain:
         seed : int
             At least 0 and below 2**64.
         dtype : float64 or float32
-            The numbers are drawn in float64 and rounded.
+            Numbers are drawn in float64 and rounded to this type.
         """
         seed = check_seed(seed)
         parameters = Parameters.zeros(self.layout(fan_in), dtype)
@@ -171,12 +172,12 @@ class Chain:
         return parameters
 
     def initialize_from_data(self, X: Array, seed: int, dtype: Any = np.float64) -> Parameters:
-        """Return parameters that suit the training rows X (n, fan_in), layer by layer.
+        """Return initial parameters adapted to the training rows X (n, fan_in), layer by layer.
 
-        Each layer chooses its parameters (`Layer.fitted_parameters`) for what the layers before
-        it make of X: every unit of a `Linear` gets pre-activations of standard deviation 1 and a
-        bias within their range, whatever the scale of its initializer. A few thousand rows are
-        enough.
+        Each layer chooses its parameters (`Layer.fitted_parameters`) from its own inputs, the
+        outputs of the layers before it. Every unit of a `Linear` gets pre-activations with a
+        standard deviation of 1 and a bias within their range, whatever the scale of its
+        initializer. A few thousand rows are enough.
 
         Parameters
         ----------
@@ -184,7 +185,7 @@ class Chain:
         seed : int
             At least 0 and below 2**64.
         dtype : float64 or float32
-            The arithmetic is in float64; the result is rounded.
+            Parameters are computed in float64 and rounded to this type.
         """
         seed, X = check_seed(seed), np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or len(X) == 0:
@@ -201,7 +202,7 @@ class Chain:
         return rounded
 
     def forward(self, params: Parameters, X: Array, context: Context = PREDICTION) -> Trace:
-        """Return every value of the network for X (m, fan_in), in the precision of `params`.
+        """Return all values of the chain for X (m, fan_in), in the precision of `params`.
 
         Z_l = A_{l-1} W_l + b_l, A_l = φ_l(Z_l), A_0 = X.
         """
@@ -216,9 +217,9 @@ class Chain:
     def sample_scores(self, params: Parameters, X: Array, n_samples: int, seed: int = 0) -> Array:
         """Return the scores (n_samples, m, K) of random sub-networks: Monte-Carlo dropout.
 
-        Dropout drops as in training, with other masks in each sample; everything else predicts.
-        The mean over samples is the prediction, their spread its uncertainty (Y. Gal and
-        Z. Ghahramani, "Dropout as a Bayesian approximation", 2016).
+        Dropout is active as in training, with new masks for each sample. All other layers behave
+        as in prediction. The mean over samples is the prediction and the standard deviation is its
+        uncertainty (Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation", 2016).
         """
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
@@ -229,9 +230,9 @@ class Chain:
     def loss_value(
         self, trace_or_scores: Trace | Array, targets: Array, sample_weight: Array | None = None
     ) -> float:
-        """Return (1/m) Σ_i w_i l_i, the mean over the m rows of the weighted losses.
+        """Return (1/m) Σ_i w_i l_i, the mean weighted loss of the m rows.
 
-        `sample_weight` (m,) is expected to have mean 1 over the whole training set.
+        `sample_weight` (m,) should have mean 1 over the whole training set.
         """
         is_trace = isinstance(trace_or_scores, Trace)
         scores = trace_or_scores.scores if is_trace else trace_or_scores
@@ -249,11 +250,11 @@ class Chain:
 
         dZ_l = dA_l ⊙ φ_l'(Z_l);  dA_{l-1} = dZ_l W_lᵀ;  dW_l = A_{l-1}ᵀ dZ_l;  db_l = Σ_rows dZ_l.
 
-        `context` is the one of the forward pass. Statistics have the gradient 0.
+        `context` must be the context of the forward pass. The gradient of statistics is 0.
         """
         delta = self.loss.mean_gradient(trace.scores, targets, sample_weight)
         deltas = [delta]
-        skipped: dict[int, Array] = {}  # by the place of a value, its gradient through an Add
+        skipped: dict[int, Array] = {}  # index of a value -> its gradient through an Add
         by_name = {
             entry.name: namespace(params.flat).zeros_like(params[entry.name])
             for entry in params.layout.entries
@@ -277,7 +278,7 @@ class Chain:
     def updated_statistics(
         self, params: Parameters, trace: Trace, context: Context
     ) -> dict[str, Array]:
-        """Return, by name, every parameter of role "statistic" after a step with this trace."""
+        """Return all parameters of role "statistic", by name, after a step with this trace."""
         return {
             f"{i}.{name}": value
             for i, layer in enumerate(self.layers)
@@ -287,7 +288,7 @@ class Chain:
         }
 
     def active_rows(self, trace: Trace) -> dict[str, Ints]:
-        """Return, by name, the rows of every table that a step with this trace changes."""
+        """Return the rows of each embedding table, by name, that a step with this trace changes."""
         return {
             f"{i}.{name}": rows
             for i, layer in enumerate(self.layers)
@@ -297,14 +298,14 @@ class Chain:
     def _output(
         self, i: int, arrays: dict[str, Array], values: Sequence[Array], context: Context
     ) -> Array:
-        """Return the output of `layers[i]` for the values before it."""
+        """Return the output of `layers[i]`, given all values before it."""
         layer, context = self.layers[i], replace(context, layer=i)
         if isinstance(layer, Add):
             return layer.forward(arrays, values[i], context, values[i - layer.back])
         return layer.forward(arrays, values[i], context)
 
     def _arrays_of(self, params: Parameters, i: int) -> dict[str, Array]:
-        """Return the parameters of `layers[i]` under the names the layer knows."""
+        """Return the parameters of `layers[i]` under the names that the layer uses."""
         prefix = f"{i}."
         return {
             name.removeprefix(prefix): params[name]
@@ -314,7 +315,7 @@ class Chain:
 
 
 def _check_add(place: int, back: int, widths: list[int]) -> None:
-    """Refuse an Add that reaches before the input or whose two values differ in width."""
+    """Raise if an Add reaches back before the input or if its two values differ in width."""
     if back > place:
         raise ValueError(f"layer {place}, Add(back={back}), reaches back before the input")
     if widths[place] != widths[place - back]:

@@ -1,7 +1,7 @@
-"""Clipping: a bound on the gradient of a step, so that one steep place cannot throw the weights.
+"""Gradient clipping: limit the gradient of a step, so that a single steep step does no harm.
 
 R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks",
-2013. What is clipped is the gradient of the objective, penalty included.
+2013. The clipped gradient is that of the whole objective, including the penalty.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def clip_by_value(gradient: Array, limit: float) -> Array:
 
 
 def clip_by_norm(gradient: Array, limit: float) -> Array:
-    """Return g·min(1, limit/‖g‖): the same direction, no longer than the limit; any shape."""
+    """Return g·min(1, limit/‖g‖): the same direction with a norm of at most `limit`; any shape."""
     xp = namespace(gradient)
     norm = xp.sqrt(xp.sum(gradient * gradient))
     return gradient * xp.where(norm > limit, limit / xp.where(norm > 0, norm, 1.0), 1.0)
 
 
 class Clipping(Protocol):
-    """What every way of clipping offers."""
+    """Interface of all clipping methods."""
 
     def apply(self, gradient: Array, layout: Layout) -> Array:
         """Return the clipped gradient, flat (size,)."""
@@ -36,7 +36,7 @@ class Clipping(Protocol):
 
 @dataclass(frozen=True)
 class ClipByValue:
-    """Clips each element to [-limit, limit], which may turn the gradient."""
+    """Clip each element to [-limit, limit]; this may change the gradient's direction."""
 
     limit: float
 
@@ -50,7 +50,7 @@ class ClipByValue:
 
 @dataclass(frozen=True)
 class ClipByNorm:
-    """Shortens the gradient of each array (each W, each b) to the norm `limit` on its own."""
+    """Scale the gradient of each array (each W, each b) separately to a norm of at most `limit`."""
 
     limit: float
 
@@ -65,7 +65,7 @@ class ClipByNorm:
 
 @dataclass(frozen=True)
 class ClipByGlobalNorm:
-    """Shortens the whole gradient to the norm `limit`, keeping its direction."""
+    """Scale the whole gradient to a norm of at most `limit`, keeping its direction."""
 
     limit: float
 

@@ -20,14 +20,15 @@ _PART_SHIFT = 16
 
 @dataclass(frozen=True, init=False)
 class Columns(Layer):
-    """A layer that hands each block of columns to a layer of its own and joins the outputs.
+    """Layer that applies a different layer to each block of columns and joins the outputs.
 
-    The parameters of part p are named "p.name", so those of `chain.layers[0]` are "0.p.name".
+    The parameters of part p are named "p.name". In a chain whose first layer is a `Columns`, they
+    are named "0.p.name".
 
     Parameters
     ----------
     parts : sequence of (int, layer)
-        How many columns, and what becomes of them, from left to right.
+        Number of columns and the layer applied to them, from left to right.
 
     Examples
     --------
@@ -58,16 +59,16 @@ class Columns(Layer):
 
     @property
     def drops(self) -> bool:
-        """Whether a part drops."""
+        """Whether any part applies dropout."""
         return any(layer.drops for _, layer in self.parts)
 
     def output_width(self, fan_in: int) -> int:
-        """Return the widths of the parts' outputs together."""
+        """Return the sum of the parts' output widths."""
         expected = sum(n for n, _ in self.parts)
         if fan_in != expected:
             raise ValueError(
-                f"the parts of Columns take {expected} columns and meet {fan_in}; give every "
-                'column a part, Activation("identity") for one that is passed on'
+                f"the parts of Columns take {expected} columns, but the input has {fan_in}; assign "
+                'every column to a part, with Activation("identity") to pass columns on unchanged'
             )
         return sum(layer.output_width(n) for n, layer in self.parts)
 
@@ -76,33 +77,33 @@ class Columns(Layer):
         return _joined(layer.parameter_shapes(n) for n, layer in self.parts)
 
     def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
-        """Return what the parameters of each part start from, each from a stream of its own."""
+        """Return the initial parameters of each part, each drawn from its own stream."""
         return _joined(
             layer.initial_parameters(n, _stream_of(stream, p))
             for p, (n, layer) in enumerate(self.parts)
         )
 
     def fitted_parameters(self, x: Floats, stream: Stream) -> dict[str, Floats]:
-        """Return what suits the columns of each part."""
+        """Return initial parameters of each part, adapted to its columns."""
         return _joined(
             layer.fitted_parameters(block, _stream_of(stream, p))
             for p, (block, layer) in enumerate(self._blocks(x))
         )
 
     def kink_sides(self, x: Array) -> Array | None:
-        """Return those of all parts side by side."""
+        """Return the sides of all parts next to each other."""
         sides = [layer.kink_sides(block) for block, layer in self._blocks(x)]
         found = [side for side in sides if side is not None]
         return namespace(x).concat(found, axis=1) if found else None
 
     def active_rows(self, x: Array) -> dict[str, Ints]:
-        """Return those of all parts under their names."""
+        """Return the active rows of all parts under their names."""
         return _joined(layer.active_rows(block) for block, layer in self._blocks(x))
 
     def forward(
         self, parameters: Mapping[str, Array], x: Array, context: Context = PREDICTION
     ) -> Array:
-        """Return the outputs of the parts side by side, (m, output_width) for x (m, fan_in)."""
+        """Return the joined outputs of the parts, (m, output_width), for x (m, fan_in)."""
         outputs = [
             layer.forward(_own(parameters, p), block, _context_of(context, p))
             for p, (block, layer) in enumerate(self._blocks(x))
@@ -130,7 +131,7 @@ class Columns(Layer):
     def updated_statistics(
         self, parameters: Mapping[str, Array], x: Array, context: Context
     ) -> dict[str, Array]:
-        """Return those of all parts under their names."""
+        """Return the updated statistics of all parts under their names."""
         return _joined(
             layer.updated_statistics(_own(parameters, p), block, _context_of(context, p))
             for p, (block, layer) in enumerate(self._blocks(x))
@@ -145,7 +146,7 @@ class Columns(Layer):
 
 
 def _checked_part(part: Any) -> tuple[int, Layer]:
-    """Return a part as a number of columns and a layer."""
+    """Return a part as (number of columns, layer), or raise."""
     is_pair = isinstance(part, Sequence) and len(part) == 2
     is_layer = is_pair and (hasattr(part[1], "forward") or isinstance(part[1], Residual))
     if not is_layer or isinstance(part[1], type):
@@ -164,13 +165,13 @@ def _joined(of_parts: Any) -> dict[str, Any]:
 
 
 def _own(parameters: Mapping[str, Array], part: int) -> dict[str, Array]:
-    """Return the parameters of a part under the names its layer knows."""
+    """Return the parameters of a part under the names that its layer uses."""
     prefix = f"{part}."
     return {n.removeprefix(prefix): a for n, a in parameters.items() if n.startswith(prefix)}
 
 
 def part_number(layer: int, part: int) -> int:
-    """Return the layer number that a part of layer `layer` draws its random numbers under."""
+    """Return the layer number that identifies the random numbers of a part of layer `layer`."""
     return layer + ((part + 1) << _PART_SHIFT)
 
 
@@ -179,5 +180,5 @@ def _stream_of(stream: Stream, part: int) -> Stream:
 
 
 def _context_of(context: Context, part: int) -> Context:
-    """Return the context with a layer number of the part's own, so that its masks are its own."""
+    """Return the context with the part's own layer number, so that parts have different masks."""
     return replace(context, layer=part_number(context.layer, part))

@@ -1,4 +1,4 @@
-"""When and for what a pass through the network is made."""
+"""The context of a pass through the network: training, sampling or prediction."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Context:
-    """What a layer may know of the pass it is part of, beside its input and its parameters.
+    """What a layer knows about the current pass, besides its input and parameters.
 
-    A layer's randomness is a function of this and of nothing else, so that a backward pass, a
-    gradient check or a replay of a past step draws the same numbers as the forward pass did.
+    A layer's random numbers depend on this context only. A backward pass, a gradient check or a
+    replay of a past step therefore draws the same numbers as the forward pass.
 
     Parameters
     ----------
     training : bool
-        Whether the pass is part of training: dropout drops and batch normalization uses the
-        moments of the batch.
+        Whether the pass is part of training. If so, dropout is active and batch normalization uses
+        the moments of the batch.
     sampling : bool
-        Whether dropout drops although this is not training: a sample of the sub-networks.
+        Whether dropout is active outside training, to sample sub-networks.
     seed : int
-        The seed of the training plan.
+        Seed of the training plan.
     epoch : int
-        Counted from 0.
+        Epoch, counted from 0.
     step : int
-        Counted from 1 over the whole training.
+        Step, counted from 1 over the whole training.
     first_row : int
-        Where the rows of the pass begin among those that draw together; 0 in training, where a step
-        takes its whole batch.
+        Index of the first row of the pass among the rows for which one dropout mask is drawn. It
+        is 0 in training, where a step takes its whole batch.
     dropout_factor : float
-        What the share p of every dropout layer is multiplied by when it drops.
+        Factor by which p of every dropout layer is multiplied.
     bfloat16 : bool
         Whether linear layers round the operands of their products to bfloat16.
     layer : int
-        The place of the layer in the network, which the network fills in.
+        Index of the layer in the chain; the chain sets it.
     """
 
     training: bool = False
@@ -48,9 +48,9 @@ class Context:
 
     @property
     def drops(self) -> bool:
-        """Whether dropout drops in this pass."""
+        """Whether dropout is active in this pass."""
         return self.training or self.sampling
 
 
 PREDICTION = Context()
-"""The context of a prediction: nothing random, nothing that depends on the other rows."""
+"""The context of a prediction: no randomness, and no row depends on the other rows."""

@@ -1,4 +1,4 @@
-"""An activation that the user writes, as a function and its derivative."""
+"""User-defined activations: a function and its derivative."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pellucid.nn.layer import Layer
 _STEPS = (1e-4, 1e-6)
 _TOLERANCE = 1e-3
 _MOST_KINKS = 0.1
-"""The share of the points of `check` that may lie at kinks."""
+"""Fraction of the points of `check` that may lie at kinks."""
 
 
 @dataclass(frozen=True)
 class CustomActivation(Layer):
-    """A layer a = φ(z), element by element, with dz = da ⊙ φ'(z).
+    """Layer a = φ(z) for a user-defined φ, elementwise, with dz = da ⊙ φ'(z).
 
-    It runs as it stands, in Python, so a network that has one is trained by the reference engine.
+    Its functions run in Python, so a network with such a layer is trained by the reference engine.
 
     Parameters
     ----------
     function : callable
-        φ: z of any shape to a of the same.
+        φ, which maps z of any shape to an array of the same shape.
     derivative : callable
-        φ': z to an array of the same shape.
+        φ', which maps z to an array of the same shape.
 
     Examples
     --------
@@ -72,15 +72,15 @@ class CustomActivation(Layer):
         Returns
         -------
         float
-            The largest relative error of the points but for the tenth that is worst, where φ may
-            have kinks.
+            The maximum relative error, ignoring the worst tenth of the points, where φ may have
+            kinks.
 
         Raises
         ------
         ValueError
-            If it is above 0.001.
+            If the error is above 0.001.
         """
-        # No point of the golden ratio's sequence is a round number, where kinks are.
+        # Multiples of the golden ratio: kinks tend to lie at round numbers, which they avoid.
         z = 8.0 * (np.arange(1, 65) * 0.6180339887498949 % 1.0).reshape(-1, 1) - 4.0
         exact = np.asarray(self._apply("derivative", z))
         errors = []
@@ -92,7 +92,7 @@ class CustomActivation(Layer):
         if not error <= _TOLERANCE:
             raise ValueError(
                 f"the derivative of the activation {_name(self.function)!r} is wrong: it differs "
-                f"from differences of the function by {error:.2g}. Correct it"
+                f"from central differences by {error:.2g} (relative error). Correct it"
             )
         return error
 
@@ -101,7 +101,7 @@ class CustomActivation(Layer):
         if getattr(value, "shape", None) != z.shape:
             raise ValueError(
                 f"the {which} of the activation {_name(self.function)!r} must return an array of "
-                f"the shape it is given, {z.shape}, got {getattr(value, 'shape', type(value))}"
+                f"the shape of its input, {z.shape}, got {getattr(value, 'shape', type(value))}"
             )
         return value.astype(z.dtype, copy=False)
 

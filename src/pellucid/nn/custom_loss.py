@@ -1,4 +1,4 @@
-"""A loss that the user writes, as a function of a batch's scores, and the check of its gradient."""
+"""User-defined losses, and the check of their gradients."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ LossCallable: TypeAlias = Callable[[Array, Array, Array], tuple[Any, Array]]
 
 _DIRECTIONS = 4
 _STEPS = (1e-3, 1e-5)
-"""The second meets fewer kinks, the first forgives arithmetic in float32."""
+"""The first step size tolerates float32 arithmetic; the second crosses fewer kinks."""
 _TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
 class CustomLoss:
-    """A loss given as a function that returns the loss of a batch and its gradient.
+    """A loss defined by a function that returns the loss of a batch and its gradient.
 
-    The function decides how examples are weighted and averaged: nothing is multiplied or divided
-    afterwards. Examples of a batch may depend on each other, as in a ranking loss. A full-batch
-    objective (L-BFGS) takes the rows in chunks and weighs each chunk's loss by its share of the
-    rows, which is the loss of all rows only where that is a mean over examples.
+    The function weights and averages the examples itself; its results are used unchanged. Examples
+    of a batch may depend on each other, as in a ranking loss. A full-batch objective (L-BFGS)
+    processes the rows in chunks and weights the loss of each chunk by its fraction of the rows.
+    This equals the loss of all rows only if the loss is a mean over examples.
 
     Parameters
     ----------
     function : callable
-        `(scores, targets, weights) -> (loss, gradient)`, with scores (m, K), the batch's targets as
-        they were given, and weights (m,), of mean 1 over the training set (all 1 where none were
-        given). `loss` is one number; `gradient` (m, K) its derivative with respect to the scores.
-        It is called once a step and must not change or keep its arguments.
+        `(scores, targets, weights) -> (loss, gradient)` with scores (m, K), the targets of the
+        batch as they were passed in, and weights (m,) with mean 1 over the training set (all 1 if
+        no weights are given). `loss` is one number and `gradient` (m, K) is its derivative with
+        respect to the scores. The function is called once per step and must not modify or keep its
+        arguments.
     link : callable
-        Turns scores (m, K) into predictions; by default they are the predictions.
+        Maps scores (m, K) to predictions. By default, the scores are the predictions.
     checks_gradient : bool
-        Whether training starts with `check` on its first batch.
+        Whether to run `check` on the first batch of a training.
 
     Examples
     --------
@@ -70,18 +71,18 @@ class CustomLoss:
 
     @property
     def has_link(self) -> bool:
-        """Whether predictions are more than the scores."""
+        """Whether predictions differ from the scores."""
         return self.link is not identity
 
     @property
     def name(self) -> str:
-        """The function's name."""
+        """Name of the function."""
         return str(getattr(self.function, "__name__", type(self.function).__name__))
 
     def evaluate(
         self, scores: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[float, Array]:
-        """Return the loss of the batch and its gradient (m, K), their kinds and shapes checked."""
+        """Return the loss of the batch and its gradient (m, K) after checking types and shapes."""
         xp = namespace(scores)
         if sample_weight is None:
             sample_weight = xp.ones(scores.shape[0], dtype=scores.dtype)
@@ -121,20 +122,20 @@ class CustomLoss:
         return self.evaluate(scores, targets, sample_weight)[1]
 
     def check(self, scores: Array, targets: Array, sample_weight: Array | None = None) -> float:
-        """Compare the gradient with differences of the loss along a few random directions.
+        """Compare the gradient G with central differences along a few random directions.
 
-        For a direction D of standard normal numbers, (l(S + hD) - l(S - hD))/(2h) must be
-        Σ G ⊙ D. S is the scores, moved a little at random, so that no score lies at a kink.
+        For a direction D of standard normal numbers, (l(S + hD) - l(S - hD))/(2h) must equal
+        Σ G ⊙ D. S are the scores with small random offsets, so that no score lies at a kink.
 
         Returns
         -------
         float
-            The largest difference, relative to ‖G‖.
+            The maximum difference, relative to ‖G‖.
 
         Raises
         ------
         ValueError
-            If it is above 0.01, or the loss or its gradient is not finite.
+            If the difference is above 0.01, or if the loss or its gradient is not finite.
         """
         rng = np.random.default_rng(0)
         scores = np.asarray(scores, dtype=np.float64)
@@ -167,7 +168,7 @@ class CustomLoss:
                 return errors[-1]
         raise ValueError(
             f"the gradient of the loss {self.name!r} is wrong: along random directions it differs "
-            f"from differences of the loss by {min(errors):.2g} of its norm. Correct it, or pass "
+            f"from central differences by {min(errors):.2g} times its norm. Correct it, or pass "
             "CustomLoss(function, checks_gradient=False) if the loss is random or has kinks "
             "everywhere"
         )

@@ -1,4 +1,4 @@
-"""Dropout: in training every unit is absent from every example with probability p.
+"""Dropout: in training, set each unit of each example to zero with probability p.
 
 N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: a simple way
 to prevent neural networks from overfitting", 2014.
@@ -25,14 +25,14 @@ _LOW_WORD = np.uint64(0xFFFFFFFF)
 
 
 def dropout_mask(m: int, width: int, threshold: int, context: Context) -> Flags:
-    """Return which elements of (m, width) are kept: those whose 16 random bits >= threshold.
+    """Return a mask (m, width) of the elements to keep: those whose 16 random bits >= threshold.
 
-    Row i, column j takes 16 bits of Philox (`pellucid.nn.random`) with the counter
+    Row i, column j uses 16 bits of the Philox block (`pellucid.nn.random`) with the counter
 
         ((first_row + i)·ceil(width/8) + j div 8, step, epoch, Purpose.DROPOUT·2²⁴ + layer):
 
-    of word (j mod 8) div 2 of the block, the low half if j is even and the high half if it is odd.
-    So a mask depends on the place in the batch and the context alone.
+    word (j mod 8) div 2 of the block, its low half if j is even and its high half if j is odd.
+    The mask therefore depends only on the position in the batch and the context.
     """
     blocks_per_row = -(-width // _PER_BLOCK)
     counter = np.empty((m * blocks_per_row, 4), dtype=np.uint32)
@@ -58,21 +58,21 @@ def dropout_backward(dy: Array, mask: Array, scale: float) -> Array:
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """A layer that drops each element with probability p while it trains.
+    """Layer that sets each element to zero with probability p during training.
 
     With a mask m, P(m = 0) = p, E[m ⊙ h] = (1 - p)h and Var[m ⊙ h] = p(1 - p)h ⊙ h. The factor
-    1 - p is made up for in one of two ways, of equal expectation:
+    1 - p is compensated in one of two ways, which have the same expectation:
 
     - `scale_at="training"`: training gives m ⊙ h/(1 - p), prediction gives h.
-    - `scale_at="prediction"`: training gives m ⊙ h, prediction gives (1 - p)h, for the full p
-      even if a `dropout_schedule` ended with less.
+    - `scale_at="prediction"`: training gives m ⊙ h, prediction gives (1 - p)h. Prediction uses the
+      full p, even if a `dropout_schedule` lowered it by the end of training.
 
     Parameters
     ----------
     p : float
-        Share of elements dropped, in [0, 1). It is rounded to a multiple of 2⁻¹⁶.
+        Probability that an element is dropped, in [0, 1); rounded to a multiple of 2⁻¹⁶.
     scale_at : {"training", "prediction"}
-        When to make up for it.
+        When to compensate for dropped elements.
 
     Examples
     --------
@@ -101,16 +101,16 @@ class Dropout(Layer):
 
     @property
     def threshold(self) -> int:
-        """The number of 16-bit values that drop an element, p·2¹⁶ rounded (to even at a half)."""
+        """Number of 16-bit values that drop an element: p·2¹⁶, rounded half to even."""
         return self.threshold_in(PREDICTION)
 
     def threshold_in(self, context: Context) -> int:
-        """Return the threshold of a pass, p·dropout_factor·2¹⁶ rounded."""
+        """Return the threshold in this context: p·dropout_factor·2¹⁶, rounded."""
         return round(self.p * context.dropout_factor * _LEVELS)
 
     @property
     def kept_share(self) -> float:
-        """1 - p, for p as it was rounded."""
+        """1 - p for the rounded p."""
         return 1.0 - self.threshold / _LEVELS
 
     def forward(
@@ -129,7 +129,7 @@ class Dropout(Layer):
         y: Array,
         context: Context = PREDICTION,
     ) -> tuple[Array, dict[str, Array]]:
-        """Return dh (m, width), through the mask of the forward pass."""
+        """Return dh (m, width), using the mask of the forward pass."""
         if context.drops:
             return dropout_backward(dy, *self._mask_and_scale(h, context)), {}
         return (dy if self.scale_at == "training" else self.kept_share * dy), {}

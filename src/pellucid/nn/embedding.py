@@ -1,6 +1,6 @@
 """Embedding tables: a learned vector for each id.
 
-h = x W with one-hot x takes one row of W, and its gradient touches that row alone.
+h = x W with a one-hot x selects one row of W, and the gradient is nonzero in that row only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EXACT_IN_FLOAT32 = 2**24
 
 
 def embed(ids: Array, table: Array) -> Array:
-    """Return the rows of the table (n_rows, dim) for ids (m, k) side by side; (m, k·dim)."""
+    """Return the rows of `table` (n_rows, dim) for ids (m, k), concatenated to (m, k·dim)."""
     m, k = ids.shape
     flat = ids.reshape(m * k)
     return namespace(table).take(table, flat, axis=0).reshape(m, k * table.shape[1])
@@ -42,8 +42,8 @@ def embed_backward(dy: Array, ids: Array, n_rows: int) -> Array:
 def embed_backward_active(dy: Floats, ids: Ints) -> tuple[Ints, Floats]:
     """Return the distinct ids of a batch (r,), and their rows of dtable (r, dim).
 
-    The gradient of all other rows is 0, so plain gradient descent on these rows is the same step
-    as on the whole table, at a cost that does not depend on the table's size.
+    The gradient of all other rows is 0. Plain gradient descent on these rows is therefore the same
+    step as on the whole table, but its cost does not depend on the table's size.
     """
     pieces, flat = _pieces(dy, ids)
     rows, places = np.unique(flat, return_inverse=True)
@@ -53,10 +53,10 @@ def embed_backward_active(dy: Floats, ids: Ints) -> tuple[Ints, Floats]:
 
 
 def lazy_step(before: Array, after: Array, rows: Ints) -> Array:
-    """Return a table (n_rows, dim) after a lazy step: `after` in `rows`, `before` in the others.
+    """Return a table (n_rows, dim) after a lazy step: `after` in `rows`, `before` elsewhere.
 
-    With the update of the dense step in `after`, a lazy optimizer changes θ_r and its moments m_r
-    and v_r for the rows r of the batch, and leaves those of the others as they are.
+    `after` is the result of the dense step. A lazy optimizer changes θ_r and its moments m_r and
+    v_r for the rows r of the batch only.
     """
     stepped = before.copy()
     stepped[rows] = after[rows]
@@ -64,30 +64,30 @@ def lazy_step(before: Array, after: Array, rows: Ints) -> Array:
 
 
 def _pieces(dy: Array, ids: Array) -> tuple[Array, Array]:
-    """Return dy as one row for each id, (m·k, dim), and the ids in the same order, (m·k,)."""
+    """Return dy with one row per id, (m·k, dim), and the ids in the same order, (m·k,)."""
     m, k = ids.shape
     return dy.reshape(m * k, dy.shape[1] // k), ids.reshape(m * k)
 
 
 @dataclass(frozen=True)
 class Embedding(Layer):
-    """A layer that replaces each id in 0 … n_rows - 1 by its row of a learned table.
+    """Layer that replaces each id in 0 … n_rows - 1 by its row of a learned table.
 
-    All columns of the input (m, k) look up the same table, and the output is (m, k·dim). The table
-    (role "embedding") is neither penalized nor decayed. Ids have no gradient: what the layer hands
-    back is 0.
+    All columns of the input (m, k) use the same table, and the output is (m, k·dim). The table
+    (role "embedding") is neither penalized nor decayed. Ids have no gradient; `backward` returns 0
+    for them.
 
-    Training is lazy, with every optimizer: a step updates the rows whose ids are in its batch,
-    each with moments of its own, as
+    Training is lazy with every optimizer: a step updates only the rows whose ids are in its batch.
+    Each row has its own moments. With Adam, Adagrad and RMSProp,
 
-        m_r ← b1·m_r + c1·g_r;  v_r ← b2·v_r + c2·g_r²;  θ_r ← θ_r - s_t·m_r/(√v_r + ε)
+        m_r ← b1·m_r + c1·g_r;  v_r ← b2·v_r + c2·g_r²;  θ_r ← θ_r - s_t·m_r/(√v_r + ε),
 
-    for Adam, Adagrad and RMSProp (g_r the sum over the places where the batch has the id r), as
-    v_r ← μv_r - ηg_r; θ_r ← θ_r + v_r for gradient descent with momentum. A row that the batch does
-    not have keeps θ_r, m_r and v_r: moments do not fade and momentum does not go on. The bias
-    correction in s_t counts all steps t, not those of the row. For Adagrad and plain gradient
-    descent this is the dense step; for the others it is not. Clipping sees a gradient of 0 in the
-    other rows.
+    where g_r is the sum of the gradients of all occurrences of id r in the batch. Gradient descent
+    with momentum uses v_r ← μv_r - ηg_r; θ_r ← θ_r + v_r. Rows that are not in the batch keep θ_r,
+    m_r and v_r: their moments do not decay and their momentum does not continue. The bias
+    correction in s_t counts all steps t, not only those that update the row. For Adagrad and plain
+    gradient descent, the lazy step equals the dense step; for the other optimizers it does not.
+    Clipping treats the gradient of all other rows as 0.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Embedding(Layer):
     dim : int
         Length of each vector, at least 1.
     standard_deviation : float
-        The table starts from N(0, standard_deviation²).
+        The initial table is drawn from N(0, standard_deviation²).
 
     Examples
     --------
@@ -130,7 +130,7 @@ class Embedding(Layer):
         return {"table": ((self.n_rows, self.dim), "embedding")}
 
     def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
-        """Return a normal table."""
+        """Return a table of normally distributed numbers."""
         table = stream.normal(self.n_rows * self.dim).reshape(self.n_rows, self.dim)
         return {"table": table * self.standard_deviation}
 
@@ -152,17 +152,17 @@ class Embedding(Layer):
         y: Array,
         context: Context = PREDICTION,
     ) -> tuple[Array, dict[str, Array]]:
-        """Return 0 (m, k), and the table's gradient under its name."""
+        """Return zeros (m, k), and the table's gradient under its name."""
         dtable = embed_backward(dy, self._ids(x), self.n_rows)
         return namespace(dy).zeros(x.shape, dtype=dy.dtype), {"table": dtable}
 
     def _ids(self, x: Array) -> Array:
-        """Return x as integers, or say which value is no id."""
+        """Return x as integers; raise if a value is not an id."""
         xp = namespace(x)
         if x.dtype == np.float32 and self.n_rows > _EXACT_IN_FLOAT32:
             raise ValueError(
-                f"float32 cannot tell the ids of a table of {self.n_rows} rows apart (from 2**24 "
-                "on); use float64 parameters"
+                f"float32 cannot represent all ids of a table of {self.n_rows} rows (only up to "
+                "2**24); use float64 parameters"
             )
         if isinstance(x, np.ndarray):
             wrong = ~((x >= 0) & (x < self.n_rows) & (x == np.floor(x)))

@@ -1,4 +1,4 @@
-"""The error function and its complement, to the last digits of double precision.
+"""The error function and its complement in full double precision.
 
 W. J. Cody, "Rational Chebyshev approximations for the error function",
 Mathematics of Computation 23 (1969), 631-637: three rational functions, on |x| <= 0.46875,
@@ -78,7 +78,7 @@ def erf(x: Array) -> Array:
 
 
 def erfc(x: Array) -> Array:
-    """Return erfc(x) = 1 - erf(x) without the cancellation for large x, elementwise."""
+    """Return erfc(x) = 1 - erf(x), elementwise, without cancellation for large x."""
     xp = namespace(x)
     size = xp.clip(xp.abs(x), 0.0, _LARGEST)
     outside = _erfc_outside(size)
@@ -87,7 +87,7 @@ def erfc(x: Array) -> Array:
 
 
 def _erf_centre(x: Array) -> Array:
-    """Return erf(x) for |x| <= 0.46875, and something finite elsewhere."""
+    """Return erf(x) for |x| <= 0.46875, and an arbitrary finite value elsewhere."""
     xp = namespace(x)
     x = xp.clip(x, -_CENTRE_BOUND, _CENTRE_BOUND)
     square = x * x
@@ -95,7 +95,7 @@ def _erf_centre(x: Array) -> Array:
 
 
 def _erfc_outside(size: Array) -> Array:
-    """Return erfc(size) for 0.46875 <= size <= 30, and something finite below."""
+    """Return erfc(size) for 0.46875 <= size <= 30, and an arbitrary finite value below."""
     xp = namespace(size)
     near = xp.clip(size, _CENTRE_BOUND, _TAIL_BOUND)
     middle = _horner(_MIDDLE_NUMERATOR, near) / _horner(_MIDDLE_DENOMINATOR, near)
@@ -107,14 +107,14 @@ def _erfc_outside(size: Array) -> Array:
         / _horner(_TAIL_DENOMINATOR, inverse_square)
     )
     tail = (1.0 / math.sqrt(math.pi) - correction) / far
-    # exp(-size²) in two factors: the first square is exact, so no digit is lost to rounding it.
+    # Split exp(-size²) into two factors; the square in the first is exact, so it is not rounded.
     coarse = xp.floor(size * 16.0) / 16.0
     decay = xp.exp(-coarse * coarse) * xp.exp(-(size - coarse) * (size + coarse))
     return decay * xp.where(size <= _TAIL_BOUND, middle, tail)
 
 
 def _horner(coefficients: Sequence[float], x: Array) -> Array:
-    """Return the polynomial in x whose coefficients start at the highest power."""
+    """Return the polynomial in x with the given coefficients, highest power first."""
     value = coefficients[0] * x + coefficients[1]
     for coefficient in coefficients[2:]:
         value = value * x + coefficient

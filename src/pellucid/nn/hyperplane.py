@@ -1,4 +1,4 @@
-"""The hyperplane behind every score: a layer of K perceptrons is K hyperplanes."""
+"""The hyperplanes of a linear layer, one for each of its K units."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Hyperplane:
     Attributes
     ----------
     normal : array of shape (fan_in,)
-        The direction in which the score grows, and, in a network without a hidden layer, the
-        feature that the class looks for.
+        Direction in which the score grows. In a network without hidden layers, it is the input
+        pattern that the class responds to most.
     offset : float
     """
 
@@ -33,14 +33,14 @@ class Hyperplane:
         return self.score(X) / float(np.linalg.norm(self.normal))
 
     def __sub__(self, other: Hyperplane) -> Hyperplane:
-        """Return where both score the same: the boundary between two classes."""
+        """Return the hyperplane on which both scores are equal: the boundary of two classes."""
         return Hyperplane(self.normal - other.normal, self.offset - other.offset)
 
 
 def hyperplanes(W: Floats, b: Floats) -> tuple[Hyperplane, ...]:
     """Return the hyperplane of each of the K units of a layer with W (fan_in, K) and b (K,).
 
-    Unit k is column k of W, which is row k of the matrix Wᵀ of the column convention.
+    Unit k is column k of W: row k of Wᵀ, the weight matrix when examples are columns.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""How the weights of a layer start.
+"""Initial weights of a layer.
 
-Each initializer draws W (fan_in, fan_out) in float64 from a counter-based stream, so a network
-starts from the same numbers, rounded, in either precision.
+Each initializer draws W (fan_in, fan_out) in float64 from a counter-based stream. A network in
+float32 starts from the same numbers, rounded.
 
-Variance of W by name (uniform on [-√(3·variance), √(3·variance)] where the name says so):
+Variance of W by name (uniform initializers draw from [-√(3·variance), √(3·variance)]):
 
     glorot    2/(fan_in + fan_out)     Glorot and Bengio, 2010; also called Xavier
     he        2/fan_in                 He, Zhang, Ren and Sun, 2015
@@ -23,7 +23,7 @@ from pellucid.nn.random import Floats, Stream
 
 @dataclass(frozen=True)
 class Initializer:
-    """A named way to draw W: `draw(stream, fan_in, fan_out)` returns (fan_in, fan_out) float64.
+    """A named initializer: `draw(stream, fan_in, fan_out)` returns W (fan_in, fan_out), float64.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class Initializer:
 
 
 def constant(value: float) -> Initializer:
-    """Return W = value. Units that start equal stay equal: see it, do not train with it."""
+    """Return W = value. For demonstration only: units that start equal stay equal in training."""
     return Initializer(
         f"constant({value!r})",
         lambda stream, fan_in, fan_out: np.full((fan_in, fan_out), float(value)),
@@ -74,7 +74,7 @@ def _uniform(name: str, bound: Callable[[int, int], float]) -> Initializer:
 
 
 def _draw_orthogonal(stream: Stream, fan_in: int, fan_out: int) -> Floats:
-    """Return the Q of a normal matrix, its signs fixed so that it is uniform (Mezzadri, 2007)."""
+    """Return a uniformly distributed orthogonal matrix by QR decomposition (Mezzadri, 2007)."""
     long, short = max(fan_in, fan_out), min(fan_in, fan_out)
     Q, R = np.linalg.qr(stream.normal(long * short).reshape(long, short))
     Q = Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)
@@ -94,7 +94,7 @@ def _lecun_variance(fan_in: int, fan_out: int) -> float:
 
 
 def _scaled(scheme: str, variance: Callable[[int, int], float]) -> tuple[Initializer, Initializer]:
-    """Return the normal and the uniform initializer of one variance; U(-r, r) has r²/3."""
+    """Return the normal and the uniform initializer of a variance; that of U(-r, r) is r²/3."""
     return (
         _normal(f"{scheme}_normal", lambda i, o: math.sqrt(variance(i, o))),
         _uniform(f"{scheme}_uniform", lambda i, o: math.sqrt(3.0 * variance(i, o))),
@@ -117,19 +117,20 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def fit_units(Z: Floats, stream: Stream, n_rows: int = 5) -> tuple[Floats, Floats]:
-    """Return what to multiply the weights of each unit by, and its bias, for training rows.
+    """Return a factor for the weights of each unit, and its bias, adapted to training rows.
 
-    Z (n, fan_out) are the pre-activations that the weights give without a bias, and σ (fan_out,)
-    is their standard deviation over the rows. The factors (fan_out,) are 1/σ, and 1 for a unit that
-    is constant. The biases (fan_out,) are -Σ_r w_r Z_r/σ over `n_rows` rows r drawn for each unit,
-    with weights w of Exp(1) divided by their sum: each unit starts with its kink among the rows.
+    Z (n, fan_out) are the pre-activations of the unscaled weights without a bias, and σ (fan_out,)
+    is their standard deviation over the rows. The factors (fan_out,) are 1/σ, or 1 for a constant
+    unit. The biases (fan_out,) are -Σ_r w_r Z_r/σ over `n_rows` rows r drawn for each unit. The
+    weights w are drawn from Exp(1) and divided by their sum, so the zero of each pre-activation
+    starts within the rows.
 
-    The initialization of RealMLP (D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by
+    This is the initialization of RealMLP (D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by
     default", 2024).
     """
     n, fan_out = Z.shape
     deviation = Z.std(axis=0)
-    varies = deviation > 1e-10 * np.abs(Z).max(axis=0)  # below, it is the rounding of a constant
+    varies = deviation > 1e-10 * np.abs(Z).max(axis=0)  # below: rounding errors of a constant
     scale = 1.0 / np.where(varies, deviation, 1.0)
     draws = (stream.part(part).uniform(n_rows * fan_out).reshape(n_rows, -1) for part in (1, 2))
     places, exponential = next(draws), -np.log1p(-next(draws))

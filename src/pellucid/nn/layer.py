@@ -1,4 +1,4 @@
-"""What every layer offers."""
+"""The interface of all layers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pellucid.nn.parameters import Role
 from pellucid.nn.random import Floats, Ints, Stream
 
 Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], Role]]
-"""The shape and the role of each parameter of a layer, by name."""
+"""Shape and role of each parameter of a layer, by name."""
 
 
 class Layer(Protocol):
-    """A forward/backward pair, the widths it takes and gives, and the parameters it needs.
+    """Interface of a layer: forward and backward pass, widths and parameters.
 
-    A layer holds hyper-parameters and no arrays. It is pure: backward computes what it needs again
-    from x, y, the parameters and the context. A class that inherits from this one gets the
-    defaults below (same width, no parameters) and writes only what differs.
+    A layer holds hyperparameters but no arrays. Its methods are pure functions: `backward`
+    recomputes what it needs from x, y, the parameters and the context. A subclass inherits the
+    defaults below (same width, no parameters) and overrides only what differs.
 
     Examples
     --------
@@ -37,11 +37,11 @@ class Layer(Protocol):
 
     @property
     def drops(self) -> bool:
-        """Whether the output is random where `Context.drops` is true, as that of dropout is."""
+        """Whether the output is random when `Context.drops` is true, as that of dropout is."""
         return False
 
     def output_width(self, fan_in: int) -> int:
-        """Return the width of the output for inputs of width `fan_in`."""
+        """Return the output width for inputs of width `fan_in`."""
         return fan_in
 
     def parameter_shapes(self, fan_in: int) -> Shapes:
@@ -49,7 +49,7 @@ class Layer(Protocol):
         return {}
 
     def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
-        """Return what each parameter starts from: 1 for a scale, 0 for everything else."""
+        """Return the initial value of each parameter: 1 for a scale, 0 for all others."""
         shapes = self.parameter_shapes(fan_in)
         return {
             name: np.ones(shape) if role == "scale" else np.zeros(shape)
@@ -57,13 +57,13 @@ class Layer(Protocol):
         }
 
     def fitted_parameters(self, x: Floats, stream: Stream) -> dict[str, Floats]:
-        """Return what each parameter starts from for the training rows x (n, fan_in)."""
+        """Return initial parameters adapted to the training rows x (n, fan_in)."""
         return self.initial_parameters(x.shape[1], stream)
 
     def kink_sides(self, x: Array) -> Array | None:
-        """Return on which side of a kink each element of x is evaluated; None without kinks.
+        """Return the side of a kink on which each element of x lies; None without kinks.
 
-        A central difference between two points is meaningless where their sides differ.
+        A central difference between points on different sides is meaningless.
         """
         return None
 
@@ -82,9 +82,9 @@ class Layer(Protocol):
         context: Context = PREDICTION,
         /,
     ) -> tuple[Array, dict[str, Array]]:
-        """Return dx, and the gradient of each parameter by name, for the output's gradient dy.
+        """Return dx, and the gradient of each parameter by name, given the output's gradient dy.
 
-        Parameters of role "statistic" have no gradient and are left out.
+        Parameters of role "statistic" have no gradient and are omitted.
         """
         ...
 
@@ -95,8 +95,8 @@ class Layer(Protocol):
         return {}
 
     def active_rows(self, x: Array, /) -> dict[str, Ints]:
-        """Return the rows that a step on x (m, fan_in) changes, of each parameter that is a table.
+        """Return the rows of each embedding table that a step on x (m, fan_in) changes.
 
-        Only parameters of role "embedding" are named; a step changes all of the others.
+        Only parameters of role "embedding" are included; a step changes all other parameters.
         """
         return {}

@@ -1,4 +1,4 @@
-"""The affine map Z = A W + b, beside its gradients, and the layer that holds it."""
+"""The affine map Z = A W + b, its gradients, and the layer that applies it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def affine_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]
 
 
 def affine_bfloat16(A: Array, W: Array, b: Array | None) -> Array:
-    """Return Z = r(A) r(W) + b (m, fan_out), r rounding to bfloat16; sums are float32."""
+    """Return Z = r(A) r(W) + b (m, fan_out), where r rounds to bfloat16; sums are float32."""
     return affine(round_to_bfloat16(A), round_to_bfloat16(W), b)
 
 
 def affine_bfloat16_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]:
-    """Return dA = r(dZ) r(W)ᵀ, dW = r(A)ᵀ r(dZ), db = Σ_rows dZ: `affine_backward`, rounded.
+    """Return dA = r(dZ) r(W)ᵀ, dW = r(A)ᵀ r(dZ), db = Σ_rows dZ, where r rounds to bfloat16.
 
-    The rounding itself counts as the identity, since its derivative is 0 nearly everywhere.
+    The rounding is differentiated as the identity, since its own derivative is almost always 0.
     """
     rounded = round_to_bfloat16(dZ)
     dA, dW, _ = affine_backward(rounded, round_to_bfloat16(A), round_to_bfloat16(W))
@@ -48,7 +48,7 @@ def affine_bfloat16_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Arra
 def affine_columns(A: Array, W: Array, b: Array) -> Array:
     """Return Z = W A + b, examples as columns: A (fan_in, m), W (fan_out, fan_in), b (fan_out, 1).
 
-    The same numbers as `affine`, transposed: `affine(A.T, W.T, b[:, 0]).T`.
+    The result is that of `affine`, transposed: `affine(A.T, W.T, b[:, 0]).T`.
     """
     return W @ A + b
 
@@ -56,14 +56,14 @@ def affine_columns(A: Array, W: Array, b: Array) -> Array:
 def affine_columns_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]:
     """Return dA = Wᵀ dZ (fan_in, m), dW = dZ Aᵀ (fan_out, fan_in), db = Σ_columns dZ (fan_out, 1).
 
-    Forward goes through W and backward through Wᵀ.
+    The forward pass multiplies by W, the backward pass by Wᵀ.
     """
     return W.T @ dZ, dZ @ A.T, dZ.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
 class Linear(Layer):
-    """A layer of `fan_out` perceptrons before their activation: Z = A W + b.
+    """Linear layer with `fan_out` units: Z = A W + b.
 
     Parameters
     ----------
@@ -72,13 +72,14 @@ class Linear(Layer):
     bias : bool
         Whether to add b.
     weights : str or Initializer
-        How W starts: a name in `INITIALIZERS`, or an `Initializer`.
+        Initializer of W: a name in `INITIALIZERS`, or an `Initializer`.
     biases : "zeros" or float
-        What every element of b starts from.
+        Initial value of every element of b.
     parametrization : {"standard", "ntk"}
         "ntk" is Z = A W/√fan_in + b (A. Jacot, F. Gabriel and C. Hongler, "Neural tangent kernel",
-        2018), meant for weights="standard_normal": the same function to start from as LeCun's
-        scheme, but with W of size 1 in every layer, so that one learning rate suits all widths.
+        2018). Use it with weights="standard_normal". The initial function is that of LeCun's
+        scheme, but the elements of W have standard deviation 1 in every layer, so one learning
+        rate suits all widths.
 
     Examples
     --------
@@ -115,16 +116,16 @@ class Linear(Layer):
 
     @property
     def initializer(self) -> Initializer:
-        """How W starts."""
+        """Initializer of W."""
         return INITIALIZERS[self.weights] if isinstance(self.weights, str) else self.weights
 
     @property
     def initial_bias(self) -> float:
-        """What every element of b starts from."""
+        """Initial value of every element of b."""
         return 0.0 if isinstance(self.biases, str) else float(self.biases)
 
     def effective(self, W: Array) -> Array:
-        """Return what A is multiplied by: W, or W/√fan_in (fan_in, fan_out)."""
+        """Return the factor of A: W, or W/√fan_in with "ntk"; (fan_in, fan_out)."""
         return W if self.parametrization == "standard" else W * (1.0 / math.sqrt(W.shape[0]))
 
     def output_width(self, fan_in: int) -> int:
@@ -139,12 +140,12 @@ class Linear(Layer):
         return shapes
 
     def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
-        """Return W as its initializer draws it, and a constant b."""
+        """Return W as drawn by its initializer, and a constant b."""
         W = self.initializer.draw(stream, fan_in, self.fan_out)
         return {"W": W, "b": np.full(self.fan_out, self.initial_bias)} if self.bias else {"W": W}
 
     def fitted_parameters(self, x: Floats, stream: Stream) -> dict[str, Floats]:
-        """Return W and b that suit the training rows x (n, fan_in): see `fit_units`."""
+        """Return W and b adapted to the training rows x (n, fan_in); see `fit_units`."""
         W = self.initializer.draw(stream, x.shape[1], self.fan_out)
         scale, b = fit_units(x @ self.effective(W), stream)
         return {"W": W * scale, "b": b} if self.bias else {"W": W * scale}

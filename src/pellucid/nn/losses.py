@@ -1,9 +1,9 @@
-"""Losses, each beside its gradient, as functions of the scores a network ends with.
+"""Losses, each next to its gradient, as functions of a network's scores.
 
-For scores S (m, K) every loss has `values` (m,), the loss of each example summed over its K
-outputs, and `gradient` (m, K), the derivative of those values with respect to S. The mean over
-examples is taken in one place, `mean_loss`. The value reported is the function whose gradient is
-used. `link` turns scores into predictions.
+For scores S (m, K), every loss has `values` (m,), the loss of each example summed over its K
+outputs, and `gradient` (m, K), the derivative of these values with respect to S. `mean_loss` takes
+the mean over examples. The reported loss is always the function whose gradient is used. `link`
+maps scores to predictions.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pellucid.nn.array import Array, namespace
 from pellucid.nn.custom_loss import CustomLoss, LossCallable
 
 EXPONENT_CAP = 60.0
-"""The largest score that the exponential of `poisson` is taken of."""
+"""Maximum score of which `poisson` computes the exponential."""
 
 
 def softmax(scores: Array) -> Array:
-    """p_c = e^(s_c - max s)/Σ_j e^(s_j - max s), row by row; (m, K) to (m, K)."""
+    """Return p_c = e^(s_c - max s)/Σ_j e^(s_j - max s), row by row; (m, K) to (m, K)."""
     xp = namespace(scores)
     exponentials = xp.exp(scores - xp.max(scores, axis=1, keepdims=True))
     return exponentials / xp.sum(exponentials, axis=1, keepdims=True)
@@ -37,8 +37,8 @@ def log_softmax(scores: Array) -> Array:
 def softmax_cross_entropy(scores: Array, targets: Array, smoothing: float = 0.0) -> Array:
     """Return l = -Σ_c y'_c log p_c; targets are labels (m,), or rows y (m, K), one-hot or soft.
 
-    y' = (1 - ε)y + ε·(Σ_j y_j)/K moves the share ε of the target to all classes alike: label
-    smoothing (C. Szegedy et al., "Rethinking the Inception architecture", 2016).
+    Label smoothing, y' = (1 - ε)y + ε·(Σ_j y_j)/K, distributes the fraction ε of the target
+    uniformly over all classes (C. Szegedy et al., "Rethinking the Inception architecture", 2016).
     """
     xp = namespace(scores)
     log_p = log_softmax(scores)
@@ -54,7 +54,7 @@ def softmax_cross_entropy(scores: Array, targets: Array, smoothing: float = 0.0)
 
 
 def softmax_cross_entropy_gradient(scores: Array, targets: Array, smoothing: float = 0.0) -> Array:
-    """Return ds = (Σ_j y_j) p - y', which is p - y when the targets of a row sum to 1 and ε = 0."""
+    """Return ds = (Σ_j y_j) p - y'; this is p - y if the targets of a row sum to 1 and ε = 0."""
     xp = namespace(scores)
     if targets.ndim == 1:
         one_hot = xp.arange(scores.shape[1])[None, :] == targets[:, None]
@@ -67,12 +67,12 @@ def softmax_cross_entropy_gradient(scores: Array, targets: Array, smoothing: flo
 
 
 def logistic_cross_entropy(scores: Array, targets: Array) -> Array:
-    """Return l = -Σ_k y_k log σ(s_k) + (1 - y_k) log(1 - σ(s_k)), from Σ_k softplus(s_k) - y_k s_k.
+    """Return l = -Σ_k y_k log σ(s_k) + (1 - y_k) log(1 - σ(s_k)) = Σ_k softplus(s_k) - y_k s_k.
 
-    One output is binary classification, K outputs are multilabel; targets (m, K) in [0, 1].
+    One output is binary classification, K outputs are multilabel; targets are (m, K) in [0, 1].
     """
     xp = namespace(scores)
-    # max(s, 0) - y s is s(1 - y) or -s y: written so, no large terms cancel.
+    # max(s, 0) - y s is s(1 - y) or -s y. In this form, no large terms cancel.
     linear = xp.where(scores > 0, scores * (1.0 - targets), -scores * targets)
     return xp.sum(linear + xp.log1p(xp.exp(-xp.abs(scores))), axis=1)
 
@@ -149,8 +149,8 @@ def quantile_gradient(scores: Array, targets: Array, level: float = 0.5) -> Arra
 def poisson(scores: Array, targets: Array) -> Array:
     """Return l = Σ_k e^s - y s + y log y - y: half the Poisson deviance of y from the mean e^s.
 
-    The terms in y alone make the best value 0. Above s = 60 (a mean of 1e26) the exponential is
-    continued by its tangent, so that a score that runs away meets a steep finite slope.
+    The terms that contain only y make the minimum 0. Above s = 60 (a mean of 1e26), the tangent
+    replaces the exponential, so a diverging score has a steep but finite gradient.
     """
     xp = namespace(scores)
     excess = xp.maximum(scores - EXPONENT_CAP, xp.zeros_like(scores))
@@ -172,22 +172,22 @@ def capped_exponential(scores: Array) -> Array:
 
 @dataclass(frozen=True)
 class LossFunction:
-    """One row of the table: a loss, its gradient, its link, and what a reader must know of it."""
+    """One row of `LOSSES`: a loss, its gradient, its link and their properties."""
 
     name: str
     values: Callable[..., Array]
     """`values(scores, targets)`, or `values(scores, targets, parameter)`; returns (m,)."""
     gradient: Callable[..., Array]
-    """The same arguments; returns (m, K)."""
+    """Takes the same arguments; returns (m, K)."""
     link: Callable[[Array], Array]
     equation: str
     parameter: float | None = None
-    """The default of the parameter; None for a loss that has none."""
+    """Default value of the parameter; None if the loss has no parameter."""
     parameter_limit: float = math.inf
-    """The parameter lies below this and above 0; at 0 too if 0 is its default."""
+    """The parameter must be above 0 and below this limit; 0 is allowed if it is the default."""
     accepts_labels: bool = False
     kinked: bool = False
-    """Whether the derivative jumps where a score equals its target."""
+    """Whether the derivative jumps when a score equals its target."""
 
 
 LOSSES: dict[str, LossFunction] = {
@@ -259,15 +259,15 @@ LOSSES: dict[str, LossFunction] = {
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by its name and parameter.
+    """A loss given by its name and parameter.
 
     Parameters
     ----------
     name : str
         A name in `LOSSES`.
     parameter : float, optional
-        The label smoothing ε of `softmax_cross_entropy`, δ of `huber`, the level of `quantile`; the
-        loss's default if None.
+        Label smoothing ε of `softmax_cross_entropy`, δ of `huber`, or level of `quantile`. If None,
+        the loss's default.
 
     Examples
     --------
@@ -300,12 +300,12 @@ class Loss:
 
     @property
     def definition(self) -> LossFunction:
-        """The row of `LOSSES`."""
+        """Row of `LOSSES` for this loss."""
         return LOSSES[self.name]
 
     @property
     def parameter_value(self) -> float | None:
-        """The parameter in use: the one given, else the loss's default, else None."""
+        """Parameter in use: the given value or the loss's default; None if it has none."""
         return self.definition.parameter if self.parameter is None else self.parameter
 
     def values(self, scores: Array, targets: Array) -> Array:
@@ -319,12 +319,12 @@ class Loss:
         return self.definition.gradient(scores, targets, *self._arguments())
 
     def terms(self, scores: Array, targets: Array, sample_weight: Array | None = None) -> Array:
-        """Return w_i l_i for each example, (m,); their mean is the loss of the batch."""
+        """Return w_i l_i of each example, (m,); their mean is the loss of the batch."""
         values = self.values(scores, targets)
         return values if sample_weight is None else values * sample_weight
 
     def mean(self, scores: Array, targets: Array, sample_weight: Array | None = None) -> float:
-        """Return (1/m) Σ_i w_i l_i, for weights w (m,); all weights are 1 if None."""
+        """Return (1/m) Σ_i w_i l_i for weights w (m,); without weights, all are 1."""
         return float(mean_loss(self.values(scores, targets), sample_weight))
 
     def mean_gradient(
@@ -346,7 +346,7 @@ class Loss:
         return () if value is None else (value,)
 
     def _check_targets(self, scores: Array, targets: Array) -> Array:
-        """Return targets of the precision of the scores, or labels; refuse silent broadcasting."""
+        """Return labels, or targets in the precision of the scores; raise on other shapes."""
         xp = namespace(scores)
         targets = xp.asarray(targets)
         if self.definition.accepts_labels and targets.ndim == 1:
@@ -363,7 +363,7 @@ class Loss:
 
 
 def get_loss(loss: str | Loss | CustomLoss | LossCallable) -> Loss | CustomLoss:
-    """Return the loss of that name with its default parameter, that of a function, or itself."""
+    """Return the loss for a name, with its default parameter, a `Loss` or a custom function."""
     if isinstance(loss, Loss | CustomLoss):
         return loss
     if isinstance(loss, str):
@@ -376,7 +376,7 @@ def get_loss(loss: str | Loss | CustomLoss | LossCallable) -> Loss | CustomLoss:
 
 
 def mean_loss(values: Array, sample_weight: Array | None = None) -> Array:
-    """Return (1/m) Σ_i w_i l_i, for values l (m,) and weights w (m,); all weights are 1 if None."""
+    """Return (1/m) Σ_i w_i l_i for values l (m,) and weights w (m,); without weights, all are 1."""
     if sample_weight is not None:
         values = values * sample_weight
     return namespace(values).sum(values) / values.shape[0]

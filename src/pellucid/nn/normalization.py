@@ -1,8 +1,8 @@
-"""Normalization of each example by its own size, each form beside its gradient.
+"""Normalization of each row by its own size, each form next to its gradient.
 
-What is normalized is a row: an output depends on no other example, in training as in prediction.
-The scale γ (role "scale") and the shift β (role "bias") are neither penalized nor decayed: the
-layers before are blind to their size, and γ towards 0 switches a column off.
+Each row is normalized separately: its output never depends on other rows, in training or in
+prediction. The scale γ (role "scale") and the shift β (role "bias") are neither penalized nor
+decayed: shrinking γ towards 0 would switch a column off rather than simplify the function.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pellucid.nn.layer import Layer, Shapes
 def rms_norm(h: Array, gamma: Array | None, epsilon: float) -> Array:
     """Return y = γ ⊙ h/r, r = √(Σ_j h_j²/d + ε), row by row; h and y (m, d), γ (d,) or 1.
 
-    B. Zhang and R. Sennrich, "Root mean square layer normalization", 2019. For γ = 1 and ε = 0 it
-    is √d·h/‖h‖: every row has the norm √d, the scale of a row does not matter, and the inner
+    B. Zhang and R. Sennrich, "Root mean square layer normalization", 2019. For γ = 1 and ε = 0,
+    y = √d·h/‖h‖: every row has the norm √d, its original scale has no effect, and the inner
     product of two rows is d times the cosine of the angle between them.
     """
     n = h * _reciprocal_root(h, epsilon)
@@ -32,8 +32,8 @@ def rms_norm_backward(
 ) -> tuple[Array, Array]:
     """Return dh = (dn - n·Σ_j dn_j n_j/d)/r (m, d), and dγ = Σ_rows dy ⊙ n (d,).
 
-    n = h/r and dn = γ ⊙ dy. The Jacobian removes the part along n and divides by r, so its largest
-    stretch is max γ/r: a gradient cannot explode here.
+    n = h/r and dn = γ ⊙ dy. The Jacobian removes the component along n and divides by r. It scales
+    a gradient by at most max |γ|/r, so gradients do not explode here.
     """
     reciprocal = _reciprocal_root(h, epsilon)
     n = h * reciprocal
@@ -43,7 +43,7 @@ def rms_norm_backward(
 
 
 def layer_norm(h: Array, gamma: Array, beta: Array | None, epsilon: float) -> Array:
-    """Return y = γ ⊙ (h - μ)/√(v + ε) + β, with the mean μ and the variance v of each row.
+    """Return y = γ ⊙ (h - μ)/√(v + ε) + β, where μ and v are the mean and variance of each row.
 
     v = Σ_j (h_j - μ)²/d; h and y (m, d), γ and β (d,). J. L. Ba, J. R. Kiros and G. E. Hinton,
     "Layer normalization", 2016. It is `rms_norm` of h - μ, plus β.
@@ -57,7 +57,7 @@ def layer_norm_backward(
 ) -> tuple[Array, Array, Array]:
     """Return dh = dc - mean_j dc_j (m, d), dγ = Σ_rows dy ⊙ n (d,), dβ = Σ_rows dy (d,).
 
-    dc is the gradient by the centred row h - μ, as `rms_norm_backward` gives it.
+    dc is the gradient of the centred row h - μ, computed by `rms_norm_backward`.
     """
     dc, dgamma = rms_norm_backward(dy, h - _row_mean(h), gamma, epsilon)
     return dc - _row_mean(dc), dgamma, namespace(h).sum(dy, axis=0)
@@ -74,22 +74,22 @@ def _reciprocal_root(h: Array, epsilon: float) -> Array:
 
 
 def check_epsilon(epsilon: float) -> None:
-    """Raise if ε is not a number of at least 0."""
+    """Raise if ε is not a finite number of at least 0."""
     if not (epsilon >= 0.0 and math.isfinite(epsilon)):
         raise ValueError(f"epsilon must be a number of at least 0, got {epsilon!r}")
 
 
 @dataclass(frozen=True)
 class RMSNorm(Layer):
-    """A layer that divides each row by its root mean square: y = γ ⊙ h/√(mean h² + ε).
+    """Layer that divides each row by its root mean square: y = γ ⊙ h/√(mean h² + ε).
 
     Parameters
     ----------
     epsilon : float
-        ε, at least 0. It keeps a row of zeros at zero. The default of 1e-6 is below the precision
-        of float32 for rows of size 1 and above; at 0 a row of zeros gives NaN.
+        ε, at least 0. With ε above 0, a row of zeros stays zero; with ε = 0, it becomes NaN. For
+        rows of size 1 and above, the default of 1e-6 is smaller than float32 precision.
     scale : bool
-        Whether to learn a scale γ for each column, from 1.
+        Whether to learn a scale γ for each column; it starts at 1.
 
     Examples
     --------
@@ -131,14 +131,15 @@ class RMSNorm(Layer):
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    """A layer that standardizes each row: y = γ ⊙ (h - μ)/√(v + ε) + β.
+    """Layer that standardizes each row: y = γ ⊙ (h - μ)/√(v + ε) + β.
 
     Parameters
     ----------
     epsilon : float
-        ε, at least 0; it keeps a row of equal numbers at zero.
+        ε, at least 0. With ε above 0, a row of equal numbers becomes β.
     bias : bool
-        Whether to learn a shift β for each column, from 0, beside the scale γ, from 1.
+        Whether to learn a shift β for each column, starting at 0. The scale γ, which starts at 1,
+        is always learned.
     """
 
     epsilon: float = 1e-5

@@ -1,11 +1,11 @@
-"""Optimizers: how a step turns a gradient into new parameters.
+"""Optimizers: compute new parameters from a gradient.
 
-Each is a frozen dataclass with two pure functions on flat arrays of one length,
+Each optimizer is a frozen dataclass with two pure functions on flat arrays of equal length,
 
     init(theta) -> state
     update(gradient, state, theta, step, learning_rate) -> (theta, state)
 
-where `step` is counted from 1. In every equation g is the gradient, θ the parameters, η the
+where `step` is counted from 1. In all equations, g is the gradient, θ the parameters, η the
 learning rate and t the step.
 """
 
@@ -22,20 +22,20 @@ AdamForm = Literal["standard", "scikit-learn", "accumulator"]
 
 
 class OptimizerState(NamedTuple):
-    """What an optimizer remembers between steps, in the layout of the parameters."""
+    """State of an optimizer between steps, in the layout of the parameters."""
 
     first: Array
-    """m: the velocity of `SGD`, the running mean of the gradients of `Adam`; (size,)."""
+    """m: velocity of `SGD`, running mean of the gradients of `Adam`; (size,)."""
     second: Array
-    """v: the mean or the sum of their squares, (size,); empty, (0,), for `SGD`."""
+    """v: running mean or sum of the squared gradients, (size,); empty, (0,), for `SGD`."""
 
 
 class Optimizer(Protocol):
-    """What every optimizer offers."""
+    """Interface of all optimizers."""
 
     @property
     def learning_rate(self) -> float:
-        """η, for the steps that give none."""
+        """Learning rate η of steps for which none is given."""
         ...
 
     def init(self, theta: Array) -> OptimizerState:
@@ -61,21 +61,22 @@ class Optimizer(Protocol):
         step : int
             Counted from 1.
         learning_rate : float, optional
-            In place of the optimizer's.
+            Learning rate of this step; the optimizer's own if None.
         weight_mask : array of bool of shape (size,), optional
-            Where θ may decay (`Layout.weight_mask`); everywhere if None.
+            Elements of θ that decay (`Layout.weight_mask`); all elements if None.
         factors : array of shape (size,), optional
-            What the learning rate of each element is multiplied by, in the precision of θ
-            (`Layout.learning_rate_factors`): its move, decay included, is so many times as long.
+            Factor of the learning rate of each element, in the precision of θ
+            (`Layout.learning_rate_factors`). It scales the whole update, including decay.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SGD:
-    """Gradient descent, with momentum if asked for.
+    """Stochastic gradient descent with optional momentum.
 
-    v ← μv - ηg;  θ ← θ + v,  or with Nesterov's look-ahead  θ ← θ + μv - ηg  (v the new one).
+    v ← μv - ηg;  θ ← θ + v,  or with Nesterov momentum  θ ← θ + μv - ηg,  where v is already
+    updated.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ class SGD:
     momentum : float
         μ, in [0, 1].
     nesterov : bool
-        Whether to look ahead; without momentum it changes nothing.
+        Whether to use Nesterov momentum; without momentum it has no effect.
     """
 
     learning_rate: float = 1e-3
@@ -97,7 +98,7 @@ class SGD:
             raise ValueError(f"momentum must be in [0, 1], got {self.momentum!r}")
 
     def init(self, theta: Array) -> OptimizerState:
-        """Return a velocity of zero."""
+        """Return a state with zero velocity."""
         xp = namespace(theta)
         return OptimizerState(xp.zeros_like(theta), xp.zeros_like(theta[:0]))
 
@@ -120,11 +121,11 @@ class SGD:
 
 
 class StepCoefficients(NamedTuple):
-    """The numbers of one step of any optimizer that divides by the size of past gradients.
+    """Coefficients of one step of an adaptive optimizer.
 
     m ← b1·m + c1·g;  v ← b2·v + c2·g²;  θ ← (1 - f·decay)θ - f·s·m/(√(v + eps_in) + eps_out)
 
-    with f = 1, or the learning-rate factor of each element.
+    f is the learning-rate factor of each element, 1 by default.
     """
 
     b1: float
@@ -132,23 +133,23 @@ class StepCoefficients(NamedTuple):
     b2: float
     c2: float
     decay: float
-    """Of weights only; 0 without decoupled weight decay."""
+    """Applies to weights only; 0 without decoupled weight decay."""
     s: float
     eps_in: float
     eps_out: float
 
 
 class AdaptiveOptimizer(ABC):
-    """What Adagrad, RMSProp, Adam and AdamW share: one update with different numbers."""
+    """Base class of Adagrad, RMSProp, Adam and AdamW: one update with different coefficients."""
 
     learning_rate: float
 
     @abstractmethod
     def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
-        """Return the numbers of step `step`, counted from 1."""
+        """Return the coefficients of step `step`, counted from 1."""
 
     def init(self, theta: Array) -> OptimizerState:
-        """Return moments of zero."""
+        """Return a state with zero moments."""
         xp = namespace(theta)
         return OptimizerState(xp.zeros_like(theta), xp.zeros_like(theta))
 
@@ -166,7 +167,7 @@ class AdaptiveOptimizer(ABC):
         xp, c = namespace(theta), self.coefficients(step, learning_rate)
         m = c.b1 * state.first + c.c1 * gradient
         v = c.b2 * state.second + c.c2 * (gradient * gradient)
-        # An ε of zero would make 0/0 of a parameter that has never had a gradient.
+        # With ε = 0, a parameter that has never had a gradient would give 0/0.
         eps_out = c.eps_out if c.eps_in + c.eps_out > 0.0 else _smallest(theta)
         move = c.s * m / (xp.sqrt(v + c.eps_in) + eps_out)
         if c.decay != 0.0:
@@ -179,8 +180,8 @@ class AdaptiveOptimizer(ABC):
 class Adagrad(AdaptiveOptimizer):
     """Adagrad (J. Duchi, E. Hazan and Y. Singer, 2011): v ← v + g²;  θ ← θ - η·g/(√v + ε).
 
-    v only grows, so the steps of each parameter shrink as its gradients add up: rare columns keep
-    long steps.
+    v never decreases, so the steps of a parameter get shorter with every gradient it receives.
+    Parameters of columns that are rarely nonzero keep long steps.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ class Adagrad(AdaptiveOptimizer):
     epsilon : float
         ε, at least 0.
     initial_accumulator : float
-        What every element of v starts from, at least 0.
+        Initial value of every element of v, at least 0.
     """
 
     learning_rate: float = 1e-2
@@ -202,12 +203,12 @@ class Adagrad(AdaptiveOptimizer):
         _check_not_negative("initial_accumulator", self.initial_accumulator)
 
     def init(self, theta: Array) -> OptimizerState:
-        """Return v at its start; `first` holds the last gradient."""
+        """Return a state with the initial v; `first` holds the last gradient."""
         xp = namespace(theta)
         return OptimizerState(xp.zeros_like(theta), xp.full_like(theta, self.initial_accumulator))
 
     def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
-        """Return the numbers of step `step`, the same for all."""
+        """Return the coefficients of step `step`, which are the same for all steps."""
         eta = self.learning_rate if learning_rate is None else learning_rate
         return StepCoefficients(0.0, 1.0, 1.0, 1.0, 0.0, eta, 0.0, self.epsilon)
 
@@ -221,7 +222,7 @@ class RMSProp(AdaptiveOptimizer):
     learning_rate : float
         η, above 0.
     rho : float
-        How much of v each step keeps, in [0, 1).
+        Decay rate ρ of v, in [0, 1).
     epsilon : float
         ε, at least 0.
     """
@@ -236,7 +237,7 @@ class RMSProp(AdaptiveOptimizer):
         _check_not_negative("epsilon", self.epsilon)
 
     def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
-        """Return the numbers of step `step`, the same for all."""
+        """Return the coefficients of step `step`, which are the same for all steps."""
         eta = self.learning_rate if learning_rate is None else learning_rate
         return StepCoefficients(0.0, 1.0, self.rho, 1.0 - self.rho, 0.0, eta, 0.0, self.epsilon)
 
@@ -245,25 +246,25 @@ class RMSProp(AdaptiveOptimizer):
 class Adam(AdaptiveOptimizer):
     """Adam (D. P. Kingma and J. Ba, 2015), in three forms.
 
-    All keep m ← b1·m + c1·g and v ← b2·v + c2·g². With m̂ = m/(1 - β1^t) and v̂ = v/(1 - β2^t):
+    All forms use m ← b1·m + c1·g and v ← b2·v + c2·g². With m̂ = m/(1 - β1^t) and v̂ = v/(1 - β2^t):
 
     - "standard", c1 = 1 - β1, c2 = 1 - β2:  θ ← θ - η·m̂/(√v̂ + ε).
-    - "scikit-learn", the same averages:  θ ← θ - η·√(1 - β2^t)/(1 - β1^t)·m/(√v + ε), the last
-      form of the paper's section 2, where ε is not corrected for bias.
-    - "accumulator", c1 = c2 = 1:  θ ← θ - η·m/√(v + ε): decaying sums in place of averages and no
-      correction. It equals Adam without bias correction whose learning rate is
-      η·(1 - β1)/√(1 - β2) in place of η (ε aside).
+    - "scikit-learn", the same averages:  θ ← θ - η·√(1 - β2^t)/(1 - β1^t)·m/(√v + ε). This is the
+      last form of the paper's section 2; ε is not corrected for bias.
+    - "accumulator", c1 = c2 = 1:  θ ← θ - η·m/√(v + ε). It uses decaying sums instead of averages
+      and no bias correction. Apart from ε, it equals Adam without bias correction and with the
+      learning rate η·(1 - β1)/√(1 - β2).
 
     Parameters
     ----------
     learning_rate : float
         η, above 0.
     beta_1, beta_2 : float
-        How much of m and v each step keeps, in [0, 1).
+        Decay rates of m and v, in [0, 1).
     epsilon : float
         ε, at least 0.
     form : {"standard", "scikit-learn", "accumulator"}
-        Which of the equations above.
+        Which of the forms above to use.
     """
 
     learning_rate: float = 1e-3
@@ -280,13 +281,13 @@ class Adam(AdaptiveOptimizer):
             )
 
     def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
-        """Return the numbers of step `step`, counted from 1."""
+        """Return the coefficients of step `step`, counted from 1."""
         eta = self.learning_rate if learning_rate is None else learning_rate
         b1, b2 = self.beta_1, self.beta_2
         if self.form == "accumulator":
             return StepCoefficients(b1, 1.0, b2, 1.0, 0.0, eta, self.epsilon, 0.0)
         correction = math.sqrt(1.0 - b2**step)
-        # m̂/(√v̂ + ε) = √(1 - β2^t)/(1 - β1^t) · m/(√v + ε√(1 - β2^t)): one form, two values of ε.
+        # m̂/(√v̂ + ε) = √(1 - β2^t)/(1 - β1^t) · m/(√v + ε√(1 - β2^t)): the forms differ in ε only.
         epsilon = self.epsilon * correction if self.form == "standard" else self.epsilon
         s = eta * correction / (1.0 - b1**step)
         return StepCoefficients(b1, 1.0 - b1, b2, 1.0 - b2, 0.0, s, 0.0, epsilon)
@@ -296,15 +297,15 @@ class Adam(AdaptiveOptimizer):
 class AdamW(AdaptiveOptimizer):
     """Adam in its standard form with decoupled weight decay (Loshchilov and Hutter, 2019).
 
-    θ ← (1 - ηλ)θ - η·m̂/(√v̂ + ε) for weights; biases do not decay. Unlike an L2 penalty, whose
-    gradient λθ would be divided by √v̂, the decay is the same for every weight.
+    θ ← (1 - ηλ)θ - η·m̂/(√v̂ + ε) for weights; biases do not decay. The decay is the same for every
+    weight. The gradient λθ of an L2 penalty, in contrast, would be divided by √v̂.
 
     Parameters
     ----------
     learning_rate : float
         η, above 0.
     beta_1, beta_2 : float
-        How much of m and v each step keeps, in [0, 1).
+        Decay rates of m and v, in [0, 1).
     epsilon : float
         ε, at least 0.
     weight_decay : float
@@ -322,7 +323,7 @@ class AdamW(AdaptiveOptimizer):
         _check_not_negative("weight_decay", self.weight_decay)
 
     def coefficients(self, step: int, learning_rate: float | None = None) -> StepCoefficients:
-        """Return the numbers of step `step`, counted from 1."""
+        """Return the coefficients of step `step`, counted from 1."""
         eta = self.learning_rate if learning_rate is None else learning_rate
         adam = Adam(self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
         return adam.coefficients(step, eta)._replace(decay=eta * self.weight_decay)

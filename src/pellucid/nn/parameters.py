@@ -1,4 +1,4 @@
-"""One flat buffer for all the parameters of a network, seen through named views."""
+"""A flat buffer for all parameters of a network, accessed through named views."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ ALIGNMENT = 64
 """Bytes: one cache line, and one vector of the widest instruction set."""
 
 Role = Literal["weight", "bias", "scale", "statistic", "embedding"]
-"""What an array is for. Penalties and weight decay apply to weights alone:
+"""Purpose of an array. Penalties and weight decay apply to weights only:
 
-- "weight": multiplies values; towards 0 it makes the function simpler.
-- "bias": is added.
-- "scale": multiplies one column and starts at 1 (γ of a normalization, α of a parametric
-  activation): to shrink it to 0 would switch the column off, not simplify it.
-- "statistic": is measured and not learned (running moments); its gradient is 0.
-- "embedding": rows of a table, of which a step touches the active ones only.
+- "weight": multiplied with values. Shrinking it towards 0 makes the function simpler.
+- "bias": added to values.
+- "scale": multiplied with one column, starting at 1 (γ of a normalization, α of a parametric
+  activation). Shrinking it to 0 would switch the column off rather than simplify the function.
+- "statistic": measured, not learned (running moments). Its gradient is 0.
+- "embedding": rows of a table. A step changes the active rows only.
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One named array inside the flat buffer; `"2.W"` is the weight of `chain.layers[2]`."""
+    """One named array in the flat buffer; `"2.W"` is the weight of `chain.layers[2]`."""
 
     name: str
     shape: tuple[int, ...]
@@ -43,15 +43,15 @@ class Entry:
 
     @property
     def span(self) -> slice:
-        """Where the elements lie in the flat buffer, in row-major order."""
+        """Slice of the flat buffer that holds the elements, in row-major order."""
         return slice(self.offset, self.offset + self.size)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where every array lies in the flat buffer: one after another, without padding.
+    """Position of every array in the flat buffer: one after another, without padding.
 
-    Parameters, gradients and the moments of an optimizer share it.
+    Parameters, gradients and optimizer moments share the same layout.
     """
 
     entries: tuple[Entry, ...]
@@ -77,7 +77,7 @@ class Layout:
         return tuple(entry.name for entry in self.entries)
 
     def weight_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return a flat mask, True on weights and False on everything else."""
+        """Return a flat mask that is True for weights and False for all other elements."""
         mask = np.zeros(self.size, dtype=np.bool_)
         for entry in self.entries:
             mask[entry.span] = entry.role == "weight"
@@ -91,9 +91,10 @@ class Layout:
         Parameters
         ----------
         factors : mapping
-            By name: of one array ("2.b"), of a layer or a part of one ("2", "0.1"), of all arrays
-            of that name ("alpha"), or of a role ("bias"). Where several fit, the first kind in
-            this order counts, and among layers and parts the longest name; where none fits, 1.
+            Factor by name. A name can be that of one array ("2.b"), a layer or a part of a layer
+            ("2", "0.1"), all arrays of that name ("alpha"), or a role ("bias"). If several names
+            match, the first kind in this order takes precedence; among layers and parts, the
+            longest name does. Arrays without a matching name get the factor 1.
         """
         unused = dict(factors)
         flat = np.ones(self.size)
@@ -113,7 +114,7 @@ class Layout:
 
 
 def _names_of(entry: Entry) -> list[str]:
-    """Return what an array can be called, most specific first: itself, its parts, its role."""
+    """Return all names that match an array, most specific first."""
     parts = entry.name.split(".")
     prefixes = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
     return [*prefixes, parts[-1], entry.role]
@@ -133,9 +134,9 @@ class Parameters:
     Parameters
     ----------
     flat : array of shape (layout.size,)
-        Kept as it is, not copied. `Parameters.zeros` and `copy` allocate it on a 64-byte boundary.
+        Used without copying. `Parameters.zeros` and `copy` allocate it on a 64-byte boundary.
     layout : Layout
-        The name, shape and place of each array.
+        Name, shape and position of each array.
 
     Examples
     --------
@@ -159,12 +160,12 @@ class Parameters:
 
     @classmethod
     def zeros(cls, layout: Layout, dtype: Any = np.float64) -> Parameters:
-        """Return parameters that are all zero, on a 64-byte boundary."""
+        """Return all-zero parameters, aligned to a 64-byte boundary."""
         return cls(aligned_zeros(layout.size, dtype), layout)
 
     @classmethod
     def pack(cls, layout: Layout, arrays: Mapping[str, Array]) -> Parameters:
-        """Return parameters that hold a copy of `arrays`, one for each name of the layout."""
+        """Return parameters with a copy of `arrays`, one for each name in the layout."""
         pieces = [arrays[entry.name].reshape(-1) for entry in layout.entries]
         return cls(namespace(pieces[0]).concat(pieces), layout)
 
@@ -178,7 +179,7 @@ class Parameters:
         return self.layout.names()
 
     def copy(self) -> Parameters:
-        """Return an independent copy, on a 64-byte boundary."""
+        """Return an independent copy, aligned to a 64-byte boundary."""
         duplicate = Parameters.zeros(self.layout, self.flat.dtype)
         duplicate.flat[:] = self.flat
         return duplicate
@@ -189,7 +190,7 @@ class Parameters:
 
 
 def aligned_zeros(size: int, dtype: Any) -> np.ndarray[Any, Any]:
-    """Return a zero vector of `size` elements whose first byte is on a 64-byte boundary."""
+    """Return a zero vector of `size` elements, aligned to a 64-byte boundary."""
     n_bytes = size * np.dtype(dtype).itemsize
     room = np.zeros(n_bytes + ALIGNMENT, dtype=np.uint8)
     start = -room.ctypes.data % ALIGNMENT

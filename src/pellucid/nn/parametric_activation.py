@@ -1,4 +1,4 @@
-"""An activation that each unit learns how much to use."""
+"""An activation that is blended with the identity by a learned weight per unit."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def blend(z: Array, phi: Array, alpha: Array) -> Array:
 def blend_backward(da: Array, z: Array, phi: Array, alpha: Array) -> tuple[Array, Array, Array]:
     """Return dz = (1 - α) ⊙ da and dφ = α ⊙ da (m, width), dα = Σ_rows da ⊙ (φ(z) - z) (width,).
 
-    dz is the part that does not go through φ.
+    dz is the part of the gradient that does not pass through φ.
     """
     return da * (1.0 - alpha), da * alpha, namespace(z).sum(da * (phi - z), axis=0)
 
 
 @dataclass(frozen=True)
 class ParametricActivation(Layer):
-    """A layer that applies a = z + α ⊙ (φ(z) - z) with a learned α for each unit, from 1.
+    """Layer that applies a = z + α ⊙ (φ(z) - z) with a learned α for each unit.
 
-    At α = 1 a unit is φ, at 0 it is linear (D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better
-    by default", 2024). α is a scale: no penalty and no decay. `Activation(function, blend=α)` is
-    the same with a fixed α.
+    α starts at 1. A unit is φ at α = 1 and linear at α = 0 (D. Holzmüller, L. Grinsztajn and
+    I. Steinwart, "Better by default", 2024). α has the role "scale", so it is neither penalized nor
+    decayed. `Activation(function, blend=α)` is the same layer with a fixed α.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ParametricActivation(Layer):
 
     @property
     def activation(self) -> Activation:
-        """The layer of φ alone."""
+        """The layer that applies φ."""
         return Activation(self.function, self.parameter)
 
     def parameter_shapes(self, fan_in: int) -> Shapes:
@@ -56,7 +56,7 @@ class ParametricActivation(Layer):
         return {"alpha": ((fan_in,), "scale")}
 
     def kink_sides(self, x: Array) -> Array | None:
-        """Return those of φ."""
+        """Return the kink sides of φ."""
         return self.activation.kink_sides(x)
 
     def forward(

@@ -1,4 +1,4 @@
-"""The threshold perceptron and its learning rule: where the field begins, and where it stops.
+"""The threshold perceptron and its learning rule.
 
 F. Rosenblatt, "The perceptron: a probabilistic model for information storage and organization in
 the brain", 1958; A. B. J. Novikoff, "On convergence proofs for perceptrons", 1962.
@@ -18,25 +18,25 @@ from pellucid.nn.random import Floats, Ints
 
 @dataclass(frozen=True)
 class Perceptron:
-    """A trained perceptron, ŷ = step(x·w + b), and how its training ended.
+    """A trained perceptron, ŷ = step(x·w + b), and the outcome of its training.
 
     Attributes
     ----------
     W : array of shape (fan_in, 1)
     b : array of shape (1,)
     mistakes : tuple of int
-        Rows on the wrong side, epoch by epoch; each was followed by an update.
+        Number of misclassified rows in each epoch. Each mistake causes one update.
     converged : bool
-        Whether the last epoch had no mistake: the rows are linearly separable.
+        Whether the last epoch had no mistakes. If so, the rows are linearly separable.
     cycled : bool
-        Whether the weights came back to what they were at the end of an earlier epoch. The rule is
-        deterministic, so it would repeat itself for ever: the rows are not linearly separable.
+        Whether an epoch ended with the same weights as an earlier epoch. The rule is deterministic,
+        so it would repeat forever: the rows are not linearly separable.
     margin_bound : float
-        No hyperplane separates the rows with a margin above this, measured in the space of (x, 1):
-        the margin of the unit vector u is the smallest |u·(x, 1)|. k updates give
-        ‖(w, b)‖ ≥ k·margin, so the margin is at most ‖(w, b)‖/k. Distances in the space of x are
-        larger, by up to ‖(x, 1)‖ where columns are far from 0: centre and scale the columns of X
-        for a bound that tells something of them. Infinite before the first update.
+        Upper bound on the margin of any separating hyperplane in the space of (x, 1). The margin of
+        a unit vector u is the minimum of |u·(x, 1)|. k updates give ‖(w, b)‖ ≥ k·margin, so the
+        margin is at most ‖(w, b)‖/k. Distances in the space of x are larger, by a factor of up to
+        ‖(x, 1)‖ if columns are far from 0. Center and scale the columns of X to get a meaningful
+        bound on them. Infinite before the first update.
     """
 
     W: Floats
@@ -48,12 +48,12 @@ class Perceptron:
 
     @property
     def n_epochs(self) -> int:
-        """Passes through the rows."""
+        """Number of passes through the rows."""
         return len(self.mistakes)
 
     @property
     def n_updates(self) -> int:
-        """Mistakes, and so updates, in all epochs."""
+        """Number of updates (mistakes) in all epochs."""
         return sum(self.mistakes)
 
     def predict(self, X: Floats) -> Ints:
@@ -66,38 +66,38 @@ class Perceptron:
             return f"converged after {done}: the rows are linearly separable"
         if self.cycled:
             return (
-                f"cannot converge: after {done} the weights repeat themselves, so the rows are "
+                f"cannot converge: after {done} the weights repeat, so the rows are "
                 "not linearly separable. A network with a hidden layer can separate them."
             )
         return (
-            f"has not converged after {done}: a hyperplane that separates the rows, if there is "
-            f"one, has a margin of at most {self.margin_bound:.3g}, measured in the space of "
-            "(x, 1). Centre and scale the columns of X, train for more epochs, or use a network "
+            f"has not converged after {done}: a hyperplane that separates the rows, if one exists, "
+            f"has a margin of at most {self.margin_bound:.3g}, measured in the space of "
+            "(x, 1). Center and scale the columns of X, train for more epochs, or use a network "
             "with a hidden layer."
         )
 
 
 def train_perceptron(X: Any, y: Any, max_epochs: int = 1000) -> Perceptron:
-    """Train a perceptron by its rule: after each mistake, w ← w + (y - ŷ)x and b ← b + (y - ŷ).
+    """Train a perceptron: after each mistake, w ← w + (y - ŷ)x and b ← b + (y - ŷ).
 
-    It starts from zero and takes the rows in their order. A learning rate would only scale w and
-    b, and is left out. If some unit vector of the space of (x, 1) separates the rows with margin
-    γ, and R is the length of the longest (x, 1), the rule makes at most (R/γ)² mistakes. Columns
-    that are centred and scaled keep R/γ small; without, rows that a hyperplane clearly separates
-    can take millions of epochs.
+    Training starts from zero and processes the rows in their order. There is no learning rate,
+    since it would only scale w and b. If a unit vector in the space of (x, 1) separates the rows
+    with margin γ, and R is the maximum ‖(x, 1)‖, the rule makes at most (R/γ)² mistakes. Center and
+    scale the columns to keep R/γ small. Otherwise, even clearly separable rows can take millions
+    of epochs.
 
     Parameters
     ----------
     X : array of shape (m, fan_in)
     y : array of shape (m,)
-        0 or 1.
+        Labels, 0 or 1.
     max_epochs : int
-        After how many passes to give up.
+        Maximum number of passes through the rows.
 
     Returns
     -------
     Perceptron
-        `print` it to read how the training ended.
+        Its `str()` summarizes how training ended.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def train_perceptron(X: Any, y: Any, max_epochs: int = 1000) -> Perceptron:
 
 
 def _run_epoch(weights: Floats, rows: Floats, wanted: Floats) -> int:
-    """Apply the rule to each row (x, 1) in turn, updating `weights`; return the mistakes."""
+    """Apply the rule to each row (x, 1), update `weights` in place and return the mistakes."""
     mistakes = 0
     for row, y in zip(rows, wanted, strict=True):
         error = y - (1.0 if row @ weights > 0 else 0.0)
@@ -140,7 +140,7 @@ def _run_epoch(weights: Floats, rows: Floats, wanted: Floats) -> int:
 
 
 def _checked(X: Any, y: Any) -> tuple[Floats, Floats]:
-    """Return the rows (x, 1) and the targets as float64, or say what is wrong with them."""
+    """Return the rows (x, 1) and the targets as float64; raise if they are invalid."""
     X = np.asarray(X, dtype=np.float64)
     y = np.asarray(y, dtype=np.float64)
     if X.ndim != 2 or y.shape != X.shape[:1]:

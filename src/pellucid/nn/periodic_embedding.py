@@ -1,8 +1,8 @@
-"""Periodic embedding of numbers: a few learned waves of each column.
+"""Periodic embedding of numbers: learned cosine waves for each column.
 
 Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in tabular deep
-learning", 2022; in the form "PBLD" of D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by
-default", 2024.
+learning", 2022. This is the form "PBLD" of D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better
+by default", 2024.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _TWO_PI = 2.0 * math.pi
 
 
 def periodic_embedding(x: Array, frequencies: Array, phases: Array, W: Array, b: Array) -> Array:
-    """Return [x_j, cos(2π f_j x_j + p_j) W_j + b_j] for each column j, side by side.
+    """Return [x_j, cos(2π f_j x_j + p_j) W_j + b_j] for each column j, concatenated.
 
-    x (m, d); f and p (d, n); W (d, n, e); b (d, e); the result (m, d·(1 + e)).
+    Shapes: x (m, d); f and p (d, n); W (d, n, e); b (d, e); result (m, d·(1 + e)).
     """
     xp, (m, d) = namespace(x), x.shape
     waves = xp.cos(_angles(x, frequencies, phases))
@@ -35,9 +35,9 @@ def periodic_embedding_backward(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Return dx (m, d), df and dp (d, n), dW (d, n, e), db (d, e).
 
-    With u_j = 2π f_j x_j + p_j and dv_j the part of dy behind the waves: dW_j = cos(u_j)ᵀ dv_j,
-    du_j = -sin(u_j) ⊙ (dv_j W_jᵀ), dp_j = Σ_rows du_j, df_j = 2π Σ_rows x_j du_j, and
-    dx_j = (the part of dy that is x_j itself) + 2π du_j·f_j.
+    With u_j = 2π f_j x_j + p_j and dv_j the gradient of the wave outputs of column j:
+    dW_j = cos(u_j)ᵀ dv_j, du_j = -sin(u_j) ⊙ (dv_j W_jᵀ), dp_j = Σ_rows du_j,
+    df_j = 2π Σ_rows x_j du_j, and dx_j = (gradient of the copy of x_j) + 2π du_j·f_j.
     """
     xp, (m, d), e = namespace(x), x.shape, W.shape[2]
     dy = dy.reshape(m, d, 1 + e)
@@ -56,23 +56,23 @@ def _angles(x: Array, frequencies: Array, phases: Array) -> Array:
 
 
 def _swap(a: Array) -> Array:
-    """Exchange the first two axes of a (m, d, n)."""
+    """Swap the first two axes of a (m, d, n)."""
     return namespace(a).permute_dims(a, (1, 0, 2))
 
 
 @dataclass(frozen=True)
 class PeriodicEmbedding(Layer):
-    """A layer that gives each number x a vector [x, cos(2πfx + p) W + b], learned for its column.
+    """Layer that maps each number x to a vector [x, cos(2πfx + p) W + b], learned per column.
 
-    f starts from N(0, σ²), p from U(-π, π), W and b from U(-1/√n, 1/√n) with n frequencies. Scale
-    the columns first: σ is about how many waves there are between neighbouring values.
+    Initial values: f from N(0, σ²), p from U(-π, π), W and b from U(-1/√n, 1/√n), where n is the
+    number of frequencies. Scale the columns first: σ is roughly the number of waves per unit of x.
 
     Parameters
     ----------
     dim : int
-        Length of each vector, x included; at least 2.
+        Length of each vector including x, at least 2.
     n_frequencies : int
-        n, at least 1.
+        Number n of frequencies per column, at least 1.
     standard_deviation : float
         σ, above 0.
     """
@@ -90,7 +90,7 @@ class PeriodicEmbedding(Layer):
             raise ValueError(f"standard_deviation must be above 0, got {self.standard_deviation!r}")
 
     def output_width(self, fan_in: int) -> int:
-        """Return dim for each column."""
+        """Return dim times the number of columns."""
         return fan_in * self.dim
 
     def parameter_shapes(self, fan_in: int) -> Shapes:
@@ -104,7 +104,7 @@ class PeriodicEmbedding(Layer):
         }
 
     def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
-        """Return random waves and random mixtures of them."""
+        """Return random frequencies, phases and weights."""
         bound = 1.0 / math.sqrt(self.n_frequencies)
         scales = {"phases": math.pi, "W": bound, "b": bound}
         drawn: dict[str, Floats] = {}

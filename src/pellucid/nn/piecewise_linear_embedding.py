@@ -1,4 +1,4 @@
-"""Piecewise-linear embedding of numbers: how far each is through each of a few bins.
+"""Piecewise-linear embedding of numbers: the position of each number within each bin.
 
 Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in tabular deep
 learning", 2022.
@@ -20,10 +20,11 @@ from pellucid.nn.random import Floats, Stream
 
 
 def piecewise_linear(x: Array, edges: Sequence[float]) -> Array:
-    """Return for x (m,) and edges b_0 < … < b_T the T components of the encoding; (m, T).
+    """Return the T components (m, T) of the encoding of x (m,) with edges b_0 < … < b_T.
 
-    Component t is (x - b_{t-1})/(b_t - b_{t-1}), held at 0 before its bin and at 1 after it, except
-    that the first goes on below its bin and the last above: no value is out of range.
+    Component t is (x - b_{t-1})/(b_t - b_{t-1}), clamped to 0 below its bin and to 1 above it. The
+    first component is not clamped below its bin and the last not above it, so the encoding extends
+    linearly beyond the edges.
     """
     xp = namespace(x)
     ramps, low, high = _ramps(x, edges)
@@ -31,9 +32,9 @@ def piecewise_linear(x: Array, edges: Sequence[float]) -> Array:
 
 
 def piecewise_linear_backward(dy: Array, x: Array, edges: Sequence[float]) -> Array:
-    """Return dx = Σ_t dy_t/(b_t - b_{t-1}) over the components that are moving at x; (m,).
+    """Return dx = Σ_t dy_t/(b_t - b_{t-1}) over the components that vary at x; (m,).
 
-    At an inner edge, where two components meet, both count as standing still.
+    At an inner edge, where two components meet, both are treated as constant.
     """
     xp = namespace(x)
     ramps, low, high = _ramps(x, edges)
@@ -43,7 +44,7 @@ def piecewise_linear_backward(dy: Array, x: Array, edges: Sequence[float]) -> Ar
 
 
 def _ramps(x: Array, edges: Sequence[float]) -> tuple[Array, Array, Array]:
-    """Return the components before they are held, (m, T), and where each is held, (T,) twice."""
+    """Return the unclamped components (m, T) and their lower and upper limits, (T,) each."""
     xp, b = namespace(x), np.asarray(edges, dtype=np.float64)
     lower, widths = (xp.asarray(a, dtype=x.dtype) for a in (b[:-1], np.diff(b)))
     low, high = np.zeros(len(b) - 1), np.ones(len(b) - 1)
@@ -53,9 +54,10 @@ def _ramps(x: Array, edges: Sequence[float]) -> tuple[Array, Array, Array]:
 
 
 def quantile_edges(X: Floats, n_bins: int) -> tuple[tuple[float, ...], ...]:
-    """Return edges for each column of X (n, d) with as many rows in each bin, as far as ties allow.
+    """Return edges for each column of X (n, d) so that bins hold equal numbers of rows.
 
-    A column has fewer bins where quantiles are equal; a constant c gets the edges (c, c + 1).
+    With ties, bins can differ in size. A column with equal quantiles gets fewer bins; a constant c
+    gets the edges (c, c + 1).
     """
     if n_bins < 1:
         raise ValueError(f"n_bins must be at least 1, got {n_bins!r}")
@@ -66,17 +68,17 @@ def quantile_edges(X: Floats, n_bins: int) -> tuple[tuple[float, ...], ...]:
 
 @dataclass(frozen=True, init=False)
 class PiecewiseLinearEmbedding(Layer):
-    """A layer that encodes each column by its bins and, if asked, maps the code to a vector.
+    """Layer that encodes each column by its bins and optionally maps the code to a vector.
 
-    Column j becomes its T_j components c_j, or c_j W_j + b_j with W_j (T_j, dim): a vector that is
-    a piecewise-linear function of the number.
+    The output for column j is its T_j components c_j, or c_j W_j + b_j with W_j (T_j, dim), which
+    is a piecewise-linear function of the number.
 
     Parameters
     ----------
     edges : sequence of sequences of float
-        For each column at least two increasing numbers; see `quantile_edges`.
+        At least two increasing numbers for each column; see `quantile_edges`.
     dim : int, optional
-        Length of the vector of each column; without it the codes themselves are the output.
+        Length of the vector of each column. If None, the codes themselves are the output.
 
     Examples
     --------
@@ -109,20 +111,20 @@ class PiecewiseLinearEmbedding(Layer):
 
     @property
     def n_components(self) -> tuple[int, ...]:
-        """T_j of each column."""
+        """Number of components T_j of each column."""
         return tuple(len(column) - 1 for column in self.edges)
 
     def output_width(self, fan_in: int) -> int:
-        """Return the number of components, or dim for each column."""
+        """Return the total number of components, or dim times the number of columns."""
         if fan_in != len(self.edges):
             raise ValueError(
-                f"PiecewiseLinearEmbedding has the edges of {len(self.edges)} columns and meets "
-                f"{fan_in}; give edges for every column, or use Columns"
+                f"PiecewiseLinearEmbedding has edges for {len(self.edges)} columns, but the input "
+                f"has {fan_in}; give edges for every column, or use Columns"
             )
         return sum(self.n_components) if self.dim is None else fan_in * self.dim
 
     def parameter_shapes(self, fan_in: int) -> Shapes:
-        """Return the shape and role of W, every W_j on top of the next, and of b."""
+        """Return the shape and role of W (all W_j stacked vertically) and of b."""
         if self.dim is None:
             return {}
         return {
@@ -131,7 +133,7 @@ class PiecewiseLinearEmbedding(Layer):
         }
 
     def initial_parameters(self, fan_in: int, stream: Stream) -> dict[str, Floats]:
-        """Return W_j from U(-1/√T_j, 1/√T_j) and b = 0."""
+        """Return W_j drawn from U(-1/√T_j, 1/√T_j) and b = 0."""
         if self.dim is None:
             return {}
         bounds = np.concatenate([np.full(n, 1.0 / math.sqrt(n)) for n in self.n_components])
@@ -139,7 +141,7 @@ class PiecewiseLinearEmbedding(Layer):
         return {"W": (2.0 * W - 1.0) * bounds[:, None], "b": np.zeros((fan_in, self.dim))}
 
     def kink_sides(self, x: Array) -> Array | None:
-        """Return the sides of every inner edge on which the numbers x (m, d) lie."""
+        """Return the side of each inner edge on which each number of x (m, d) lies."""
         xp = namespace(x)
         return xp.concat(
             [xp.sign(x[:, j, None] - xp.asarray(e[1:-1])) for j, e in enumerate(self.edges)], axis=1
@@ -184,7 +186,7 @@ class PiecewiseLinearEmbedding(Layer):
         return [piecewise_linear(x[:, j], edges) for j, edges in enumerate(self.edges)]
 
     def _with_rows(self, items: Iterable[Array]) -> list[tuple[Array, slice]]:
-        """Return each column's item with the rows of W that are its own."""
+        """Return each column's item with the slice of W that belongs to the column."""
         ends = list(accumulate(self.n_components))
         rows = [slice(end - n, end) for end, n in zip(ends, self.n_components, strict=True)]
         return list(zip(items, rows, strict=True))

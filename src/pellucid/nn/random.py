@@ -1,13 +1,13 @@
-"""Counter-based randomness: any number of any step can be computed again on its own.
+"""Counter-based random numbers: each number of each step can be recomputed independently.
 
 Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011)
-turns a 128-bit counter and a 64-bit key into 128 random bits. Here
+maps a 128-bit counter and a 64-bit key to 128 random bits. Here
 
     key     = (seed mod 2³², seed div 2³²)
     counter = (block, step, epoch, purpose·2²⁴ + layer)
 
-and element e of a stream of 64-bit numbers is words 2(e mod 2) (low half) and 2(e mod 2) + 1
-(high half) of block e div 2.
+and element e of a stream of 64-bit numbers consists of words 2(e mod 2) (low half) and
+2(e mod 2) + 1 (high half) of block e div 2.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _32 = np.uint64(32)
 
 
 class Purpose(enum.IntEnum):
-    """What a stream is for; streams of different purposes never share a counter."""
+    """Purpose of a stream; streams with different purposes never share a counter."""
 
     INITIALIZATION = 0
     PERMUTATION = 1
@@ -68,7 +68,7 @@ def philox(counter: UInts, seed: int) -> UInts:
 
 @dataclass(frozen=True)
 class Stream:
-    """An endless sequence of random numbers, named by what it is for and never by when it is read.
+    """An endless sequence of random numbers that depends on its purpose, not on when it is read.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class Stream:
         check_seed(self.seed)
 
     def part(self, number: int) -> Stream:
-        """Return another stream of the same purpose and layer, for the array of that number."""
+        """Return another stream of the same purpose and layer, identified by `number`."""
         return replace(self, step=number)
 
     def bits(self, n: int) -> UInts:
@@ -103,11 +103,11 @@ class Stream:
         return ((words[:, 1] << _32) | words[:, 0])[:n]
 
     def uniform(self, n: int) -> Floats:
-        """Return n numbers in [0, 1): the upper 53 bits of each element, over 2⁵³."""
+        """Return n numbers in [0, 1): the upper 53 bits of each element, divided by 2⁵³."""
         return (self.bits(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def normal(self, n: int) -> Floats:
-        """Return n numbers of N(0, 1): √(-2 log(1-u))·(cos, sin)(2πv) of each pair (u, v).
+        """Return n numbers from N(0, 1): √(-2 log(1-u))·(cos, sin)(2πv) for each pair (u, v).
 
         G. E. P. Box and M. E. Muller, "A note on the generation of random normal deviates", 1958.
         """
@@ -118,22 +118,22 @@ class Stream:
 
 
 def permutation(seed: int, epoch: int, n: int, part: int = 0) -> Ints:
-    """Return the order of `n` rows in an epoch: a shuffle that depends on nothing else.
+    """Return the shuffled order of `n` rows in an epoch; it depends on the arguments only.
 
-    Fisher and Yates: for i from n - 1 down to 1, swap places i and j, where j is the high half of
-    the 128-bit product r·(i + 1) and r is element i of the stream of 64-bit numbers. (The bias of
-    this j is below n/2⁶⁴.)
+    Fisher-Yates shuffle: for i from n - 1 down to 1, swap positions i and j, where j is the high
+    half of the 128-bit product r·(i + 1) and r is element i of the stream of 64-bit numbers. The
+    bias of j is below n/2⁶⁴.
 
     Parameters
     ----------
     seed : int
         At least 0 and below 2**64.
     epoch : int
-        Counted from 0.
+        Epoch, counted from 0.
     n : int
         Number of rows, below 2**32.
     part : int
-        Of the epoch, where each of its parts is shuffled on its own.
+        Index of the part of the epoch, if its parts are shuffled separately.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def permutation(seed: int, epoch: int, n: int, part: int = 0) -> Ints:
         raise ValueError(f"n must be at least 0 and below 2**32, got {n}")
     random = Stream(seed, Purpose.PERMUTATION, epoch=epoch, step=part).bits(n)
     limit = np.arange(1, n + 1, dtype=np.uint64)
-    # r·limit in two halves of r; neither product passes 64 bits because limit is below 2³².
+    # Multiply the halves of r by limit separately: since limit < 2³², no product exceeds 64 bits.
     targets = ((random >> _32) * limit + (((random & _LOW) * limit) >> _32)) >> _32
     order = list(range(n))
     for i, j in zip(range(n - 1, 0, -1), targets[:0:-1].tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""Residual connections: y = x + what a few layers make of x.
+"""Residual connections: y = x + layers(x).
 
 K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", 2016.
 """
@@ -21,19 +21,19 @@ def add(x: Array, earlier: Array) -> Array:
 def add_backward(dy: Array) -> tuple[Array, Array]:
     """Return dx = dy and dearlier = dy; all (m, width).
 
-    The gradient reaches the earlier value whole, whatever the layers in between do to it.
+    The gradient reaches the earlier value unchanged, whatever the layers in between do.
     """
     return dy, dy
 
 
 @dataclass(frozen=True)
 class Add(Layer):
-    """Adds the value that the network had `back` layers earlier: y = x + value.
+    """Layer that adds the value from `back` layers earlier: y = x + value.
 
     Parameters
     ----------
     back : int
-        How many layers lie between the two values, at least 1. `Residual` writes it for you.
+        Number of layers between the two values, at least 1. `Residual` sets it for you.
     """
 
     back: int
@@ -49,7 +49,7 @@ class Add(Layer):
         context: Context = PREDICTION,
         earlier: Array | None = None,
     ) -> Array:
-        """Return y (m, width) for x and the earlier value (m, width), which the network passes."""
+        """Return y (m, width) for x and the earlier value (m, width), passed by the chain."""
         if earlier is None:
             raise ValueError("Add needs the value of an earlier layer; use it inside a Network")
         return add(x, earlier)
@@ -62,21 +62,21 @@ class Add(Layer):
         y: Array,
         context: Context = PREDICTION,
     ) -> tuple[Array, dict[str, Array]]:
-        """Return dx (m, width); the network adds the other half of `add_backward` to the value."""
+        """Return dx (m, width); the chain adds the second part of `add_backward` to the value."""
         return add_backward(dy)[0], {}
 
 
 @dataclass(frozen=True, init=False)
 class Residual:
-    """Layers with a connection around them: y = x + layers(x).
+    """Layers with a residual connection around them: y = x + layers(x).
 
-    `Chain` writes it out as the layers followed by `Add`, so that every value keeps its place in
-    the trace and every parameter its flat name.
+    `Chain` expands it into the layers followed by an `Add`. Every value therefore has its own
+    place in the trace, and parameter names stay flat.
 
     Parameters
     ----------
     layers : sequence of layers
-        At least one; the last has to give the width that the first takes.
+        At least one layer. The output of the last must have the input width of the first.
 
     Examples
     --------

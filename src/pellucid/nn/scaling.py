@@ -1,4 +1,4 @@
-"""One learned factor for each column."""
+"""A learned factor for each column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pellucid.nn.layer import Layer, Shapes
 
 
 def scale_columns(x: Array, factor: Array) -> Array:
-    """Return y = x ⊙ s, for x (m, d) and the factors s (d,)."""
+    """Return y = x ⊙ s for x (m, d) and factors s (d,)."""
     return x * factor
 
 
@@ -22,11 +22,11 @@ def scale_columns_backward(dy: Array, x: Array, factor: Array) -> tuple[Array, A
 
 @dataclass(frozen=True)
 class InputScale(Layer):
-    """A layer that multiplies each column by a learned factor, which starts at 1.
+    """Layer that multiplies each column by a learned factor, starting at 1.
 
-    In front of a network it learns how much each input matters, faster than the weights behind it
-    could (D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default", 2024). The factor is
-    a scale: no penalty and no decay.
+    As the first layer of a network, it learns the importance of each input faster than the weights
+    of the next layer could (D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default",
+    2024). The factor has the role "scale", so it is neither penalized nor decayed.
     """
 
     def parameter_shapes(self, fan_in: int) -> Shapes:

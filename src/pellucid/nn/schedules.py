@@ -1,8 +1,9 @@
-"""Schedules: what the learning rate is multiplied by as training goes on.
+"""Schedules: factors by which the learning rate is multiplied during training.
 
-Each is a frozen dataclass with one pure function, `factor(step, n_steps)`, where `step` is counted
-from 1 and `n_steps` is the length of the whole training. In the equations t = (step - 1)/n_steps
-goes from 0 to almost 1, and stays at 1 if training goes on longer than planned.
+Each schedule is a frozen dataclass with one pure function, `factor(step, n_steps)`. `step` is
+counted from 1, and `n_steps` is the number of steps of the whole training. In the equations,
+t = (step - 1)/n_steps increases from 0 to almost 1. If training continues beyond `n_steps`, t stays
+at 1.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Protocol
 
 
 class Schedule(Protocol):
-    """What every schedule offers."""
+    """Interface of all schedules."""
 
     def factor(self, step: int, n_steps: int) -> float:
-        """Return the factor of step `step`, counted from 1, of `n_steps`."""
+        """Return the factor for step `step`, counted from 1, out of `n_steps`."""
         ...
 
 
@@ -26,7 +27,7 @@ def progress(step: int, n_steps: int) -> float:
 
 
 def _falling_cosine(t: float) -> float:
-    """Return ½(1 + cos πt): from 1 at t = 0 to 0 at t = 1."""
+    """Return ½(1 + cos πt), which falls from 1 at t = 0 to 0 at t = 1."""
     return 0.5 * (1.0 + math.cos(math.pi * t))
 
 
@@ -43,7 +44,7 @@ def _check(
 
 @dataclass(frozen=True)
 class Constant:
-    """1."""
+    """Constant factor of 1."""
 
     def factor(self, step: int, n_steps: int) -> float:
         """Return 1."""
@@ -52,7 +53,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """decay^k, where k is the number of elements of `at` that are <= t."""
+    """Step decay: decay^k, where k is the number of elements of `at` that are <= t."""
 
     decay: float = 0.1
     at: tuple[float, ...] = (0.5, 0.75)
@@ -71,7 +72,7 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Exponential:
-    """final^t: each step multiplies the rate by final^(1/n_steps)."""
+    """Exponential decay: final^t. Each step multiplies the rate by final^(1/n_steps)."""
 
     final: float = 0.01
 
@@ -85,7 +86,7 @@ class Exponential:
 
 @dataclass(frozen=True)
 class InverseScaling:
-    """1/step^power, whatever the length of the training."""
+    """Inverse scaling: 1/step^power, independent of the length of training."""
 
     power: float = 0.5
 
@@ -99,7 +100,10 @@ class InverseScaling:
 
 @dataclass(frozen=True)
 class Cosine:
-    """final + (1 - final)·½(1 + cos πt) (I. Loshchilov and F. Hutter, "SGDR", 2017)."""
+    """Cosine decay: final + (1 - final)·½(1 + cos πt).
+
+    I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
+    """
 
     final: float = 0.0
 
@@ -113,7 +117,10 @@ class Cosine:
 
 @dataclass(frozen=True)
 class FlatCosine:
-    """1 until t = flat, then ½(1 + cos πu) with u from 0 to 1: for flat = ½, u = 2t - 1."""
+    """1 until t = flat, then cosine decay ½(1 + cos πu) with u from 0 to 1.
+
+    For example, u = 2t - 1 for flat = ½.
+    """
 
     flat: float = 0.5
 
@@ -121,16 +128,16 @@ class FlatCosine:
         _check("flat", self.flat, above=-math.inf, at_least=0.0, at_most=1.0)
 
     def factor(self, step: int, n_steps: int) -> float:
-        """Return 1, then the falling cosine."""
+        """Return 1 while t <= flat, then ½(1 + cos πu)."""
         t = progress(step, n_steps)
         return 1.0 if t <= self.flat else _falling_cosine((t - self.flat) / (1.0 - self.flat))
 
 
 @dataclass(frozen=True)
 class LogCosine:
-    """½(1 - cos(2π·log2(1 + (2^n - 1)t))): n cycles, each twice as long as the one before.
+    """n cosine cycles, each twice as long as the previous: ½(1 - cos(2π·log2(1 + (2^n - 1)t))).
 
-    With n = 4 it is the "coslog4" of RealMLP (D. Holzmüller, L. Grinsztajn and I. Steinwart,
+    With n = 4, this is "coslog4" of RealMLP (D. Holzmüller, L. Grinsztajn and I. Steinwart,
     "Better by default", 2024). It starts and ends at 0.
     """
 
@@ -148,10 +155,10 @@ class LogCosine:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """From `start` up to 1 and down to `final`, along half cosines (L. N. Smith, 2018).
+    """Rise from `start` to 1, then fall to `final`, along half cosines (L. N. Smith, 2018).
 
-    With k = step - 1, up while k <= peak_at·n_steps - 1 and down until k = n_steps - 1, as in
-    PyTorch's OneCycleLR.
+    With k = step - 1, the factor rises while k <= peak_at·n_steps - 1 and falls until
+    k = n_steps - 1, as in PyTorch's OneCycleLR.
     """
 
     peak_at: float = 0.3
@@ -164,7 +171,7 @@ class OneCycle:
         _check("final", self.final, above=-math.inf, at_least=0.0, at_most=1.0)
 
     def factor(self, step: int, n_steps: int) -> float:
-        """Return start + (1 - start)·½(1 - cos πu) on the way up, and the like on the way down."""
+        """Return start + (1 - start)·½(1 - cos πu), then final + (1 - final)·½(1 + cos πu)."""
         k, peak, end = step - 1, self.peak_at * n_steps - 1.0, n_steps - 1.0
         if k < peak:
             return 1.0 + (self.start - 1.0) * _falling_cosine(k / peak)
@@ -174,9 +181,10 @@ class OneCycle:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A straight line from `start` to 1 over the first w = round(share·n_steps) steps, then `then`.
+    """Linear warm-up over the first w = round(share·n_steps) steps, followed by `then`.
 
-    start + (1 - start)·(step - 1)/w, then `then` over the n_steps - w steps that remain.
+    The factor is start + (1 - start)·(step - 1)/w, then that of `then` over the remaining
+    n_steps - w steps.
     """
 
     then: Schedule = Constant()
@@ -188,7 +196,7 @@ class WarmUp:
         _check("start", self.start, above=-math.inf, at_least=0.0, at_most=1.0)
 
     def factor(self, step: int, n_steps: int) -> float:
-        """Return the factor on the line, then that of `then`."""
+        """Return the warm-up factor, then the factor of `then`."""
         w = round(self.share * n_steps)
         if step <= w:
             return self.start + (1.0 - self.start) * (step - 1) / w
