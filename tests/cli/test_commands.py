@@ -99,7 +99,7 @@ def test_task_and_kinds_can_be_chosen(run, people):
         *["train", people, "--target", "age", "--task", "classification", "--out", "m.pellucid"],
         *["--column", "job=left out", "--hidden", "16", "--epochs", "3", "--test", "0"],
     )
-    assert "as you asked" in done.output
+    assert "as specified" in done.output
     assert "test rows" not in done.output
     model = load("m.pellucid")
     assert model.classes_.dtype.kind == "i"

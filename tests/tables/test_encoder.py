@@ -175,7 +175,7 @@ def test_lists_in_cells_duplicate_names_and_lazy_tables():
         TableEncoder().fit(pl.DataFrame({"a": [[1, 2], [3]]}))
     with pytest.raises(TypeError, match="string or a number"):
         TableEncoder().fit(pd.DataFrame({"a": [[1, 2], [3]]}))
-    with pytest.raises(ValueError, match="name of its own"):
+    with pytest.raises(ValueError, match="a unique name"):
         TableEncoder().fit(pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))
     with pytest.raises(TypeError, match="collect"):
         TableEncoder().fit(pl.LazyFrame({"a": [1, 2]}))

@@ -70,7 +70,7 @@ def test_without_header(write):
         ("", "is empty"),
         ("\n\n  \n", "blank lines"),
         ("a,b\n", "header .* no rows"),
-        ("a,b\n1,2\n3,4,5\n", "line 3: 3 cells where the first line has 2"),
+        ("a,b\n1,2\n3,4,5\n", "line 3: 3 cells, but the first line has 2"),
         ("a,b\n1,2\n\n3\n", "line 4: 1 cells"),
         ('a,b\n1,2\n"never closed,4\n5,6\n', "line 3: broken CSV"),
         ('a,b\n1,"x"y\n', "line 2: broken CSV"),

@@ -229,7 +229,7 @@ def test_columns_that_are_not_there_or_hold_no_numbers(tmp_path, path):
     refused(path, "no column 'weight'", sample_weight="weight")
     other = {"a": ["x", "y"], "t": pa.array([1, 2], pa.timestamp("s")), "y": ["k", "l"]}
     text = write(tmp_path / "text.parquet", other)
-    refused(text, "column 'a' holds string, and a stream takes numbers. Leave it out")
+    refused(text, "column 'a' holds string, but a stream takes numbers. Exclude it")
     refused(text, "column 't' holds timestamp", columns=["t"])
     refused(text, "target column 't' holds timestamp", "t", columns=["a"])
     refused(text, "target column 'y' holds string", ["y", "a"], columns=["t"])
@@ -300,7 +300,7 @@ def test_a_file_that_ends_early_or_changes_while_it_is_read(tmp_path, path):
     path.unlink()
     reader = ParquetStream(write(path, wide), "y").open()
     path.unlink()
-    with pytest.raises(TableError, match="a file is not there"):
+    with pytest.raises(TableError, match="a file does not exist or was deleted"):
         list(reader.blocks(10))
 
 

@@ -1,4 +1,4 @@
-"""Tables to network inputs: reading files, recognizing columns, encoding them."""
+"""Read tables, recognize their columns and encode them as network inputs."""
 
 from pellucid.tables.columns import as_table, column_from_values
 from pellucid.tables.encoder import TableEncoder

@@ -1,4 +1,4 @@
-"""Categories as one-hot network inputs."""
+"""One-hot encoding of categories."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from pellucid.tables.row_weights import Weights, counts_of, n_rows
 
 @dataclass(frozen=True)
 class CategoricalEncoding:
-    """One column of categories: a 0/1 column for each, one for the rare and one for missing.
+    """Encoding of a categorical column: one 0/1 column per category.
 
-    A category that was not seen in training takes the slot of the rare ones. Where training
-    had no rare categories there is no such slot (nothing could have taught its weights) and an
-    unseen category is all zeros; likewise for missing values.
+    Rare categories share one column, and missing values have another. A category that was not seen
+    in training is encoded as rare. If the training data had no rare categories, there is no such
+    column (its weights could not be learned) and unseen categories are encoded as all zeros. The
+    same applies to missing values.
 
     Attributes
     ----------
     categories : tuple of str
-        Those with a column of their own, in alphabetical order.
+        Categories with their own column, in alphabetical order.
     rare, missing : bool
         Whether there is a column for rare and unseen categories, and one for missing values.
     """
@@ -39,22 +40,23 @@ class CategoricalEncoding:
         max_categories: int,
         weights: Weights = None,
     ) -> Self:
-        """Learn from the training values, shape (n,), str or None where missing.
+        """Learn the encoding from training values.
 
         Parameters
         ----------
-        values : ndarray of object
+        values : ndarray of object, shape (n,)
+            str, or None for missing values.
         min_count : int
-            Categories seen fewer times share the slot of the rare ones. Tables of fewer than
-            50 (min_count - 1) rows use 1 + n // 50 instead, so that small tables keep theirs.
+            Minimum number of rows of a category; others are rare. Tables of fewer than
+            50 (min_count - 1) rows use 1 + n // 50 instead, so that they keep their categories.
         max_categories : int
-            At most so many categories get a slot, the most frequent first.
+            Maximum number of categories; the most frequent ones are kept.
         weights : ndarray of float64, shape (n,), optional
-            How many rows each one counts for.
+            Number of rows that each value counts for.
         """
         counts, n_missing = counts_of(values, weights)
         least = min(min_count, 1 + n_rows(weights, len(values)) // 50)
-        # Five times 0.2 is one, also where its sum in float64 is not.
+        # Five weights of 0.2 must count as one row, even if their float64 sum is below 1.
         counts = {text: round(count, 9) for text, count in counts.items()}
         frequent = [text for text, count in counts.items() if count >= least]
         frequent.sort(key=lambda text: (-counts[text], text))
@@ -63,12 +65,12 @@ class CategoricalEncoding:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """What the output columns add to the input's name."""
+        """Suffixes that the output columns append to the input's name."""
         named = tuple(f"_{category}" for category in self.categories)
         return named + ("_(rare)",) * self.rare + ("_(missing)",) * self.missing
 
     def write(self, values: npt.NDArray[np.object_], out: npt.NDArray[np.floating[Any]]) -> None:
-        """Encode values, shape (n,), into out, shape (n, len(suffixes)), which is all zeros."""
+        """Encode values, shape (n,), into out, shape (n, len(suffixes)), initially all zeros."""
         n_categories = len(self.categories)
         slots: dict[str | None, int] = {text: j for j, text in enumerate(self.categories)}
         unseen = n_categories if self.rare else -1
@@ -78,13 +80,13 @@ class CategoricalEncoding:
         out[rows, codes[rows]] = 1.0
 
     def to_state(self) -> dict[str, Any]:
-        """Return what :meth:`from_state` needs, as JSON can hold it."""
+        """Return a JSON-serializable state for :meth:`from_state`."""
         return {"categories": list(self.categories), "rare": self.rare, "missing": self.missing}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """Rebuild from :meth:`to_state`."""
+        """Restore an encoding from the result of :meth:`to_state`."""
         categories = state["categories"]
         if not isinstance(categories, list) or not all(isinstance(c, str) for c in categories):
-            raise ValueError("categories must be a list of texts")
+            raise ValueError("categories must be a list of strings")
         return cls(tuple(categories), bool(state["rare"]), bool(state["missing"]))

@@ -1,4 +1,4 @@
-"""Any container of a table (DataFrame, array, list of rows) becomes a :class:`Table`."""
+"""Convert DataFrames, arrays and lists of rows to a :class:`Table`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _EPOCH = np.datetime64(0, "s")
 
 
 def as_table(X: Any) -> Table:
-    """Read any table into named NumPy columns; numeric columns are not copied.
+    """Convert any table to named NumPy columns. Numeric columns are not copied.
 
     Parameters
     ----------
-    X : Table, DataFrame or Table of any library that narwhals knows, or 2-D array-like
-        pandas, polars, pyarrow, modin, … ; arrays of numbers, strings or objects.
+    X : Table, DataFrame or Table of any library supported by narwhals, or 2-D array-like
+        For example from pandas, polars, pyarrow or modin; arrays of numbers, strings or objects.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def as_table(X: Any) -> Table:
     Raises
     ------
     ValueError, TypeError
-        When X is no table, has no rows or columns, or has two columns of the same name.
+        If X is not a table, has no rows or columns, or has two columns with the same name.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def as_table(X: Any) -> Table:
 
 
 def column_from_values(name: str, values: Any) -> Column:
-    """Make a column of a 1-D sequence: a list, an array or a series of any library.
+    """Convert a 1-D sequence (a list, array or series of any library) to a column.
 
     Examples
     --------
@@ -78,12 +78,12 @@ def _from_frame(X: Any) -> Table:
         frame = nw.from_native(X, eager_only=True)
         names = [str(name) for name in frame.columns]
     except nw.exceptions.DuplicateError as error:
-        raise TableError(f"{error} Give every column a name of its own.") from error
+        raise TableError(f"{error} Give every column a unique name.") from error
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise TableError(
             f"The table has more than one column named {repeated[0]!r}. "
-            "Give every column a name of its own."
+            "Give every column a unique name."
         )
     columns = tuple(_from_series(n, s) for n, s in zip(names, frame.iter_columns(), strict=True))
     _check_not_empty(frame.shape)
@@ -102,7 +102,7 @@ def _from_array(X: Any) -> Table:
 
 
 def _check_not_empty(shape: tuple[int, ...]) -> None:
-    # The wording is scikit-learn's, whose estimator checks look for it.
+    # scikit-learn's estimator checks require this wording.
     for size, what in zip(shape, ("sample", "feature"), strict=True):
         if size == 0:
             raise TableError(
@@ -112,7 +112,7 @@ def _check_not_empty(shape: tuple[int, ...]) -> None:
 
 
 def _from_series(name: str, series: Any) -> Column:
-    """One narwhals series as a column; the same values give the same column in every library."""
+    """Convert a narwhals series to a column. Equal values give equal columns in every library."""
     import narwhals as nw
 
     dtype = series.dtype
@@ -129,7 +129,7 @@ def _from_series(name: str, series: Any) -> Column:
     if dtype in (nw.List, nw.Struct, nw.Array):
         raise TypeError(
             f"Column {name!r} holds {dtype}: a cell must be a string or a number. "
-            "Spread it over several columns or drop it."
+            "Split it into several columns or drop it."
         )
     if dtype == nw.Object:
         return _from_objects(name, series.to_list())
@@ -159,7 +159,7 @@ def _from_vector(name: str, values: npt.NDArray[Any]) -> Column:
 
 
 def _from_objects(name: str, cells: list[Any]) -> Column:
-    """Cells of any Python type: numbers, booleans and times when all are, else text."""
+    """Convert cells of any Python type: if all are numbers, booleans or times, to these."""
     missing = [is_missing(cell) for cell in cells]
     types = {type(cell) for cell, gone in zip(cells, missing, strict=True) if not gone}
     storage = _storage_of(types)
@@ -182,7 +182,7 @@ def _from_integers(cells: list[int]) -> npt.NDArray[Any]:
 
 
 def _moment(cell: Any) -> float:
-    """Seconds since 1970 of a date or time; one without a time zone is taken as UTC."""
+    """Return the seconds since 1970 of a date or time; without a time zone, UTC is assumed."""
     if isinstance(cell, np.datetime64):
         return float((cell - _EPOCH) / np.timedelta64(1, "s"))
     moment = cell if isinstance(cell, datetime) else datetime(cell.year, cell.month, cell.day)

@@ -1,4 +1,4 @@
-"""DataFrames in, network inputs out."""
+"""Encode DataFrames as network inputs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from pellucid.tables.table import Column, Table, TableError, missing_column_erro
 
 Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
 
-#: Pieces of all numeric columns together take at most so many columns, and so many cells.
+#: Maximum numbers of columns and of cells that the pieces of all numeric columns take together.
 MOST_PIECES, MOST_CELLS_OF_PIECES = 512, 2**28
 
 _ENCODINGS: dict[Kind, type[Encoding]] = {
@@ -46,44 +46,47 @@ _ENCODINGS: dict[Kind, type[Encoding]] = {
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turn a raw table into the inputs of a network.
+    """Encode a raw table as the inputs of a network.
 
-    Each column is recognized by its values: numbers, yes/no, categories, dates, or nothing to
-    learn from (a constant, an id, a row counter, free text, all missing), which is left out
-    with the reason. Then
+    The kind of each column is recognized from its values:
 
-    - numbers are standardized to mean 0 and standard deviation 1; a missing one becomes 0, and a
-      column beside it says that it was missing;
-    - categories become one 0/1 column each, rare and unseen ones share one, and missing values
-      have their own;
-    - dates become standardized seconds and the sine and cosine of their cycles.
+    - Numbers are standardized to mean 0 and standard deviation 1. Missing numbers become 0, and an
+      additional 0/1 column marks them.
+    - Categories get one 0/1 column each. Rare and unseen categories share a column, and missing
+      values have their own.
+    - Dates become standardized seconds and the sine and cosine of their cycles.
+    - Columns without useful information (constants, ids, row counters, free text, only missing
+      values) are left out; ``recognized_`` tells the reason.
 
     Parameters
     ----------
     columns : dict of str to str, optional
-        Columns that you know better, by name: ``{"zip": "categorical", "comment": "left out"}``.
+        Kinds of columns whose recognition you want to override, by name:
+        ``{"zip": "categorical", "comment": "left out"}``.
         Kinds: numeric, boolean, categorical, datetime, left out.
     min_count : int, default=5
-        Categories seen fewer times are rare (in tables of fewer than 200 rows: 1 + rows // 50).
+        Minimum number of rows of a category; others are rare. Tables of fewer than 200 rows use
+        1 + rows // 50.
     max_categories : int, default=256
-        At most so many categories of a column, the most frequent ones, get a slot of their own.
+        Maximum number of categories of a column; the most frequent ones are kept.
     n_pieces : int, default=0
-        Beside its standardized value, divide each number's range into up to twice so many pieces
-        and say how far into each the value is. Networks learn jumps and plateaus from these;
-        :class:`pellucid.models.TabularClassifier` uses 16. Wide and long tables get fewer, so
-        that the pieces never take more than 512 columns or 1 GiB.
+        If positive, divide the range of each number into up to twice as many pieces and encode the
+        position of the value in each piece, in addition to the standardized value. Networks learn
+        jumps and plateaus from these; :class:`pellucid.models.TabularClassifier` uses 16. Wide and
+        long tables get fewer pieces, so that all pieces together take at most 512 columns and
+        1 GiB.
     dtype : {'float32', 'float64'}, default='float32'
-        Of the encoded table.
+        Type of the encoded table.
 
     Attributes
     ----------
     recognized_ : list of RecognizedColumn
         Name, kind and reason of every input column.
     encodings_ : dict of str to encoding
-        What was learned about each column that is used.
+        Fitted encoding of each column that is not left out.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Only when the table had names.
+        Defined only if the table had column names.
 
     Examples
     --------
@@ -121,11 +124,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : DataFrame of any library that narwhals knows, Table, or array-like (n_rows, n_columns)
+        X : DataFrame of a library supported by narwhals, Table, or array-like (n_rows, n_columns)
         y : ignored
         sample_weight : array-like of shape (n_rows,), optional
-            Weight k counts as k rows, weight 0 as none. Of weights that are not whole numbers only
-            the ratios matter: they are scaled to mean one.
+            A row with weight k counts as k rows; weight 0 excludes a row. If the weights are not
+            integers, they are scaled to mean 1, so only their ratios matter.
 
         Returns
         -------
@@ -134,18 +137,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When no column is left to learn from, or a parameter or weight is wrong.
+            If no column is left to learn from, or a parameter or weight is invalid.
         """
         table = check_columns(self, X, reset=True)
         self._learn(table, checked_weights(sample_weight, table))
         return self
 
     def recognize(self, X: Any) -> list[RecognizedColumn]:
-        """Tell what each column of a table would be taken as, without fitting.
+        """Return how each column of a table would be recognized, without fitting.
 
         Parameters
         ----------
-        X : table like that of :meth:`fit`
+        X : table
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -156,11 +160,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return [recognize(column, wanted.get(column.name))[0] for column in table]
 
     def transform(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        """Encode a table with the columns that fit saw.
+        """Encode a table with the columns seen in `fit`.
 
         Parameters
         ----------
-        X : table like that of :meth:`fit`
+        X : table
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -172,17 +177,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit_transform(
         self, X: Any, y: Any = None, sample_weight: Any = None
     ) -> npt.NDArray[np.floating[Any]]:
-        """Do the same as ``fit(X, y, sample_weight).transform(X)``, reading X once."""
+        """Return ``fit(X, y, sample_weight).transform(X)``, but read X only once."""
         table = check_columns(self, X, reset=True)
         return self._encode(self._learn(table, checked_weights(sample_weight, table)))
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
-        """Names of the encoded columns, as in "age", "age_missing", "city_Rome".
+        """Return the names of the encoded columns, such as "age", "age_missing", "city_Rome".
 
         Parameters
         ----------
         input_features : array-like of str, optional
-            Names of the columns of a table that had none; else the names that fit saw.
+            Column names, if the table had none. Otherwise they must be the names seen in `fit`.
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
@@ -195,7 +200,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array(out, dtype=object)
 
     def _learn(self, table: Table, sample_weight: Weights) -> Table:
-        """Set the fitted attributes; return the table, in the storage recognized where at hand."""
+        """Set the fitted attributes; return the table, with columns converted where possible."""
         wanted = self._check_parameters(table)
         rows = rows_that_count(sample_weight)
         if rows is not None:
@@ -214,7 +219,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             reasons = "; ".join(f"{column.name}: {column.reason}" for column in recognized[:10])
             raise TableError(
                 f"No column is left to learn from in {len(table)} sample(s): {reasons}. "
-                "Add informative columns or rows, or say columns={'name': 'numeric'}."
+                "Add informative columns or rows, or set columns={'name': 'numeric'}."
             )
         self.recognized_ = recognized
         self.encodings_ = encodings
@@ -273,11 +278,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return out
 
     def _n_inputs(self) -> int:
-        """Return how many columns a table is encoded in."""
+        """Return the number of encoded columns."""
         return sum(len(encoding.suffixes) for encoding in self.encodings_.values())
 
     def _to_state(self) -> dict[str, Any]:
-        """Everything that fit learned, as JSON can hold it."""
+        """Return the fitted state as JSON-serializable values."""
         columns = [
             {
                 "name": column.name,
@@ -292,12 +297,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return {"columns": columns, "has_names": hasattr(self, "feature_names_in_")}
 
     def _restore(self, state: dict[str, Any]) -> Self:
-        """Set the fitted attributes from :meth:`_to_state`.
+        """Set the fitted attributes from the result of :meth:`_to_state`.
 
         Raises
         ------
         ValueError, TypeError, LookupError
-            The state is not one that :meth:`_to_state` returns.
+            If the state is invalid.
         """
         recognized = [
             RecognizedColumn(
@@ -328,15 +333,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def check_columns(estimator: Any, X: Any, *, reset: bool) -> Table:
-    """Read X and set (reset) or check the estimator's column names and number of columns.
+    """Read X and set or check the estimator's column names and number of columns.
 
     Parameters
     ----------
     estimator : object
-        Gets or has ``n_features_in_`` and, when the table has names, ``feature_names_in_``.
+        Its ``n_features_in_`` and, if the table has names, ``feature_names_in_`` are set or
+        checked.
     X : any table
     reset : bool
-        True in fit, False afterwards.
+        Whether to set the attributes (in `fit`) rather than check them.
 
     Returns
     -------

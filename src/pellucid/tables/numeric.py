@@ -1,4 +1,4 @@
-"""Numbers and times as standardized network inputs."""
+"""Encode numbers and times as standardized network inputs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from pellucid.tables.row_weights import Weights, deviation, mean, of, quantiles, sample
 
-#: Beyond this the square of a value would leave float64's range.
+#: Squares of larger values would overflow float64.
 LARGEST = 1e150
-#: A value this many interquartile ranges away from the median is an accident (a 1e30 typed for
-#: "unknown"): it is pulled to that fence so that it does not flatten all the others.
+#: Values farther from the median than this many interquartile ranges are clipped. Otherwise a
+#: placeholder such as 1e30 for "unknown" would squeeze all other values together.
 FENCE = 1000.0
 
-#: Quantiles are taken of at most so many values, drawn at random.
+#: Maximum number of values, drawn at random, from which quantiles are computed.
 MOST_VALUES_SORTED = 100_000
-#: Pieces are computed for so many rows at once, which stay in the cache meanwhile.
+#: Number of rows for which pieces are computed at once; they fit in the cache.
 ROWS_AT_A_TIME = 4096
 
 FloatVector = npt.NDArray[np.float64]
@@ -28,29 +28,29 @@ FloatVector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NumericEncoding:
-    """One column of numbers: z = (x - mean) / scale, where x was missing, and pieces of the range.
+    """Encoding of a column of numbers: z = (x - mean) / scale, a missing indicator, and pieces.
 
-    A network bends a smooth curve; what jumps at a value of x is easier to learn from a
-    piecewise linear encoding (Gorishniy et al. 2022, "On embeddings for numerical features in
-    tabular deep learning", section 3.2): piece j between the edges e_j and e_j+1 is
+    Networks fit smooth functions well. A target that jumps at a value of x is easier to learn from
+    a piecewise linear encoding (Gorishniy et al. 2022, "On embeddings for numerical features in
+    tabular deep learning", section 3.2). Piece j between the edges e_j and e_j+1 is
 
         min(1, max(0, (x - e_j) / (e_j+1 - e_j))).
 
-    The edges are quantiles of the training values and of their different values, so that both
-    the crowded and the long sparse parts of the range are divided.
+    The edges are quantiles of the training values and of their distinct values. Both dense and
+    sparse parts of the range are therefore divided.
 
     Attributes
     ----------
     mean, scale : float
         Mean and standard deviation of the training values.
     lower, upper : float
-        Values beyond these are pulled to them before z is computed: the training range widened
-        by its own width on both sides. Infinite values end here too.
+        Limits to which values, including infinity, are clipped before z is computed: the training
+        range, extended by its width on both sides.
     indicator : bool
-        Whether there is a column that is 1 where the value is missing. It exists when values
-        were missing in training. A missing value itself becomes the mean, z = 0.
+        Whether an additional column is 1 for missing values. It exists if values were missing in
+        training. Missing values are encoded as the mean, z = 0.
     edges : tuple of float
-        One more than there are pieces, increasing; empty for no pieces.
+        Increasing edges of the pieces, one more than there are pieces; empty without pieces.
     """
 
     mean: float
@@ -62,15 +62,16 @@ class NumericEncoding:
 
     @classmethod
     def fit(cls, values: FloatVector, n_pieces: int = 0, weights: Weights = None) -> Self:
-        """Learn from the training values, shape (n,), NaN where missing.
+        """Learn the encoding from training values.
 
         Parameters
         ----------
-        values : ndarray of float64
+        values : ndarray of float64, shape (n,)
+            NaN for missing values.
         n_pieces : int
-            About half as many as the most pieces there will be; 0 for none.
+            Half the maximum number of pieces; 0 for none.
         weights : ndarray of float64, shape (n,), optional
-            How many values each one counts for.
+            Number of rows that each value counts for.
         """
         known = np.isfinite(values)
         finite, weights = np.clip(values[known], -LARGEST, LARGEST), of(weights, known)
@@ -98,7 +99,7 @@ class NumericEncoding:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """What the output columns add to the input's name."""
+        """Suffixes that the output columns append to the input's name."""
         pieces = [f"_piece_{j + 1}" for j in range(len(self.edges) - 1)]
         return ("", "_missing", *pieces) if self.indicator else ("", *pieces)
 
@@ -127,7 +128,7 @@ class NumericEncoding:
             out[rows] = pieces
 
     def to_state(self) -> dict[str, Any]:
-        """Return what :meth:`from_state` needs, as JSON can hold it."""
+        """Return a JSON-serializable state for :meth:`from_state`."""
         return {
             "mean": self.mean,
             "scale": self.scale,
@@ -139,20 +140,20 @@ class NumericEncoding:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """Rebuild from :meth:`to_state`; raise ValueError where numbers make no sense."""
+        """Restore an encoding from the result of :meth:`to_state`; raise ValueError if invalid."""
         numbers = {name: float(state[name]) for name in ("mean", "scale", "lower", "upper")}
         edges = tuple(float(edge) for edge in state["edges"])
         if not all(map(math.isfinite, numbers.values())) or numbers["scale"] <= 0:
-            raise ValueError(f"numbers cannot be standardized by {numbers}")
+            raise ValueError(f"numbers cannot be standardized with {numbers}")
         if numbers["lower"] > numbers["upper"]:
-            raise ValueError(f"values cannot be pulled between {numbers}")
+            raise ValueError(f"values cannot be clipped between {numbers}")
         if any(not low < high for low, high in pairwise(edges)) or len(edges) == 1:
             raise ValueError("the edges of pieces must increase")
         return cls(**numbers, indicator=bool(state["indicator"]), edges=edges)
 
 
 def _edges(values: FloatVector, n_pieces: int, weights: Weights) -> tuple[float, ...]:
-    """Edges at quantiles of the values and of the different values; none for fewer than 3 edges."""
+    """Return quantiles of the values and of the distinct values; none if fewer than 3."""
     if n_pieces == 0:
         return ()
     levels = np.linspace(0.0, 1.0, n_pieces + 1)
@@ -169,18 +170,18 @@ _CYCLES = {"day_of_year": 365.2425 * _DAY, "day_of_week": 7 * _DAY, "time_of_day
 
 @dataclass(frozen=True)
 class DatetimeEncoding:
-    """One column of times: seconds since 1970 like a number, and its cycles.
+    """Encoding of a column of times: seconds since 1970 as a number, and cycles.
 
-    The day of the year, the day of the week and the time of day are each written as the pair
-    sin 2πt/T, cos 2πt/T (T the length of the cycle), so that 23:59 is close to 00:00. A cycle
-    that does not vary in training is left out, and so is one that is longer than the time that
-    the training values span. Missing times are 0 in every column and 1 in the indicator.
+    The day of the year, the day of the week and the time of day are each encoded as the pair
+    sin 2πt/T, cos 2πt/T, where T is the length of the cycle, so that 23:59 is close to 00:00.
+    Cycles that do not vary in training, or are longer than the time range of the training values,
+    are omitted. Missing times are 0 in every column and 1 in the indicator.
 
     Attributes
     ----------
     seconds : NumericEncoding
     cycles : tuple of str
-        Which of "day_of_year", "day_of_week", "time_of_day" are written.
+        The encoded cycles, out of "day_of_year", "day_of_week" and "time_of_day".
     """
 
     seconds: NumericEncoding
@@ -188,7 +189,7 @@ class DatetimeEncoding:
 
     @classmethod
     def fit(cls, values: FloatVector, weights: Weights = None) -> Self:
-        """Learn from the training values: seconds since 1970, shape (n,), NaN where missing."""
+        """Learn the encoding from seconds since 1970, shape (n,), with NaN for missing values."""
         finite = values[np.isfinite(values)]
         span = float(finite.max() - finite.min()) if len(finite) else 0.0
         cycles = [
@@ -200,7 +201,7 @@ class DatetimeEncoding:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """What the output columns add to the input's name."""
+        """Suffixes that the output columns append to the input's name."""
         pairs = [f"_{name}_{part}" for name in self.cycles for part in ("sin", "cos")]
         return (*self.seconds.suffixes, *pairs)
 
@@ -216,12 +217,12 @@ class DatetimeEncoding:
             out[:, first + 2 * i + 1] = np.where(missing, 0.0, np.cos(angle))
 
     def to_state(self) -> dict[str, Any]:
-        """Return what :meth:`from_state` needs, as JSON can hold it."""
+        """Return a JSON-serializable state for :meth:`from_state`."""
         return {"seconds": self.seconds.to_state(), "cycles": list(self.cycles)}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """Rebuild from :meth:`to_state`."""
+        """Restore an encoding from the result of :meth:`to_state`."""
         cycles = tuple(str(name) for name in state["cycles"])
         if unknown := set(cycles) - set(_CYCLES):
             raise ValueError(f"unknown cycles {sorted(unknown)}")
@@ -229,7 +230,7 @@ class DatetimeEncoding:
 
 
 def _phase(cycle: str, seconds: FloatVector) -> FloatVector:
-    """Return how far into its cycle each time is, in [0, 1); days count as whole days."""
+    """Return the position of each time in its cycle, in [0, 1); for days, in whole days."""
     length = _CYCLES[cycle]
     shown = seconds if cycle == "time_of_day" else np.floor(seconds / _DAY) * _DAY
     return np.asarray(np.mod(shown, length) / length, dtype=np.float64)

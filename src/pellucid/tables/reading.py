@@ -1,4 +1,4 @@
-"""Tables from files: CSV and Parquet."""
+"""Read tables from CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from pellucid.tables.text import clean_text, numbers_from_text
 _TEXT_SUFFIXES = {"", ".csv", ".tsv", ".txt", ".data", ".test"}
 _DELIMITERS = ",;\t|"
 _ROWS_PER_CHUNK = 50_000
-# Python reads these as numbers: an underscore between digits, and a code such as 01234.
+# Python parses these as numbers, but they are text: 1_000, or a code such as 01234.
 _NOT_A_NUMBER = re.compile(r"_|^\s*0\d+\s*$", re.MULTILINE)
 
 
 def read_table(path: str | Path, *, header: bool | None = None) -> Table:
-    r"""Read a table from a CSV file (also gzipped) or a Parquet file.
+    r"""Read a table from a CSV file (optionally gzipped) or a Parquet file.
 
-    CSV needs nothing beyond Pellucid itself. The delimiter is the one of comma, semicolon, tab
-    and vertical bar that the first line has most of. Cells that are empty or say ``?``, ``NA``,
-    ``NaN``, ``null`` and the like are missing. Parquet needs pyarrow or polars.
+    CSV needs no additional packages. The delimiter is detected: the most frequent one of comma,
+    semicolon, tab and vertical bar in the first line. Empty cells and cells such as ``?``, ``NA``,
+    ``NaN`` or ``null`` are missing values. Parquet needs pyarrow or polars.
 
     Parameters
     ----------
     path : str or Path
         ``.csv``, ``.tsv``, ``.txt``, ``.data``, any of these with ``.gz``, or ``.parquet``.
     header : bool, optional
-        Whether the first line holds the column names. Without one the columns are called
-        ``column_1``, ``column_2``, … By default the first line must hold names; a first line
-        that looks like data is an error that asks.
+        Whether the first line contains column names. Without names, the columns are called
+        ``column_1``, ``column_2``, … By default, the first line must contain names, and an error is
+        raised if it looks like data.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def read_table(path: str | Path, *, header: bool | None = None) -> Table:
     Raises
     ------
     TableError
-        Naming the file, the line where it is known, and the way out.
+        If the file cannot be read. The message names the file, the line if known, and what to do.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def read_table(path: str | Path, *, header: bool | None = None) -> Table:
 
 def _check_is_file(path: Path) -> None:
     if path.is_dir():
-        raise TableError(f"{path} is a directory. Give the CSV or Parquet file inside it.")
+        raise TableError(f"{path} is a directory. Pass a CSV or Parquet file.")
     if not path.exists():
         beside = path.parent
         where = "" if beside.is_dir() else f" (the folder {beside} does not exist either)"
@@ -92,7 +92,7 @@ def _read_parquet(path: Path) -> Table:
         raise
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error}.") from error
-    except Exception as error:  # Each library raises its own kind for a broken file.
+    except Exception as error:  # Libraries raise different exceptions for a broken file.
         raise TableError(f"{path} is not a Parquet file or is damaged: {error}") from error
     try:
         return as_table(frame)
@@ -139,7 +139,7 @@ def _parse_csv(file: TextIO, path: Path, header: bool | None) -> Table:
     while first_line and not first_line.strip():
         first_line = file.readline()
     if not first_line:
-        raise TableError(f"{path} holds nothing but blank lines. Export the table again.")
+        raise TableError(f"{path} contains only blank lines. Export the table again.")
     delimiter = max(_DELIMITERS, key=first_line.count)
     reader = csv.reader(
         chain([first_line], file), delimiter=delimiter, skipinitialspace=True, strict=True
@@ -159,7 +159,7 @@ def _parse_csv(file: TextIO, path: Path, header: bool | None) -> Table:
 
 
 def _checked_rows(reader: Any, path: Path) -> Iterator[list[str]]:
-    """Yield rows that all have as many cells as the first; blank lines are passed over."""
+    """Yield all rows, skipping blank lines; raise if one has not as many cells as the first."""
     width = None
     line = 1
     try:
@@ -168,15 +168,15 @@ def _checked_rows(reader: Any, path: Path) -> Iterator[list[str]]:
                 width = len(row) if width is None else width
                 if len(row) != width:
                     raise TableError(
-                        f"{path}, line {line}: {len(row)} cells where the first line has {width}. "
-                        "Correct this line (a stray or missing delimiter, or a quote?)."
+                        f"{path}, line {line}: {len(row)} cells, but the first line has {width}. "
+                        "Correct this line. It may have a stray or missing delimiter or quote."
                     )
                 yield row
             line = reader.line_num + 1
     except csv.Error as error:
         raise TableError(
             f"{path}, line {line}: broken CSV ({error}). "
-            "Is a quotation mark never closed, or in the middle of a cell?"
+            "Check for a quotation mark that is not closed or is in the middle of a cell."
         ) from error
 
 
@@ -189,13 +189,13 @@ def _column_names(first: list[str], path: Path, header: bool | None) -> list[str
         shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
         raise TableError(
             f"{path}: the first line looks like data, not like column names ({shown}). "
-            "Say --no-header (header=False) if it is data, --header (header=True) if not."
+            "Use --no-header (header=False) if it is data, --header (header=True) if it is not."
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise TableError(
             f"{path}, line 1: more than one column is named {repeated[0]!r}. "
-            "Give every column a name of its own (or say --no-header if line 1 is data)."
+            "Give every column a unique name (or use --no-header if line 1 is data)."
         )
     return names
 
@@ -209,7 +209,7 @@ def _is_number(text: str) -> bool:
 
 
 def _typed(name: str, cells: list[str]) -> Column:
-    """Numbers where every cell that is not missing is one, else text."""
+    """Return a column of numbers if all cells that are not missing are numbers, else of text."""
     numbers = _all_numbers(cells)
     if numbers is not None:
         return Column(name, "number", numbers)
@@ -221,7 +221,7 @@ def _typed(name: str, cells: list[str]) -> Column:
 
 
 def _all_numbers(cells: list[str]) -> npt.NDArray[Any] | None:
-    """Take the quick way for numbers without missing values; None means the careful way."""
+    """Parse numbers without missing values quickly; return None if slower parsing is needed."""
     values: npt.NDArray[Any]
     try:
         values = np.fromiter(map(int, cells), np.int64, len(cells))

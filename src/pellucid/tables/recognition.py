@@ -1,4 +1,4 @@
-"""What each column is: a quantity, a yes/no, a category, a time, or nothing to learn from."""
+"""Recognize the kind of each column: number, boolean, category, time, or not useful."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Kind = Literal["numeric", "boolean", "categorical", "datetime", "left out"]
 
 KINDS: tuple[Kind, ...] = ("numeric", "boolean", "categorical", "datetime", "left out")
 
-#: Fewer rows than this say too little to call a column of different values an id or free text.
+#: Minimum number of rows to recognize a column of distinct values as an id or free text.
 FEWEST_ROWS_TO_JUDGE = 20
-#: Whole numbers, all different, that fill this share of their range are a row counter …
+#: Distinct integers that fill at least this fraction of their range are a row counter …
 COUNTER_DENSITY = 0.5
-#: … in tables of at least this many rows, whatever the column's name.
+#: … in tables with at least this many rows, whatever the column's name.
 FEWEST_ROWS_OF_COUNTER = 100
-#: Text of which more than this share of the cells is different is free text.
+#: Text with more distinct values than this fraction of the cells is free text.
 FREE_TEXT_SHARE = 0.5
 
 _ID_NAME = re.compile(
@@ -35,14 +35,14 @@ _ID_SUFFIX = re.compile(r"[a-z0-9](Id|ID|Key|UUID|Index)$")
 
 @dataclass(frozen=True)
 class RecognizedColumn:
-    """What a column was recognized as, and why.
+    """The recognized kind of a column, and the reason.
 
     Attributes
     ----------
     name : str
     kind : {"numeric", "boolean", "categorical", "datetime", "left out"}
     reason : str
-        A few words for a person.
+        Short human-readable explanation.
     """
 
     name: str
@@ -53,21 +53,21 @@ class RecognizedColumn:
 def recognize(
     column: Column, kind: Kind | None = None, weights: Weights = None
 ) -> tuple[RecognizedColumn, Column]:
-    """Recognize one column; return what it is and its values in the storage that this needs.
+    """Recognize one column; return its kind and its values in the storage for this kind.
 
     Parameters
     ----------
     column : Column
     kind : str, optional
-        Take the column as this kind instead of judging by its values.
+        Use this kind instead of recognizing it from the values.
     weights : ndarray of float64, shape (n_rows,), optional
-        How many rows each one counts for.
+        Number of rows that each row counts for.
 
     Returns
     -------
     recognized : RecognizedColumn
     column : Column
-        Text that reads as numbers or times comes back as such.
+        Text that contains numbers or times is converted to these.
 
     Examples
     --------
@@ -79,9 +79,9 @@ def recognize(
     RecognizedColumn(name='charge', kind='numeric', reason='text that reads as numbers, 1 missing')
     """
     if kind is not None:
-        return RecognizedColumn(column.name, kind, "as you asked"), _stored_as(column, kind)
-    # A column of a table stored by rows is read several times: quicker from a copy, which is
-    # given up at once so that the table is never held twice.
+        return RecognizedColumn(column.name, kind, "as specified"), _stored_as(column, kind)
+    # A column of a table stored by rows is read several times, which is faster from a copy. The
+    # copy is released right away, so that the table is never in memory twice.
     contiguous = Column(column.name, column.storage, np.ascontiguousarray(column.values))
     recognized, judged = _judge(contiguous, weights)
     return recognized, column if judged is contiguous else judged
@@ -114,7 +114,7 @@ def _recognize_number(column: Column, weights: Weights) -> RecognizedColumn:
     finite = values[np.isfinite(values)]
     whole = len(finite) == len(values) and bool(np.all(finite == np.floor(finite)))
     if whole and _is_counter(column.name, finite, n_rows(weights, len(finite))):
-        return RecognizedColumn(column.name, "left out", "an id: counts the rows or names each")
+        return RecognizedColumn(column.name, "left out", "an id: numbers that identify rows")
     return RecognizedColumn(column.name, "numeric", "whole numbers" if whole else "numbers")
 
 
@@ -154,7 +154,7 @@ def _recognize_text(column: Column, weights: Weights) -> tuple[RecognizedColumn,
 
 
 def _constant_value(column: Column) -> str | None:
-    """Text of the only value of a column that has no missing ones, or None when it varies."""
+    """Return the only value of a column as text, or None if it varies or has missing values."""
     if column.storage == "text":
         first = column.values[0]
         same = first is not None and all(cell == first for cell in column.values)
@@ -187,7 +187,7 @@ def as_text(column: Column) -> Column:
 
 
 def as_numbers(column: Column) -> Column:
-    """Return the column as numbers; text that is none becomes missing."""
+    """Return the column as numbers; other text becomes missing."""
     if column.storage != "text":
         return column
     texts = set(column.values.tolist())
@@ -197,7 +197,7 @@ def as_numbers(column: Column) -> Column:
 
 
 def as_seconds(column: Column) -> Column:
-    """Return the column as seconds since 1970; text that is no time becomes missing."""
+    """Return the column as seconds since 1970; text that is not a time becomes missing."""
     if column.storage != "text":
         return column
     seconds = seconds_from_text(column.values)

@@ -1,4 +1,4 @@
-"""The row groups of Parquet files: found, checked by their footers, read one at a time."""
+"""Find, check and read the row groups of Parquet files."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from pellucid.tables.table import TableError
 
 _WORTH_THREADS = 2**18
-"""With fewer numbers, threads cost more than they save."""
+"""Minimum number of values for which reading with threads is faster."""
 _NOT_THERE = (None, None)
-_CHANGED = "was changed while the stream was read. Start again with files that stay as they are."
+_CHANGED = "was changed while the stream was read. Start again, and do not modify the files."
 
 
 class RowGroup(NamedTuple):
-    """Rows that a file stores together."""
+    """A row group: rows that a file stores together."""
 
     fragment: Any
     """The `pyarrow.dataset.ParquetFileFragment`."""
     number: int
     n_rows: int
     written: tuple[int | None, int | None]
-    """Size of its file, and when it was last written."""
+    """Size and modification time of the file."""
 
     def __str__(self) -> str:
         return f"{self.fragment.path}, row group {self.number}"
@@ -36,13 +36,12 @@ class RowGroup(NamedTuple):
 def find_row_groups(source: Any) -> list[RowGroup]:
     """Return the row groups of a file, a folder, several files or a `pyarrow.dataset.Dataset`.
 
-    The files of a folder come in the order of their names; a folder `name=value` inside it is a
-    column.
+    The files of a folder are sorted by name. A subfolder `name=value` adds a column.
 
     Raises
     ------
     TableError
-        A file is missing, empty, damaged or no Parquet file; or there are no rows.
+        If a file is missing, empty, damaged or not a Parquet file, or if there are no rows.
     """
     dataset = _dataset(source)
     with _reading(source):
@@ -51,12 +50,12 @@ def find_row_groups(source: Any) -> list[RowGroup]:
             fragments.sort(key=lambda fragment: str(fragment.path))
         groups = [group for fragment in fragments for group in _groups_of(fragment)]
     if not groups:
-        raise TableError(f"{_name(source)} has no rows. Write the file again, with rows in it.")
+        raise TableError(f"{_name(source)} has no rows. Write a file that contains rows.")
     return groups
 
 
 def check_columns(groups: Sequence[RowGroup], names: Sequence[str]) -> None:
-    """Raise TableError unless every file has these columns, of the kinds of the first file."""
+    """Raise TableError unless all files have these columns with the kinds of the first file."""
     first = groups[0].fragment
     known = {name: _kind(_type_of(first, name)) for name in names}
     for fragment in {id(group.fragment): group.fragment for group in groups}.values():
@@ -70,17 +69,17 @@ def check_columns(groups: Sequence[RowGroup], names: Sequence[str]) -> None:
 
 
 def column_names(group: RowGroup) -> list[str]:
-    """Return the columns of the group's file, those of its folders' names last."""
+    """Return the columns of the group's file, followed by those of its folder names."""
     return [*group.fragment.physical_schema.names, *_partition_keys(group.fragment)]
 
 
 def column_dtype(groups: Sequence[RowGroup], name: str) -> np.dtype[Any]:
-    """Return the NumPy dtype that holds the numbers of a column of all files.
+    """Return a NumPy dtype for the numbers of a column in all files.
 
     Raises
     ------
     TableError
-        The column holds something else, such as text.
+        If the column does not contain numbers.
     """
     import pyarrow as pa
 
@@ -89,15 +88,15 @@ def column_dtype(groups: Sequence[RowGroup], name: str) -> np.dtype[Any]:
         kind = type_of(group, name)
         if not is_number(kind):
             raise TableError(
-                f"{group.fragment.path}: column {name!r} holds {kind}, and a stream takes numbers. "
-                "Leave it out with columns=[…], or turn it into numbers first."
+                f"{group.fragment.path}: column {name!r} holds {kind}, but a stream takes numbers. "
+                "Exclude it with columns=[…], or convert it to numbers first."
             )
         dtypes.add(np.float64 if pa.types.is_decimal(kind) else kind.to_pandas_dtype())
     return np.result_type(*dtypes)
 
 
 def is_number(kind: Any) -> bool:
-    """Return whether an Arrow type is one of numbers or booleans."""
+    """Return whether an Arrow type is a number or boolean type."""
     import pyarrow as pa
 
     types = pa.types
@@ -108,7 +107,7 @@ def is_number(kind: Any) -> bool:
 
 
 def is_text(kind: Any) -> bool:
-    """Return whether an Arrow type is one of text, each written out or as a number for it."""
+    """Return whether an Arrow type is text, stored directly or as a dictionary."""
     import pyarrow as pa
 
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -121,14 +120,14 @@ def read_group(group: RowGroup, names: Sequence[str]) -> Any:
     Raises
     ------
     TableError
-        The file has gone, ends early, or is not what it was; or a column has missing values.
+        If the file is missing, ends early or was changed, or if a column has missing values.
     """
     from pyarrow.parquet import ParquetFile
 
     names = list(dict.fromkeys(names))
     fragment = group.fragment
     stored = [name for name in names if name in fragment.physical_schema.names]
-    # Not the fragment's own way to read, which hands every row group from thread to thread.
+    # The fragment's own reader passes every row group between threads; read it directly.
     with _reading(group):
         if _written(fragment) not in (group.written, _NOT_THERE):
             raise TableError(f"{group} {_CHANGED}")
@@ -138,19 +137,19 @@ def read_group(group: RowGroup, names: Sequence[str]) -> Any:
         )
     if table.num_rows != group.n_rows:
         raise TableError(
-            f"{group} has {table.num_rows} rows where its file said {group.n_rows}: it {_CHANGED}"
+            f"{group} has {table.num_rows} rows instead of {group.n_rows}: it {_CHANGED}"
         )
     for name in stored:
         if missing := table[name].null_count:
             raise TableError(
-                f"{group}: column {name!r} has {missing} missing values. Fill them in, or leave "
-                "these rows or the column out."
+                f"{group}: column {name!r} has {missing} missing values. Fill them in, or remove "
+                "these rows or the column."
             )
     return _with_partitions(table, fragment, names)
 
 
 def numbers_of(array: Any) -> NDArray[Any]:
-    """Return an Arrow array of numbers as one of NumPy, (n,)."""
+    """Return an Arrow array of numbers as a NumPy array, (n,)."""
     import pyarrow as pa
 
     if pa.types.is_decimal(array.type):
@@ -164,7 +163,7 @@ def _dataset(source: Any) -> Any:
         from pyarrow import dataset as arrow_dataset
     except ImportError:
         raise ImportError(
-            'reading Parquet files in a stream needs pyarrow: pip install "pellucid[tables]"'
+            'streaming Parquet files needs pyarrow: pip install "pellucid[tables]"'
         ) from None
     if isinstance(source, arrow_dataset.Dataset):
         return source
@@ -173,7 +172,7 @@ def _dataset(source: Any) -> Any:
     for path in paths:
         _check_path(path)
     if len(paths) == 1 and paths[0].is_dir() and not any(paths[0].rglob("*")):
-        raise TableError(f"{paths[0]} is an empty folder. Give one with Parquet files in it.")
+        raise TableError(f"{paths[0]} is an empty folder. Pass a folder with Parquet files.")
     given: Any = [str(path) for path in paths] if is_list else str(paths[0])
     with _reading(source):
         return arrow_dataset.dataset(given, format="parquet", partitioning="hive")
@@ -198,7 +197,7 @@ def _check_path(path: Path) -> None:
 def _groups_of(fragment: Any) -> Iterator[RowGroup]:
     if not hasattr(fragment, "row_groups"):
         raise TableError(
-            f"a stream reads Parquet files by row groups, got a dataset with a "
+            f"a stream reads Parquet files by row groups, but the dataset has a "
             f"{type(fragment).__name__}. Write it with pyarrow.parquet first."
         )
     with _reading(fragment.path):
@@ -210,15 +209,15 @@ def _groups_of(fragment: Any) -> Iterator[RowGroup]:
 
 
 def _written(fragment: Any) -> tuple[int | None, int | None]:
-    """Return what changes when somebody writes a fragment's file again."""
-    if fragment.filesystem is None:  # It lies in memory.
+    """Return values that change when a fragment's file is rewritten."""
+    if fragment.filesystem is None:  # The fragment is in memory.
         return _NOT_THERE
     info = fragment.filesystem.get_file_info(fragment.path)
     return info.size, info.mtime_ns
 
 
 def type_of(group: RowGroup, name: str) -> Any:
-    """Return the Arrow type of a column of the group's file, or raise TableError without one."""
+    """Return the Arrow type of a column of the group's file; raise TableError if it is missing."""
     return _type_of(group.fragment, name)
 
 
@@ -227,8 +226,8 @@ def _type_of(fragment: Any, name: str) -> Any:
     found = schema.get_all_field_indices(name)
     if len(found) > 1:
         raise TableError(
-            f"{fragment.path} has {len(found)} columns named {name!r}. Give every column a name "
-            "of its own."
+            f"{fragment.path} has {len(found)} columns named {name!r}. Give every column a unique "
+            "name."
         )
     if found:
         return schema.field(found[0]).type
@@ -252,7 +251,7 @@ def _partition_keys(fragment: Any) -> dict[str, Any]:
 
 
 def _with_partitions(table: Any, fragment: Any, names: Sequence[str]) -> Any:
-    """Return the table with the columns that stand in the names of its folders."""
+    """Return the table with the columns given by its folder names."""
     import pyarrow as pa
 
     for name in names:
@@ -263,7 +262,7 @@ def _with_partitions(table: Any, fragment: Any, names: Sequence[str]) -> Any:
 
 
 def _kind(arrow_type: Any) -> str:
-    """Return what a column holds, in a word that numbers of all widths share."""
+    """Return the kind of a column; it is the same for numbers of all widths."""
     if is_number(arrow_type):
         return "numbers"
     return "text" if is_text(arrow_type) else str(arrow_type)
@@ -271,14 +270,14 @@ def _kind(arrow_type: Any) -> str:
 
 @contextmanager
 def _reading(what: Any) -> Iterator[None]:
-    """Turn what pyarrow and the system raise for broken files into a TableError."""
+    """Convert errors of pyarrow and the operating system for broken files to TableError."""
     try:
         yield
     except (TableError, ImportError):
         raise
     except FileNotFoundError as error:
-        raise TableError(f"{_name(what)}: a file is not there (any more): {error}") from error
-    except Exception as error:  # pyarrow raises its own kinds
+        raise TableError(f"{_name(what)}: a file does not exist or was deleted: {error}") from error
+    except Exception as error:  # pyarrow has its own exceptions
         raise TableError(
             f"{_name(what)} is not a Parquet file, is damaged or ends early: {error}"
         ) from error

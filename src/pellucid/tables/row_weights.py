@@ -1,7 +1,7 @@
-"""Statistics of rows that count several times, or not at all.
+"""Statistics of weighted rows.
 
-`weights` is None where each row counts once; else it has shape (n,), without zeros, and whole
-numbers give what repeating the rows would give.
+`weights` is None if every row counts once. Otherwise it has shape (n,) and no zeros, and integer
+weights give the same result as repeating the rows.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pellucid.tables.table import Table
 FloatVector = npt.NDArray[np.float64]
 Weights = FloatVector | None
 
-#: Of one row; larger weights are relative ones.
+#: Maximum number of repetitions of a row; larger weights are treated as relative.
 MOST_REPETITIONS = 2**31
 
 
 def checked_weights(sample_weight: Any, table: Table) -> Weights:
-    """Return the weights as float64, shape (n_rows,); None where all are one.
+    """Return the weights as float64, shape (n_rows,), or None if all are 1.
 
     Raises
     ------
     ValueError
-        A weight is negative or not finite, their number is not that of the rows, or all are zero.
+        If a weight is negative or not finite, if all are zero, or if their number is wrong.
     """
     if sample_weight is None:
         return None
@@ -42,17 +42,17 @@ def checked_weights(sample_weight: Any, table: Table) -> Weights:
 
 
 def rows_that_count(weights: Weights) -> npt.NDArray[np.intp] | None:
-    """Return which rows have a weight other than zero; None where all have."""
+    """Return the indices of the rows with nonzero weight, or None if all weights are nonzero."""
     if weights is None or weights.all():
         return None
     return np.flatnonzero(weights)
 
 
 def as_repetitions(weights: Weights) -> Weights:
-    """Return how many rows each row counts for.
+    """Return the number of rows that each row counts for.
 
-    Whole numbers are repetitions as they are. Of others only the ratios matter: they are scaled to
-    mean one, so that what asks for a number of rows (a rare category) works as without weights.
+    Integer weights are returned unchanged. Other weights are scaled to mean 1, so only their ratios
+    matter and row counts (for instance of a rare category) have the same scale as without weights.
 
     Examples
     --------
@@ -71,17 +71,17 @@ def as_repetitions(weights: Weights) -> Weights:
 
 
 def n_rows(weights: Weights, n: int) -> int:
-    """Return how many rows `n` rows count for."""
+    """Return the number of rows that `n` weighted rows count for."""
     return n if weights is None else round(float(weights.sum()))
 
 
 def of(weights: Weights, rows: npt.NDArray[Any]) -> Weights:
-    """Return the weights of some rows: an index or mask."""
+    """Return the weights of some rows, given by an index or mask."""
     return None if weights is None else weights[rows]
 
 
 def counts_of(values: npt.NDArray[np.object_], weights: Weights) -> tuple[dict[str, float], float]:
-    """Return how many rows hold each text, and how many none (None: missing)."""
+    """Return the number of rows with each text, and the number of missing ones (None)."""
     counts: dict[Any, float] = {}
     if weights is None:
         counts.update(Counter(values.tolist()))
@@ -106,7 +106,7 @@ def deviation(values: npt.NDArray[np.float64], weights: Weights) -> Any:
 
 
 def quantiles(values: FloatVector, levels: Any, weights: Weights) -> FloatVector:
-    """Return the quantiles at `levels`, interpolated between neighbours as `np.quantile` does."""
+    """Return the quantiles at `levels`, with the linear interpolation of `np.quantile`."""
     if weights is None:
         return np.asarray(np.quantile(values, levels))
     order = np.argsort(values, kind="stable")
@@ -123,7 +123,7 @@ def quantiles(values: FloatVector, levels: Any, weights: Weights) -> FloatVector
 
 
 def sample(values: FloatVector, weights: Weights, most: int) -> tuple[FloatVector, Weights]:
-    """Return the values, or `most` of them drawn at random where they count for more rows."""
+    """Return the values, or a random sample of size `most` if they count for more rows."""
     n = n_rows(weights, len(values))
     if max(n, len(values)) <= most:
         return values, weights

@@ -1,4 +1,4 @@
-"""What differs between the versions of scikit-learn that Pellucid works with (1.7 and newer)."""
+"""Differences between the supported versions of scikit-learn (1.7 and newer)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ LEAST_POPULATED = (
     if VERSION >= (1, 8)
     else "The least populated class in y has only 1 member"
 )
-"""How the error about a class of a single row begins, which cannot be split."""
+"""Start of scikit-learn's error for a class with a single row, which cannot be split."""
 
 
 class NamedTable:
-    """A table that tells its names as scikit-learn before 1.9 asks for them.
+    """A table that provides its column names to scikit-learn before 1.9.
 
-    It asks every library but pandas for the DataFrame interchange protocol, which polars 2 has no
-    more; the names would be lost, and columns in another order go unnoticed.
+    For all libraries except pandas, these versions use the DataFrame interchange protocol, which
+    polars 2 no longer supports. Without names, columns in a different order would go unnoticed.
 
     Parameters
     ----------
     X : DataFrame
-        With `columns` and `shape`.
+        Must have `columns` and `shape`.
     """
 
     def __init__(self, X: Any) -> None:
@@ -50,6 +50,6 @@ class NamedTable:
 
 
 def with_names(X: Any) -> Any:
-    """Return `X` such that the installed scikit-learn's `validate_data` finds its column names."""
+    """Return `X` so that `validate_data` of the installed scikit-learn finds its column names."""
     silent = VERSION < (1, 9) and hasattr(X, "columns") and hasattr(X, "shape")
     return NamedTable(X) if silent and not hasattr(X, "__dataframe__") else X

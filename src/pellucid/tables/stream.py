@@ -1,4 +1,4 @@
-"""Tables larger than memory: Parquet files read by row groups, shuffled in a buffer."""
+"""Stream tables larger than memory from Parquet files, with a shuffle buffer."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from pellucid.tables.stream_reader import StreamBlock, StreamDtype, StreamReader
 
 @dataclass(frozen=True)
 class ParquetStream:
-    """Rows to train on that are never all in memory.
+    """Training data streamed from Parquet files that need not fit in memory.
 
-    It says where the rows are, and reads nothing before it is used. Memory is bounded by the
-    buffer, `buffer_rows` rows of numbers, and one row group as pyarrow reads it.
+    The stream only describes where the rows are; nothing is read until it is used. Memory use is
+    bounded by the buffer of `buffer_rows` rows plus one row group as read by pyarrow.
 
-    The order of the rows. An epoch visits the row groups of all files in a new random order and
-    fills the buffer with them; when it is full, its rows are trained on in a random order, and it
-    is filled again. So rows are mixed with those of the row groups that happen to be in the buffer
-    with theirs, and with no others: in a file sorted by class, whose row groups hold one class
-    each, a buffer of 10 row groups has rows of about 10 row groups drawn at random. Write files
-    with small row groups (`row_group_size`), or shuffled once, where that is too little. With a
-    `buffer_rows` of at least all rows the table is read once, and everything is as it is for the
-    same table in memory, to the bit.
+    Each epoch visits the row groups of all files in a new random order and fills the buffer with
+    their rows. When the buffer is full, its rows are trained on in random order, and it is filled
+    again. A row is therefore shuffled only with the rows that are in the buffer at the same time.
+    For example, if a file is sorted by class and each row group contains one class, a buffer of the
+    size of 10 row groups contains about 10 randomly chosen row groups. If this does not shuffle
+    enough, write files with smaller row groups (`row_group_size`), or shuffle them once. If
+    `buffer_rows` is at least the number of rows, the table is read once, and results are
+    bit-identical to those of the same table in memory.
 
     Parameters
     ----------
     source : path, list of paths or pyarrow.dataset.Dataset
-        A Parquet file, a folder of them, or several. The files of a folder are read in the order
-        of their names; folders `name=value` in it are a column.
+        One or several Parquet files, or a folder of them. The files of a folder are read in the
+        order of their names; subfolders `name=value` add a column.
     target : str or list of str
-        The column to predict, or several of numbers. A y of several columns has shape (n, K), and
-        so has a list of one.
+        The column to predict, or a list of numeric columns. With a list, y has shape (n, K), even
+        if K is 1.
     columns : list of str, optional
-        Those to predict from, in this order; numbers or booleans without missing values. By default
-        all but `target` and `sample_weight`.
+        Feature columns, in this order. They must be numbers or booleans without missing values. By
+        default, all columns except `target` and `sample_weight`.
     sample_weight : str, optional
-        The column of weights, at least 0.
+        The column of sample weights, which must be at least 0.
     classes : list, optional
-        All labels of a target that holds labels, where they are known. By default a fit learns them
-        in a first pass over the target column.
+        All labels of the target of a classifier, if known. By default, `fit` finds them in a first
+        pass over the target column.
     buffer_rows : int
-        Rows that are shuffled together. A fit rounds it down to a multiple of its batch size, so
-        that no step but the last of an epoch has fewer rows.
+        Number of rows that are shuffled together. `fit` rounds it down to a multiple of the batch
+        size, so that only the last step of an epoch can have fewer rows.
     dtype : {"float32", "float64"}, optional
-        Of the rows in the buffer. By default float32 where NumPy would join the columns in that
-        type, and float64 for all others.
+        Type of the rows in the buffer. By default, float32 if this is NumPy's result type of all
+        columns, else float64.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class ParquetStream:
 
     @property
     def targets(self) -> list[str]:
-        """The names of the target's columns."""
+        """Names of the target columns."""
         return [self.target] if isinstance(self.target, str) else list(self.target)
 
     def open(self) -> StreamReader:
@@ -97,10 +97,10 @@ class ParquetStream:
         Raises
         ------
         TableError
-            A file is missing, empty, damaged or no Parquet file; a column is missing, holds no
-            numbers, or differs between files; there are no rows.
+            If a file is missing, empty, damaged or not a Parquet file; if a column is missing, not
+            numeric, or differs between files; or if there are no rows.
         ImportError
-            pyarrow is not installed.
+            If pyarrow is not installed.
         """
         return StreamReader(
             self.source,
@@ -114,24 +114,25 @@ class ParquetStream:
     def blocks(
         self, *, seed: int | None = None, epoch: int = 0, batch_size: int = 1
     ) -> Iterator[StreamBlock]:
-        """Yield the rows of an epoch in blocks of up to `buffer_rows`, such as for `partial_fit`.
+        """Yield the rows of an epoch in blocks of up to `buffer_rows` rows, e.g. for `partial_fit`.
 
-        Each block is an array of its own; within it, rows have the order of the files.
+        Each block is a new array. Its rows are in the order of the files.
 
         Parameters
         ----------
         seed : int, optional
-            Visit the row groups in the random order that a fit with this seed visits them in; by
-            default in the order of the files.
+            If given, visit the row groups in the random order in which a fit with this seed visits
+            them. By default, they are visited in the order of the files.
         epoch : int
-            Counted from 0; each has an order of its own.
+            Epoch, counted from 0; the random order differs between epochs.
         batch_size : int
-            Each block but the last has a multiple of so many rows.
+            The size of every block except the last is a multiple of `batch_size`.
 
         Raises
         ------
         TableError
-            As `open`; or a file ends early, or has missing, infinite or too large numbers.
+            In the same cases as `open`, or if a file ends early or contains missing, infinite or
+            too large numbers.
         """
         reader = self.open()
         order = None if seed is None else permutation(seed, epoch, reader.n_groups)
@@ -141,7 +142,7 @@ class ParquetStream:
 
 
 def rows_of_block(buffer_rows: int, batch_size: int) -> int:
-    """Return the rows of a block: whole batches, at least one."""
+    """Return the number of rows of a block: whole batches, at least one."""
     return max(1, buffer_rows // batch_size) * batch_size
 
 

@@ -1,4 +1,4 @@
-"""An open stream: its row groups as blocks of numbers, and what its target holds."""
+"""An open stream: read its row groups as blocks of numbers and summarize its target."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _MOST_LABELS = 2**16
 
 
 class StreamBlock(NamedTuple):
-    """Some rows of a stream."""
+    """A block of rows of a stream."""
 
     X: NDArray[Any]
-    """Numbers, (n, n_columns)."""
+    """Features, (n, n_columns)."""
     y: NDArray[Any]
-    """The target, (n,) or (n, K)."""
+    """Target, (n,) or (n, K)."""
     sample_weight: NDArray[np.float64] | None
-    """(n,); None without a column for it."""
+    """Sample weights, (n,); None without a weight column."""
 
 
 @dataclass(frozen=True)
 class TargetSummary:
-    """What one pass over the columns of target and weights found.
+    """Labels, counts and weights found in one pass over the target and weight columns.
 
     Parameters
     ----------
     labels : ndarray of shape (n_labels,)
-        Sorted.
+        Sorted labels.
     counts : ndarray of int64 of shape (n_labels,)
-        Rows of each.
+        Number of rows of each label.
     weights : ndarray of float64 of shape (n_labels,)
-        Their sample weights together; the counts without a column for them.
+        Sum of the sample weights of each label; equal to `counts` without a weight column.
     """
 
     labels: NDArray[Any]
@@ -61,18 +61,18 @@ class TargetSummary:
 
 
 class StreamReader:
-    """Reads a `ParquetStream`; made by its `open`.
+    """Reader of a `ParquetStream`, created by its `open` method.
 
     Attributes
     ----------
     columns : list of str
-        Those of X.
+        Columns of X.
     dtype : numpy.dtype
-        Of X.
+        Type of X.
     n_rows, n_groups : int
-        Of all files.
+        Numbers of rows and row groups in all files.
     n_targets : int
-        Columns of y.
+        Number of columns of y.
     is_vector : bool
         Whether y has shape (n,).
     """
@@ -100,32 +100,32 @@ class StreamReader:
 
     @property
     def group_sizes(self) -> list[int]:
-        """Rows of each row group."""
+        """Number of rows of each row group."""
         return [group.n_rows for group in self._groups]
 
     @property
     def n_rows(self) -> int:
-        """Rows of all files."""
+        """Number of rows in all files."""
         return sum(self.group_sizes)
 
     @property
     def n_groups(self) -> int:
-        """Row groups of all files."""
+        """Number of row groups in all files."""
         return len(self._groups)
 
     @property
     def n_targets(self) -> int:
-        """Columns of y."""
+        """Number of columns of y."""
         return len(self._target)
 
     @property
     def has_text(self) -> bool:
-        """Whether the target holds labels that are text."""
+        """Whether the target contains text labels."""
         return is_text(type_of(self._groups[0], self._target[0]))
 
     @property
     def has_weights(self) -> bool:
-        """Whether a column holds sample weights."""
+        """Whether there is a column of sample weights."""
         return self._weight is not None
 
     def blocks(
@@ -134,24 +134,25 @@ class StreamReader:
         order: Sequence[int] | NDArray[np.int64] | None = None,
         encode: Encode = np.asarray,
     ) -> Iterator[StreamBlock]:
-        """Yield all rows in blocks of `rows`, the last one of what is left.
+        """Yield all rows in blocks of `rows` rows; the last block can be smaller.
 
-        The X of all blocks lie in the same memory: each is valid until the next one is asked for.
+        All blocks use the same memory for X: a block is valid only until the next one is requested.
 
         Parameters
         ----------
         rows : int
+            Number of rows of a block.
         order : sequence of int, optional
-            Of the row groups, by default as they are in the files.
+            Order of the row groups; by default, their order in the files.
         encode : callable
-            Applied to the targets of some rows, or to labels that are text once each; what it
-            returns, (n,) or (n, K), becomes the block's y.
+            Maps targets to y, (n,) or (n, K). It is applied to the targets of some rows, or once to
+            each distinct text label.
 
         Raises
         ------
         TableError
-            A file ends early or was changed, or a column has missing, infinite or too large
-            numbers; the message names the file and the row group.
+            If a file ends early or was changed, or if a column contains missing, infinite or too
+            large numbers. The message names the file and the row group.
         """
         rows = min(rows, self.n_rows)
         buffer = np.empty((rows, len(self.columns)), self.dtype)
@@ -175,12 +176,12 @@ class StreamReader:
             yield self._block(buffer[:filled], targets, weights)
 
     def summarize(self) -> TargetSummary:
-        """Return the labels of the target, in one pass over it and the weights alone.
+        """Return the labels of the target, in one pass that reads only the target and the weights.
 
         Raises
         ------
         TableError
-            As `blocks`; or there are more labels than any classifier tells apart.
+            In the same cases as `blocks`, or if there are too many labels for a classifier.
         """
         labels: NDArray[Any] = np.empty(0)
         counts: NDArray[Any] = np.empty(0)
@@ -193,8 +194,8 @@ class StreamReader:
             labels = values if known.size == 0 else np.union1d(known, values)
             if len(labels) > _MOST_LABELS:
                 raise TableError(
-                    f"column {self._target[0]!r} has more than {_MOST_LABELS} labels. Fit a "
-                    "regressor where it holds numbers to predict."
+                    f"column {self._target[0]!r} has more than {_MOST_LABELS} labels. If it holds "
+                    "numbers to predict, fit a regressor."
                 )
             both = np.concatenate([np.searchsorted(labels, x) for x in (known, values)])
             here = np.bincount(codes, minlength=len(values))
@@ -204,7 +205,7 @@ class StreamReader:
         return TargetSummary(labels, counts.astype(np.int64), weights)
 
     def mean_weight(self) -> float:
-        """Return the mean of the sample weights, in one pass over them alone."""
+        """Return the mean of the sample weights, in one pass that reads only the weights."""
         total = 0.0
         for group in self._groups:
             weight = self._sample_weights(read_group(group, self._weights_column), group)
@@ -218,10 +219,10 @@ class StreamReader:
     def _check(self, others: Sequence[str]) -> None:
         if both := [name for name in self.columns if name in others]:
             raise TableError(
-                f"columns names {both[0]!r}, which is the target or the weights. Leave it out."
+                f"columns names {both[0]!r}, which is the target or the weights. Remove it."
             )
         if not self.columns:
-            raise TableError("there are no columns to predict from beside the target.")
+            raise TableError("there are no columns to predict from, only the target.")
         check_columns(self._groups, [*self.columns, *others])
         if self._weight is not None:
             column_dtype(self._groups, self._weight)
@@ -229,12 +230,12 @@ class StreamReader:
         for name, kind in zip(self._target, kinds, strict=True):
             if not is_number(kind) and not (is_text(kind) and len(kinds) == 1):
                 raise TableError(
-                    f"the target column {name!r} holds {kind}; it must hold numbers, or, where it "
-                    "is the only one, labels of text."
+                    f"the target column {name!r} holds {kind}; it must hold numbers. A single "
+                    "target column can also hold text labels."
                 )
 
     def _fill(self, table: Any, X: NDArray[Any], group: RowGroup) -> None:
-        """Write the columns of a table side by side to X, and look for what no network takes."""
+        """Copy the columns of a table to X and raise if a value is not finite."""
         first = 0
         for batch in table.select(self.columns).to_batches(max_chunksize=_ROWS_AT_ONCE):
             rows = X[first : first + batch.num_rows]
@@ -245,7 +246,7 @@ class StreamReader:
                 j = int(np.flatnonzero(~np.isfinite(rows).all(axis=0))[0])
                 raise TableError(
                     f"{group}: column {self.columns[j]!r} has NaN, infinity or a number too large "
-                    f"for {self.dtype}. Fill it in, or leave these rows or the column out."
+                    f"for {self.dtype}. Correct it, or remove these rows or the column."
                 )
             first += batch.num_rows
 
@@ -281,7 +282,7 @@ class StreamReader:
 
 
 def _labels_of(column: Any, group: RowGroup, name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return the labels of an Arrow column, sorted, and which of them each row has."""
+    """Return the sorted labels of an Arrow column, and the index of the label of each row."""
     if not is_text(column.type):
         numbers = numbers_of(column.combine_chunks())
         if not np.isfinite(numbers).all():
@@ -292,6 +293,6 @@ def _labels_of(column: Any, group: RowGroup, name: str) -> tuple[NDArray[Any], N
     encoded = encoded if hasattr(encoded, "dictionary") else encoded.dictionary_encode()
     found = np.array(encoded.dictionary.to_pylist(), dtype=object)
     values, places = np.unique(found, return_inverse=True)
-    # A dictionary may have words that no row here has.
+    # A dictionary can contain values that do not occur in these rows.
     present, codes = np.unique(places[encoded.indices.to_numpy()], return_inverse=True)
     return values[present], codes

@@ -1,4 +1,4 @@
-"""The one form every table takes inside Pellucid: named columns of NumPy arrays."""
+"""The internal representation of tables: named columns of NumPy arrays."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Storage = Literal["number", "boolean", "datetime", "text"]
 
 
 class TableError(ValueError):
-    """A table that cannot be read or used; the message says what to do about it."""
+    """Raised if a table cannot be read or used; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column, whatever container it came from.
+    """One column of a table.
 
     Attributes
     ----------
     name : str
     storage : {"number", "boolean", "datetime", "text"}
-        How the values are kept, not what they mean.
+        How the values are stored, independent of their meaning.
     values : ndarray of shape (n_rows,)
-        number: any integer or float dtype; boolean: bool, or float64 where values are missing;
+        number: any integer or float dtype; boolean: bool, or float64 if values are missing;
         datetime: float64 seconds since 1970-01-01; text: object array of str or None.
-        NaN (None in text) stands for a missing value.
+        Missing values are NaN (None in text).
     """
 
     name: str
@@ -37,29 +37,29 @@ class Column:
     values: npt.NDArray[Any]
 
     def as_float(self) -> npt.NDArray[np.float64]:
-        """Values of a number, boolean or datetime column as float64, missing ones NaN."""
+        """Return the values of a number, boolean or datetime column as float64, NaN if missing."""
         return np.ascontiguousarray(self.values, dtype=np.float64)
 
     def missing(self) -> npt.NDArray[np.bool_]:
-        """Tell where values are missing: bool, shape (n_rows,)."""
+        """Return a mask of missing values: bool, shape (n_rows,)."""
         if self.storage == "text":
             return np.fromiter((v is None for v in self.values), np.bool_, len(self.values))
         return np.isnan(self.as_float())
 
     def take(self, rows: npt.NDArray[np.intp]) -> Column:
-        """Return the column with these rows only."""
+        """Return the column with the given rows only."""
         return Column(self.name, self.storage, self.values[rows])
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, in order, found by name.
+    """Named columns of equal length.
 
     Attributes
     ----------
     columns : tuple of Column
     has_names : bool
-        False when the names were made up (``x0``, ``x1``, … for an array).
+        False if the names were generated (``x0``, ``x1``, … for an array).
 
     Examples
     --------
@@ -75,12 +75,12 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns, in order."""
+        """Column names, in order."""
         return tuple(column.name for column in self.columns)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n_rows, n_columns)."""
+        """Number of rows and columns."""
         return len(self), len(self.columns)
 
     def __len__(self) -> int:
@@ -96,20 +96,20 @@ class Table:
         raise missing_column_error(name, self.names)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Table:
-        """Return these rows, in this order, as a new table."""
+        """Return a new table with the given rows, in this order."""
         return Table(tuple(column.take(rows) for column in self.columns), self.has_names)
 
     def without(self, name: str) -> Table:
-        """Return the table without the column of this name."""
+        """Return the table without the column `name`."""
         return Table(tuple(c for c in self.columns if c.name != name), self.has_names)
 
     def select(self, names: Sequence[str]) -> Table:
-        """Return the columns of these names, in this order; others are left out."""
+        """Return a table with the named columns only, in this order."""
         return Table(tuple(self[name] for name in names), self.has_names)
 
 
 def missing_column_error(name: str, names: Sequence[str]) -> TableError:
-    """Build the error for a column that is not there, with the nearest name as a suggestion."""
+    """Return an error for a missing column that suggests the most similar name."""
     folded = {n.casefold(): n for n in reversed(names)}
     close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
     shown = ", ".join(repr(n) for n in names[:20]) + (", …" if len(names) > 20 else "")

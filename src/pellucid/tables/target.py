@@ -1,4 +1,4 @@
-"""What is to be predicted: classes or a quantity."""
+"""Recognize the task from the target: classification or regression."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pellucid.tables.text import numbers_from_text
 
 Task = Literal["classification", "regression"]
 
-#: Whole numbers with more different values than this are a quantity.
+#: Maximum number of distinct whole numbers that are treated as classes.
 MOST_INTEGER_CLASSES = 20
 
 
 @dataclass(frozen=True)
 class RecognizedTask:
-    """The task that a target calls for, and why.
+    """The recognized task, and the reason.
 
     Attributes
     ----------
     task : {"classification", "regression"}
     reason : str
-        A few words for a person.
+        Short human-readable explanation.
     """
 
     task: Task
@@ -32,16 +32,16 @@ class RecognizedTask:
 
 
 def recognize_task(column: Column) -> RecognizedTask:
-    """Tell classification from regression by the values of the target.
+    """Choose between classification and regression from the values of the target.
 
-    The rule: text and yes/no are classes. So are numbers with only two different values, and
-    whole numbers with at most 20 different values, each seen 5 times on average. Everything
-    else is a quantity.
+    Text and booleans are classes. Numbers with only two different values are classes, too. So are
+    whole numbers with at most 20 different values that occur 5 times on average. All other targets
+    are for regression.
 
     Parameters
     ----------
     column : Column
-        Without missing values (see :func:`read_target`).
+        Must have no missing values (see :func:`read_target`).
 
     Examples
     --------
@@ -69,12 +69,12 @@ def recognize_task(column: Column) -> RecognizedTask:
 
 
 def read_target(column: Column) -> Column:
-    """Check a target column and read text that holds numbers as numbers.
+    """Check a target column and convert text that contains numbers to numbers.
 
     Raises
     ------
     TableError
-        When values are missing or infinite, naming how many and the first row.
+        If values are missing or infinite. The message names the first such row.
     """
     if column.storage == "text":
         numbers = numbers_from_text(column.values)

@@ -1,4 +1,4 @@
-"""What the cells of a text column say: missing, a number, a time, or just words."""
+"""Parse text columns: missing values, numbers, times or plain text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pellucid.tables.row_weights import Weights, counts_of
 
-#: Texts that stand for a missing value, compared after surrounding blanks are removed.
+#: Texts that mean a missing value, compared after stripping whitespace.
 MISSING_TEXT = frozenset(
     [
         "",
@@ -32,24 +32,24 @@ MISSING_TEXT = frozenset(
     ]
 )
 
-#: A text column is read as numbers when at most this share of its cells are not, and …
+#: A text column is read as numbers if at most this fraction of its cells are not numbers, and …
 STRAY_SHARE = 0.05
-#: … the cells that are not numbers say at most this many different things ("unknown", "n.a.").
+#: … those cells have at most this many different values ("unknown", "n.a.").
 MOST_STRAY_TEXTS = 3
 
 
 @dataclass(frozen=True)
 class NumbersInText:
-    """Result of reading text as numbers.
+    """Result of parsing text as numbers.
 
     Attributes
     ----------
     values : ndarray of shape (n,)
-        int64 where every cell is a whole number and none is missing, else float64 with NaN.
+        int64 if every cell is a whole number and none is missing, else float64 with NaN.
     n_blank : int
-        Cells that say the value is missing.
+        Number of missing cells.
     stray : tuple of str
-        Different texts that are no number and were taken as missing.
+        Distinct texts that are not numbers and are treated as missing.
     """
 
     values: npt.NDArray[Any]
@@ -58,7 +58,7 @@ class NumbersInText:
 
 
 def clean_text(values: Iterable[object]) -> npt.NDArray[np.object_]:
-    """Turn cells into str without surrounding blanks, or None where the value is missing.
+    """Convert cells to stripped strings, or None for missing values.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def clean_text(values: Iterable[object]) -> npt.NDArray[np.object_]:
     except TypeError as error:
         raise TypeError(
             "The argument must be a string or a number in every cell of a table; found a "
-            "value that is neither (a list or a dict, perhaps). Spread it over several columns."
+            "value that is neither, such as a list or a dict. Split it into several columns."
         ) from error
     result = np.empty(len(cells), dtype=object)
     result[:] = [cleaned[cell] for cell in cells]
@@ -88,13 +88,13 @@ def clean_text(values: Iterable[object]) -> npt.NDArray[np.object_]:
 
 
 def text_of_number(value: float) -> str:
-    """Write a number so that 3, 3.0 and "3" name the same category."""
+    """Format a number so that 3, 3.0 and "3" are the same category."""
     number = float(value)
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
 
 
 def is_missing(cell: object) -> bool:
-    """Return True for None, NaN, NaT and pandas.NA (whose comparison is no bool)."""
+    """Return True for None, NaN, NaT and pandas.NA (whose comparisons are not bool)."""
     if cell is None:
         return True
     try:
@@ -119,18 +119,17 @@ def _clean_cell(cell: object) -> str | None:
 def numbers_from_text(
     values: npt.NDArray[np.object_], weights: Weights = None
 ) -> NumbersInText | None:
-    """Read a cleaned text column as numbers, or return None when it is not one.
+    """Parse a cleaned text column as numbers; return None if it does not contain numbers.
 
-    A few cells that are no number ("unknown") are allowed and taken as missing: at most 5 % of
-    the column and 3 different texts. Numbers written with leading zeros ("01234") are codes,
-    not quantities, and stay text.
+    A few cells that are not numbers ("unknown") are allowed and treated as missing: at most 5 % of
+    the column and 3 different texts. Numbers with leading zeros ("01234") are codes and stay text.
 
     Parameters
     ----------
     values : ndarray of object, shape (n,)
-        From :func:`clean_text`.
+        Result of :func:`clean_text`.
     weights : ndarray of float64, shape (n,), optional
-        How many cells each one counts for.
+        Number of rows that each cell counts for.
     """
     counts, n_missing = counts_of(values, weights)
     numbers: dict[str | None, float] = {None: np.nan}
@@ -155,7 +154,7 @@ def numbers_from_text(
 
 
 def seconds_from_text(values: npt.NDArray[np.object_]) -> npt.NDArray[np.float64] | None:
-    """Read a cleaned text column as ISO 8601 dates or times: seconds since 1970, or None."""
+    """Parse a cleaned text column as ISO 8601 times; return seconds since 1970, or None."""
     seconds: dict[str | None, float] = {None: np.nan}
     for text in set(values.tolist()) - {None}:
         if len(text) < 8 or not text[:4].isdigit() or "-" not in text[4:5]:
