@@ -1,4 +1,4 @@
-"""What a network is made of: shapes, parameters, memory and arithmetic, layer by layer."""
+"""Describe a network layer by layer: shapes, parameters, memory and arithmetic operations."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _FLOPS_OF_ROLE = {"weight": 2, "bias": 1, "scale": 1}
 
 @dataclass(frozen=True)
 class LayerDescription:
-    """One layer of a network.
+    """Description of one layer of a network.
 
     Parameters
     ----------
     layer : str
-        As it was written.
+        Constructor call of the layer.
     width : int
-        Of its output.
+        Width of its output.
     shapes : dict
-        The shape of each of its parameters, by name.
+        Shape of each of its parameters, by name.
     n_parameters : int
     flops : int
-        Multiplications and additions for one example, forward: two for each weight, one for each
-        bias and scale. Functions of single elements, such as activations, are not counted. Training
-        takes about three times as much.
+        Multiplications and additions of the forward pass for one example: two for each weight, one
+        for each bias and scale. Elementwise functions, such as activations, are not counted. A
+        training step takes about three times as many.
     """
 
     layer: str
@@ -44,7 +44,7 @@ class LayerDescription:
 
 @dataclass(frozen=True)
 class NetworkDescription:
-    """All layers of a network; `print` it to read it."""
+    """Description of all layers of a network; print it to see a table."""
 
     layers: tuple[LayerDescription, ...]
     fan_in: int
@@ -58,23 +58,23 @@ class NetworkDescription:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the parameters; training with Adam takes about three times as much."""
+        """Memory of the parameters in bytes; training with Adam needs about three times as much."""
         return self.n_parameters * self.dtype.itemsize
 
     @property
     def flops(self) -> int:
-        """Multiplications and additions for one example, forward."""
+        """Multiplications and additions of the forward pass for one example."""
         return sum(layer.flops for layer in self.layers)
 
     def __str__(self) -> str:
         return aligned([_HEAD, *self._rows()], _TEXTS)
 
     def _repr_html_(self) -> str:
-        """Return HTML for a notebook."""
+        """Return an HTML table for notebooks."""
         return html.card("Network", self.html_table())
 
     def html_table(self, caption: str = "") -> str:
-        """Return the layers as a table in HTML."""
+        """Return the layers as an HTML table."""
         return html.table(_HEAD, self._rows(), _TEXTS, caption)
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -124,7 +124,7 @@ def describe_network(chain: Chain, fan_in: int, dtype: Any = np.float32) -> Netw
 
 
 def _written(layer: Any) -> str:
-    """Return the constructor call of a layer, without what has its default."""
+    """Return the constructor call of a layer, without arguments that equal their defaults."""
     parts = []
     for place, (name, field) in enumerate(getattr(layer, "__dataclass_fields__", {}).items()):
         value = getattr(layer, name)
@@ -144,7 +144,7 @@ def _memory(n_bytes: int) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], texts: frozenset[int]) -> str:
-    """Return a table of text: the columns in `texts` to the left, numbers to the right."""
+    """Return a text table: columns in `texts` left-aligned, others right-aligned."""
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
     lines = []
     for row in rows:

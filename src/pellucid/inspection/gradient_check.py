@@ -1,4 +1,4 @@
-"""Is the gradient right? Central differences, parameter by parameter, kinks reported."""
+"""Check gradients with central differences, parameter by parameter; report kinks."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 _EPSILON = 2.0**-52
 _STEP: float = _EPSILON ** (1 / 3)
-"""Balances the error of the difference, h²f‴/6, against that of rounding, ε|f|/h."""
+"""Balances the truncation error h²f‴/6 of the difference with the rounding error ε|f|/h."""
 
 
 @dataclass(frozen=True)
 class ParameterCheck:
-    """The gradient of one parameter array, computed twice.
+    """The gradient of one parameter array, and its estimate by central differences.
 
     Attributes
     ----------
     name : str
-        Such as "2.W"; "all" for the whole network.
+        Name such as "2.W"; "all" for the whole network.
     gradient, estimate : array of the parameter's shape
-        The gradient checked, and its estimate by central differences.
+        The checked gradient, and its estimate by central differences.
     kinks : array of bool of the parameter's shape
-        Where the step of the difference crosses a kink of an activation or of the loss, so that
-        the two need not agree. These elements are left out of `relative_error`.
+        True if the central difference crosses a kink of an activation or of the loss, so that the
+        two need not agree. These elements are excluded from `relative_error`.
     rounding : float
-        The size of difference that rounding alone explains, over the elements compared.
+        Norm of the differences that rounding errors can cause, over the compared elements.
     tolerance : float
-        The relative error asked for.
+        Maximum relative error.
     """
 
     name: str
@@ -65,7 +65,7 @@ class ParameterCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether the relative error is below the tolerance, or rounding alone explains it."""
+        """Whether the relative error is below the tolerance or is within rounding errors."""
         difference = (self.gradient - self.estimate)[~self.kinks]
         explained = float(np.linalg.norm(difference)) <= self.rounding
         return self.relative_error < self.tolerance or explained
@@ -78,25 +78,25 @@ class ParameterCheck:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The check of every parameter of a network; `print` it to read it."""
+    """Gradient check of every parameter of a network; print it to see a report."""
 
     parameters: tuple[ParameterCheck, ...]
-    """One for each name of the layout, in its order; none for running moments."""
+    """One check per parameter, in the order of the layout, except for running moments."""
 
     @property
     def layers(self) -> dict[int, ParameterCheck]:
-        """The same by layer: W and b of `chain.layers[i]` together under i."""
+        """Checks by layer: index i combines all parameters of `chain.layers[i]`."""
         indices = dict.fromkeys(int(check.name.split(".")[0]) for check in self.parameters)
         return {i: _joined(f"layer {i}", self._of_layer(i)) for i in indices}
 
     @property
     def whole(self) -> ParameterCheck:
-        """The same for all parameters together."""
+        """Check of all parameters combined."""
         return _joined("all", self.parameters)
 
     @property
     def relative_error(self) -> float:
-        """The relative error over all parameters that are not at a kink."""
+        """Relative error over all parameters that are not at a kink."""
         return self.whole.relative_error
 
     @property
@@ -127,28 +127,28 @@ def check_gradient(
     context: Context = PREDICTION,
     gradient: Parameters | None = None,
 ) -> GradientCheck:
-    """Compare a gradient of the loss with central differences, in float64.
+    """Compare a gradient of the loss with central differences in float64.
 
-    ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3)·max(1, |θ_j|). It costs two forward
-    passes for each parameter, so use a small batch. Running moments, which are measured and not
-    learned, have no gradient and are left out.
+    ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3)·max(1, |θ_j|). The check takes two
+    forward passes per parameter, so use a small batch. Running moments are skipped: they are
+    measured, not learned, and have no gradient.
 
     Parameters
     ----------
     chain : Chain
     parameters : Parameters
-        Of any precision; the check is carried out in float64.
+        Parameters in any precision; the check is done in float64.
     X : array of shape (m, fan_in)
     targets : array
-        As the loss of the network takes them.
+        Targets in the form that the loss expects.
     sample_weight : array of shape (m,), optional
     tolerance : float
-        The relative error below which a parameter passes.
+        Maximum relative error of a parameter that passes.
     context : Context
         `Context(training=True, …)` checks the pass of that training step, with its dropout masks.
     gradient : Parameters, optional
-        What to check: the gradient that an engine computed at `parameters`, in float64, without a
-        penalty. By default `Chain.backward`'s.
+        The gradient to check, computed by an engine at `parameters` in float64 without a penalty.
+        By default, the gradient of `Chain.backward`.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def _terms(chain: Chain, targets: Any, sample_weight: Any, trace: Trace) -> Floa
 
 
 def _sides(chain: Chain, trace: Trace, targets: Any) -> list[Floats]:
-    """Return on which side of its kink every kinked function is evaluated."""
+    """Return the side of its kink on which each function with a kink is evaluated."""
     of_layers = (layer.kink_sides(x) for layer, x in zip(chain.layers, trace.values, strict=False))
     sides = [side for side in of_layers if side is not None]
     if isinstance(chain.loss, Loss) and chain.loss.definition.kinked:
@@ -229,7 +229,7 @@ def _differ(left: list[Floats], right: list[Floats]) -> bool:
 
 
 def _rounding_of_estimate(terms: Floats) -> float:
-    """Return what rounding a few operations of each loss can do to one element of the estimate."""
+    """Return how much rounding errors in the losses can change one element of the estimate."""
     size = max(1.0, float(np.abs(terms).mean()))
     return 8.0 * _EPSILON * size / _STEP
 
@@ -240,7 +240,7 @@ def _relative_error(g: Floats, estimate: Floats) -> float:
 
 
 def _joined(name: str, checks: tuple[ParameterCheck, ...]) -> ParameterCheck:
-    """Return several checks as one, their elements in one row."""
+    """Combine several checks into one with a flat array of elements."""
 
     def flat(arrays: Iterator[Any]) -> Any:
         return np.concatenate([array.ravel() for array in arrays]) if checks else np.empty(0)

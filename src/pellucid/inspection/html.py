@@ -1,4 +1,4 @@
-"""Descriptions as HTML for notebooks: plain tables in the colours of the page."""
+"""HTML descriptions for notebooks: plain tables that use the colors of the page."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _STYLE = (
 
 
 def card(title: str, *parts: str) -> str:
-    """Return a box with a title and parts that are HTML."""
+    """Return an HTML box with a title and the given HTML parts."""
     return f'{_STYLE}<div class="pellucid-card"><b>{escape(title)}</b>{"".join(parts)}</div>'
 
 
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], texts: frozenset[int], caption: str = ""
 ) -> str:
-    """Return a table.
+    """Return an HTML table.
 
     Parameters
     ----------
     head : sequence of str
-        Of the columns; empty for none.
+        Column headings; empty for none.
     rows : sequence of sequences of str
-        Escaped here.
+        Cells, which are escaped.
     texts : set of int
-        The columns that go to the left; the others hold numbers and go to the right.
+        Columns that are left-aligned. The others contain numbers and are right-aligned.
     caption : str
-        What the table shows; folded away behind it if there is one.
+        Caption of the table; if given, the table can be collapsed.
     """
 
     def cells(tag: str, row: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A fitted model in a page: what it predicts, from what, how it was trained, what it is made of."""
+"""Describe a fitted model: target, features, training, network and columns."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pellucid.inspection import html
 from pellucid.inspection.description import NetworkDescription, aligned
 
-_COLUMN_HEAD = ("column", "taken as", "inputs", "because")
+_COLUMN_HEAD = ("column", "kind", "inputs", "reason")
 _COLUMN_TEXTS = frozenset({0, 1, 3})
 
 
 @dataclass(frozen=True)
 class ColumnDescription:
-    """One column of the raw table: what it was recognized as, and how many inputs it makes."""
+    """One column of the raw table: its recognized kind and its number of network inputs."""
 
     name: str
     kind: str
@@ -23,18 +23,18 @@ class ColumnDescription:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What there is to know of a fitted model; `print` it to read it, or show it in a notebook.
+    """Description of a fitted model; print it or display it in a notebook.
 
     Parameters
     ----------
     estimator : str
-        The name of its class.
+        Class name of the estimator.
     facts : dict of str to str
-        What it predicts, from what, how it was trained, which parameters are no defaults.
+        Target, features, training and parameters that differ from their defaults.
     network : NetworkDescription
-        Layer by layer.
+        Description of the layers.
     columns : tuple of ColumnDescription
-        Of a raw table; empty where the network takes the columns as they are.
+        Columns of the raw table; empty if the network uses the columns without encoding.
     """
 
     estimator: str
@@ -51,7 +51,7 @@ class ModelDescription:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        """Return HTML for a notebook."""
+        """Return an HTML card for notebooks."""
         facts = html.table((), list(self.facts.items()), frozenset({0, 1}))
         parts = [facts, self.network.html_table("layers")]
         if self.columns:
