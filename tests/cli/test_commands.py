@@ -63,7 +63,7 @@ def test_train_evaluate_predict_describe(run, people):
     assert set(rows[0]) == {"prediction", "probability of no", "probability of yes"}
 
     done = run("describe", "m.pellucid")
-    for word in ["target 'rich'", "no, yes", "× 128", "in all", "id", "Training:", "(kept)"]:
+    for word in ["target 'rich'", "no, yes", "× 128", "total", "id", "Training:", "(kept)"]:
         assert word in done.output
 
 
@@ -85,12 +85,12 @@ def test_every_kind_of_model_is_described(run):
     with pytest.warns(ConvergenceWarning):
         mlp.fit(X, np.abs(X[:, 0])).save("mlp.pellucid")
     output = run("describe", "mlp.pellucid").output
-    for word in ["Tells a number", "RMSNorm()", "gamma 8", "Activation('tanh')", "loss: poisson"]:
+    for word in ["Predicts a number", "RMSNorm()", "gamma 8", "Activation('tanh')", "loss: poisson"]:
         assert word in output
     assert "normalization='rms'" in " ".join(output.split())
     Network([Linear(2)], "squared_error").fit(X, X[:, :2], epochs=3).save("n.pellucid")
     output = run("describe", "n.pellucid").output
-    for word in ["Network", "Linear(2)", "W 3 × 2, b 2", "in all", "Training: 3 epochs"]:
+    for word in ["Network", "Linear(2)", "W 3 × 2, b 2", "total", "Training: 3 epochs"]:
         assert word in output
 
 
@@ -130,7 +130,7 @@ def test_test_table_and_labels_with_a_full_stop(run, people, tmp_path):
         *["--test-table", tmp_path / "other.csv"],
     )
     assert "600 test rows" in done.output
-    assert "'no.' are taken as 'no'" in done.output
+    assert "'no.' are treated as 'no'" in done.output
 
 
 def test_parquet(run, people, tmp_path):
@@ -150,8 +150,8 @@ def test_parquet(run, people, tmp_path):
         ("", "y", "is empty"),
         ("a,y\n1,2\n1,2,3\n", "y", "line 3: 3 cells"),
         ("a,y\n1,x\n2,\n3,y\n", "y", "missing in 1 of 3 rows (the first is row 2)"),
-        ("a,y\n1,x\n", "y", "only one different value"),
-        ("a,y\n1,x\n2,z\n", "y", "too few to train on some and test"),
+        ("a,y\n1,x\n", "y", "only one distinct value"),
+        ("a,y\n1,x\n2,z\n", "y", "too few to hold out"),
         ("a,y\n1,x\n1,z\n1,x\n1,z\n1,x\n1,z\n", "y", "No column is left to learn from"),
     ],
 )
@@ -168,7 +168,7 @@ def test_bad_tables_end_with_one_message_and_code_1(run, people, content, target
 def test_one_class_only(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i / 7},same\n" for i in range(40)))
     done = run("train", "t.csv", "--target", "y", "--out", "m.pellucid", code=1)
-    assert "only one different value, 'same'" in done.output
+    assert "only one distinct value, 'same'" in done.output
 
 
 def test_bad_places(run, people, tmp_path):
@@ -250,7 +250,7 @@ def test_a_plain_network_takes_tables_of_numbers(run, tmp_path):
     table.assign(label=label).to_csv(tmp_path / "t.csv", index=False)
     assert "give it with --target" in run("evaluate", "m.pellucid", "t.csv", code=1).output
     assert "accuracy" in run("evaluate", "m.pellucid", "t.csv", "--target", "label").output
-    assert "No history" in run("describe", "m.pellucid").output
+    assert "No training history" in run("describe", "m.pellucid").output
     table.assign(b="x").to_csv(tmp_path / "t.csv", index=False)
     assert "takes numbers only" in run("predict", "m.pellucid", "t.csv", code=1).output
 

@@ -33,7 +33,7 @@ def test_labels_match_by_text():
     classes = np.array(["<=50K", ">50K"])
     found, remark = match_labels(np.array([">50K.", "<=50K."]), classes)
     assert found.tolist() == [">50K", "<=50K"]
-    assert "taken as" in remark
+    assert "treated as" in remark
     found, remark = match_labels(np.array([1.0, 0.0]), np.array([0, 1]))
     assert found.tolist() == [1, 0]
     assert remark is None

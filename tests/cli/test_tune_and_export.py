@@ -41,7 +41,7 @@ def test_validation_and_settings(run, tables):
         *TRAIN, "m.pellucid", "--validation", "val.csv", "--epochs", 3, "--set", "dropout=[0.1,0]",
         "--set", "activation=silu", "--set", "hidden_layer_sizes=[8, 8]", "--set", "residual=true",
     )  # fmt: skip
-    assert "val.csv: 80 rows to validate on" in done.output
+    assert "val.csv: 80 rows for validation" in done.output
     model = load("m.pellucid")
     assert len(model.validation_scores_) == 3
     assert model.mlp_.t_ == 3 * 240
@@ -69,7 +69,7 @@ def test_tune_finds_something_and_saves_it(run, tables, target, kind):
         "tune", "train.csv", "--target", target, "--test-table", "test.csv", "--out", "m.pellucid",
         "--trials", 3, "--epochs", 5, "--set", "dropout=0.05", "--column", f"{other}=left out",
     )  # fmt: skip
-    for word in ("trial 1/3", "trial 3/3", "The best of 3 trials", "test rows", "Saved"):
+    for word in ("trial 1/3", "trial 3/3", "Best of 3 trials", "test rows", "Saved"):
         assert word in done.output
     model = load("m.pellucid")
     assert isinstance(model, kind)

@@ -1,4 +1,4 @@
-"""Tables and targets of the commands: which rows train, which test, which labels they have."""
+"""Read tables and targets for the commands and split them into training and test rows."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ TaskChoice = Literal["auto", "classification", "regression"]
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and targets of the same rows.
+    """Features and targets of some rows.
 
     Attributes
     ----------
     X : Table, or ndarray of shape (n_rows, n_columns)
     y : ndarray of shape (n_rows,)
-        Labels or numbers, as the task needs.
+        Labels or numbers, depending on the task.
     """
 
     X: Any
@@ -37,13 +37,13 @@ class Examples:
         return len(self.y)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Examples:
-        """Return these rows only."""
+        """Return the given rows only."""
         return Examples(self.X.take(rows), self.y[rows])
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the person who trains asks for.
+    """Options of a training command.
 
     Attributes
     ----------
@@ -53,15 +53,15 @@ class Request:
         Name of the column to predict.
     task : {"auto", "classification", "regression"}
     test_share : float
-        Share of the rows to test on, when there is no `test_path`; may be 0.
+        Fraction of the rows held out for testing if `test_path` is None; can be 0.
     test_path : Path or None
         Table to test on.
     validation_path : Path or None
-        Table that tells when to stop and which weights to keep.
+        Table for early stopping and for choosing the best weights.
     header : bool or None
         See :func:`pellucid.tables.read_table`.
     seed : int
-        Draws the rows to test on.
+        Seed for drawing the test rows.
     """
 
     path: Path
@@ -76,7 +76,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Material:
-    """What a request comes to: the target, the task and why, and rows for each purpose."""
+    """The target, the task and its reason, and the rows for training, testing and validation."""
 
     target: str
     task: str
@@ -87,13 +87,13 @@ class Material:
 
 
 def read_material(request: Request) -> Material:
-    """Read the table or tables, recognize the task, and split."""
+    """Read the tables, recognize the task and split the rows."""
     table = read_table(request.path, header=request.header)
     truth = target_in(table, request.target)
     if len(np.unique(truth.values.astype(np.str_))) == 1:
         raise TableError(
-            f"The target {truth.name!r} has only one different value, {truth.values[0]!r}: nothing "
-            "is to be learned. Add rows with other values."
+            f"The target {truth.name!r} has only one distinct value, {truth.values[0]!r}, so there "
+            "is nothing to learn. Add rows with other values."
         )
     task, reason = task_of(truth, request.task)
     examples = Examples(table.without(truth.name), target_values(truth, task))
@@ -122,9 +122,9 @@ def target_in(table: Table, name: str) -> Column:
 
 
 def task_of(target: Column, choice: TaskChoice) -> tuple[str, str]:
-    """Return the task and why it is that."""
+    """Return the task and its reason."""
     if choice != "auto":
-        return choice, "as you asked"
+        return choice, "as specified"
     recognized = recognize_task(target)
     return recognized.task, recognized.reason
 
@@ -134,8 +134,8 @@ def target_values(target: Column, task: str) -> npt.NDArray[Any]:
     if task == "regression":
         if target.storage == "text":
             raise TableError(
-                f"The target {target.name!r} is text, such as {target.values[0]!r}: not a "
-                "quantity. Use --task classification."
+                f"The target {target.name!r} is text, such as {target.values[0]!r}, but regression "
+                "needs numbers. Use --task classification."
             )
         return target.as_float()
     if target.storage == "text":
@@ -151,7 +151,7 @@ def target_values(target: Column, task: str) -> npt.NDArray[Any]:
 def split_rows(
     y: npt.NDArray[Any], fraction: float, task: str, seed: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Draw the rows to train on and those to test on; every label to test on is trained on."""
+    """Split the rows into training and test rows; every test label occurs in training, too."""
     n_rows = len(y)
     n_test = round(fraction * n_rows)
     order = np.random.default_rng(seed).permutation(n_rows)
@@ -161,14 +161,14 @@ def split_rows(
         test, train = test[known], np.concatenate([train, test[~known]])
     if n_test < 1 or len(train) < 2 or len(test) < 1:
         raise TableError(
-            f"The table has {n_rows:,} rows: too few to train on some and test on {fraction:g} of "
-            "them. Use --test 0, or --test-table with other rows."
+            f"The table has {n_rows:,} rows: too few to hold out {fraction:g} of them for testing. "
+            "Use --test 0, or --test-table with other rows."
         )
     return np.sort(train), np.sort(test)
 
 
 def read_model_table(path: Path, model: Any, header: bool | None) -> Table:
-    """Read a table for a model; one whose columns had no names needs no --no-header."""
+    """Read a table for a model; detect --no-header if the model was trained without names."""
     names = getattr(model, "feature_names_in_", None)
     if header is None and names is not None:
         headerless = all(re.fullmatch(r"column_\d+", name) for name in names)
@@ -178,14 +178,14 @@ def read_model_table(path: Path, model: Any, header: bool | None) -> Table:
 
 @contextmanager
 def columns_matched_by_name() -> Iterator[None]:
-    """Silence the warning about arrays without names: :func:`inputs_for` has matched them."""
+    """Ignore warnings about missing names, since :func:`inputs_for` matches columns by name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         yield
 
 
 def inputs_for(model: Any, table: Table, target: str | None) -> Any:
-    """Return what the model's predict takes of a table: its columns, found by name."""
+    """Return the model's input from a table, with columns matched by name."""
     names = getattr(model, "feature_names_in_", None)
     if names is not None:
         table = table.select([str(name) for name in names])
@@ -197,6 +197,6 @@ def inputs_for(model: Any, table: Table, target: str | None) -> Any:
         if column.storage == "text":
             raise TableError(
                 f"Column {column.name!r} is text, but the model is a {type(model).__name__}, which "
-                "takes numbers only. Train a TabularClassifier or TabularRegressor instead."
+                "takes numbers only. Use a TabularClassifier or TabularRegressor instead."
             )
     return np.column_stack([column.as_float() for column in table])

@@ -1,4 +1,4 @@
-"""A network learns to read digits, on data that scikit-learn brings along."""
+"""Demo: train a network on the handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pellucid.models.perceptron.mlp_classifier import MLPClassifier
 
 
 def run_demo(console: Console, seed: int) -> None:
-    """Train on 1,347 handwritten digits of 8 × 8 pixels, test on 450 others."""
+    """Train on 1,347 handwritten digits of 8 × 8 pixels and test on 450 others."""
     X, y = load_digits(return_X_y=True)
     X = (X / 16.0).astype(np.float32)
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=seed)
     console.print(
-        f"{len(X):,} handwritten digits of 8 × 8 pixels; {len(X_train):,} to train on, "
-        f"{len(X_test):,} to test on.",
+        f"{len(X):,} handwritten digits of 8 × 8 pixels: {len(X_train):,} for training, "
+        f"{len(X_test):,} for testing.",
         soft_wrap=True,
     )
-    console.print(_drawing(X_test[0]), f"\nThis one is a {y_test[0]}.\n", soft_wrap=True)
+    console.print(_drawing(X_test[0]), f"\nThis digit is a {y_test[0]}.\n", soft_wrap=True)
     model = MLPClassifier((128, 64), batch_size=16, random_state=seed)
     training = train(model, Examples(X_train, y_train), None, console)
     console.print()
@@ -36,7 +36,7 @@ def run_demo(console: Console, seed: int) -> None:
     title = f"{len(y_test):,} test digits; training took {training.seconds:.2f} s"
     console.print(metrics_table(found, title, baseline))
     told = model.predict(X_test[:1])[0]
-    console.print(f"\nThe digit above: the network says {told}.")
+    console.print(f"\nPrediction for the digit above: {told}.")
     if training.interrupted:
         raise typer.Exit(INTERRUPTED)
 

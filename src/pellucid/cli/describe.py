@@ -1,4 +1,4 @@
-"""A model in tables: its layers, its columns, how its training went."""
+"""Print a model as tables: layers, columns and training history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pellucid.tables import RecognizedColumn
 
 
 def describe_file(path: Path, console: Console) -> None:
-    """Print everything about a saved model."""
+    """Print a description of a saved model."""
     model = load(path)
     console.print(f"{path}: {type(model).__name__}", style="bold")
     description = model.describe()
@@ -37,10 +37,10 @@ def describe_file(path: Path, console: Console) -> None:
 
 
 def network_table(network: NetworkDescription) -> ScreenTable:
-    """Layer by layer: widths, shapes and parameter counts."""
+    """Return a table of the layers with widths, shapes and parameter counts."""
     table = ScreenTable(title="Network", title_justify="left", title_style="bold", show_footer=True)
     table.add_column("layer", footer=f"loss: {network.loss}")
-    table.add_column("output", justify="right", footer="in all")
+    table.add_column("output", justify="right", footer="total")
     table.add_column("parameters", justify="right", footer=f"{network.n_parameters:,}")
     table.add_column("shapes")
     table.add_row("input", f"{network.fan_in:,}", "", "")
@@ -59,10 +59,10 @@ def columns_table(
     widths: dict[str, int] | None = None,
     most_rows: int | None = None,
 ) -> ScreenTable:
-    """Show what each column was recognized as and why, and how many inputs it makes if known."""
+    """Return a table of the columns: recognized kind, reason and, if known, number of inputs."""
     table = ScreenTable(title="Columns", title_justify="left", title_style="bold")
     table.add_column("column", overflow="fold")
-    table.add_column("taken as")
+    table.add_column("kind")
     table.add_column("because", overflow="fold")
     if widths is not None:
         table.add_column("inputs", justify="right")
@@ -82,9 +82,9 @@ def _about_target(model: Any) -> str:
     target = "the target" if name is None else f"the target {name!r}"
     classes = getattr(model, "classes_", None)
     if classes is None:
-        return f"Tells a number: {target}."
+        return f"Predicts a number: {target}."
     shown = ", ".join(str(label) for label in classes[:10]) + (", …" if len(classes) > 10 else "")
-    return f"Tells one of {len(classes):,} classes of {target}: {shown}."
+    return f"Predicts one of {len(classes):,} classes of {target}: {shown}."
 
 
 def _print_training(model: Any, console: Console) -> None:
@@ -92,7 +92,7 @@ def _print_training(model: Any, console: Console) -> None:
     losses = list(getattr(model, "loss_curve_", history.get("loss", [])))
     scores = list(getattr(model, "validation_scores_", None) or [])
     if not losses:
-        console.print("No history of the training is kept.")
+        console.print("No training history is available.")
         return
     table = ScreenTable(
         title=f"Training: {len(losses):,} epochs", title_justify="left", title_style="bold"

@@ -1,4 +1,4 @@
-"""The `pellucid` command: train, evaluate, predict, describe, demo."""
+"""The `pellucid` command: train, tune, export, evaluate, predict, describe, demo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pellucid.tables import TableError
 from pellucid.tables.recognition import KINDS
 
 app = typer.Typer(
-    help="Train multi-layer perceptrons on tables, use them and look inside.",
+    help="Train, use and inspect multi-layer perceptrons on tables.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,9 +39,9 @@ HeaderOption = Annotated[
     bool | None,
     typer.Option(
         "--header/--no-header",
-        help="Whether the first line of a CSV holds column names. Without names the columns are "
-        "column_1, column_2, …",
-        show_default="names expected, asked when it looks like data",
+        help="Whether the first line of a CSV file contains column names. Without names, the "
+        "columns are named column_1, column_2, …",
+        show_default="names; an error if the line looks like data",
     ),
 ]
 
@@ -69,21 +69,23 @@ def _options(
     pass
 
 
-TargetOption = Annotated[str, typer.Option(help="Column to predict.")]
+TargetOption = Annotated[str, typer.Option(help="Name of the column to predict.")]
 OutOption = Annotated[Path, typer.Option(metavar="MODEL", help="File to save the model to.")]
 TaskOption = Annotated[
-    TaskChoice, typer.Option(help="auto looks at the target: classes or a quantity.")
+    TaskChoice, typer.Option(help="auto chooses the task from the values of the target.")
 ]
 TestOption = Annotated[
-    float, typer.Option(min=0, max=0.9, help="Share of the rows to test on; 0 trains on all.")
+    float,
+    typer.Option(min=0, max=0.9, help="Fraction of the rows held out for testing; 0 for none."),
 ]
 TestTableOption = Annotated[
-    Path | None, typer.Option(help="Test on this file instead; TABLE is trained on whole.")
+    Path | None, typer.Option(help="Test on this file and train on all rows of TABLE.")
 ]
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=KIND", help=f"Take a column as {', '.join(KINDS)}. May be repeated."
+        metavar="NAME=KIND",
+        help=f"Set the kind of a column: {', '.join(KINDS)}. Can be repeated.",
     ),
 ]
 SetOption = Annotated[
@@ -92,10 +94,10 @@ SetOption = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Set any parameter of TabularClassifier or TabularRegressor, such as dropout=0.1 or "
-        "activation=silu. May be repeated.",
+        "activation=silu. Can be repeated.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Random seed, for reproducible results.")]
 
 
 @app.command("train")
@@ -110,34 +112,34 @@ def train_command(
         Path | None,
         typer.Option(
             metavar="TABLE",
-            help="Stop by the score on this file and keep the weights that score best on it.",
+            help="Use this file for early stopping and keep the weights with the best score on it.",
         ),
     ] = None,
     header: HeaderOption = None,
     column: ColumnOption = None,
-    hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
-    epochs: Annotated[int, typer.Option(min=1, help="Most epochs to train.")] = 200,
-    learning_rate: Annotated[float, typer.Option(min=1e-12, help="Of Adam.")] = 1e-3,
+    hidden: Annotated[str, typer.Option(help="Sizes of the hidden layers.")] = "128,64",
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 200,
+    learning_rate: Annotated[float, typer.Option(min=1e-12, help="Learning rate of Adam.")] = 1e-3,
     set_: SetOption = None,
     checkpoints: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Keep the state of the training here, every epoch."),
+        typer.Option(metavar="FOLDER", help="Save a checkpoint to this folder after every epoch."),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on from --checkpoints; all other options as they were then."
+            "--resume", help="Resume from --checkpoints; all other options must be unchanged."
         ),
     ] = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Train on a table, test on rows held out, and save the model.
+    """Train on a table, test on held-out rows, and save the model.
 
-    Ctrl-C stops training. On a terminal you are then asked whether to save the model so far;
-    nothing is saved unasked, and the exit code is 130.
+    Ctrl-C stops training with exit code 130. On a terminal, you are asked whether to save the model
+    trained so far; otherwise nothing is saved.
     """
     if resume and checkpoints is None:
-        raise typer.BadParameter("it needs --checkpoints FOLDER", param_hint="--resume")
+        raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
     request = Request(table, target, task, test, test_table, validation, header, seed)
     options = {
         "hidden_layer_sizes": _hidden_sizes(hidden),
@@ -162,16 +164,16 @@ def tune_command(
     test_table: TestTableOption = None,
     header: HeaderOption = None,
     column: ColumnOption = None,
-    trials: Annotated[int, typer.Option(min=1, help="Sets of parameters to try.")] = 20,
-    epochs: Annotated[int, typer.Option(min=1, help="Most epochs of each fit.")] = 200,
+    trials: Annotated[int, typer.Option(min=1, help="Number of parameter sets to try.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs per fit.")] = 200,
     set_: SetOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Search for good parameters by cross-validation, train with the best ones, test and save.
 
-    Trials are drawn at random, but for the first, which has the defaults, and for what --set
-    sets. The rows to test on take no part in the search. Ctrl-C ends the search with the trials
-    that are done, and once more the training.
+    The first trial uses the defaults; all others draw parameters at random, except those given by
+    --set. The search does not use the test rows. Ctrl-C ends the search and trains with the best
+    trial so far; a second Ctrl-C stops training.
     """
     request = Request(table, target, task, test, test_table, None, header, seed)
     options = {
@@ -187,9 +189,9 @@ def tune_command(
 @app.command()
 def export(
     model: ModelArgument,
-    onnx: Annotated[Path, typer.Option(metavar="FILE", help="File to write, such as model.onnx.")],
+    onnx: Annotated[Path, typer.Option(metavar="FILE", help="Output file, such as model.onnx.")],
 ) -> None:
-    """Write a model as ONNX, its columns' encoding included, for other programs to run."""
+    """Export a model to ONNX, including the encoding of its columns."""
     with readable_failures():
         fitted = load(model)
         try:
@@ -204,17 +206,18 @@ def evaluate(
     model: ModelArgument,
     table: TableArgument,
     target: Annotated[
-        str | None, typer.Option(help="Column with the truth; the one trained on if not given.")
+        str | None,
+        typer.Option(help="Column with the true values; by default, the target used in training."),
     ] = None,
     header: HeaderOption = None,
 ) -> None:
-    """Compare a model's predictions with the truth in a table."""
+    """Evaluate a model on a table with true values."""
     with readable_failures(), columns_matched_by_name():
         fitted = load(model)
         rows = read_model_table(table, fitted, header)
         name = target or getattr(fitted, "target_name_", None)
         if name is None:
-            raise TableError("The model does not know its target's name: give it with --target.")
+            raise TableError("The model has no target name: give it with --target.")
         truth = target_in(rows, name)
         task = "classification" if hasattr(fitted, "predict_proba") else "regression"
         X = inputs_for(fitted, rows, truth.name)
@@ -227,14 +230,14 @@ def predict(
     table: TableArgument,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="File to write; standard output if not given."),
+        typer.Option(metavar="CSV", help="Output file; by default, standard output."),
     ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability of each class.")
     ] = False,
     header: HeaderOption = None,
 ) -> None:
-    """Predict the target for each row of a table, as CSV."""
+    """Predict the target for each row of a table and write CSV."""
     with readable_failures(), columns_matched_by_name():
         fitted = load(model)
         rows = read_model_table(table, fitted, header)
@@ -246,16 +249,16 @@ def predict(
 
 @app.command()
 def describe(model: ModelArgument) -> None:
-    """Show a model's layers, columns and training."""
+    """Show the layers, columns and training of a model."""
     with readable_failures():
         describe_file(model, screen())
 
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+    seed: SeedOption = 0,
 ) -> None:
-    """Watch a network learn to read handwritten digits."""
+    """Train a network on handwritten digits and show its progress."""
     from pellucid.cli.demo import run_demo
 
     with readable_failures():
@@ -269,7 +272,7 @@ def _hidden_sizes(text: str) -> tuple[int, ...]:
         sizes = (0,)
     if any(size < 1 for size in sizes):
         raise typer.BadParameter(
-            f"positive integers such as 128,64, got {text!r}", param_hint="--hidden"
+            f"must be positive integers such as 128,64, got {text!r}", param_hint="--hidden"
         )
     return sizes
 
@@ -280,7 +283,7 @@ def _column_kinds(options: list[str] | None) -> dict[str, str]:
         name, sign, kind = option.rpartition("=")
         if not sign or kind not in KINDS:
             raise typer.BadParameter(
-                f"NAME=KIND with a kind of {', '.join(KINDS)}; got {option!r}",
+                f"must be NAME=KIND with a kind out of {', '.join(KINDS)}; got {option!r}",
                 param_hint="--column",
             )
         kinds[name] = kind

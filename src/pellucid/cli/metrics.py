@@ -1,4 +1,4 @@
-"""The numbers by which a person judges a model, with a guess without a model beside them."""
+"""Metrics of a model and of a constant baseline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Metric:
     name : str
     model, baseline : float
     unit : {"percent", "plain", "target"}
-        How it is shown; "target" is a quantity in the target's own unit.
+        How the value is printed; "target" is in the unit of the target.
     """
 
     name: str
@@ -38,15 +38,15 @@ def classification_metrics(
     classes: npt.NDArray[Any],
     shares: npt.NDArray[np.float64],
 ) -> list[Metric]:
-    """Compare a model with always telling the class that is most frequent in training.
+    """Compare a model with always predicting the class that is most frequent in training.
 
     Parameters
     ----------
     labels : ndarray of shape (n_rows,)
-        All of them among `classes`.
+        True labels, all of them in `classes`.
     probabilities : ndarray of shape (n_rows, n_classes)
     classes, shares : ndarray of shape (n_classes,)
-        Shares of the classes in training: the baseline's probabilities.
+        Classes, and their frequencies in training, which are the baseline's probabilities.
     """
     constant = np.broadcast_to(shares, probabilities.shape)
     codes = np.searchsorted(classes, labels)
@@ -57,7 +57,7 @@ def classification_metrics(
 
     def balanced(p: npt.NDArray[Any]) -> float:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Classes that the test rows do not have.
+            warnings.simplefilter("ignore")  # Classes that do not occur in the test rows.
             return float(metrics.balanced_accuracy_score(codes, p.argmax(axis=1)))
 
     def log_loss(p: npt.NDArray[Any]) -> float:
@@ -79,7 +79,7 @@ def classification_metrics(
 def regression_metrics(
     targets: npt.NDArray[np.float64], predictions: npt.NDArray[np.float64], mean: float
 ) -> list[Metric]:
-    """Compare a model with always telling the mean of the training targets."""
+    """Compare a model with always predicting the mean of the training targets."""
     constant = np.full_like(predictions, mean)
     rmse, mae, r2 = (
         metrics.root_mean_squared_error,
@@ -96,7 +96,7 @@ def regression_metrics(
 
 
 def metrics_table(found: list[Metric], title: str, baseline: str) -> ScreenTable:
-    """Lay the metrics out for the screen."""
+    """Return the metrics as a table for the screen."""
     table = ScreenTable(title=title, title_justify="left", title_style="bold")
     table.add_column("")
     table.add_column("model", justify="right")
@@ -118,22 +118,22 @@ def _shown(value: float, unit: str) -> str:
 def match_labels(
     labels: npt.NDArray[Any], classes: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], str | None]:
-    """Find each label among the classes of a model.
+    """Match each label with a class of a model.
 
-    Labels that differ from the classes only in a final full stop, blanks or upper and lower case
-    are taken as those classes, with a word about it.
+    Labels that differ from the classes only in a final period, whitespace or case are matched, too,
+    with a remark.
 
     Returns
     -------
     labels : ndarray
         Elements of `classes`.
     remark : str or None
-        What had to be bent to make them match.
+        Message about labels that did not match exactly.
 
     Raises
     ------
     TableError
-        When some labels are not among the classes.
+        If some labels match no class.
     """
     texts = np.array([_label_text(label) for label in labels.tolist()])
     known = {_label_text(label): i for i, label in enumerate(classes.tolist())}
@@ -143,7 +143,7 @@ def match_labels(
     if not set(distinct) <= set(known) and len(bent) == len(known):
         candidates = {text: text.rstrip(".").strip().casefold() for text in distinct}
         if all(candidate in bent for candidate in candidates.values()):
-            remark = f"Labels such as {distinct[0]!r} are taken as {_first(classes)!r} and so on."
+            remark = f"Labels such as {distinct[0]!r} are treated as {_first(classes)!r}."
             known = {text: bent[candidate] for text, candidate in candidates.items()}
     unknown = [text for text in distinct if text not in known]
     if unknown:

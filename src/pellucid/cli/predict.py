@@ -1,4 +1,4 @@
-"""Predictions as CSV."""
+"""Write predictions as CSV."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from pellucid.tables import TableError
 
 
 def write_predictions(model: Any, X: Any, path: Path | None, probabilities: bool) -> int:
-    """Write a line for each row: the prediction and, if asked, the probability of each class.
+    """Write a line for each row: the prediction and optionally the probability of each class.
 
     Parameters
     ----------
     model : fitted estimator
-    X : what its predict takes
+    X : input of `model.predict`
     path : Path or None
-        None writes to standard output. A file is there in full or not at all.
+        None writes to standard output. A file is written completely or not at all.
     probabilities : bool
+        Whether to write the probability of each class.
 
     Returns
     -------
@@ -35,7 +36,7 @@ def write_predictions(model: Any, X: Any, path: Path | None, probabilities: bool
     header = ["prediction"]
     if probabilities:
         if not hasattr(model, "predict_proba"):
-            raise TableError("--probabilities needs a model that tells classes, not numbers.")
+            raise TableError("--probabilities needs a classifier, but the model is a regressor.")
         P = model.predict_proba(X)
         header += [f"probability of {label}" for label in model.classes_]
         predictions = model.classes_[P.argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""What the commands print with, and how failures end: a sentence and an exit code."""
+"""Console output and error handling of the commands."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
-#: Exit codes beside 0: a failure of files or data, a wrong command line, Ctrl-C.
+#: Nonzero exit codes: file or data error, invalid command line, Ctrl-C.
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 
 def screen() -> Console:
-    """Results go here: standard output."""
+    """Return the console for results: standard output."""
     return Console(markup=False, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """Print a line of a result, not wrapped."""
+    """Print a line of a result without wrapping it."""
     screen().print(text, soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """Print a remark on standard error, so that results can be piped."""
+    """Print a remark to standard error, so that results can be piped."""
     Console(stderr=True, markup=False, highlight=False).print(text, soft_wrap=True, style="dim")
 
 
 def fail(text: str) -> None:
-    """Print what went wrong on standard error."""
+    """Print an error message to standard error."""
     console = Console(stderr=True, markup=False, highlight=False)
     console.print("Error:", style="bold red", end=" ")
     console.print(text, soft_wrap=True)
@@ -37,7 +37,7 @@ def fail(text: str) -> None:
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
-    """Turn errors a person can act on into one message and an exit code, without a traceback."""
+    """Convert expected errors to a message and an exit code, without a traceback."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`--set name=value`: any constructor parameter of the estimator."""
+"""Parse `--set name=value`, which sets constructor parameters of the estimator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
 
-#: Parameters that have options of their own, or that no text can hold.
+#: Parameters that have their own option, or that cannot be given as text.
 ELSEWHERE = {
     "columns": "--column",
     "checkpoint_path": "--checkpoints",
@@ -21,9 +21,10 @@ ELSEWHERE = {
 
 
 def settings_from(options: Iterable[str] | None) -> dict[str, Any]:
-    """Return constructor parameters by name from texts such as "dropout=0.1".
+    """Return constructor parameters by name from strings such as "dropout=0.1".
 
-    A value is read as JSON (`0.1`, `true`, `null`, `[64, 32]`) and, where that fails, as text.
+    A value is parsed as JSON (`0.1`, `true`, `null`, `[64, 32]`), or used as text if it is not
+    valid JSON.
 
     Examples
     --------
@@ -36,13 +37,13 @@ def settings_from(options: Iterable[str] | None) -> dict[str, Any]:
     for option in options or []:
         name, sign, text = option.partition("=")
         if not sign or not text:
-            raise _wrong(f"NAME=VALUE such as dropout=0.1, got {option!r}")
+            raise _wrong(f"must be NAME=VALUE such as dropout=0.1, got {option!r}")
         if name in ELSEWHERE:
             instead = ELSEWHERE[name]
             raise _wrong(f"{name} " + (f"is set with {instead}" if instead else "cannot be set"))
         if name not in known:
             names = ", ".join(n for n in known if n not in ELSEWHERE)
-            raise _wrong(f"there is no parameter {name!r}; there are {names}")
+            raise _wrong(f"there is no parameter {name!r}; the parameters are {names}")
         if name in settings:
             raise _wrong(f"{name} is set twice")
         settings[name] = _value(text)

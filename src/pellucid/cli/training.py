@@ -1,4 +1,4 @@
-"""Training with a live line, and what to do when it is interrupted."""
+"""Train with live progress, handle interrupts, test and save."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from pellucid.training import ProgressBar
 
 @dataclass(frozen=True)
 class Training:
-    """How a training went.
+    """Outcome of a training.
 
     Attributes
     ----------
     seconds : float
     interrupted : bool
-        By Ctrl-C, after at least one epoch: the model is usable.
+        Whether Ctrl-C stopped it after at least one epoch. The model is usable.
     """
 
     seconds: float
@@ -56,7 +56,7 @@ def train(
     console: Console,
     resumes: bool = False,
 ) -> Training:
-    """Fit a model, or go on fitting it, with a live line; warnings become remarks below it."""
+    """Fit or resume a model with live progress; print warnings as remarks below it."""
     rows_val = {} if validation is None else {"X_val": validation.X, "y_val": validation.y}
     fit = model.resume if resumes else model.fit
     model.set_params(callbacks=[ProgressBar(console)])
@@ -86,7 +86,7 @@ def train_and_save(
     resumes: bool = False,
     n_trials: int = 0,
 ) -> None:
-    """Do the whole of `pellucid train`: read, recognize, train, test, save.
+    """Run `pellucid train` or `tune`: read, recognize columns, train, test and save.
 
     Parameters
     ----------
@@ -95,19 +95,19 @@ def train_and_save(
         Parameters of the estimator.
     out : Path
     resumes : bool
-        Whether to go on from the checkpoints.
+        Whether to resume from the checkpoints.
     n_trials : int
-        So many sets of parameters are tried first; 0 trains with the options alone.
+        Number of parameter sets to try first; 0 trains with the options only.
     """
     check_can_save(out)
     material = read_material(request)
     training, testing, console = material.training, material.testing, screen()
-    tested = "" if testing is None else f", {len(testing):,} to test on"
-    say(f"{request.path.name}: {len(training):,} rows to train on{tested}.")
+    tested = "" if testing is None else f", {len(testing):,} for testing"
+    say(f"{request.path.name}: {len(training):,} rows for training{tested}.")
     say(f"Target {material.target!r}: {material.task} ({material.reason}).")
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
     if material.validation is not None:
-        say(f"{request.validation_path}: {len(material.validation):,} rows to validate on.")
+        say(f"{request.validation_path}: {len(material.validation):,} rows for validation.")
     recognized = model_class(columns=options.get("columns")).recognize_columns(training.X)
     console.print(columns_table(recognized, most_rows=60))
     if n_trials > 0:
@@ -131,7 +131,7 @@ def train_and_save(
 
 
 def _save_somewhere(model: Any, path: Path) -> None:
-    """Save a model; where that fails, in the folder for temporary files, so that it is not lost."""
+    """Save a model; if that fails, save it to the temporary folder so that it is not lost."""
     try:
         save(model, path)
     except ModelFileError as error:
@@ -145,15 +145,15 @@ def _save_somewhere(model: Any, path: Path) -> None:
 
 
 def check_can_save(path: Path) -> None:
-    """Fail before training rather than after it."""
+    """Raise before training if the model cannot be saved to `path`."""
     if path.is_dir():
-        raise TableError(f"{path} is a directory. Give a file name such as model.pellucid.")
+        raise TableError(f"{path} is a directory. Pass a file name such as model.pellucid.")
     if not path.absolute().parent.is_dir():
         raise TableError(f"{path}: the folder {path.parent} does not exist. Create it first.")
 
 
 def _wanted_after_interrupt(model: Any, path: Path) -> bool:
-    """After Ctrl-C: on a terminal ask whether to keep the model so far; elsewhere, do not."""
+    """Return whether to save the model after Ctrl-C; ask on a terminal, otherwise return False."""
     note(f"Interrupted after {model.n_iter_} epochs.")
     try:
         return sys.stdin.isatty() and typer.confirm(f"Save the model so far to {path}?", err=True)
@@ -162,7 +162,7 @@ def _wanted_after_interrupt(model: Any, path: Path) -> bool:
 
 
 def show_metrics(model: Any, X: Any, y: Any, title: str) -> None:
-    """Score a model on a table and print the result."""
+    """Evaluate a model on a table and print the result."""
     found, baseline, remark = measure(model, X, y)
     if remark is not None:
         note(remark)
@@ -170,15 +170,14 @@ def show_metrics(model: Any, X: Any, y: Any, title: str) -> None:
 
 
 def measure(model: Any, X: Any, y: Any) -> tuple[list[Metric], str, str | None]:
-    """Score a model on a table; return the metrics, the baseline's name and a remark.
+    """Evaluate a model on a table; return the metrics, the baseline's name and a remark.
 
-    The baseline is what a guess by the training rows alone would reach: the most frequent class
-    or the mean.
+    The baseline always predicts the most frequent class or the mean of the training rows.
     """
     if hasattr(model, "predict_proba"):
         labels, remark = match_labels(y, model.classes_)
         shares = getattr(model, "class_shares_", None)
-        if shares is None:  # An MLPClassifier does not know them: those of these rows.
+        if shares is None:  # An MLPClassifier does not store them; use those of these rows.
             shares = np.array([(labels == label).mean() for label in model.classes_])
         probabilities = model.predict_proba(X)
         found = classification_metrics(labels, probabilities, model.classes_, shares)

@@ -1,4 +1,4 @@
-"""`pellucid tune`: random search with cross-validation, the folds of a trial side by side."""
+"""`pellucid tune`: random search with cross-validation; folds are fitted in parallel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pellucid.tables import TableError
 
 N_FOLDS = 3
 
-#: What is drawn for each parameter that is not set.
+#: Distribution of each parameter that is not set.
 SPACE: dict[str, tuple[str, Any]] = {
     "hidden_layer_sizes": ("one of", [(64,), (128, 64), (256,), (256, 128), (128, 128, 128)]),
     "learning_rate_init": ("log-uniform", (3e-4, 1e-2)),
@@ -38,14 +38,14 @@ SPACE: dict[str, tuple[str, Any]] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """Parameters, and their mean error over the folds: log loss, or RMSE. Lower is better."""
+    """Parameters and their mean error over the folds (log loss or RMSE, lower is better)."""
 
     parameters: dict[str, Any]
     error: float
 
 
 def draw(settings: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """Return one point of `SPACE`, but for what is set."""
+    """Return a random point of `SPACE`, except for parameters in `settings`."""
     drawn = dict(settings)
     for name, (how, values) in SPACE.items():
         if name in settings:
@@ -61,10 +61,10 @@ def draw(settings: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any
 def tune(
     model_class: Any, settings: Mapping[str, Any], examples: Examples, n_trials: int, seed: int
 ) -> list[Trial]:
-    """Try `n_trials` sets of parameters; the first is the defaults, with what is set.
+    """Try `n_trials` parameter sets; the first one is the defaults with `settings`.
 
-    Each is fitted on every fold's training rows and judged on the others. Folds are fitted side by
-    side, each with a processor of its own. Ctrl-C ends the search with the trials that are done.
+    Each trial is cross-validated. Its folds are fitted in parallel, each on its own processor.
+    Ctrl-C ends the search and keeps the finished trials.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def tune(
     examples : Examples
     n_trials : int
     seed : int
-        Of the folds and the draws.
+        Seed of the folds and of the random parameters.
 
     Returns
     -------
     list of Trial
-        The best first.
+        Trials, best first.
     """
     rng = np.random.default_rng(seed)
     folds = _folds(examples.y, hasattr(model_class, "predict_proba"), seed)
@@ -102,12 +102,12 @@ def tune(
 
 def trials_table(trials: list[Trial], error_name: str, most_rows: int = 10) -> ScreenTable:
     """Return the best trials as a table for the screen."""
-    table = ScreenTable(title=f"The best of {len(trials)} trials")
+    table = ScreenTable(title=f"Best of {len(trials)} trials")
     table.add_column(error_name, justify="right")
     table.add_column("parameters")
     for trial in trials[:most_rows]:
         text = ", ".join(f"{n}={_shown(v)}" for n, v in trial.parameters.items() if n in SPACE)
-        table.add_row(f"{trial.error:.5g}", text or "the defaults")
+        table.add_row(f"{trial.error:.5g}", text or "defaults")
     return table
 
 
@@ -120,7 +120,7 @@ def _folds(
 ) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
     if len(y) < 2 * N_FOLDS:
         raise TableError(
-            f"There are {len(y)} rows to train on: too few for {N_FOLDS} folds. Use `train`."
+            f"There are {len(y)} rows for training: too few for {N_FOLDS} folds. Use `train`."
         )
     rarest = np.unique(y, return_counts=True)[1].min() if labels else N_FOLDS
     kind = StratifiedKFold if labels and rarest >= N_FOLDS else KFold
@@ -143,14 +143,14 @@ def _mean_error(
         for _ in folds
     ]
     with (
-        warnings.catch_warnings(),  # Filters are those of all threads.
+        warnings.catch_warnings(),  # Warning filters are shared by all threads.
         ThreadPoolExecutor(min(n_threads, len(folds))) as pool,
     ):
         warnings.simplefilter("ignore")
         try:
             errors = list(pool.map(_error, models, *_parts(examples, folds)))
         except BaseException:
-            stopped.set()  # Leaving the pool waits for fits that run, each to the end of its epoch.
+            stopped.set()  # Leaving the pool waits until running fits end their epoch.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return float(np.mean(errors))
@@ -159,13 +159,13 @@ def _mean_error(
 def _parts(
     examples: Examples, folds: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]
 ) -> tuple[list[Examples], list[Examples]]:
-    """Return of each fold what is trained on, and what is judged."""
+    """Return the training and validation rows of each fold."""
     training = [examples.take(train) for train, _ in folds]
     return training, [examples.take(test) for _, test in folds]
 
 
 def _error(model: Any, training: Examples, testing: Examples) -> float:
-    """Return the error of a model on rows that it was not fitted on; infinity if it diverges."""
+    """Return the error of a model on held-out rows; infinity if training diverges."""
     try:
         model.fit(training.X, training.y)
     except NonFiniteError:
