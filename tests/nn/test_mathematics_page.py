@@ -29,5 +29,5 @@ def test_every_test_it_names_exists():
 def test_every_row_has_its_section_and_its_proof(row):
     section = re.search(rf"^### {row} .*?(?=^##|\Z)", TEXT, re.DOTALL | re.MULTILINE)
     assert section is not None
-    assert re.search(r"^Proved", section.group(), re.MULTILINE)
+    assert re.search(r"^Tested", section.group(), re.MULTILINE)
     assert f"test_{row.lower()}_" in section.group()

@@ -253,7 +253,7 @@ class Adam(AdaptiveOptimizer):
       last form of the paper's section 2; ε is not corrected for bias.
     - "accumulator", c1 = c2 = 1:  θ ← θ - η·m/√(v + ε). It uses decaying sums instead of averages
       and no bias correction. Apart from ε, it equals Adam without bias correction and with the
-      learning rate η·(1 - β1)/√(1 - β2).
+      learning rate η·√(1 - β2)/(1 - β1).
 
     Parameters
     ----------
