@@ -1,14 +1,14 @@
-"""What does training with bfloat16 products gain, and what does it cost in accuracy?
+"""How much faster is training with bfloat16 products, and what does it cost in accuracy?
 
     python benchmarks/bfloat16.py [--shapes 3 4] [--runs 15] [--seeds 3] [--epochs 15]
 
-Three answers, float32 and bfloat16 side by side in one process:
+Measures three things for float32 and bfloat16 in one process:
 
-- the rate of the instruction: a register-blocked product on operands in the first-level cache;
-- the time of a training step, on the shapes of `training_speed.py`, on one thread and on all; the
-  two take turns, an epoch each, and what is compared is each epoch with the one that follows it;
+- the rate of the instruction: a register-blocked product of operands in the first-level cache;
+- the time of a training step for the shapes of `training_speed.py`, with one thread and with all.
+  Epochs of both types alternate, and each is compared with the next one;
 - the accuracy on MNIST's test images after the same training: 784-256-128-10, ReLU, Adam with a
-  learning rate of 0.001 on a cosine schedule, batches of 128.
+  learning rate of 0.001 and a cosine schedule, batches of 128.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def make_network(hidden, n_classes):
 
 
 def instruction_rates(n_threads, rounds):
-    """Return GFLOP/s of both instructions, each the best of all rounds."""
+    """Return GFLOP/s of both instructions, the best of all rounds."""
     measured = [
         (core.product_rate(n_threads, 1), core.bfloat16_product_rate(n_threads, 1))
         for _ in range(rounds)
@@ -59,7 +59,7 @@ def make_trainer(shape, data, dtype, n_threads):
 
 
 def step_times(shape, n_threads, runs):
-    """Return µs a step: medians and minima by the clock, and this thread's own time."""
+    """Return µs per step: medians and minima of wall-clock time and of this thread's CPU time."""
     data = TrainingData(*make_table(shape))
     trainers = {dtype: make_trainer(shape, data, dtype, n_threads) for dtype in DTYPES}
     clock, own = ({dtype: [] for dtype in DTYPES} for _ in range(2))
@@ -103,7 +103,7 @@ def read_mnist(folder, part):
 
 
 def mnist_accuracy(folder, n_seeds, n_epochs):
-    """Return the share of test images recognized, in %, by precision and seed."""
+    """Return the test accuracy in % by precision and seed."""
     data, (X_test, y_test) = TrainingData(*read_mnist(folder, "train")), read_mnist(folder, "t10k")
     chain = make_network(HIDDEN, 10)
     accuracy = {dtype: [] for dtype in DTYPES}

@@ -1,11 +1,11 @@
-"""How long do Monte-Carlo dropout's samples take, beside passes of NumPy and of the whole network?
+"""How long does Monte-Carlo dropout take, compared with NumPy and with plain predictions?
 
     python benchmarks/dropout_sampling.py
 
-Each case scores rows of float32 by `n_samples` sub-networks: `NativePredictor.sample`, the same
-samples by the NumPy formulas of `pellucid.nn` (`Chain.sample_scores`), and `n_samples` ordinary
-predictions, which drop nothing, by NumPy and by the native engine. They take turns; the table has
-medians.
+Each case computes the scores of float32 rows with `n_samples` sub-networks: with
+`NativePredictor.sample`, and with the NumPy formulas of `pellucid.nn` (`Chain.sample_scores`). For
+comparison, it also makes `n_samples` predictions without dropout, in NumPy and the native engine.
+The runs alternate, and the table shows medians.
 """
 
 from __future__ import annotations

@@ -2,16 +2,16 @@
 
     python benchmarks/embedding_rows.py [--sizes 1000 100000 10000000] [--rounds 5] [--threads 1]
 
-Two columns of ids share one table of 16 float32 numbers a row, under a small network trained by
-Adam in batches of 512. Ids are drawn in two ways: all from the same 1,000 rows whatever the table,
-so that a step does the same work on memory that is as near; and uniformly from the whole table, so
-that large tables show what the way to memory costs (a row and its two moments are three places,
-each too far away to be in a cache). Tables take turns, round after round.
+Two columns of ids share one table of 16 float32 numbers per row in a small network trained with
+Adam in batches of 512. Ids are drawn in two ways. Drawn from the same 1,000 rows of each table, a
+step does the same work on memory that stays in the cache. Drawn uniformly from the whole table, a
+step of a large table shows the cost of cache misses: a row and its two moments are three places in
+memory. Tables alternate, round after round.
 
-What an epoch does once, whatever its length (bringing the table into the engine and back), is
-subtracted: a step costs (time of a long epoch - time of a short one) / (difference in steps), of
-the fastest round each. Beside the time that passed stands the processor time, which on one thread
-is the same unless other programs share the machine. Both are printed and saved as JSON.
+The fixed cost of an epoch (copying the table into the engine and back) is subtracted. A step costs
+(time of a long epoch - time of a short one) / (difference in steps), with the fastest rounds.
+Wall-clock and CPU time are printed and saved as JSON. On one thread, both are equal unless other
+programs use the processor.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def make_trainer(n_rows, drawn_from, n_threads):
 
 
 def time_epoch(trainer, n_steps):
-    """Return (seconds passed, seconds of processor time) of an epoch of `n_steps`."""
+    """Return (wall-clock seconds, CPU seconds) of an epoch of `n_steps`."""
     passed, processor = time.perf_counter(), time.process_time()
     trainer.run_epoch(order=np.arange(n_steps * BATCH))
     return time.perf_counter() - passed, time.process_time() - processor
 
 
 def per_step(short, long):
-    """Return (µs a step, seconds an epoch has beside its steps) from the times of each."""
+    """Return (µs per step, fixed seconds per epoch) from the times of short and long epochs."""
     step = (min(long) - min(short)) / (LONG_STEPS - SHORT_STEPS)
     return 1e6 * step, min(short) - SHORT_STEPS * step
 

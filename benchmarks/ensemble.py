@@ -1,10 +1,10 @@
-"""Are five networks fitted together faster than one after the other?
+"""Is it faster to fit five networks together than one after the other?
 
     python benchmarks/ensemble.py [--runs 9]
 
-`DeepEnsembleClassifier` against a loop of `MLPClassifier.fit` with the same seeds, taking turns,
-both with all processors; the weights must be equal to the bit. Wall clock: medians, their ratio,
-and the median of the ratios of neighbouring runs are printed and saved as JSON.
+Compares `DeepEnsembleClassifier` with a loop of `MLPClassifier.fit` with the same seeds. Runs
+alternate, and both use all processors; the weights must be bit-identical. The medians of the
+wall-clock times, their ratio, and the median ratio of adjacent runs are printed and saved as JSON.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What do further layers, and statistics of steps, add to the time of a plain step?
+"""How much do additional layers and step statistics add to the time of a training step?
 
     python benchmarks/extras.py [--runs 15]
 
-The 784-256-128-10 network of training_speed.py, batch 128, and its 8-64-64-2, batch 32, each plain
-and with something added, one epoch each in turns. Medians of the ratio to the plain epoch of the
-same round are printed and saved as JSON.
+Trains the networks 784-256-128-10 (batch 128) and 8-64-64-2 (batch 32) of training_speed.py, plain
+and with additions. Epochs alternate. The median ratio to the plain epoch of the same round is
+printed and saved as JSON.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def make_trainer(kind, shape):
 
 
 def measure(shape, runs):
-    """Return, for each kind, microseconds a step and the median ratio to the plain network."""
+    """Return the microseconds per step and the median ratio to the plain network, by kind."""
     trainers = {kind: make_trainer(kind, shape) for kind in KINDS}
     seconds = {kind: [] for kind in KINDS}
     for run in range(runs + 1):

@@ -1,14 +1,15 @@
-"""How long does `fit` spend outside the engine, beside scikit-learn's own share?
+"""How much time does `fit` spend outside the arithmetic, compared with scikit-learn?
 
     python benchmarks/fit_overhead.py [--runs 15]
 
 `MLPClassifier` and `MLPRegressor` of both libraries, with the same parameters (20 epochs of Adam,
-batches of 200 rows, one hidden layer of 100 units), fit 1,000 rows of 20 float64 columns, taking
-turns of five fits. Everything but the arithmetic of training counts: checks of parameters and
-table, first weights, splits, row orders, stopping. The arithmetic is for Pellucid what its engine
-is called for (epochs, and the scores of rows held out), for scikit-learn `_backprop`, the
-optimizer's `update_params` and the forward pass of rows held out. Times are those of the calling
-thread's processor; medians are printed and saved as JSON. On a busy machine they grow, of both.
+batches of 200 rows, one hidden layer of 100 units), fit 1,000 rows of 20 float64 columns. The
+libraries alternate after five fits. The measured time includes everything except the arithmetic of
+training: checks of parameters and table, initial weights, splits, row orders and stopping. The
+arithmetic of Pellucid is the time in its engine (epochs, and scores of held-out rows). That of
+scikit-learn is `_backprop`, the optimizer's `update_params` and the forward pass of held-out rows.
+Medians of the CPU time of the calling thread are printed and saved as JSON. On a busy machine, the
+times of both libraries increase.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def make_data(estimator):
 
 
 def one_fit(library, estimator, options, X, y):
-    """Return the milliseconds of a fit outside the arithmetic, and all of them."""
+    """Return the milliseconds of a fit outside the arithmetic, and in total."""
     model = getattr(LIBRARIES[library], estimator)(max_iter=20, random_state=0, **options)
     with timed_arithmetic(library) as arithmetic:
         start = time.thread_time()
@@ -90,14 +91,14 @@ def one_fit(library, estimator, options, X, y):
 
 
 def measure(estimator, options, runs):
-    """Return the medians of both libraries, which take turns."""
+    """Return the medians of both libraries, whose runs alternate."""
     X, y = make_data(estimator)
     taken = {library: [] for library in LIBRARIES}
     for run in range(runs + 1):
         for library, times in taken.items():
-            time.sleep(0.1)  # the other library's idle threads spin for a while
+            time.sleep(0.1)  # idle threads of the other library spin for a while
             turn = [one_fit(library, estimator, options, X, y) for _ in range(5)]
-            if run > 0:  # the first turn warms up
+            if run > 0:  # the first run is a warm-up
                 times.extend(turn)
     return {
         library: {

@@ -1,13 +1,13 @@
-"""What becomes of 100,000 damaged model files?
+"""Are 100,000 damaged model files loaded safely or rejected?
 
     python benchmarks/fuzz_model_files.py [--cases 100000] [--processes 2]
 
-Bits are flipped, bytes changed, files truncated and spliced; header values, shapes, types and
-arrays are changed with a checksum that is right again. Each file must be refused with a
-`ModelFileError`, give the same model to the bit or, where its checksum is right, another model that
-works: see `tests/fuzzing/fuzz.py`, which does the work in processes of their own, under a limit of
-memory (twice the file and 64 MiB) and an audit hook that sees code run and files written. Counts by
-kind of damage and by outcome are printed and saved as JSON.
+Bits are flipped, bytes are changed, and files are truncated and spliced. Header values, shapes,
+types and arrays are changed, and the checksum is recomputed. Each file must raise a
+`ModelFileError` or load as a bit-identical model; if its checksum is valid, it can also load as a
+different model that works. `tests/fuzzing/fuzz.py` loads the files in separate processes with a
+memory limit (twice the file size plus 64 MiB) and an audit hook that detects executed code and
+written files. Counts by kind of damage and by outcome are printed and saved as JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RUNNING = OUTCOMES.index("running")
 
 
 def run_range(results, first, last):
-    """Run the cases from `first` up to `last`; return what went wrong, a line each."""
+    """Run the cases from `first` up to `last`; return a line for each case that went wrong."""
     wrong = []
     while first < last:
         command = [sys.executable, str(TESTS / "fuzzing/fuzz.py"), results, str(first), str(last)]

@@ -1,8 +1,8 @@
-"""What does importing Pellucid cost beside `import sklearn.neural_network`?
+"""How long does importing Pellucid take, compared with `import sklearn.neural_network`?
 
     python benchmarks/import_time.py [--runs 15]
 
-Whole processes, taking turns; the medians and their ratio are printed and saved as JSON.
+Measures whole processes, which alternate. Medians and their ratio are printed and saved as JSON.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How much memory does a fit need beyond the table and the parameters?
+"""How much memory does a fit need in addition to the table and the parameters?
 
     python benchmarks/memory.py [--rows 1000000] [--columns 100]
 
-Each library fits one epoch on the same float64 table in a process of its own; the peak of resident
-memory above what was there before the fit is printed and saved as JSON.
+Each library fits one epoch on the same float64 table in a separate process. The increase of the
+peak resident memory during the fit is printed and saved as JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def make_model(library, task):
 
 
 def measure(library, task, rows, columns):
-    """Print the rise of the peak, in MiB, while the model is fitted."""
+    """Print the increase of peak memory during the fit, in MiB."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def measure(library, task, rows, columns):
     y = (X[:, 0] > 0).astype(int) if task == "classification" else X[:, 0].copy()
     model = make_model(library, task)
     warnings.simplefilter("ignore")
-    model.fit(X[:1000], y[:1000])  # what is loaded once and for all
+    model.fit(X[:1000], y[:1000])  # load everything that is loaded only once
     before, peak, done = resident_bytes(), [0], threading.Event()
 
     def watch():

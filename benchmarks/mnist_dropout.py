@@ -1,12 +1,12 @@
-"""What test error does dropout reach on MNIST, and in how many minutes, beside PyTorch?
+"""What test error does dropout reach on MNIST, and how fast, compared with PyTorch?
 
     python benchmarks/mnist_dropout.py [--epochs 50] [--seed 0] [--torch-epochs 2]
 
-784-1200-1200-10, ReLU, dropout of 0.2 on the inputs and 0.5 on the hidden layers, Adam with a
-learning rate of 0.001 on a cosine schedule, batches of 128, pixels between 0 and 1. All of it was
-fixed beforehand (N. Srivastava et al., "Dropout", 2014, reports 1.25 % for dropout with a network
-of this kind); nothing is chosen by the test images. PyTorch trains the same network with the same
-recipe; it does so for a few epochs, and its minutes are scaled to all of them.
+The network is 784-1200-1200-10 with ReLU and dropout of 0.2 on the inputs and 0.5 on the hidden
+layers. It is trained with Adam, a learning rate of 0.001, a cosine schedule and batches of 128, on
+pixels between 0 and 1. All settings were fixed in advance; none was chosen with the test images.
+N. Srivastava et al., "Dropout", 2014, report 1.25 % for such a network. PyTorch trains the same
+network with the same settings for a few epochs, and its time is scaled to all epochs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def load(part):
 
 
 def train_pellucid(X, y, epochs, seed, dtype):
-    """Return the minutes of all epochs, and a function that gives the scores of rows."""
+    """Return the minutes of all epochs, and a function that computes the scores of rows."""
     from pellucid.engine.native import NativeTrainer, predict_scores
     from pellucid.engine.plan import TrainingData, TrainingPlan
     from pellucid.nn import SCHEDULES, Activation, Adam, Chain, Dropout, Linear
@@ -64,7 +64,7 @@ def train_pellucid(X, y, epochs, seed, dtype):
 
 
 def torch_seconds_per_epoch(X, y, epochs):
-    """Return the seconds of an epoch with PyTorch: eager, fused Adam, the better of the two."""
+    """Return the minimum seconds per epoch of PyTorch (eager) with plain and with fused Adam."""
     import torch
 
     layers, fan_in = [torch.nn.Dropout(0.2)], 784
@@ -91,7 +91,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--dtype", default=None, help="bfloat16, where the processor has it")
+    parser.add_argument("--dtype", default=None, help="bfloat16, if the processor supports it")
     parser.add_argument("--torch-epochs", type=int, default=2)
     parser.add_argument("--out", default="benchmarks/results/mnist_dropout.json")
     arguments = parser.parse_args()

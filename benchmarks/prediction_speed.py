@@ -1,12 +1,12 @@
-"""How long does a prediction take, beside scikit-learn, PyTorch and ONNX Runtime?
+"""How long does a prediction take, compared with scikit-learn, PyTorch and ONNX Runtime?
 
     python benchmarks/prediction_speed.py [--shapes 1 3] [--batches 1 10000] [--runs 9]
 
-Every library computes the scores of the same network on the same rows; the estimators (ours and
-scikit-learn's) check their input and return probabilities. Each lives in a process of its own, set
-up and warmed up first; then they take turns, one run of many calls each, round after round, so that
-all of them meet the machine in the same moods. The medians are printed, with the largest
-difference from NumPy's float64 scores beside the time, and everything is saved as JSON.
+Every library computes the scores of the same network on the same rows. The estimators (Pellucid's
+and scikit-learn's) check their input and return probabilities. Each library runs in a separate
+process, which is set up and warmed up first. The libraries then alternate, one run of many calls
+each, so that changes in the load of the machine affect all of them. Medians and the maximum
+difference from NumPy's float64 scores are printed, and everything is saved as JSON.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Engine:
 
 
 class Estimator:
-    """Ours: `predict_proba`, which checks its input."""
+    """Pellucid's `predict_proba`, which checks its input."""
 
     def __init__(self, shape, n_threads, dtype):
         model = self.make()(shape.hidden, max_iter=1, random_state=0)
         X = np.zeros((100, shape.fan_in), dtype)
-        # Two classes have one output: as many columns of weights as there are.
+        # Two classes have a single output.
         model.partial_fit(X, np.arange(100) % shape.n_classes, classes=np.arange(shape.n_classes))
         for mine, W in zip(model.coefs_, make_weights(shape), strict=True):
             mine[...] = W[:, : mine.shape[1]]
@@ -150,7 +150,7 @@ def expected_scores(shape, X):
 
 
 def difference(shape, X, actual):
-    """Return the largest difference from NumPy's float64 scores, or from their probabilities."""
+    """Return the maximum difference from NumPy's float64 scores, or from their probabilities."""
     scores = expected_scores(shape, X[:100])
     if abs(actual[:100].sum(axis=1) - 1).max() > 1e-3:  # scores, not probabilities
         return float(abs(actual[:100] - scores).max())
@@ -162,9 +162,9 @@ def difference(shape, X, actual):
 
 
 def work(name, shape, n_threads):
-    """Predict in this process: for each line "rows dtype" one run of calls."""
+    """Predict in this process: one run of calls for each input line "rows dtype"."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keep output of libraries out of the answers
     warnings.simplefilter("ignore")
     dtypes = ("float32", "float64") if name in IN_FLOAT64 else ("float32",)
     libraries = {dtype: LIBRARIES[name](shape, n_threads, dtype) for dtype in dtypes}
@@ -187,7 +187,7 @@ def work(name, shape, n_threads):
 
 
 def measure(shape_name, libraries, batches, runs, n_threads):
-    """Return the measurements of one shape, the libraries taking turns."""
+    """Return the measurements of one shape; the libraries alternate."""
     from pellucid.engine.instruction_set import core
 
     shape = SHAPES[shape_name]
@@ -200,7 +200,7 @@ def measure(shape_name, libraries, batches, runs, n_threads):
             for _ in range(runs):
                 peak = max(peak, core.product_rate(n_threads, 3))
                 for name, so_far in answers.items():
-                    time.sleep(0.05)  # the last library's threads may spin for a while
+                    time.sleep(0.05)  # threads of the previous library may spin for a while
                     so_far.append(workers[name].run(f"{n} {dtype}"))
             cases[f"{n} rows, {dtype}"] = {
                 name: summary(shape, n, so_far) for name, so_far in answers.items()

@@ -1,11 +1,10 @@
-"""What does a second thread bring, and does the cost of an example stay flat as rows are added?
+"""How much faster are two threads, and does the cost per example depend on the number of rows?
 
     python benchmarks/scaling.py [--runs 7] [--most-rows 10000000]
 
-Threads: the two larger networks of training_speed.py, one epoch with one thread and one with two,
-taking turns. Rows: a 54-100-7 network on tables of 10 thousand to 10 million rows, visited in
-random order, with what the training adds to the memory of the process. Medians are printed and
-saved as JSON.
+Threads: the two larger networks of training_speed.py; epochs with one and with two threads
+alternate. Rows: a 54-100-7 network on tables of 10 thousand to 10 million rows, visited in random
+order, with the memory that training adds to the process. Medians are printed and saved as JSON.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How long does a grid search take: fits one after the other, in threads, in processes?
+"""How long does a grid search take: sequentially, in threads and in processes?
 
     python benchmarks/search.py [--runs 5]
 
-`GridSearchCV` with four candidates on five folds, without the final fit, for three sizes of table
-and network: one job, two jobs in joblib's threads, two jobs in its processes (started beforehand).
-They take turns; the scores of all three must be the same to the bit. Medians, smallest and largest
-times are printed and saved as JSON.
+Runs `GridSearchCV` with four candidates and five folds, without the final fit, for three sizes of
+table and network: with one job, two jobs in joblib's threads, and two jobs in its processes, which
+are started in advance. The runs alternate, and the scores of all three must be bit-identical.
+Median, minimum and maximum times are printed and saved as JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def measure(n_rows, n_columns, hidden, runs):
             start = time.perf_counter()
             with parallel_config(backend=backend, n_jobs=N_JOBS):
                 search.fit(X, y)
-            if run > 0:  # the first warms up
+            if run > 0:  # the first run is a warm-up
                 seconds[way].append(time.perf_counter() - start)
             scores[way] = search.cv_results_["mean_test_score"]
     for found in scores.values():

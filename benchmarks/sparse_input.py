@@ -1,13 +1,13 @@
-"""How long do training and prediction take on sparse tables, beside scikit-learn?
+"""How long do training and prediction take on sparse tables, compared with scikit-learn?
 
     python benchmarks/sparse_input.py [--epochs 10] [--runs 5]
 
-The table is the TF-IDF matrix (scikit-learn's defaults) of the SMS spam collection; it is looked
-for as the tests do, under $PELLUCID_DATA. `MLPClassifier(hidden_layer_sizes=(100,))` of both
-libraries gets the same parameters and the same split: Adam, batches of 200. They take turns, run
-after run, in one process. Printed are seconds an epoch (after one of warm-up), accuracy on the
-test rows, and the times to predict all of them and one; then the times to predict a random table
-of 2,000 x 100,000 with 100 entries a row. Everything is saved as JSON.
+The table is the TF-IDF matrix (scikit-learn's defaults) of the SMS spam collection, which is read
+from $PELLUCID_DATA. `MLPClassifier(hidden_layer_sizes=(100,))` of both libraries uses the same
+parameters and the same split: Adam, batches of 200. Runs alternate in one process. The benchmark
+prints the seconds per epoch (after a warm-up epoch), the accuracy on the test rows, and the times
+to predict all test rows and one row. It also measures predictions of a random table of
+2,000 x 100,000 with 100 entries per row. Everything is saved as JSON.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LIBRARIES = {
 
 
 def read_messages(dtype):
-    """Return the TF-IDF rows to train on and to test on, and their labels."""
+    """Return the TF-IDF rows for training and testing, and their labels."""
     with gzip.open(DATA / "sms_spam" / "sms_spam.csv.gz", "rt", encoding="utf-8") as file:
         labels, texts = zip(*list(csv.reader(file))[1:], strict=True)
     train, test, y_train, y_test = train_test_split(
@@ -61,7 +61,7 @@ def seconds_of(action):
 
 
 def alternate(actions, runs):
-    """Return each action's times; the actions take turns, after one run of warm-up."""
+    """Return the times of each action; the actions alternate after a warm-up run."""
     times = {name: [] for name in actions}
     for run in range(runs + 1):
         for name, action in actions.items():
@@ -72,7 +72,7 @@ def alternate(actions, runs):
 
 
 def epoch_seconds(X, y, epochs, runs):
-    """Return what an epoch takes: of fits of many epochs and of one, the difference."""
+    """Return the seconds per epoch: the difference between fits of many epochs and of one."""
     fits = {
         (library, n): lambda library=library, n=n: make_model(library, n).fit(X, y)
         for library in LIBRARIES
@@ -93,7 +93,7 @@ def prediction_seconds(models, X, runs):
 
 
 def report_line(what, times, unit, scale):
-    """Print and return the medians, and how many times faster Pellucid is."""
+    """Print and return the medians and the speedup of Pellucid."""
     medians = {name: statistics.median(values) for name, values in times.items()}
     ratio = medians["scikit-learn"] / medians["pellucid"]
     shown = "".join(f"{name} {scale * medians[name]:10.3f} {unit}   " for name in LIBRARIES)
@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", default="benchmarks/results/sparse_input.json")
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")  # that the fits have not converged
+    warnings.simplefilter("ignore")  # warnings that fits have not converged
     report = {"machine": platform.platform(), "processors": os.cpu_count()}
     for dtype in (np.float64, np.float32):
         name = np.dtype(dtype).name

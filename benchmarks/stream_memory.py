@@ -1,14 +1,14 @@
-"""How much memory does a fit on a stream need, and what does the reading cost?
+"""How much memory does a fit on a stream need, and how long does reading take?
 
     python benchmarks/stream_memory.py [--megabytes 400]
 
-A Parquet file of float32 columns is written, sorted by class. Each fit of one epoch runs in a
-process of its own, whose peak of resident memory above what was there before is measured: on the
-stream with several buffers, on a stream of a quarter of the rows, and on the same table in memory.
-"reading" is the time of the blocks alone, of those of the fit.
+Writes a Parquet file of float32 columns, sorted by class. Each fit of one epoch runs in a separate
+process, and the increase of its peak resident memory is measured. The fits use the stream with
+several buffer sizes, a stream of a quarter of the rows, and the same table in memory. "reading" is
+the time to read the blocks of the fit.
 
-Then what the buffer does to a file that is sorted by class: the accuracy, on rows of their own,
-after three epochs, with buffers of different shares of the rows and row groups of two sizes.
+The second part measures the effect of the buffer on a file that is sorted by class: the accuracy on
+separate test rows after three epochs, with buffers of different sizes and row groups of two sizes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLASSES = 10
 
 
 def rows_of_class(label, n, seed):
-    """Return rows whose class shows in the direction of their mean."""
+    """Return rows whose class determines their mean."""
     import numpy as np
 
     center = np.random.default_rng(label).standard_normal(COLUMNS) / 4
@@ -39,7 +39,7 @@ def rows_of_class(label, n, seed):
 
 
 def write(path, n_rows, group_rows=GROUP_ROWS):
-    """Write a file whose rows are sorted by class, without ever having it in memory."""
+    """Write a file whose rows are sorted by class, without holding all of them in memory."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -66,7 +66,7 @@ def make_model(max_iter=1):
 
 
 def measure(path, buffer_rows):
-    """Print what a fit of one epoch needs: on a stream, or with a buffer of 0 in memory."""
+    """Print the memory of a fit of one epoch on a stream, or in memory if the buffer is 0."""
     import pandas as pd
     import pyarrow as pa
 
@@ -75,7 +75,7 @@ def measure(path, buffer_rows):
     warnings.simplefilter("ignore")
     small = ParquetStream(path, "y", classes=range(CLASSES), buffer_rows=1)
     block = next(small.open().blocks(1000))
-    make_model().fit(pd.DataFrame(block.X), block.y)  # what is loaded once and for all
+    make_model().fit(pd.DataFrame(block.X), block.y)  # load everything that is loaded only once
     del block
     before, peak, done = resident_bytes(), [0], threading.Event()
 
@@ -106,7 +106,7 @@ def measure(path, buffer_rows):
 
 
 def accuracy(path, buffer_rows, n_epochs):
-    """Return the accuracy on rows of their own after some epochs."""
+    """Return the accuracy on separate test rows after some epochs."""
     import numpy as np
 
     from pellucid import ParquetStream

@@ -1,10 +1,10 @@
-"""How many epochs a second on a tiny table, beside scikit-learn?
+"""How many epochs per second run on a tiny table, compared with scikit-learn?
 
     python benchmarks/tiny_tables.py [--runs 9]
 
 `MLPClassifier` of both libraries with the same parameters fits the iris table (150 x 4) with one
-batch of 150 rows an epoch, taking turns. What counts is the time of a whole `fit` that runs a fixed
-number of epochs, divided by that number. Medians are printed and saved as JSON.
+batch of 150 rows per epoch. Runs alternate. The time of a whole `fit` with a fixed number of epochs
+is divided by that number. Medians are printed and saved as JSON.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def seconds_per_epoch(library, hidden, dtype):
 
 
 def measure(hidden, dtype, runs):
-    """Return the median epochs a second of both, which take turns."""
+    """Return the median epochs per second of both libraries, whose runs alternate."""
     seconds = {library: [] for library in EPOCHS}
     for run in range(runs + 1):
         for library, all_seconds in seconds.items():
             taken = seconds_per_epoch(library, hidden, dtype)
-            if run > 0:  # the first warms up
+            if run > 0:  # the first run is a warm-up
                 all_seconds.append(taken)
     rates = {library: 1.0 / statistics.median(s) for library, s in seconds.items()}
     return {**rates, "ratio": rates["pellucid"] / rates["scikit-learn"]}

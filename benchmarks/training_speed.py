@@ -1,16 +1,16 @@
-"""How long does a training step take, beside scikit-learn, PyTorch and JAX?
+"""How long does a training step take, compared with scikit-learn, PyTorch and JAX?
 
     make bench            or     python benchmarks/training_speed.py [--shapes 1 3] [--runs 7]
 
 Every library trains the same network on the same random table: float32, Adam, ReLU, softmax
-cross-entropy, rows in a new random order each epoch. Each lives in a process of its own, set up
-and warmed up first; then they take turns, one run (one or more whole epochs) each, round after
-round, so that all of them meet the machine in the same moods. The medians are printed, with the
-loss of the last epoch beside the time, and everything is saved as JSON.
+cross-entropy, rows in a new random order each epoch. Each library runs in a separate process, which
+is set up and warmed up first. The libraries then alternate, one run (one or more whole epochs) at a
+time, so that changes in the load of the machine affect all of them. Medians and the loss of the
+last epoch are printed, and everything is saved as JSON.
 
-PyTorch runs with its default Adam and with its fused one, eagerly, and with the forward and
-backward pass compiled. JAX gets its strongest form: a whole epoch as one jitted scan whose buffers
-are donated.
+PyTorch runs in three variants: eager with its default Adam, eager with its fused Adam, and with
+compiled forward and backward passes. JAX runs in its fastest form: a whole epoch as one jitted scan
+with donated buffers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Shape:
 
     @property
     def operations_per_epoch(self):
-        """Floating-point operations: 6 a weight and example, 4 for weights that read the table."""
+        """Floating-point operations: 6 per weight and example, 4 for weights of the first layer."""
         weights = [a * b for a, b in zip(self.widths, self.widths[1:], strict=False)]
         return (6 * sum(weights) - 2 * weights[0]) * self.n_examples
 
@@ -69,7 +69,7 @@ SHAPES = {
 
 
 def make_table(shape):
-    """Return random rows, and labels that a random linear map gives them."""
+    """Return random rows, and labels from a random linear map."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((shape.n_examples, shape.fan_in), dtype=np.float32)
     y = (X @ rng.standard_normal((shape.fan_in, shape.n_classes), dtype=np.float32)).argmax(axis=1)
@@ -77,7 +77,7 @@ def make_table(shape):
 
 
 def make_weights(shape):
-    """Return the weights that every library but scikit-learn starts from (He normal)."""
+    """Return the initial weights of all libraries except scikit-learn (He normal)."""
     rng = np.random.default_rng(1)
     return [
         (rng.standard_normal((a, b)) * np.sqrt(2 / a)).astype(np.float32)
@@ -96,7 +96,7 @@ class Pellucid:
         parameters = chain.initialize(shape.fan_in, seed=0, dtype=np.float32)
         for i, W in enumerate(make_weights(shape)):
             parameters[f"{2 * i}.W"][...] = W
-        # The worker's environment says how many threads; the engine may use fewer.
+        # The worker's environment sets the number of threads; the engine may use fewer.
         plan = TrainingPlan(Adam(LEARNING_RATE), shape.batch_size)
         self.trainer = NativeTrainer(chain, parameters, TrainingData(*make_table(shape)), plan)
 
@@ -229,9 +229,9 @@ LIBRARIES = {
 
 
 def work(name, shape, n_threads):
-    """Train in this process, one run for each line that comes in; answer with seconds and loss."""
+    """Train in this process: one run for each input line; answer with seconds and loss."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keep output of libraries out of the answers
     library = LIBRARIES[name](shape, n_threads)
     library.epoch()
     print("ready", file=answers, flush=True)
@@ -244,7 +244,7 @@ def work(name, shape, n_threads):
 
 
 class Worker:
-    """A library in a process of its own."""
+    """A library that runs in a separate process."""
 
     def __init__(self, name, shape_name, n_threads, script=__file__):
         limits = dict.fromkeys(
@@ -267,7 +267,7 @@ class Worker:
         return json.loads(self.process.stdout.readline())
 
     def stop(self):
-        """End the process; return the last line it had to say."""
+        """End the process; return the last line of its error output."""
         self.process.stdin.close()
         complaints = self.process.stderr.read().strip().splitlines()
         self.process.wait()
@@ -275,7 +275,7 @@ class Worker:
 
 
 def measure(shape_name, libraries, runs, n_threads):
-    """Return the measurements of one shape, the libraries taking turns."""
+    """Return the measurements of one shape; the libraries alternate."""
     from pellucid.engine.instruction_set import core
 
     shape = SHAPES[shape_name]
@@ -286,7 +286,7 @@ def measure(shape_name, libraries, runs, n_threads):
         peaks.append(core.product_rate(n_threads, 3))
         for name, worker in workers.items():
             if worker.ready:
-                time.sleep(0.1)  # the last library's threads may spin for a while
+                time.sleep(0.1)  # threads of the previous library may spin for a while
                 results[name].append(worker.run())
     peak = max(peaks)
     table = {}
