@@ -67,7 +67,7 @@ def relu(z: Array) -> Array:
 
 
 def relu_backward(da: Array, z: Array, a: Array) -> Array:
-    """Return dz = da where z > 0, else 0; the derivative at 0 is taken as 0."""
+    """Return dz = da where z > 0, else 0; the derivative at 0 is defined as 0."""
     return namespace(z).where(z > 0, da, 0.0)
 
 
@@ -77,7 +77,7 @@ def leaky_relu(z: Array, slope: float = 0.01) -> Array:
 
 
 def leaky_relu_backward(da: Array, z: Array, a: Array, slope: float = 0.01) -> Array:
-    """Return dz = da where z > 0, else slope·da; the derivative at 0 is taken as the slope."""
+    """Return dz = da where z > 0, else slope·da; the derivative at 0 is defined as the slope."""
     return namespace(z).where(z > 0, da, slope * da)
 
 
@@ -88,7 +88,7 @@ def elu(z: Array, alpha: float = 1.0) -> Array:
 
 
 def elu_backward(da: Array, z: Array, a: Array, alpha: float = 1.0) -> Array:
-    """Return dz = da where z > 0, else da ⊙ αe^z; the derivative at 0 is taken as α."""
+    """Return dz = da where z > 0, else da ⊙ αe^z; the derivative at 0 is defined as α."""
     xp = namespace(z)
     return xp.where(z > 0, da, da * (alpha * xp.exp(_negative_part(z))))
 
@@ -102,7 +102,7 @@ def selu(z: Array) -> Array:
 
 
 def selu_backward(da: Array, z: Array, a: Array) -> Array:
-    """Return dz = λ·da where z > 0, else da ⊙ λαe^z; the derivative at 0 is taken as λα."""
+    """Return dz = λ·da where z > 0, else da ⊙ λαe^z; the derivative at 0 is defined as λα."""
     return SELU_SCALE * elu_backward(da, z, a, SELU_ALPHA)
 
 

@@ -76,7 +76,7 @@ def recognize(
     >>> from pellucid.tables.recognition import recognize
     >>> cells = np.array(["1.5", None, "2.5"], dtype=object)
     >>> recognize(Column("charge", "text", cells))[0]
-    RecognizedColumn(name='charge', kind='numeric', reason='text that reads as numbers, 1 missing')
+    RecognizedColumn(name='charge', kind='numeric', reason='numbers stored as text, 1 missing')
     """
     if kind is not None:
         return RecognizedColumn(column.name, kind, "as specified"), _stored_as(column, kind)
@@ -136,12 +136,12 @@ def _recognize_text(column: Column, weights: Weights) -> tuple[RecognizedColumn,
         recognized = _recognize_number(number, weights)
         if recognized.kind == "numeric":
             strays = ", ".join(repr(text) for text in numbers.stray)
-            told = f" ({strays} taken as missing)" if strays else ""
-            recognized = replace(recognized, reason=f"text that reads as numbers{told}")
+            told = f" ({strays} treated as missing)" if strays else ""
+            recognized = replace(recognized, reason=f"numbers stored as text{told}")
         return recognized, number
     seconds = seconds_from_text(column.values)
     if seconds is not None:
-        recognized = RecognizedColumn(name, "datetime", "text that reads as dates or times")
+        recognized = RecognizedColumn(name, "datetime", "dates or times stored as text")
         return recognized, Column(name, "datetime", seconds)
     counts, _ = counts_of(column.values, weights)
     n, n_different = round(sum(counts.values())), len(counts)
