@@ -69,12 +69,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         1 + rows // 50.
     max_categories : int, default=256
         Maximum number of categories of a column; the most frequent ones are kept.
-    n_pieces : int, default=0
+    n_pieces : int, default=16
         If positive, divide the range of each number into up to twice as many pieces and encode the
         position of the value in each piece, in addition to the standardized value. Networks learn
-        jumps and plateaus from these; :class:`pellucid.models.TabularClassifier` uses 16. Wide and
-        long tables get fewer pieces, so that all pieces together take at most 512 columns and
-        1 GiB.
+        jumps and plateaus from these. Wide and long tables get fewer pieces, so that all pieces
+        together take at most 512 columns and 1 GiB.
     dtype : {'float32', 'float64'}, default='float32'
         Type of the encoded table.
 
@@ -93,7 +92,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> import pandas as pd
     >>> from pellucid.tables import TableEncoder
     >>> table = pd.DataFrame({"age": [20.0, None, 40.0], "city": ["Rome", "Oslo", "Rome"]})
-    >>> encoder = TableEncoder().fit(table)
+    >>> encoder = TableEncoder(n_pieces=0).fit(table)
     >>> [str(name) for name in encoder.get_feature_names_out()]
     ['age', 'age_missing', 'city_Oslo', 'city_Rome']
     >>> encoder.transform(table)
@@ -110,7 +109,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         min_count: int = 5,
         max_categories: int = 256,
-        n_pieces: int = 0,
+        n_pieces: int = 16,
         dtype: str = "float32",
     ) -> None:
         self.columns = columns
