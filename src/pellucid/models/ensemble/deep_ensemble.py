@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -46,6 +47,7 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "warm_start": ["boolean"],
     }
     _default_member: ClassVar[type[Estimator]]
     _predicts: ClassVar[str]
@@ -61,11 +63,13 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         *,
         random_state: Any = None,
         n_threads: int | None = None,
+        warm_start: bool = False,
     ) -> None:
         self.estimator = estimator
         self.n_estimators = n_estimators
         self.random_state = random_state
         self.n_threads = n_threads
+        self.warm_start = warm_start
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -138,7 +142,12 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
             )
         generator = check_random_state(self.random_state)
         seeds = generator.randint(LARGEST_SEED, size=self.n_estimators)
-        return [clone(estimator).set_params(random_state=int(seed)) for seed in seeds]
+        members = [clone(estimator).set_params(random_state=int(seed)) for seed in seeds]
+        if self.warm_start and hasattr(self, "estimators_"):
+            # Copies, so that the ensemble stays as it is if this fit fails.
+            trained = deepcopy(self.estimators_[: len(members)])
+            members[: len(trained)] = [member.set_params(warm_start=True) for member in trained]
+        return members
 
     def _learn_from(self, members: list[Any], names_from: Any) -> None:
         """Take over the members and what they know of X and y."""
@@ -171,6 +180,31 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
     def _spread(self, X: Any, n_samples: int, random_state: Any) -> Spread:
         outputs = self._outputs(X)
         return Spread(outputs.mean(axis=0), outputs.std(axis=0))
+
+    def transform(self, X: Any, layer: int = -1) -> Any:
+        """Return what a hidden layer of every member makes of each row, side by side.
+
+        Parameters
+        ----------
+        X : table
+            As in `predict`.
+        layer : int, default=-1
+            Which hidden layer: 0 is the first, -1 the last.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_members * n_units)
+
+        Raises
+        ------
+        ValueError
+            There is no such hidden layer, or `X` is wrong.
+        AttributeError
+            The members are `Network`s, whose layers `forward` shows.
+        """
+        check_is_fitted(self)
+        hidden = [np.asarray(member.transform(X, layer=layer)) for member in self.estimators_]
+        return np.hstack(hidden)
 
     def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> list[GradientCheck]:
         """Compare every member's gradient with central differences; see `MLPClassifier`.

@@ -38,6 +38,9 @@ class DeepEnsembleClassifier(ClassifierMixin, PredictsProbabilities, DeepEnsembl
         of threads.
     n_threads : int or None, default=None
         Of training, for all members together; by default the processors that this process may use.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the members of the last call, and adds new ones where
+        `n_estimators` has grown.
 
     Attributes
     ----------
