@@ -303,14 +303,17 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     @property
     def chain_(self) -> Chain:
         """Layers and loss; they hold no numbers."""
-        check_is_fitted(self)
+        self._check_has_parameters()
         return self._fitted_chain()
 
     @property
     def parameters_(self) -> Parameters:
         """All parameters in one flat buffer: `parameters_["0.W"]` is a view to read and write."""
-        check_is_fitted(self)
+        self._check_has_parameters()
         return self._current_parameters(self._fitted_chain())
+
+    def _check_has_parameters(self) -> None:
+        check_is_fitted(self)
 
     def _fitted_chain(self) -> Chain:
         assert self._chain is not None

@@ -36,6 +36,7 @@ from pellucid.models.network.state import network_from_state, network_to_state
 from pellucid.models.network.training import CROSS_ENTROPIES, NetworkTraining
 from pellucid.models.predicting import PredictsProbabilities
 from pellucid.models.prediction import fitted_scores
+from pellucid.models.prepared_fit import undo_of
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.targets import Targets
 from pellucid.nn.context import PREDICTION, Context
@@ -208,6 +209,7 @@ class Network(NetworkExchange, NetworkTraining):
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     }
     _widens = False
+    _warns_of_length = False
 
     classes_: NDArray[Any]
     statistics_: list[StepStatistics]
@@ -276,7 +278,9 @@ class Network(NetworkExchange, NetworkTraining):
         """
         self._validate_params()
         chain, dtype = self._described_chain(), self._parameter_dtype()
-        return self._start_over(chain.initialize(fan_in, seed_of(self.random_state), dtype), fan_in)
+        parameters = chain.initialize(fan_in, seed_of(self.random_state), dtype)
+        self.__dict__.pop("feature_names_in_", None)
+        return self._start_over(parameters, fan_in)
 
     def initialize_from_data(self, X: Any) -> Self:
         """Choose parameters that suit the rows X (n, fan_in); see `nn.Chain`.
@@ -286,8 +290,13 @@ class Network(NetworkExchange, NetworkTraining):
         """
         self._validate_params()
         chain, dtype = self._described_chain(), self._parameter_dtype()
-        table = dense(checked_table(self, X, reset=True), np.dtype(np.float64))
-        parameters = chain.initialize_from_data(table, seed_of(self.random_state), dtype)
+        undo = undo_of(self)
+        try:
+            table = dense(checked_table(self, X, reset=True), np.dtype(np.float64))
+            parameters = chain.initialize_from_data(table, seed_of(self.random_state), dtype)
+        except BaseException:
+            undo()
+            raise
         return self._start_over(parameters, table.shape[1])
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -533,14 +542,15 @@ class Network(NetworkExchange, NetworkTraining):
             tags.target_tags.multi_output = True
         return tags
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._parameters is not None
-
     def _repr_html_(self) -> str:
         """Return HTML for a notebook: the layers, or how they are written before there is a fit."""
         if self._fan_in is None:
             return html.card("Network", html.table((), [(repr(self),)], frozenset({0})))
         return html.card("Network", self.describe_layers().html_table())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Return what a notebook shows, in place of scikit-learn's diagram."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what only this process can use: the recording."""
@@ -585,8 +595,10 @@ class Network(NetworkExchange, NetworkTraining):
             )
 
     def _start_over(self, parameters: nn.Parameters, fan_in: int) -> Self:
-        for name in ("classes_", "loss_curve_", "validation_loss_curve_", "validation_scores_"):
-            self.__dict__.pop(name, None)
+        kept = ("n_features_in_", "feature_names_in_")
+        learned = [name for name in vars(self) if name.endswith("_") and name not in kept]
+        for name in learned:
+            del self.__dict__[name]
         self._chain, self._parameters, self._fan_in = self._described_chain(), parameters, fan_in
         self._targets = self._recording = self._kept = None
         self.n_features_in_ = fan_in
