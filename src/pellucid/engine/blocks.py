@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Protocol
 
 import numpy as np
 
+from pellucid.engine.contract import Trainer
 from pellucid.engine.instruction_set import core
 from pellucid.engine.plan import EpochResult, TrainingData
-from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
-
-
-class BlockTrainer(Protocol):
-    """What a trainer needs to have for it."""
-
-    parameters: Parameters
-    data: TrainingData
-    epoch: int
-
-    def run_epoch(
-        self, order: Ints | None = None, learning_rate: float | None = None
-    ) -> EpochResult:
-        """Take the steps of one block."""
 
 
 def block_order(seed: int, epoch: int, block: int, n: int) -> Ints:
@@ -38,7 +24,7 @@ def block_order(seed: int, epoch: int, block: int, n: int) -> Ints:
 
 
 def run_blocks(
-    trainer: BlockTrainer,
+    trainer: Trainer,
     blocks: Iterable[tuple[TrainingData, Ints]],
     learning_rate: float | None = None,
 ) -> EpochResult:
@@ -73,7 +59,7 @@ def run_blocks(
         The parameters are those that the trainer's `run_epoch` leaves.
     """
     start, epoch = time.perf_counter(), trainer.epoch
-    before = trainer.parameters.flat.copy()
+    before = trainer.pull().flat.copy()
     parts = []
     try:
         for data, order in blocks:
@@ -86,7 +72,7 @@ def run_blocks(
         trainer.epoch = epoch
         raise
     except BaseException:
-        trainer.parameters.flat[:] = before
+        trainer.pull().flat[:] = before
         raise
     n_examples = sum(part.n_examples for part in parts)
     return EpochResult(

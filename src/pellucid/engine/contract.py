@@ -61,13 +61,30 @@ def measured(chain: Chain, scores: np.ndarray[Any, Any], rows: ValidationRows) -
 class Trainer(Protocol):
     """Trains the parameters it was made with; the caller's buffer is current after `pull`."""
 
+    chain: Chain
+    plan: TrainingPlan
     n_threads: int | None
     """Of the next epoch; the results do not depend on it."""
-    plan: TrainingPlan
+    data: TrainingData
+    """The rows to learn from; others of the same form may take their place between epochs."""
+    epoch: int
+    """Epochs done."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
 
     @property
     def state(self) -> TrainerState:
         """What another trainer needs to go on from here, beside the parameters."""
+
+    def row_order(self, epoch: int | None = None) -> Ints:
+        """Return the rows in the plan's order for an epoch, by default the next."""
+
+    def run_epoch(
+        self, order: Ints | None = None, learning_rate: float | None = None
+    ) -> EpochResult:
+        """Train on the rows in this order, by default that of the plan."""
 
     def run_epochs(
         self, orders: np.ndarray[Any, np.dtype[np.int64]], learning_rate: float | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
 
 from pellucid.engine.sampling import Spread
 from pellucid.models.targets import Targets
@@ -29,7 +30,8 @@ class Predicts(ABC):
         """Return mean and standard deviation of the output, (n_rows, n_outputs) each."""
 
     def _known_targets(self) -> Targets:
-        assert self._targets is not None
+        if self._targets is None:
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
         return self._targets
 
     def predict(

@@ -7,51 +7,17 @@ state at the start of an epoch are enough to repeat whatever followed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from pellucid.engine.batch import gather
-from pellucid.engine.plan import EpochResult, TrainerState, TrainingData, TrainingPlan
-from pellucid.nn.chain import Chain, Gradients, Trace
+from pellucid.engine.contract import Trainer
+from pellucid.engine.plan import TrainerState
+from pellucid.nn.chain import Gradients, Trace
 from pellucid.nn.context import Context
 from pellucid.nn.parameters import Parameters
 from pellucid.nn.random import Ints
-
-
-class ReplayableTrainer(Protocol):
-    """What a recording needs of an engine's trainer."""
-
-    chain: Chain
-    parameters: Parameters
-    data: TrainingData
-    plan: TrainingPlan
-
-    def __init__(
-        self,
-        chain: Chain,
-        parameters: Parameters,
-        data: TrainingData,
-        plan: TrainingPlan,
-        state: TrainerState | None = None,
-    ) -> None: ...
-
-    @property
-    def step(self) -> int:
-        """Optimizer steps done."""
-
-    @property
-    def state(self) -> TrainerState:
-        """What another trainer needs to go on from here, beside the parameters."""
-
-    def pull(self) -> Parameters:
-        """Bring the caller's parameters up to date and return them."""
-
-    def row_order(self, epoch: int | None = None) -> Ints:
-        """Return the rows of the next epoch."""
-
-    def run_epoch(self, order: Ints | None = None) -> EpochResult:
-        """Train on the rows in this order."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +83,7 @@ class Recording:
     (True, 1)
     """
 
-    def __init__(self, trainer: ReplayableTrainer, every: int = 1) -> None:
+    def __init__(self, trainer: Trainer, every: int = 1) -> None:
         if not isinstance(every, int | np.integer) or isinstance(every, bool) or every < 1:
             raise ValueError(
                 f"a recording keeps a checkpoint every so many epochs, a positive integer; got "
@@ -185,15 +151,17 @@ class Recording:
         rows = gather(data, data.in_order(np.array([0, last // 2, last])), np.dtype(np.float64))
         return rows.X, rows.targets, rows.sample_weight
 
-    def _make_trainer(self, parameters: Parameters, state: TrainerState) -> ReplayableTrainer:
-        kind, of = type(self._trainer), self._trainer
-        return kind(of.chain, parameters, of.data, of.plan, state)
+    def _make_trainer(self, parameters: Parameters, state: TrainerState) -> Trainer:
+        make: Any = type(self._trainer)  # A trainer of the same engine.
+        of = self._trainer
+        trainer: Trainer = make(of.chain, parameters, of.data, of.plan, state)
+        return trainer
 
-    def _trainer_before(self, step: int) -> ReplayableTrainer:
+    def _trainer_before(self, step: int) -> Trainer:
         """Return a trainer at the start of the epoch of `step`."""
         of = self._trainer
         flat, state = next(c for c in reversed(self._checkpoints) if c[1].step < step)
-        parameters = Parameters.zeros(of.parameters.layout, flat.dtype)
+        parameters = Parameters.zeros(of.pull().layout, flat.dtype)
         parameters.flat[:] = flat
         trainer = self._make_trainer(parameters, state)
         steps_per_epoch = -(-of.data.n_examples // of.plan.batch_size)
