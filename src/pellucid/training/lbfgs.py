@@ -185,7 +185,8 @@ class LbfgsRun:
     def _take(self, intermediate_result: scipy.optimize.OptimizeResult) -> None:
         if not np.isfinite(intermediate_result.fun):
             return
-        self._non_finite = None
+        if not intermediate_result.fun >= self.loss:  # else SciPy went back to the last point
+            self._non_finite = None
         self.n_iterations += 1
         self.loss = float(intermediate_result.fun)
         self._last_good[:] = intermediate_result.x
@@ -221,6 +222,11 @@ class LbfgsRun:
             return Outcome.STOPPED
         if result.status != 0:
             self._complaint = self._not_converged(result)
+        elif self._non_finite is not None and np.abs(result.jac).max() > self._settings.tol:
+            self._complaint = (
+                f"lbfgs stopped after {n_iterations} iteration(s) because the objective was not "
+                f"finite at the next point that it tried; {self._size()}"
+            )
         return Outcome.MAX_EPOCHS if result.status == _LIMIT_REACHED else Outcome.CONVERGED
 
     def _explanation(self, n_iterations: int, n_evaluations: int) -> NonFiniteError:
