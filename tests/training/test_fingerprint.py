@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from pellucid.nn import Activation, AdamW, Dropout, Linear, OneCycle
 from pellucid.training import fingerprint
 from pellucid.training.fingerprint import contents, described, differences
-from pellucid.nn import Activation, AdamW, Dropout, Linear, OneCycle
 
 TABLE = np.random.default_rng(0).normal(size=(50, 4))
 

@@ -1,13 +1,12 @@
-"""scikit-learn's no-improvement rule and the best weights."""
+"""scikit-learn's no-improvement rule."""
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.training import BestWeights, NoImprovement
+from pellucid.training import NoImprovement
 
 
 @given(
@@ -55,13 +54,3 @@ def test_goes_on_from_an_earlier_best(sign):
     rule = NoImprovement(tol=0.1, patience=2, sign=sign, best=sign * 5.0, count=2)
     assert not rule.update(sign * 5.0)
     assert rule.exhausted
-
-
-def test_best_weights():
-    flat = np.arange(3.0)
-    best = BestWeights(flat)
-    flat += 1
-    best.keep()
-    flat *= 0
-    best.restore()
-    np.testing.assert_array_equal(flat, [1.0, 2.0, 3.0])
