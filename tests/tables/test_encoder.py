@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
-from pellucid.tables import TableEncoder, TableError, as_table
+from pellucid.tables import TableEncoder, TableError, as_table, recognition
 
 
 @pytest.fixture
@@ -231,6 +232,24 @@ ARROW = {
     "flag": pa.bool_(),
     "moment": pa.timestamp("us"),
 }
+
+
+def test_a_recognized_table_is_not_recognized_again(monkeypatch):
+    cells = {"load": ["1.50", "2", " "] * 20, "day": ["2020-01-31", None, "2021-02-28"] * 20}
+    frame = pd.DataFrame({**cells, "code": ["01", "2", "3"] * 20})
+    encoder, wanted = TableEncoder(), {"code": "categorical"}
+    known = encoder.recognize_table(frame)
+    assert list(known.recognized) == encoder.recognize(frame)
+    expected = clone(encoder).fit(frame)
+    other = clone(encoder).set_params(columns=wanted)
+    np.testing.assert_array_equal(other.fit_transform(known), clone(other).fit_transform(frame))
+    weights = np.linspace(0.0, 3.0, 60)
+    weighted = clone(encoder).fit(known, sample_weight=weights)
+    assert weighted.recognized_ == clone(encoder).fit(frame, sample_weight=weights).recognized_
+    monkeypatch.setattr(recognition, "recognize", None)
+    np.testing.assert_array_equal(encoder.fit_transform(known), expected.transform(frame))
+    np.testing.assert_array_equal(encoder.transform(known), expected.transform(frame))
+    assert encoder.recognized_ == expected.recognized_
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -17,10 +17,11 @@ from pellucid.tables.recognition import (
     KINDS,
     Kind,
     RecognizedColumn,
+    RecognizedTable,
     as_numbers,
     as_seconds,
     as_text,
-    recognize,
+    recognize_table,
 )
 from pellucid.tables.row_weights import (
     Weights,
@@ -154,9 +155,23 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         list of RecognizedColumn
         """
+        return list(self.recognize_table(X).recognized)
+
+    def recognize_table(self, X: Any) -> RecognizedTable:
+        """Recognize the kinds of the columns of X once, so that `fit` does not have to.
+
+        Parameters
+        ----------
+        X : table
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        RecognizedTable
+            The table to fit on; its `recognized` tells the kinds.
+        """
         table = as_table(X)
-        wanted = self._check_parameters(table)
-        return [recognize(column, wanted.get(column.name))[0] for column in table]
+        return recognize_table(table, self._check_parameters(table))
 
     def transform(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Encode a table with the columns seen in `fit`.
@@ -206,12 +221,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self._learn(table.take(rows), of(sample_weight, rows))
             return table
         weights = as_repetitions(sample_weight)
-        found = [recognize(column, wanted.get(column.name), weights) for column in table]
-        recognized = [column for column, _ in found]
+        if isinstance(table, RecognizedTable) and table.wanted == wanted and weights is None:
+            known = table
+        else:
+            known = recognize_table(table, wanted, weights)
+        recognized = list(known.recognized)
         n_pieces = self._pieces_of_each(recognized, len(table))
         encodings = {
             column.name: self._fit_column(column.kind, values, n_pieces, weights)
-            for column, values in found
+            for column, values in zip(recognized, known.converted, strict=True)
             if column.kind != "left out"
         }
         if not encodings:
@@ -222,7 +240,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.recognized_ = recognized
         self.encodings_ = encodings
-        return Table(tuple(values for _, values in found), table.has_names)
+        return Table(known.converted, table.has_names)
 
     def _pieces_of_each(self, recognized: list[RecognizedColumn], n_rows: int) -> int:
         n_numeric = sum(column.kind == "numeric" for column in recognized)

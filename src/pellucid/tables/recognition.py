@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from pellucid.tables.row_weights import FloatVector, Weights, counts_of, n_rows, of
-from pellucid.tables.table import Column
+from pellucid.tables.table import Column, Table
 from pellucid.tables.text import numbers_from_text, seconds_from_text, text_of_number
 
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "left out"]
@@ -48,6 +49,34 @@ class RecognizedColumn:
     name: str
     kind: Kind
     reason: str
+
+
+@dataclass(frozen=True)
+class RecognizedTable(Table):
+    """A table whose columns have been recognized, so that `TableEncoder.fit` need not do it.
+
+    Attributes
+    ----------
+    recognized : tuple of RecognizedColumn
+        The kinds of the columns.
+    converted : tuple of Column
+        The columns in the storage for these kinds.
+    wanted : dict of str to str
+        Kinds that were set, not recognized.
+    """
+
+    recognized: tuple[RecognizedColumn, ...] = ()
+    converted: tuple[Column, ...] = ()
+    wanted: Mapping[str, Kind] = field(default_factory=dict)
+
+
+def recognize_table(
+    table: Table, wanted: Mapping[str, Kind], weights: Weights = None
+) -> RecognizedTable:
+    """Recognize every column of a table that `wanted` does not set; see `recognize`."""
+    found = [recognize(column, wanted.get(column.name), weights) for column in table]
+    recognized, converted = zip(*found, strict=True)
+    return RecognizedTable(table.columns, table.has_names, recognized, converted, wanted)
 
 
 def recognize(
