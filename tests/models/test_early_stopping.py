@@ -12,8 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 
 from pellucid import MLPClassifier, MLPRegressor
-from pellucid.engine.engines import ENGINES
-from pellucid.models.perceptron import stochastic_solver
+from pellucid.engine.native import NativeTrainer
 from pellucid.training import hold_out
 
 X, Y = load_iris(return_X_y=True)
@@ -161,115 +160,92 @@ def test_an_interrupt_between_epochs_keeps_the_model(early_stopping):
     assert estimator.predict(X).shape == Y.shape
 
 
+def _with_trainer(estimator_class, trainer):
+    """Return the class of estimators that train with this trainer."""
+
+    class Estimator(estimator_class):
+        def _engine_of(self, chain):
+            return replace(super()._engine_of(chain), trainer=trainer)
+
+    return Estimator
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
 def test_control_c_in_the_middle_of_an_epoch_keeps_the_model():
     table = np.random.default_rng(0).standard_normal((20_000, 20))
-    estimator = MLPRegressor(batch_size=10, max_iter=10_000, tol=0.0, n_iter_no_change=np.inf)
     main = threading.main_thread().ident
-    timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.warns(UserWarning, match="interrupted by user"):
-            estimator.fit(table, table[:, 0])
-    finally:
-        timer.cancel()
+    timer = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
+
+    class Interrupted(NativeTrainer):
+        def run_epochs(self, orders, learning_rate=None):
+            if not timer.ident:
+                timer.start()
+            return super().run_epochs(orders, learning_rate)
+
+    kind = _with_trainer(MLPRegressor, Interrupted)
+    estimator = kind(batch_size=1, max_iter=10_000, tol=0.0, n_iter_no_change=np.inf)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        estimator.fit(table, table[:, 0])
+    timer.join()
     assert estimator.n_iter_ < 10_000
     assert np.isfinite(estimator.predict(table)).all()
 
 
 @quiet
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
-def test_a_wide_table_is_validated_in_one_call_an_epoch(monkeypatch, container):
-    table = np.random.default_rng(0).standard_normal((60, 30_000)).astype(np.float32)
+def test_held_out_rows_are_measured_where_they_lie(container):
+    table = np.random.default_rng(0).standard_normal((60, 300)).astype(np.float32)
     table = container(np.where(np.abs(table) > 2, table, 0))
-    calls = []
+    measured = []
 
-    class Counted(ENGINES["native"].predictor):
-        def __call__(self, X, rows=None, out=None):
-            calls.append((X.shape, len(rows)))
-            return super().__call__(X, rows, out)
+    class Watched(NativeTrainer):
+        def measure(self, rows):
+            measured.append(rows)
+            return super().measure(rows)
 
-    engine = replace(ENGINES["native"], predictor=Counted)
-    monkeypatch.setattr(stochastic_solver, "engine_of", lambda network: engine)
-    estimator = MLPClassifier((3,), early_stopping=True, validation_fraction=0.5, max_iter=2)
-    estimator.fit(table, np.arange(60) % 2)
-    assert calls == [((60, 30_000), 30)] * 2
+    kind = _with_trainer(MLPClassifier, Watched)
+    model = kind((3,), early_stopping=True, validation_fraction=0.5, max_iter=2)
+    model.fit(table, np.arange(60) % 2)
+    assert [len(rows.rows) for rows in measured] == [30, 30]
+    numbers = table if container is np.asarray else table.data
+    for rows in measured:
+        assert np.shares_memory(rows.X if container is np.asarray else rows.X.data, numbers)
 
 
-class _AlarmError(Exception):
+class _SomeError(Exception):
     pass
 
 
-@pytest.fixture
-def alarm():
-    def ring(*_):
-        raise _AlarmError
+class _FailingTrainer(NativeTrainer):
+    """Fails in the middle of an epoch of more rows than there were in the first fit."""
 
-    old = signal.signal(signal.SIGALRM, ring)
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, old)
+    def run_epochs(self, orders, learning_rate=None):
+        if orders.shape[1] == 100:
+            yield from super().run_epochs(orders, learning_rate)
+            return
+        list(super().run_epochs(orders[:1, :200], learning_rate))
+        raise _SomeError
 
 
 @quiet
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
-@pytest.mark.parametrize("how", ["partial_fit", "warm start"])
-def test_an_exception_in_the_first_epoch_takes_the_weights_back(alarm, how):
-    table = np.random.default_rng(0).standard_normal((200_000, 20))
+@pytest.mark.parametrize(
+    ("how", "early_stopping"), [("partial_fit", False), ("fit", False), ("fit", True)]
+)
+def test_an_exception_in_the_first_epoch_takes_the_weights_back(how, early_stopping):
+    table = np.random.default_rng(0).standard_normal((1000, 20))
     y = table[:, 0]
-    estimator = MLPRegressor(batch_size=4, max_iter=1, warm_start=how == "warm start")
+    kind = _with_trainer(MLPRegressor, _FailingTrainer)
+    estimator = kind(batch_size=4, max_iter=1, warm_start=True)
     estimator.fit(table[:100], y[:100])
-    before, weights = dict(vars(estimator)), estimator._parameters.flat.copy()
+    estimator.early_stopping = early_stopping
+    before, weights = dict(vars(estimator)), estimator.parameters_.flat.copy()
     curve = list(estimator.loss_curve_)
-    alarm(0.05)
-    with pytest.raises(_AlarmError):
-        (estimator.partial_fit if how == "partial_fit" else estimator.fit)(table, y)
+    with pytest.raises(_SomeError):
+        getattr(estimator, how)(table, y)
     assert vars(estimator) == before
     assert estimator.loss_curve_ == curve
-    np.testing.assert_array_equal(estimator._parameters.flat, weights)
+    np.testing.assert_array_equal(estimator.parameters_.flat, weights)
     np.testing.assert_array_equal(estimator.coefs_[0].ravel(), weights[: 20 * 100])
-
-
-def test_an_exception_in_lbfgs_keeps_the_last_point(monkeypatch):
-    from pellucid.models.perceptron import lbfgs_solver
-
-    class Interrupted(ENGINES["native"].objective):
-        calls = 0
-
-        def __call__(self, flat):
-            Interrupted.calls += 1
-            if Interrupted.calls == 20:
-                raise _AlarmError
-            return super().__call__(flat)
-
-    engine = replace(ENGINES["native"], objective=Interrupted)
-    monkeypatch.setattr(lbfgs_solver, "engine_of", lambda network: engine)
-    estimator = MLPClassifier(solver="lbfgs", random_state=0)
-    with pytest.raises(_AlarmError):
-        estimator.fit(X, Y)
-    assert 0 < estimator.n_iter_ < 20
-    assert estimator.score(X, Y) > 0.5
-
-
-def test_control_c_in_lbfgs_keeps_the_last_point(monkeypatch):
-    from pellucid.models.perceptron import lbfgs_solver
-
-    class Interrupted(ENGINES["native"].objective):
-        calls = 0
-
-        def __call__(self, flat):
-            Interrupted.calls += 1
-            if Interrupted.calls == 20:
-                raise KeyboardInterrupt
-            return super().__call__(flat)
-
-    engine = replace(ENGINES["native"], objective=Interrupted)
-    monkeypatch.setattr(lbfgs_solver, "engine_of", lambda network: engine)
-    estimator = MLPClassifier(solver="lbfgs", random_state=0)
-    with pytest.warns(UserWarning, match="interrupted by user"):
-        estimator.fit(X, Y)
-    assert 0 < estimator.n_iter_ < 20
-    assert estimator.score(X, Y) > 0.5
 
 
 @quiet

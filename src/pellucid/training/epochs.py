@@ -107,10 +107,10 @@ class EpochRun:
         )
         self._has_converged = start.has_converged and self._stopping.exhausted
         self._first_epoch = 0 if start.trainer is None else start.trainer.epoch
-        self._best_parameters: NDArray[Any] | None = None
-        if self.validation is not None:
-            flat, best = self.trainer.pull().flat, start.best_parameters
-            self._best_parameters = flat.copy() if best is None else best.copy()
+        # With validation rows the best parameters so far, without them the first.
+        best = None if self.validation is None else start.best_parameters
+        first = self.trainer.pull().flat
+        self._kept_parameters: NDArray[Any] = (first if best is None else best).copy()
         self._n_done = 0
         self._epoch_seconds = math.inf
         self._stopped = False
@@ -155,6 +155,8 @@ class EpochRun:
             outcome = Outcome.INTERRUPTED
         except BaseException as error:
             problem = error
+            if self.validation is None and self.n_epochs == self.start.n_epochs:
+                self.trainer.pull().flat[:] = self._kept_parameters
         losses = self.history.losses
         return FitResult(
             outcome=outcome,
@@ -199,7 +201,7 @@ class EpochRun:
         finally:
             flat = self.trainer.pull().flat
             if self.validation is not None and (self.n_epochs == 0 or self._has_scored_weights()):
-                flat[:] = self._best_parameters
+                flat[:] = self._kept_parameters
         return Outcome.CONVERGED if self._has_converged else Outcome.MAX_EPOCHS
 
     def _is_over(self, max_epochs: int) -> bool:
@@ -207,7 +209,7 @@ class EpochRun:
 
     def _save_state(self) -> None:
         if self.checkpoints is not None:
-            best = self._best_parameters
+            best = None if self.validation is None else self._kept_parameters
             self.checkpoints.save(
                 TrainingState(
                     trainer=self.trainer.state,
@@ -301,8 +303,8 @@ class EpochRun:
 
     def _judge(self, loss: float, measured: ValidationResult | None) -> None:
         is_best = self._stopping.update(loss if measured is None else measured.score)
-        if is_best and self._best_parameters is not None:
-            self._best_parameters[:] = self.trainer.pull().flat
+        if is_best and self.validation is not None:
+            self._kept_parameters[:] = self.trainer.pull().flat
 
     def _go_on_after_plateau(self) -> bool:
         """Lower the learning rate where the rule knows a lower one; return whether it does."""

@@ -33,8 +33,7 @@ class FitResult:
     complaint : str or None
         Why the solver stopped without having converged, where it says so.
     error : BaseException or None
-        What ended training; the parameters are those of the last good epoch, and where there was
-        none those it began with.
+        What ended training. If it finished no epoch, the parameters are those it began with.
     """
 
     outcome: Outcome | None
