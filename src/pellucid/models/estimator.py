@@ -68,6 +68,8 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         {"callbacks", "checkpoint_every", "checkpoint_path", "n_threads", "verbose", "warm_start"}
     )
     """Parameters that may differ between `fit` and `resume`."""
+    _held_out_by: ClassVar[str] = "validation_fraction"
+    """What says which rows of X to validate on."""
     _scores_compare: ClassVar[bool] = True
     """Whether validation scores of one call compare with those of the next."""
     _widens: ClassVar[bool] = True
@@ -185,7 +187,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
             learned.chain,
             scoring,
             scorer,
-            is_held_out=measured.rows is not None,
+            chosen_by="X_val" if measured.rows is None else self._held_out_by,
             compares=measured.rows is not None and self._scores_compare and self.scoring is None,
         )
 

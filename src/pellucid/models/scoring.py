@@ -26,7 +26,7 @@ def validation_of(
     scoring: Any,
     scorer: Callable[[], Score],
     *,
-    is_held_out: bool,
+    chosen_by: str,
     compares: bool,
 ) -> Validation:
     """Return how rows are scored after each epoch.
@@ -41,8 +41,8 @@ def validation_of(
         None is the score of the targets, "loss" minus the loss, all else goes to `scorer`.
     scorer : callable
         `() -> Score`; makes the score of a scorer of scikit-learn.
-    is_held_out : bool
-        Whether the rows were drawn from those of `fit`.
+    chosen_by : {"X_val", "rows_val", "validation_fraction"}
+        What the user says which rows by; errors name it.
     compares : bool
         Whether scores compare with those of earlier calls.
 
@@ -53,7 +53,7 @@ def validation_of(
     """
     weight = rows.sample_weight
     if weight is not None:
-        _check_sum(weight, is_held_out)
+        _check_sum(weight, chosen_by)
         rows = ValidationRows(rows.X, rows.targets, weight / weight.mean(), rows.rows)
     if isinstance(scoring, str) and scoring == "loss":
         return Validation(rows, lambda scores, loss: -loss, None, compares)
@@ -108,17 +108,15 @@ def scorer_on(estimator: Any, scoring: Any, X: Any, y: Any, sample_weight: Any) 
     return score
 
 
-def _check_sum(weights: NDArray[np.float64], is_held_out: bool) -> None:
+def _check_sum(weights: NDArray[np.float64], chosen_by: str) -> None:
     """Raise ValueError where weights of validation rows make no mean of scores."""
-    name = "sample_weight" if is_held_out else "sample_weight_val"
+    name = "sample_weight_val" if chosen_by == "X_val" else "sample_weight"
     with np.errstate(over="ignore"):
         total = weights.sum()
     if total == 0.0:
         raise ValueError(
-            "sample_weight is zero for all the rows held out to validate on; hold out others, or "
-            "increase 'validation_fraction'"
-            if is_held_out
-            else "sample_weight_val must contain at least one number above zero"
+            f"{name}, times class_weight where it is set, must contain at least one number above "
+            f"zero among the rows to validate on; choose others by {chosen_by}"
         )
     if not np.isfinite(total):
         raise ValueError(

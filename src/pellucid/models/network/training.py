@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,6 +48,7 @@ class NetworkTraining(Estimator):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
 
+    _held_out_by: ClassVar[str] = "rows_val"
     _scores_compare: ClassVar[bool] = False
     _recording: Recording | None = None
 
@@ -66,7 +68,7 @@ class NetworkTraining(Estimator):
             return Reading(ReadRows(X, y, None, X), targets, validation, stream, factors)
         rows, rows_val = training_rows(data, X.shape[0])
         given = raw_weights(data.sample_weight, X)
-        weight = self._weighed(targets, y, given, rows)
+        weight = self._weighed(targets, y, given, (rows, rows_val))
         training = ReadRows(X, y, weight, X)
         return Reading(training, targets, validation, rows=rows, rows_val=rows_val)
 
@@ -119,14 +121,18 @@ class NetworkTraining(Estimator):
             )
         return Begun(parameters.copy(), None, own)
 
-    def _weighed(self, targets: Targets, y: Any, given: Any, rows: NDArray[np.int64] | None) -> Any:
-        """Return the weights of rows times those of their classes, balanced over `rows`."""
-        if self.class_weight is None or rows is None:
+    def _weighed(
+        self, targets: Targets, y: Any, given: Any, parts: Sequence[NDArray[np.int64] | None]
+    ) -> Any:
+        """Return the weights of rows times those of their classes, balanced in each part alone."""
+        chosen = [part for part in parts if part is not None]
+        if self.class_weight is None or not chosen:
             return targets.weigh(self.class_weight, y, given)
-        counted = np.zeros(len(y))
-        counted[rows] = 1.0 if given is None else given[rows]
-        factors = targets.factors(self.class_weight, y, counted)
-        return factors if given is None else factors * given
+        weights = np.zeros(len(y))
+        for part in chosen:
+            of_part = None if given is None else given[part]
+            weights[part] = targets.weigh(self.class_weight, y[part], of_part)
+        return weights
 
     def _given_validation(self, data: FitData, targets: Targets) -> ReadRows | None:
         if data.X_val is None:
