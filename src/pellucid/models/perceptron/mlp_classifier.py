@@ -30,19 +30,20 @@ class MLPClassifier(Classification, MlpTable):
 
     Parameters up to `max_fun`, attributes and their meaning are those of scikit-learn's
     `MLPClassifier`; for the same integer `random_state` and a float64 table, so are the weights.
-    What follows `max_fun` goes beyond it, and changes nothing by default.
+    The parameters after `max_fun` are additions whose defaults change nothing.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer. `()` means no hidden layer: logistic regression.
     activation : str, nn.Activation, pair of functions or list of these, default='relu'
-        Of the hidden layers, one for all or a list with one for each: 'identity', 'logistic',
-        'tanh', 'relu' or another name in `pellucid.nn.ACTIVATIONS`; `nn.Activation('elu', 0.5)`; or
-        a pair (φ, φ') of functions of an array, which trains with the slow reference engine.
+        Activation of the hidden layers, one for all or a list with one for each: 'identity',
+        'logistic', 'tanh', 'relu' or another name in `pellucid.nn.ACTIVATIONS`; an object such as
+        `nn.Activation('elu', 0.5)`; or a pair (φ, φ') of functions of an array, which trains with
+        the slow reference engine.
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        'adam' and 'sgd' go through the table in mini-batches; 'lbfgs' (SciPy's) uses the whole
-        table at each step and suits small tables.
+        'adam' and 'sgd' train on mini-batches. 'lbfgs' (SciPy's) uses the whole table at each step
+        and suits small tables.
     alpha : float, default=0.0001
         L2 penalty: alpha/2 · Σ‖W‖² divided by the rows of the mini-batch (times the mean sample
         weight) is added to the loss. Biases are not penalized.
@@ -56,23 +57,23 @@ class MLPClassifier(Classification, MlpTable):
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     max_iter : int, default=200
-        Most epochs of 'sgd' and 'adam'; most iterations of 'lbfgs'.
+        Maximum number of epochs ('sgd' and 'adam') or iterations ('lbfgs').
     shuffle : bool, default=True
         Whether 'sgd' and 'adam' take the rows in a new order in each epoch.
     random_state : int, RandomState instance or None, default=None
-        For the first weights, the rows held out and the row orders.
+        Determines the initial weights, the rows held out and the row orders.
     tol : float, default=1e-4
-        An epoch that improves on the best loss or score by less counts as no improvement. For
-        'lbfgs', the largest element of the gradient at which it stops; below 1e-4 it also asks for
-        a smaller relative decrease of the loss than SciPy's default before giving up.
+        Minimum improvement of the best loss or score that counts as one. 'lbfgs' stops when the
+        largest element of the gradient is at most `tol`; values below 1e-4 also lower the relative
+        decrease of the loss at which it stops.
     verbose : bool or int, default=False
         Whether to print each epoch.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last call.
     momentum : float, default=0.9
-        Of 'sgd', between 0 and 1.
+        Momentum of 'sgd', between 0 and 1.
     nesterovs_momentum : bool, default=True
-        Whether the momentum of 'sgd' is Nesterov's.
+        Whether 'sgd' uses Nesterov's momentum.
     early_stopping : bool, default=False
         Whether to hold out rows, stop when their score stops improving and keep the weights that
         scored best. For 'sgd' and 'adam'.
@@ -85,92 +86,96 @@ class MLPClassifier(Classification, MlpTable):
     n_iter_no_change : int, default=10
         'sgd' and 'adam' stop after more epochs than this in a row without improvement.
     max_fun : int, default=15000
-        Most evaluations of the loss by 'lbfgs'.
+        Maximum number of evaluations of the loss by 'lbfgs'.
     loss : 'log_loss', callable or nn.CustomLoss, default='log_loss'
         The cross-entropy, or a function `(scores, targets, weights) -> (loss, gradient)` of a
-        batch: see `nn.CustomLoss`. It gets the scores before softmax or logistic, and as targets
-        the places of the labels in `classes_` (m,), or zeros and ones (m, 1) for two classes and
-        (m, n_labels) for several labels a row. Its gradient is checked on the first batch.
+        batch: see `nn.CustomLoss`. The function gets the scores before softmax or logistic. Its
+        targets are the indices of the labels in `classes_` (m,), or zeros and ones of shape (m, 1)
+        for two classes and (m, n_labels) for several labels per row. The gradient is checked on
+        the first batch.
     label_smoothing : float, default=0.0
-        Share ε of each target that the cross-entropy spreads over all classes (both values, for two
-        classes or several labels a row), below 1. Not with a loss of your own.
+        Share ε of each target, below 1, that the cross-entropy spreads evenly over all classes
+        (over both values for two classes and for several labels per row). Not supported with a
+        custom loss.
     dropout : float or array-like of float, default=0.0
-        Share of the units of each hidden layer that training drops, one for all or one for each.
-        For 'adam' and 'sgd'.
+        Share of the units that training drops, one for all hidden layers or one for each. Requires
+        'adam' or 'sgd'.
     normalization : {'batch', 'layer', 'rms'} or None, default=None
-        What stands between each hidden layer's sums and its activation: `nn.BatchNorm`,
+        Normalization between each hidden linear layer and its activation: `nn.BatchNorm`,
         `nn.LayerNorm` or `nn.RMSNorm`.
     residual : bool, default=False
-        Whether a hidden layer as large as the one before it is added to that one's output.
+        Whether to add the input of a hidden layer to its output where both have the same width.
     weight_decay : float, default=0.0
-        λ of AdamW: each step of 'adam' multiplies the weights by 1 - learning rate · λ, whatever
-        the gradients are; `alpha` in contrast is part of the loss. Biases do not decay.
+        Decoupled weight decay λ of AdamW: each step of 'adam' multiplies the weights by
+        1 - learning rate · λ, independently of the gradient. (`alpha` is part of the loss.) Biases
+        do not decay.
     class_weight : dict, 'balanced' or None, default=None
-        A weight for each label, multiplied with `sample_weight`, on validation rows too. 'balanced'
-        gives all labels the same total weight.
-    schedule : str, nn.Schedule or None, default=None
-        What the learning rate is multiplied by from step to step over `max_iter` epochs: a name in
-        `pellucid.nn.SCHEDULES`, such as 'one_cycle' or 'cosine', or an object. For 'adam' and
+        Weight of each label, multiplied with `sample_weight`, for training and validation rows.
+        'balanced' gives all labels the same total weight.
+    schedule : str, nn.Schedule, dict or None, default=None
+        Factor of the learning rate, step by step over `max_iter` epochs: a name in
+        `pellucid.nn.SCHEDULES`, such as 'one_cycle' or 'cosine', or an object. A dict with the keys
+        'learning_rate', 'weight_decay' and 'dropout' also changes the other two. Requires 'adam' or
         'sgd'.
     clipping : float, nn.Clipping or None, default=None
-        Largest norm of the whole gradient of a step, or another way to limit it.
+        Maximum norm of the gradient of a step, or another way to clip it.
     scoring : str, callable or None, default=None
-        What tells the best weights on validation rows: None means accuracy, 'loss' the loss, other
-        names and callables are those of scikit-learn.
+        Score that selects the best weights on validation rows: None means accuracy, 'loss' means
+        minus the loss, other names and callables are those of scikit-learn.
     n_threads : int or None, default=None
-        Most processors to train and predict with; None means all that this process may use. The
-        results do not depend on it.
+        Maximum number of processors for training and prediction; None means all that this process
+        may use. The results do not depend on it.
     dtype : {'float32', 'float64', 'bfloat16'} or None, default=None
-        Precision of a new model. None means float32 for a float32 table, else float64. 'bfloat16'
-        is float32 with the operands of products rounded to bfloat16 while training; it needs a
-        processor with AVX-512 BF16.
+        Precision of a new model. None means float32 for a float32 table and float64 for all others.
+        'bfloat16' trains float32 weights but rounds the operands of matrix products to bfloat16; it
+        requires a processor with AVX-512 BF16.
     callbacks : list of callbacks, default=None
-        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
-        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
-        `clone`, left out of model files.
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or `pellucid.Callback` objects. A
+        callback that returns True after an epoch ends training. `clone` copies callbacks; model
+        files do not contain them.
     checkpoint_path : str, Path or None, default=None
-        A folder that `fit` keeps the state of its training in, for `resume`, even if the process is
-        killed: the newest three checkpoints; those of an earlier training are replaced. One that
-        cannot be written in the middle of training is warned of, and training goes on. For 'adam'
-        and 'sgd'; one folder for each training.
+        Folder for checkpoints, from which `resume` goes on after the process was killed. `fit`
+        keeps the newest three and replaces those of an earlier training, so each training needs a
+        folder of its own. If a checkpoint cannot be written during training, a warning is issued
+        and training goes on. Requires 'adam' or 'sgd'. Model files do not contain the path.
     checkpoint_every : int, default=1
-        Epochs between checkpoints; there is also one before the first epoch and one after the last.
+        Epochs between checkpoints. One is also written before the first epoch and after the last.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels; column numbers where each row has several labels.
+        The labels, sorted; column numbers where each row has several labels.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights of each layer: views of one flat buffer that training updates in place. An array
-        put into the list is used by later predictions and training.
+        Weights of each layer: views of one flat buffer that training updates in place. Arrays
+        assigned to list items are used by later predictions and training.
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer.
     loss_ : float
-        Objective in the last epoch, penalty included.
+        Objective in the last epoch, including the penalty.
     loss_curve_ : list of float
-        Objective in each epoch. Only after 'sgd' and 'adam', like the next four.
+        Objective in each epoch. Like the next four, only defined for 'sgd' and 'adam'.
     best_loss_ : float or None
-        Lowest objective; None with validation rows.
+        Minimum objective; None with validation rows.
     validation_scores_ : list of float or None
         Accuracy, or what `scoring` says, on the validation rows after each epoch; None without.
     validation_loss_curve_ : list of float or None
         Loss on them, without the penalty.
     best_validation_score_ : float or None
-        Highest of them.
+        Maximum of `validation_scores_`.
     n_iter_ : int
         Epochs or iterations of the last call.
     t_ : int
-        Rows trained on so far, each counted once for each epoch.
+        Number of rows trained on so far, counted once per epoch.
     n_layers_ : int
-        Layers of units, input and output included.
+        Number of layers of units, including input and output.
     n_outputs_ : int
         Outputs of the network.
     out_activation_ : str
         'softmax' for three classes or more, 'logistic' for two and for several labels a row.
     chain_ : nn.Chain
-        Layers and loss, without numbers.
+        Layers and loss, without parameters.
     parameters_ : nn.Parameters
-        All parameters in one flat buffer, by name: "0.W", "0.b", those of normalizations too.
+        All parameters in one flat buffer, by name: "0.W", "0.b" and those of normalizations.
     n_features_in_ : int
         Columns of the table.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
@@ -182,15 +187,15 @@ class MLPClassifier(Classification, MlpTable):
 
     Notes
     -----
-    The loss is the mean over the rows of -log p(label), and for several labels a row the sum over
-    the labels of their binary cross-entropies. Sample weights are divided once by their mean over
-    all rows, so that a row of weight k counts as k rows in every mini-batch.
+    The loss is the mean over the rows of -log p(label); for several labels per row it is the sum of
+    their binary cross-entropies. Sample weights are divided once by their mean over all rows, so
+    that a row of weight k counts as k rows in every mini-batch.
 
-    The table is read in place: an array of any numeric dtype (but long double) and memory order, a
-    memory map or a CSR matrix is not copied or converted. A new model is trained in float32 on a
-    float32 table, in float64 on all others; 'lbfgs' always computes in float64. `partial_fit` and
-    `warm_start` go on in the precision of the weights. Predictions are computed in the precision,
-    and have the dtype, of NumPy's `X @ coefs_[0]`.
+    The table is read in place: arrays of any numeric dtype (except long double) and memory order,
+    memory maps and CSR matrices are neither copied nor converted. A new model is trained in float32
+    on a float32 table and in float64 on all others; 'lbfgs' always computes in float64.
+    `partial_fit` and `warm_start` keep the precision of the weights. Predictions have the precision
+    and dtype of NumPy's `X @ coefs_[0]`.
 
     Examples
     --------
@@ -305,16 +310,16 @@ class MLPClassifier(Classification, MlpTable):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or ParquetStream
-            The table, or files with more rows than memory holds, which name the columns of `y` and
-            of the weights.
+            The table, or a stream of files that are larger than memory, which names the columns of
+            `y` and of the weights.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), optional
             A label for each row, or zeros and ones for several labels a row. Not with a stream.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row, at least 0. Not with a stream.
         X_val, y_val : array-like, optional
-            Other rows and their labels, all of which `y` has too. After each epoch they are scored;
-            training stops when the score stops improving and, however it ends, keeps the weights
-            that scored best. Nothing is held out then, whatever `early_stopping` says.
+            Validation rows and their labels, which must all occur in `y`. They are scored after
+            each epoch. Training stops when the score stops improving and always keeps the weights
+            that scored best. No rows are held out, whatever `early_stopping` says.
         sample_weight_val : array-like of shape (n_val,), optional
             Weight of each row of `X_val`.
 
@@ -328,8 +333,8 @@ class MLPClassifier(Classification, MlpTable):
         ValueError
             A parameter or an input is wrong; the estimator is then as it was before.
         NonFiniteError
-            A `ValueError`: the loss became non-finite. The last good weights are kept, unless it
-            happened in the first epoch.
+            A `ValueError`: the loss became non-finite. The estimator keeps the last good weights,
+            unless it happened in the first epoch.
         """
         return self._train(FitData(X, y, sample_weight, X_val, y_val, sample_weight_val))
 
@@ -347,8 +352,8 @@ class MLPClassifier(Classification, MlpTable):
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row; weights are relative to the mean of this call.
         classes : array-like of shape (n_classes,), optional
-            All labels that any call will have; needed in the first call. For several labels a row
-            the column numbers of `y`.
+            All labels that any call will have; required in the first call. For several labels per
+            row, the column numbers of `y`.
 
         Returns
         -------
@@ -363,9 +368,9 @@ class MLPClassifier(Classification, MlpTable):
 
         Notes
         -----
-        The first call draws the row order that scikit-learn's draws. With an integer
-        `random_state` later calls draw new ones, from a generator seeded by it and the number of
-        calls so far; scikit-learn's repeat the first.
+        The first call draws the same row order as scikit-learn. With an integer `random_state`,
+        later calls draw new orders from a generator seeded by it and the number of calls so far;
+        scikit-learn repeats the first order.
         """
         check_in_memory(X)
         return self._train(FitData(X, y, sample_weight, classes=classes), Call(partial=True))
