@@ -29,8 +29,7 @@ class MLPRegressor(Regression, MlpTable):
 
     Parameters up to `max_fun`, attributes and their meaning are those of scikit-learn's
     `MLPRegressor`; for the same integer `random_state`, a float64 table and a single target, so are
-    the weights. The parameters after `max_fun` are additions whose
-    defaults change nothing.
+    the weights. The parameters after `max_fun` are additions whose defaults change nothing.
 
     Parameters
     ----------
@@ -115,9 +114,9 @@ class MLPRegressor(Regression, MlpTable):
     clipping : float, nn.Clipping or None, default=None
         Maximum norm of the gradient of a step, or another way to clip it.
     scoring : str, callable or None, default=None
-        What tells the best weights on validation rows: 'loss' the loss; other names and callables
-        are those of scikit-learn. None means R² for 'squared_error' and 'poisson', which it suits,
-        and the loss for the others.
+        Score that selects the best weights on validation rows: 'loss' means minus the loss, other
+        names and callables are those of scikit-learn. None means R² for the losses 'squared_error'
+        and 'poisson', which it suits, and 'loss' for the others.
     n_threads : int or None, default=None
         Maximum number of processors for training and prediction; None means all that this process
         may use. The results do not depend on it.

@@ -60,15 +60,15 @@ class TabularClassifier(Classification, TabularPerceptron):
     verbose : bool, default=False
         Whether to print each epoch.
     callbacks : list of callbacks, default=None
-        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
-        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
-        `clone`, left out of model files.
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or `pellucid.Callback` objects. A
+        callback that returns True after an epoch ends training. `clone` copies callbacks; model
+        files do not contain them.
     activation, dropout, normalization, residual, weight_decay, schedule, clipping, scoring,
     n_threads
         As in :class:`MLPClassifier`. A `scoring` needs rows to validate on:
         with fewer than 100 rows and no `X_val` it is not used.
     checkpoint_path : str, Path or None, default=None
-        A folder that `fit` keeps the state of its training in, for `resume`. Not kept in files.
+        Folder for checkpoints, from which `resume` goes on. Model files do not contain the path.
     checkpoint_every : int, default=1
         Epochs between checkpoints.
     warm_start : bool, default=False
@@ -81,12 +81,12 @@ class TabularClassifier(Classification, TabularPerceptron):
     classes_ : ndarray of shape (n_classes,)
         The labels.
     class_shares_ : ndarray of shape (n_classes,)
-        Share of each class in the weight of the training rows: what a guess without a model would
-        go by.
+        Share of each class in the total weight of the training rows: the prediction of a model that
+        looks at no column.
     target_name_ : str or None
-        Name of y, when it is a series that has one.
+        Name of y, if it is a series with a name.
     encoder_ : TableEncoder
-        Says what each column was recognized as.
+        Encodes the columns; `encoder_.recognized_` tells how each is used.
     coefs_, intercepts_, chain_, parameters_, loss_curve_, validation_scores_, \
     validation_loss_curve_, best_validation_score_, n_iter_, loss_
         As in :class:`MLPClassifier`; the network takes what `encoder_` makes.

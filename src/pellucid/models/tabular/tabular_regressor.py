@@ -59,15 +59,15 @@ class TabularRegressor(Regression, TabularPerceptron):
     verbose : bool, default=False
         Whether to print each epoch.
     callbacks : list of callbacks, default=None
-        `pellucid.ProgressBar()`, functions of an `EpochReport`, or objects with `on_start`,
-        `on_epoch_end` and `on_end`; one that returns True after an epoch ends training. Copied by
-        `clone`, left out of model files.
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or `pellucid.Callback` objects. A
+        callback that returns True after an epoch ends training. `clone` copies callbacks; model
+        files do not contain them.
     activation, dropout, normalization, residual, weight_decay, schedule, clipping, scoring,
     n_threads
         As in :class:`MLPRegressor`. A `scoring` needs rows to validate on:
         with fewer than 100 rows and no `X_val` it is not used.
     checkpoint_path : str, Path or None, default=None
-        A folder that `fit` keeps the state of its training in, for `resume`. Not kept in files.
+        Folder for checkpoints, from which `resume` goes on. Model files do not contain the path.
     checkpoint_every : int, default=1
         Epochs between checkpoints.
     warm_start : bool, default=False
@@ -80,11 +80,11 @@ class TabularRegressor(Regression, TabularPerceptron):
     Attributes
     ----------
     target_name_ : str or None
-        Name of y, when it is a series that has one.
+        Name of y, if it is a series with a name.
     target_mean_, target_scale_ : float, or ndarray of shape (n_outputs,)
         A prediction is target_mean_ + target_scale_ * output of the network.
     encoder_ : TableEncoder
-        Says what each column was recognized as.
+        Encodes the columns; `encoder_.recognized_` tells how each is used.
     coefs_, intercepts_, chain_, parameters_, loss_curve_, validation_scores_, \
     validation_loss_curve_, best_validation_score_, n_iter_, loss_
         As in :class:`MLPRegressor`; the network takes what `encoder_` makes, and predicts
