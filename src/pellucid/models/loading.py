@@ -48,8 +48,8 @@ def load(path: str | Path) -> Any:
     header, arrays = read_model_file(path)
     if "checkpoint" in header:
         raise ModelFileError(
-            f"{path} is a checkpoint of a training, no model. Go on with it by resume(X, y, "
-            "checkpoint_path=...) of the model, and save that."
+            f"{path} is a checkpoint of a training, no model. Set checkpoint_path of the model "
+            "to its folder, go on by resume(X, y), and save that."
         )
     name = header.get("estimator")
     estimator_class = SAVEABLE.get(name) if isinstance(name, str) else None

@@ -93,7 +93,7 @@ class CheckpointFolder:
         if not files:
             raise ModelFileError(
                 f"checkpoint_path={str(self.path)!r} holds no checkpoint to go on from. Check the "
-                "path, or begin with fit(..., checkpoint_path=...)"
+                "path, or begin with fit"
             )
         problems = []
         for path in files:
@@ -110,7 +110,7 @@ class CheckpointFolder:
             return stored
         raise ModelFileError(
             f"checkpoint_path={str(self.path)!r} holds no checkpoint that is whole: {problems[0]} "
-            "Begin again with fit(..., checkpoint_path=...)"
+            "Begin again with fit"
         )
 
     def prepare(self) -> None:

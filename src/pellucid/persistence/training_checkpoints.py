@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -169,7 +170,8 @@ def checked_path(path: Any) -> Path:
     """
     if not isinstance(path, str | Path) or not str(path):
         raise TypeError(f"checkpoint_path must be the path of a folder, got {path!r}")
-    if Path(path).exists() and not Path(path).is_dir():
+    # These are False, and raise nothing, for what is no path or must not be looked at.
+    if os.path.exists(path) and not os.path.isdir(path):
         raise ModelFileError(f"checkpoint_path={str(path)!r} must name a folder, but is a file")
     return Path(path)
 

@@ -129,8 +129,7 @@ class Perceptron(FittedPerceptron):
         self, recipe: PerceptronRecipe, chain: Chain, X: Any, call: Call, goes_on: bool
     ) -> Begun:
         if call.saved is not None:
-            draws = _generator_of(call.saved)
-            calls = int(call.saved.own["n_partial_fits"])
+            draws, calls = _draws_of(call.saved)
             return self._begun(_room_for(call.saved, chain, X.shape[1]), draws, calls, call)
         random_state, calls = self.random_state, self._n_partial_fits if goes_on else 0
         if call.partial and goes_on and isinstance(random_state, Integral):
@@ -208,12 +207,12 @@ class Perceptron(FittedPerceptron):
         )
 
 
-def _generator_of(saved: SavedTraining) -> np.random.RandomState:
-    """Return the generator as it was after the first weights were drawn."""
+def _draws_of(saved: SavedTraining) -> tuple[np.random.RandomState, int]:
+    """Return the generator as it was after the first weights were drawn, and calls so far."""
     with saved.reading():
-        int(saved.own["n_partial_fits"])
+        calls = number_of_calls(saved.own["n_partial_fits"])
         arrays = {k[len(_START) :]: v for k, v in saved.arrays.items() if k.startswith(_START)}
-        return generator_from((saved.own["start"], arrays))
+        return generator_from((saved.own["start"], arrays)), calls
 
 
 def _room_for(saved: SavedTraining, chain: Chain, fan_in: int) -> Parameters:

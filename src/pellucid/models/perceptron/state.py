@@ -87,7 +87,7 @@ def mlp_from_state(estimator: Any, state: dict[str, Any], arrays: Arrays) -> Non
     _check_link(mlp_loss.out_activation_of(chain.loss), targets)
     estimator._become(Learned(chain, parameters, n_inputs, targets))
     estimator.n_features_in_ = n_inputs
-    estimator._n_partial_fits = int(state["n_partial_fits"])
+    estimator._n_partial_fits = number_of_calls(state["n_partial_fits"])
     estimator._no_improvement_count = int(state["no_improvement_count"])
     estimator._optimizer = None
     outcome = state.get("outcome")
@@ -106,6 +106,19 @@ def mlp_from_state(estimator: Any, state: dict[str, Any], arrays: Arrays) -> Non
         if len(names) != estimator.n_features_in_ or not all(isinstance(n, str) for n in names):
             raise ValueError("the feature names do not fit the network")
         estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
+def number_of_calls(value: Any) -> int:
+    """Return a number of calls of `partial_fit`, which a generator can be seeded with.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if type(value) is not int or not 0 <= value < 2**32:
+        raise ValueError(f"{value!r:.80} is no number of calls")
+    return value
 
 
 def _targets_from(estimator: Any, state: dict[str, Any], n_outputs: int) -> Targets:
