@@ -16,6 +16,7 @@ from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import parameter_dtype
 from pellucid.models.perceptron.fitted_perceptron import FittedPerceptron
 from pellucid.models.perceptron.recipe import STOCHASTIC_SOLVERS, PerceptronRecipe
+from pellucid.models.perceptron.state import number_of_calls
 from pellucid.models.solver_state import SolverState
 from pellucid.nn import Chain, Parameters
 from pellucid.persistence.training_checkpoints import OwnState, SavedTraining
