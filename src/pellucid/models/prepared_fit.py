@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from pellucid.models.targets import Targets
 from pellucid.nn import Chain, Parameters
 from pellucid.persistence.training_checkpoints import SavedTraining
 from pellucid.training import FitResult, Outcome, TrainingJob
+from pellucid.training.outside_warning import warn_outside
 
 
 @dataclass(frozen=True)
@@ -118,17 +117,3 @@ def warn_of(result: FitResult, *, warns_of_length: bool) -> None:
 
 def _is_number(score: float) -> bool:
     return score - score == 0.0
-
-
-def warn_outside(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line outside this library and scikit-learn that called it."""
-    depth = 1
-    while True:
-        try:
-            name = sys._getframe(depth).f_globals.get("__name__", "")
-        except ValueError:
-            break
-        if name.partition(".")[0] not in ("pellucid", "sklearn"):
-            break
-        depth += 1
-    warnings.warn(message, category, stacklevel=depth + 1)

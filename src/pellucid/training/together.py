@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from pellucid.engine.contract import Engine
 from pellucid.engine.threads import resolve_n_threads
-from pellucid.training.checkpoint import TrainingState
 from pellucid.training.epochs import EpochRun
 from pellucid.training.job import TrainingJob
 from pellucid.training.lbfgs import LbfgsRun
 from pellucid.training.outcome import Outcome
+from pellucid.training.outside_warning import warn_outside
 from pellucid.training.result import FitResult
 
 Run = EpochRun | LbfgsRun
@@ -45,7 +45,9 @@ def run_together(
     -------
     list of FitResult
         In the order of `jobs`. The error of one does not touch the others. After Ctrl-C every job
-        stops within a step and has the outcome `INTERRUPTED`, also one that had not begun.
+        stops within a step and has the outcome `INTERRUPTED`, also one that had not begun. Where
+        the system refuses to start so many threads, those there are and the caller's do the work,
+        with one RuntimeWarning.
 
     Raises
     ------
@@ -56,22 +58,27 @@ def run_together(
     if len(runs) == 0:
         return []
     cores = _Cores(resolve_n_threads(n_threads), len(runs), adapts=n_threads is None)
+    n_places = cores.n_places
     turns: SimpleQueue[int] = SimpleQueue()
     for i in range(len(runs)):
         turns.put(i)
     results: dict[int, FitResult] = {}
     finished = threading.Event()
 
-    def work() -> None:
+    def work(in_new_thread: bool = True) -> None:
         with suppress(Empty):
             while True:
                 i = turns.get_nowait()
                 try:
                     results[i] = _run(runs[i], cores)
                 finally:
-                    results.setdefault(i, _INTERRUPTED)
+                    never_begun = FitResult(Outcome.INTERRUPTED, 0, math.nan, jobs[i].start)
+                    results.setdefault(i, never_begun)
                     if len(results) == len(runs):
                         finished.set()
+                is_ctrl_c = results[i].outcome is Outcome.INTERRUPTED and not in_new_thread
+                if is_ctrl_c and not cores.stopped.is_set():
+                    raise KeyboardInterrupt
 
     n_begun = 0
     interruption: BaseException | None = None
@@ -83,11 +90,13 @@ def run_together(
                 cores.stopped.set()
                 for run in runs:
                     run.stop()
-                work()  # Those that have not begun end at once.
+                work(in_new_thread=False)  # Those that have not begun end at once.
             while n_begun < cores.n_places:
                 n_begun += 1
-                if not _start(work, n_begun, cores):
-                    work()
+                if not _starts(work, n_begun):
+                    cores.make_do_with(n_begun)
+                    _warn_of_shortage(n_begun, n_places)
+                    work(in_new_thread=False)
             finished.wait(_SECONDS_BETWEEN_LOOKS)
         except BaseException as error:
             interruption = error
@@ -96,23 +105,23 @@ def run_together(
     return [results[i] for i in range(len(runs))]
 
 
-_INTERRUPTED = FitResult(Outcome.INTERRUPTED, 0, float("nan"), TrainingState())
-
-
-def _start(work: Callable[[], None], number: int, cores: _Cores) -> bool:
-    """Start a thread; where the system has no more, go on with those there are and warn."""
+def _starts(work: Callable[[], None], number: int) -> bool:
+    """Start a thread; return whether the system had one more."""
     thread = threading.Thread(target=work, name=f"pellucid-fit-{number}", daemon=True)
     try:
         thread.start()
-    except RuntimeError as error:
-        warnings.warn(
-            f"the system started {number - 1} of {cores.n_places} threads ({error}); the fits run "
-            "on these and the calling thread. Raise the limit on processes, or lower n_threads.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+    except RuntimeError:
         return False
     return True
+
+
+def _warn_of_shortage(available: int, asked: int) -> None:
+    warn_outside(
+        f"the system refused to start more threads: running on {available} of the {asked} asked "
+        "for. Results are the same, but take longer. Lower n_threads or OMP_NUM_THREADS, or raise "
+        "the limit on processes (ulimit -u, the container's pids limit) or on memory",
+        RuntimeWarning,
+    )
 
 
 def _run(run: Run, cores: _Cores) -> FitResult:
@@ -141,6 +150,12 @@ class _Cores:
         self._n_left = n_runs
         self._running: list[Run] = []
         self._lock = threading.Lock()
+
+    def make_do_with(self, n_threads: int) -> None:
+        """Share out only so many: the system has no more."""
+        with self._lock:
+            self.n_places = self._n_threads = n_threads
+            self._adapts = False
 
     def enter(self, run: Run) -> None:
         with self._lock:

@@ -21,7 +21,7 @@ from pellucid.models.perceptron.architecture import (
     hidden_sizes,
 )
 from pellucid.models.perceptron.loss import loss_for
-from pellucid.models.prepared_fit import Learned, warn_outside
+from pellucid.models.prepared_fit import Learned
 from pellucid.models.reading import Reading, Rows
 from pellucid.models.schedules import get_schedules
 from pellucid.models.streams import StreamRows
@@ -48,6 +48,7 @@ from pellucid.training import (
     get_epoch_rate,
     hold_out,
 )
+from pellucid.training.outside_warning import warn_outside
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 LARGEST_AUTO_BATCH = 200
