@@ -35,6 +35,15 @@ def test_m15_a_right_gradient_passes_per_layer_and_per_parameter():
     assert all(part.relative_error < 1e-7 for part in check.layers.values())
 
 
+def test_m15_a_right_gradient_passes_at_large_weights_near_a_minimum():
+    """A step in proportion to such weights would see more of the curvature than of the slope."""
+    chain = Chain([Linear(1), Activation("tanh")], "half_squared_error")
+    params = Parameters.zeros(chain.layout(1))
+    params["0.W"][...], params["0.b"][...] = 30.0, -29.5
+    check = check_gradient(chain, params, np.array([[1.0]]), np.array([[np.tanh(0.5) - 1e-5]]))
+    assert check.passed
+
+
 def test_m15_a_wrong_gradient_is_found_in_the_layers_below_it():
     chain = Chain([Linear(4), WrongTanh(), Linear(2)], "half_squared_error")
     check = check_gradient(chain, chain.initialize(3, seed=0), X, Y)

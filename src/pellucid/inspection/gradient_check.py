@@ -18,8 +18,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 _EPSILON = 2.0**-52
-_STEP: float = _EPSILON ** (1 / 3)
-"""Balances the truncation error h²f‴/6 of the difference with the rounding error ε|f|/h."""
+_LEAST_RELATIVE_STEP: float = _EPSILON ** (2 / 3)
+"""Steps stay this large against θ, so that θ ± h differ from θ."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,10 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare a gradient of the loss with central differences in float64.
 
-    ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3)·max(1, |θ_j|). The check takes two
-    forward passes per parameter, so use a small batch. Running moments are skipped: they are
-    measured, not learned, and have no gradient.
+    ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = max(1, |L|)^(1/3)·ε^(1/3), which balances
+    the truncation error h²L‴/6 with the rounding error ε|L|/h. The check takes two forward passes
+    per parameter, so use a small batch. Running moments are skipped: they are measured, not
+    learned, and have no gradient.
 
     Parameters
     ----------
@@ -175,10 +176,11 @@ def check_gradient(
         raise ValueError(f"gradient must be laid out as {parameters!r}, got {gradient!r}")
     terms = partial(_terms, chain, targets, sample_weight)
     estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
-    for j, h, above, below in _neighbours(chain, theta, X, context):
-        estimate[j] = float(np.mean(terms(above) - terms(below))) / (2.0 * h)
+    step = _step_for(terms(trace))
+    for j, distance, above, below in _neighbours(chain, theta, X, context, step):
+        estimate[j] = float(np.mean(terms(above) - terms(below))) / distance
         kinks[j] = _differ(_sides(chain, above, targets), _sides(chain, below, targets))
-    rounding = _rounding_of_estimate(terms(trace))
+    rounding = 8.0 * step**2  # 8·ε·|L|/h: how much rounding of the losses can change an estimate
     return GradientCheck(
         tuple(
             ParameterCheck(
@@ -196,18 +198,21 @@ def check_gradient(
 
 
 def _neighbours(
-    chain: Chain, theta: Parameters, X: Floats, context: Context
+    chain: Chain, theta: Parameters, X: Floats, context: Context, step: float
 ) -> Iterator[tuple[int, float, Trace, Trace]]:
-    """Yield, for each parameter j, its step h and the traces at θ_j + h and θ_j - h."""
+    """Yield, for each parameter j, the traces at θ_j + h and θ_j - h and the distance of the two.
+
+    The distance is 2h as rounded where θ_j is large.
+    """
     moved = theta.copy()
     for j, value in enumerate(theta.flat.tolist()):
-        h = _STEP * max(1.0, abs(value))
+        h = max(step, _LEAST_RELATIVE_STEP * abs(value))
         moved.flat[j] = value + h
         above = chain.forward(moved, X, context)
         moved.flat[j] = value - h
         below = chain.forward(moved, X, context)
         moved.flat[j] = value
-        yield j, h, above, below
+        yield j, (value + h) - (value - h), above, below
 
 
 def _terms(chain: Chain, targets: Any, sample_weight: Any, trace: Trace) -> Floats:
@@ -228,10 +233,10 @@ def _differ(left: list[Floats], right: list[Floats]) -> bool:
     return any((a != b).any() for a, b in zip(left, right, strict=True))
 
 
-def _rounding_of_estimate(terms: Floats) -> float:
-    """Return how much rounding errors in the losses can change one element of the estimate."""
+def _step_for(terms: Floats) -> float:
+    """Return the h that balances truncation and rounding, where L‴ is about 1."""
     size = max(1.0, float(np.abs(terms).mean()))
-    return 8.0 * _EPSILON * size / _STEP
+    return (_EPSILON * size) ** (1 / 3)
 
 
 def _relative_error(g: Floats, estimate: Floats) -> float:
