@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -74,6 +74,7 @@ def checked_table_and_targets(
         NaN or infinity, text where numbers belong, lengths that differ, too few rows, or another
         number of columns than before.
     """
+    _check_has_rows(y)
     options = {"reset": reset, "multi_output": True, "y_numeric": y_numeric, **_table_options(X)}
     with _naming_text(estimator):
         X, y = validate_data(estimator, with_names(X), y, **options)
@@ -136,6 +137,14 @@ def renaming(**names: str) -> Iterator[None]:
         raise (ValueError if isinstance(error, ValueError) else TypeError)(text) from error
 
 
+def _check_has_rows(y: Any) -> None:
+    """Raise TypeError where y is a single value, whose error in scikit-learn does not name it."""
+    is_rows = hasattr(y, "__array__") or hasattr(y, "__len__")
+    is_single = isinstance(y, str | bytes | Mapping) or getattr(y, "shape", None) == ()
+    if y is not None and (is_single or not is_rows):
+        raise TypeError(f"y must hold a target for each row, got {y!r:.80}")
+
+
 def _mean(weights: NDArray[np.float64]) -> float:
     """Return the mean, also where the sum is beyond float64."""
     with np.errstate(over="ignore"):
@@ -154,10 +163,10 @@ def _naming_text(estimator: BaseEstimator) -> Iterator[None]:
     except ValueError as error:
         if not any(sign in str(error) for sign in ("could not convert string", "bytes/strings")):
             raise
-        name = type(estimator).__name__
+        other = "TabularClassifier" if is_classifier(estimator) else "TabularRegressor"
         raise ValueError(
-            f"{name} needs a table of numbers, but X holds text: {error}. Encode it first, or use "
-            f"{name.replace('MLP', 'Tabular')}, which encodes columns of text itself."
+            f"{type(estimator).__name__} needs a table of numbers, but X holds text: {error}. "
+            f"Encode it first, or use {other}, which encodes columns of text itself."
         ) from error
 
 

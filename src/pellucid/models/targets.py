@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, column_or_1d
 
 from pellucid.models.labels import as_labels, class_factors, codes_of, is_multilabel, sorted_labels
 from pellucid.nn import CustomLoss, Loss
@@ -447,7 +447,7 @@ def targets_of_loss(
     Raises
     ------
     ValueError
-        The number of labels does not fit the outputs, or y has one label only.
+        The number of labels does not fit the outputs, or y has one class only.
     """
     shape = np.shape(y)
     if len(shape) not in (1, 2) or 0 in shape:
@@ -461,11 +461,16 @@ def targets_of_loss(
         return LabelTargets(n_outputs, labels)
     if name == "logistic_cross_entropy" and is_column:
         labels = _learned_labels(y, classes)
-        if n_outputs != 1 or len(labels) != 2:
+        if len(labels) != 2:
             raise ValueError(
-                f"logistic_cross_entropy takes one of two labels a row with one output, or zeros "
-                f"and ones of shape (n, K) with K; got {len(labels)} labels and {n_outputs} "
-                'outputs. Take loss="softmax_cross_entropy" for one of several labels'
+                f"Only binary classification is supported. {name} takes one of two labels a row, "
+                f"or zeros and ones of shape (n, K) with K outputs; got {len(labels)} labels. Take "
+                'loss="softmax_cross_entropy" for one of several labels'
+            )
+        if n_outputs != 1:
+            raise ValueError(
+                f"{name} takes one of two labels a row with one output, or zeros and ones of shape "
+                f"(n, K) with K; got two labels and {n_outputs} outputs. End with Linear(1)"
             )
         return LabelTargets(1, labels)
     if classes is not None:
@@ -526,11 +531,11 @@ def _learned_labels(y: Any, classes: Any) -> NDArray[Any]:
     if classes is None:
         if len(found) == 1:
             raise ValueError(
-                f"y has one label only, {found.tolist()[0]!r}, and nothing can be learned from it; "
+                f"y has one class only, {found.tolist()[0]!r}, and nothing can be learned from it; "
                 "pass rows of another class too"
             )
         return found
-    named = np.unique(_label_vector(classes))
+    named = np.unique(_label_vector(classes, "classes"))
     if len(np.setdiff1d(found, named)):
         raise ValueError(
             f"classes must have all labels of y, got {named.tolist()} without "
@@ -539,13 +544,14 @@ def _learned_labels(y: Any, classes: Any) -> NDArray[Any]:
     return named
 
 
-def _label_vector(y: Any) -> NDArray[Any]:
-    array = np.asarray(y)
-    vector = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
+def _label_vector(y: Any, name: str = "y") -> NDArray[Any]:
+    vector = np.asarray(y)
+    if vector.ndim == 2 and vector.shape[1] == 1:
+        vector = column_or_1d(vector, warn=name == "y")
     if vector.ndim != 1:
-        raise ValueError(f"labels must have shape (n,), got {array.shape}")
+        raise ValueError(f"{name} must have labels in the shape (n,), got {vector.shape}")
     if vector.dtype.kind == "f":
-        assert_all_finite(vector, input_name="y")
+        assert_all_finite(vector, input_name=name)
     labels: NDArray[Any] = as_labels(vector)
     return labels
 
@@ -560,6 +566,10 @@ def _check_count(labels: NDArray[Any], n_outputs: int) -> None:
 
 def _numbers(y: Any, name: str, n_outputs: int | None = None) -> NDArray[Any]:
     """Return y as finite numbers (n, K)."""
+    if scipy.sparse.issparse(y):
+        raise ValueError(
+            f"{name} must be dense for this loss, got a sparse matrix; pass y.toarray()"
+        )
     try:
         array = np.asarray(y)
         if array.dtype.kind not in "biuf":

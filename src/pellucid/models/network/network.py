@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils._tags import ClassifierTags, RegressorTags, Tags
 from sklearn.utils.metaestimators import available_if
 
@@ -95,9 +95,10 @@ class Network(NetworkExchange, NetworkTraining):
     scoring : str, callable or None, default=None
         What tells the best parameters on validation rows: None and 'loss' mean the loss, other
         names and callables are those of scikit-learn.
-    n_iter_no_change : int or None, default=None
+    n_iter_no_change : int, np.inf or None, default=None
         Stop after more epochs than this in a row that improve on the best validation score, or
-        without validation rows on the best loss, by less than `tol`. None does not stop early.
+        without validation rows on the best loss, by less than `tol`. None and infinity do not stop
+        early.
     tol : float, default=0.0
         See `n_iter_no_change`.
     shuffle : bool, default=True
@@ -149,7 +150,7 @@ class Network(NetworkExchange, NetworkTraining):
         One number an epoch: the mean loss, penalty included, and on validation rows the loss and
         the score. The last two are None without validation rows.
     best_validation_score_ : float or None
-        Highest of them.
+        Maximum of `validation_scores_`.
     n_iter_ : int
         Epochs of the last fit.
     loss_ : float
@@ -193,7 +194,11 @@ class Network(NetworkExchange, NetworkTraining):
         "learning_rate_factors": "no_validation",
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "scoring": [str, callable, None],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+            None,
+        ],
         "tol": [Interval(Real, 0, None, closed="left")],
         "shuffle": ["boolean"],
         "random_state": "no_validation",
@@ -535,7 +540,11 @@ class Network(NetworkExchange, NetworkTraining):
         tags.input_tags.sparse = True
         if self._is_classifier():
             tags.estimator_type = "classifier"
-            tags.classifier_tags = ClassifierTags()
+            is_logistic = self._loss_name() == "logistic_cross_entropy"
+            tags.classifier_tags = ClassifierTags(
+                multi_class=not is_logistic, multi_label=is_logistic
+            )
+            tags.target_tags.multi_output = is_logistic
         else:
             tags.estimator_type = "regressor"
             tags.regressor_tags = RegressorTags()

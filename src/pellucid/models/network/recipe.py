@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, get_args
 
 import numpy as np
 
 from pellucid.engine.contract import ValidationRows
 from pellucid.engine.plan import Precision, TrainingData, TrainingPlan
-from pellucid.models.inputs import normalized_weights
+from pellucid.models.inputs import normalized_weights, renaming
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.reading import Reading, Rows
 from pellucid.models.schedules import get_schedules
@@ -120,8 +121,13 @@ class NetworkRecipe:
         """Return how to train on these rows, for so many epochs at the most."""
         schedules = get_schedules(self.schedule)
         optimizer = Adam(self.learning_rate_init) if self.optimizer is None else self.optimizer
+        if schedules.weight_decay is not None and not hasattr(optimizer, "weight_decay"):
+            raise ValueError(
+                'schedule["weight_decay"] needs an optimizer with weight decay, such as '
+                f"nn.AdamW(1e-3); got optimizer={self.optimizer!r}"
+            )
         clipping: Any = self.clipping
-        if isinstance(clipping, float | int) and not isinstance(clipping, bool):
+        if isinstance(clipping, Real):
             clipping = ClipByGlobalNorm(float(clipping))
         plan = TrainingPlan(
             optimizer=optimizer,
@@ -181,4 +187,5 @@ def seed_of(random_state: Any) -> int:
         return int(random_state.randint(2**31 - 1))
     if random_state is None:
         return int(np.random.SeedSequence().entropy % 2**63)  # type: ignore[operator]
-    return check_seed(random_state)
+    with renaming(seed="random_state"):
+        return check_seed(random_state)
