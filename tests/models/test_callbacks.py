@@ -77,8 +77,9 @@ def test_callbacks_do_not_change_what_is_learned(kind):
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        (MLPClassifier(), "accuracy"),
-        (MLPRegressor(), "R²"),
+        (MLPClassifier(), None),
+        (MLPClassifier(early_stopping=True), "accuracy"),
+        (MLPRegressor(early_stopping=True), "R²"),
         (MLPRegressor(early_stopping=True, scoring="r2"), "r2"),
         (MLPRegressor(early_stopping=True, scoring="loss"), None),
         (MLPRegressor(early_stopping=True, scoring=lambda model, X, y: 0.0), "score"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -111,13 +112,15 @@ def test_balanced_leaves_the_penalty_alone_where_a_class_has_no_rows():
 
 def test_balanced_networks_count_weighted_rows_as_repetitions():
     k = np.random.default_rng(1).integers(1, 4, len(Y))
-    options = {"class_weight": "balanced", "batch_size": 10**6, "shuffle": False}
-
-    def fitted(*rows):
-        network = Network([Linear(3)], "softmax_cross_entropy", dtype="float64")
-        return network.fit(*rows, **options).parameters.flat
-
-    repeated = fitted(X.repeat(k, axis=0), Y.repeat(k))
-    weighted = Network([Linear(3)], "softmax_cross_entropy", dtype="float64")
-    weighted.fit(X, Y, sample_weight=k, **options)
-    assert_allclose(weighted.parameters.flat, repeated, rtol=1e-9, atol=1e-12)
+    network = Network(
+        [Linear(3)],
+        "softmax_cross_entropy",
+        class_weight="balanced",
+        batch_size=10**6,
+        shuffle=False,
+        dtype="float64",
+        random_state=0,
+    )
+    repeated = clone(network).fit(X.repeat(k, axis=0), Y.repeat(k))
+    weighted = clone(network).fit(X, Y, sample_weight=k)
+    assert_allclose(weighted.parameters_.flat, repeated.parameters_.flat, rtol=1e-9, atol=1e-12)

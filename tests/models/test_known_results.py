@@ -89,11 +89,11 @@ def test_gradient_is_that_of_the_loss_reported(activation, targets):
         **options,
     )
     estimator.fit(X, y, sample_weight=weight)
-    network, layout = estimator._fitted_network(), estimator._parameters.layout
-    encoded = estimator._targets(np.asarray(y), np.float64)
+    network, layout = estimator.chain_, estimator.parameters_.layout
+    encoded = estimator._encoded_targets(y, np.float64)
     data = TrainingData(X, encoded, weight / weight.mean(), weight.mean())
-    theta = estimator._parameters.flat.copy()
-    objective = NativeObjective(network, Parameters(theta, layout), data, 0.3)
+    theta = estimator.parameters_.flat.copy()
+    objective = NativeObjective(estimator.chain_, Parameters(theta, layout), data, 0.3)
     gradient = objective(theta)[1].flat.copy()
     step = 1e-5
     numeric = np.empty_like(theta)

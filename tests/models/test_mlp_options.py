@@ -47,7 +47,7 @@ NOT_SAVED = ("a pair of functions",)
 
 def layers_of(**options):
     model = MLPClassifier(**{**FEW, **options}).fit(X, NAMES)
-    return [type(layer).__name__ for layer in model.network_.layers]
+    return [type(layer).__name__ for layer in model.chain_.layers]
 
 
 def test_layers_of_the_network():
@@ -64,8 +64,8 @@ def test_layers_of_the_network():
 @pytest.mark.parametrize("option", OPTIONS)
 def test_the_formulas_predict_what_the_model_predicts(option):
     model = MLPClassifier(**FEW, **OPTIONS[option]).fit(X, NAMES)
-    trace = model.network_.forward(model.parameters_, X)
-    probabilities = model.network_.loss.link(trace.scores)
+    trace = model.chain_.forward(model.parameters_, X)
+    probabilities = model.chain_.loss.link(trace.scores)
     tolerance = 1e-5 if model.parameters_.flat.dtype == np.float32 else 1e-12
     assert_allclose(model.predict_proba(X), probabilities, atol=tolerance)
 
@@ -111,7 +111,7 @@ def test_training_is_that_of_the_formulas(option):
     )
     parameters = start.parameters_.copy()
     data = TrainingData(X, NUMBERS.reshape(-1, 1))
-    trainer = ReferenceTrainer(model.network_, parameters, data, plan)
+    trainer = ReferenceTrainer(model.chain_, parameters, data, plan)
     loss = trainer.run_epoch(np.arange(150)).loss
     assert model.loss_ == pytest.approx(loss, rel=1e-10)
     assert_allclose(model.parameters_.flat, parameters.flat, rtol=1e-9, atol=1e-12)
@@ -152,11 +152,11 @@ def test_quantile_regression_covers_its_share():
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", nn.Loss("huber", 0.5)])
 def test_losses_are_those_of_nn(loss):
     model = MLPRegressor(loss, **FEW).fit(X, NUMBERS)
-    values = model.network_.loss.values(model.predict(X).reshape(-1, 1), NUMBERS.reshape(-1, 1))
+    values = model.chain_.loss.values(model.predict(X).reshape(-1, 1), NUMBERS.reshape(-1, 1))
     name = loss if isinstance(loss, str) else loss.name
-    assert model.network_.loss.name == name
+    assert model.chain_.loss.name == name
     again = MLPRegressor(loss, **{**FEW, "max_iter": 300}).fit(X, NUMBERS)
-    better = again.network_.loss.values(again.predict(X).reshape(-1, 1), NUMBERS.reshape(-1, 1))
+    better = again.chain_.loss.values(again.predict(X).reshape(-1, 1), NUMBERS.reshape(-1, 1))
     assert better.mean() < 0.5 * values.mean()
 
 
@@ -252,7 +252,7 @@ def test_bad_values_are_named(name, value):
         (MLPClassifier, {"class_weight": {"setosa": -1.0}}, "class_weight.*-1.0"),
         (MLPClassifier, {"class_weight": {"setosa": "big"}}, "class_weight.*'big'"),
         (MLPRegressor, {"loss": "log_loss"}, "loss"),
-        (MLPRegressor, {"loss": nn.Loss("softmax_cross_entropy")}, "MLPClassifier"),
+        (MLPRegressor, {"loss": nn.Loss("softmax_cross_entropy")}, "use a classifier"),
         (MLPRegressor, {"loss": "quantile", "quantile": 1.0}, "quantile"),
         (MLPRegressor, {"activation": (np.sin, np.sin)}, "derivative of the activation 'sin'"),
         (MLPRegressor, {"hidden_layer_sizes": (6, 5), "residual": True}, r"residual.*\(6, 5\)"),

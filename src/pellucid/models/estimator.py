@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -221,7 +223,10 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
             tasks = begin_fit(self, data, max(0, length - done))
         try:
             fit = self._prepare(data, call, tasks)
-            result = fit.run()
+            run = fit.begin()
+            if fit.job.callbacks:
+                self._show(fit, run.history)
+            result = run.run()
             if result.error is not None and not result.learned_something:
                 raise result.error
         except BaseException:
@@ -284,6 +289,12 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         self._become(learned)
         self._remember(result)
 
+    def _show(self, fit: PreparedFit, history: History) -> None:
+        """Let callbacks look at the estimator while it is trained."""
+        self._become(fit.learned)
+        state, validated = TrainingState(history=history), fit.job.validation is not None
+        self._remember(FitResult(None, 0, math.nan, state, validated=validated))
+
     def _in_training(self, learned: Learned) -> Self:
         """Return a copy that predicts with the parameters in training, as they change."""
         copy: Self = object.__new__(type(self))
@@ -293,7 +304,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
 
     def _snapshot(self, learned: Learned, history: History, report: EpochReport) -> dict[str, Any]:
         """Return the attributes of the estimator as it is after an epoch."""
-        copy = self._in_training(learned)
+        copy = self._in_training(replace(learned, parameters=learned.parameters.copy()))
         state = TrainingState(history=history, n_epochs=report.epoch)
         validated = report.validation_score is not None
         copy._remember(

@@ -13,7 +13,7 @@ from pellucid.engine.contract import Engine
 from pellucid.models.targets import Targets
 from pellucid.nn import Chain, Parameters
 from pellucid.persistence.training_checkpoints import SavedTraining
-from pellucid.training import FitResult, Outcome, TrainingJob
+from pellucid.training import EpochRun, FitResult, LbfgsRun, Outcome, TrainingJob
 from pellucid.training.outside_warning import warn_outside
 
 
@@ -64,11 +64,10 @@ class PreparedFit:
     undo: Callable[[], None]
     saved: SavedTraining | None = None
 
-    def run(self) -> FitResult:
-        """Run the job; errors of the training itself are in the result."""
+    def begin(self) -> EpochRun | LbfgsRun:
+        """Make the job ready to run."""
         with nullcontext() if self.saved is None else self.saved.resuming():
-            run = self.job.begin(self.engine)
-        return run.run()
+            return self.job.begin(self.engine)
 
     def finish(self, result: FitResult) -> None:
         """Hand over what was learned, if anything was."""

@@ -92,7 +92,8 @@ class LbfgsRun:
     ) -> None:
         self._settings, self._engine, self._data = settings, engine, data
         self._chain, self._parameters = chain, parameters
-        self._start, self._callbacks, self._say = start, callbacks, say
+        self.history = copied(start.history)
+        self._callbacks, self._say = callbacks, say
         self.n_threads = settings.n_threads
         self.before_run: Callable[[], None] | None = None
         self.loss = np.nan
@@ -134,7 +135,7 @@ class LbfgsRun:
             outcome=outcome,
             n_iter=self.n_iterations,
             loss=self.loss,
-            state=TrainingState(history=copied(self._start.history), n_epochs=self.n_iterations),
+            state=TrainingState(history=self.history, n_epochs=self.n_iterations),
             complaint=None if outcome is Outcome.INTERRUPTED else self._complaint,
             error=problem,
         )

@@ -55,8 +55,8 @@ def _sigmoid(z):
 )
 def test_it_is_the_value_before_the_next_linear_layer(kind, options):
     model = _fitted(kind, **options)
-    expected = model.network_.forward(model.parameters_, X).a[1:-1]
-    assert sum(isinstance(layer, Add) for layer in model.network_.layers) == bool(
+    expected = model.chain_.forward(model.parameters_, X).a[1:-1]
+    assert sum(isinstance(layer, Add) for layer in model.chain_.layers) == bool(
         options.get("residual")
     )
     assert len(expected) == 3

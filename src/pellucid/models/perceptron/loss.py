@@ -78,7 +78,7 @@ def regressor_loss(loss: Any, quantile: float) -> Loss | CustomLoss:
         return Loss(name, float(quantile)) if name == "quantile" else Loss(name)
     if isinstance(loss, Loss):
         if loss.name not in (*REGRESSOR_LOSSES.values(), "squared_error"):
-            raise ValueError(f"loss must be one for numbers, got {loss!r}; use MLPClassifier")
+            raise ValueError(f"loss must be one for numbers, got {loss!r}; use a classifier")
         return loss
     return _own(loss)
 

@@ -378,6 +378,3 @@ class MLPRegressor(Regression, MlpTable):
 
     def _learn(self, data: FitData, y: Any, known: Targets | None, call: Call) -> Targets:
         return self._learned_or_known(y, known)
-
-    def _check_validation(self, y: Any, targets: Targets) -> None:
-        self._learned_or_known(y, targets)

@@ -54,9 +54,8 @@ class MlpTable(MlpExchange, Perceptron):
     def _learn(self, data: FitData, y: Any, known: Targets | None, call: Call) -> Targets:
         """Return what y means."""
 
-    @abstractmethod
     def _check_validation(self, y: Any, targets: Targets) -> None:
-        """Raise ValueError where the targets to validate on do not fit."""
+        """Raise ValueError for rows to validate on that `targets.weigh` cannot take."""
 
     def _check_given_y(self, y: Any) -> None:
         """Raise ValueError for a y of which scikit-learn would say too little."""

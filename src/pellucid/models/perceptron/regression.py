@@ -61,7 +61,7 @@ def check_dense_numbers(y: Any) -> None:
         values.dtype.kind == "O" and any(isinstance(value, str) for value in values.ravel())
     )
     if has_text:
-        raise ValueError("a regressor needs numbers as y, got text; for classes use a classifier")
+        raise ValueError("a regressor needs numbers as y, got text; for classes use MLPClassifier")
 
 
 def checked_numbers(y: NDArray[Any]) -> NDArray[Any]:
