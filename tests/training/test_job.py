@@ -1,6 +1,8 @@
 """A job as a whole: what it makes of a start, what it refuses, and its parts together."""
 
 import math
+import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 
 from pellucid.engine.contract import ValidationRows
 from pellucid.engine.engines import ENGINES
+from pellucid.engine.errors import NonFiniteError
 from pellucid.engine.plan import TrainingData, TrainingPlan
-from pellucid.nn import Activation, Adam, Chain, Dropout, Linear
+from pellucid.nn import Activation, Adam, Chain, CustomLoss, Dropout, Linear
 from pellucid.training import (
     CounterOrder,
     EpochRun,
@@ -208,3 +211,102 @@ def test_the_order_need_not_be_that_of_the_plan():
     for _ in range(2):
         trainer.run_epoch(np.arange(60))
     np.testing.assert_array_equal(fixed.parameters.flat, whole.flat)
+
+
+class InTheMiddle:
+    """A loss of one's own, which is called for each batch and does something at one of them."""
+
+    def __init__(self, call, act):
+        self.call, self.act, self.n_calls = call, act, 0
+
+    def __call__(self, scores, targets, weights):
+        self.n_calls += 1
+        if self.n_calls == self.call:
+            self.act()
+        error = scores - targets
+        return 0.5 * float((error**2).sum()) / len(scores), error / len(scores)
+
+
+def disturbed_job(engine, step, act, max_epochs=50):
+    """Return a job of 4 steps an epoch that is disturbed at one of them."""
+    calls_a_step = 2 if engine.name == "reference" else 1  # for the loss, and its gradient
+    loss = CustomLoss(InTheMiddle(calls_a_step * step, act), checks_gradient=False)
+    chain = Chain([Linear(3)], loss)
+    data = TrainingData(X, X[:, :3], rows=np.arange(60))
+    solver = MiniBatches(PLAN, get_epoch_rate("constant", 0.01), max_epochs, seconds_at_once=0.0)
+    source = TableRows(data, CounterOrder(data, seed=2))
+    return TrainingJob(chain, chain.initialize(4, seed=1), source, solver)
+
+
+def weights_after(engine, n_epochs):
+    job = disturbed_job(engine, -1, None, n_epochs)
+    job.run(engine)
+    return job.parameters.flat
+
+
+@each_engine
+def test_ctrl_c_in_the_middle_of_an_epoch_leaves_a_usable_model(engine):
+    job = disturbed_job(engine, 10, lambda: signal.raise_signal(signal.SIGINT))
+    result = job.run(engine)
+    assert result.outcome is Outcome.INTERRUPTED
+    assert result.error is None
+    assert result.n_iter == len(result.state.history.losses) == 2
+    before, after = weights_after(engine, 2), weights_after(engine, 3)
+    assert not np.array_equal(job.parameters.flat, after)
+    # The native engine keeps the steps done.
+    assert np.array_equal(job.parameters.flat, before) is (engine.name == "reference")
+
+
+@each_engine
+def test_another_thread_stops_it(engine):
+    def stop():
+        thread = threading.Thread(target=run.stop)
+        thread.start()
+        thread.join()
+
+    job = disturbed_job(engine, 10, stop)
+    run = job.begin(engine)
+    result = run.run()
+    assert result.outcome is Outcome.INTERRUPTED
+    assert result.error is None
+    assert 2 <= result.n_iter < 50
+    assert np.isfinite(job.parameters.flat).all()
+
+
+@each_engine
+@pytest.mark.parametrize(("step", "n_iter"), [(2, 0), (10, 2)])
+def test_an_error_in_the_middle_of_an_epoch_is_in_the_result(engine, step, n_iter):
+    def act():
+        raise TimeoutError("from a signal handler")
+
+    job = disturbed_job(engine, step, act)
+    result = job.run(engine)
+    assert isinstance(result.error, TimeoutError)
+    assert result.n_iter == n_iter
+    assert result.learned_something is (n_iter > 0)
+    if n_iter == 0 or engine.name == "reference":
+        np.testing.assert_array_equal(job.parameters.flat, weights_after(engine, n_iter))
+
+
+@each_engine
+def test_an_epoch_that_diverges_is_taken_back(engine):
+    chain = Chain([Linear(3)], "half_squared_error")
+    data = TrainingData(np.where(np.arange(90)[:, None] == 7, 1e200, X), X[:, :3])
+    first_two = FixedOrder(np.delete(np.arange(60), 7))
+
+    class Order(FixedOrder):
+        def __call__(self, epoch=0):
+            return first_two() if epoch < 2 else super().__call__(epoch)
+
+    def job(max_epochs, order):
+        solver = replace(make_job(max_epochs).solver, seconds_at_once=0.0)
+        parameters = chain.initialize(4, seed=1)
+        return TrainingJob(chain, parameters, TableRows(data, order), solver)
+
+    diverging, expected = job(9, Order(np.arange(60))), job(2, first_two)
+    result = diverging.run(engine)
+    assert isinstance(result.error, NonFiniteError)
+    assert (result.n_iter, result.error.epoch) == (2, 2)
+    assert result.state.trainer is None
+    expected.run(engine)
+    np.testing.assert_array_equal(diverging.parameters.flat, expected.parameters.flat)
