@@ -8,8 +8,9 @@ from typing import Any
 
 from pellucid.models.estimator import Estimator
 from pellucid.models.fit_data import FitData
-from pellucid.models.prepared_fit import PreparedFit, warn_of, warn_outside
+from pellucid.models.prepared_fit import PreparedFit, warn_of
 from pellucid.training import FitResult, run_together
+from pellucid.training.outside_warning import warn_outside
 
 _ARGUMENTS = ("sample_weight", "X_val", "y_val", "sample_weight_val")
 _ARGUMENTS_OF_NETWORKS = (*_ARGUMENTS, "rows", "rows_val", "classes")
@@ -92,10 +93,8 @@ def fit_together(
         for network, each in zip(networks, own, strict=True)
     ]
     _check_folders(networks)
-    fits = prepare_all(networks, data)
-    results = run_together([fit.job for fit in fits], [fit.engine for fit in fits], n_threads)
-    for i, (network, fit, result) in enumerate(zip(networks, fits, results, strict=True)):
-        fit.finish(result)
+    results = fit_all(networks, data, n_threads)
+    for i, (network, result) in enumerate(zip(networks, results, strict=True)):
         if result.error is not None:
             warn_outside(f"the fit of network {i} failed: {result.error}")
         else:
@@ -103,18 +102,26 @@ def fit_together(
     return results
 
 
-def prepare_all(estimators: Sequence[Estimator], data: Sequence[FitData]) -> list[PreparedFit]:
-    """Return fits that are ready to run; if one of them cannot be, leave all as they were."""
+def fit_all(
+    estimators: Sequence[Estimator], data: Sequence[FitData], n_threads: int | None = None
+) -> list[FitResult]:
+    """Fit estimators at the same time, each on its own data; errors of training are returned.
+
+    If one of them cannot begin, raise its error and leave all as they were.
+    """
     fits: list[PreparedFit] = []
     try:
         for estimator, each in zip(estimators, data, strict=True):
             estimator._validate_params()
             fits.append(estimator._prepare(each))
+        results = run_together([fit.job for fit in fits], [fit.engine for fit in fits], n_threads)
     except BaseException:
         for fit in fits:
             fit.undo()
         raise
-    return fits
+    for fit, result in zip(fits, results, strict=True):
+        fit.finish(result)
+    return results
 
 
 def _checked(network: Estimator, arguments: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,12 +11,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, TransformerMixin, clone, is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils._tags import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pellucid.engine.sampling import Spread
 from pellucid.inspection.gradient_check import GradientCheck
@@ -28,18 +30,36 @@ from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import checked_table, is_stream, renaming
 from pellucid.models.model_card import describe_ensemble
 from pellucid.models.predicting import Predicts
-from pellucid.models.prepared_fit import undo_of, warn_outside
+from pellucid.models.prepared_fit import undo_of
 from pellucid.models.saving import Arrays, members_from_state, members_to_state, save
 from pellucid.models.tabular.tabular import TabularPerceptron
 from pellucid.models.targets import Targets
-from pellucid.models.together import prepare_all
-from pellucid.training import FitResult, Outcome, run_together
+from pellucid.models.together import fit_all
+from pellucid.training import FitResult, Outcome
 from pellucid.training.fingerprint import described
+from pellucid.training.outside_warning import warn_outside
 
 LARGEST_SEED = 2**31 - 1
 
 
-class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
+def _has_transform(ensemble: DeepEnsemble) -> bool:
+    """Return True where the members have hidden layers to show; else raise AttributeError."""
+    member = ensemble._prototype()
+    if not hasattr(member, "transform"):
+        raise AttributeError(
+            f"transform needs members that have it, and a {type(member).__name__} has not: take "
+            "member.forward(X) for each of estimators_"
+        )
+    return True
+
+
+class DeepEnsemble(  # type: ignore[call-arg]
+    TransformerMixin,  # type: ignore[misc]
+    OnnxExport,
+    BaseEstimator,  # type: ignore[misc]
+    Predicts,
+    auto_wrap_output_keys=None,
+):
     """Estimators that differ in their seeds alone, and the mean and spread of what they say."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -75,7 +95,9 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         member = self._prototype()
         if isinstance(member, Estimator):
-            inputs = member.__sklearn_tags__().input_tags
+            of_member = member.__sklearn_tags__()
+            tags.transformer_tags = of_member.transformer_tags
+            inputs = of_member.input_tags
             tags.input_tags.sparse = inputs.sparse
             tags.input_tags.allow_nan = inputs.allow_nan
             tags.input_tags.string = inputs.string
@@ -90,23 +112,21 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         undo = undo_of(self)
         try:
             members = self._make_members()
-            fits = prepare_all(members, [self._shared(data, members[0])] * len(members))
-            results = run_together(
-                [fit.job for fit in fits], [fit.engine for fit in fits], self.n_threads
-            )
-            for i, (fit, result) in enumerate(zip(fits, results, strict=True)):
-                fit.finish(result)
+            shared = self._shared(data, members[0])
+            results = fit_all(members, [shared] * len(members), self.n_threads)
+            for i, result in enumerate(results):
                 if result.error is not None:
                     result.error.add_note(f"It happened to member {i} of {len(members)}.")
                     raise result.error
-            kept = [m for m, result in zip(members, results, strict=True) if result.n_iter > 0]
+            n_had = len(self._members_to_go_on_with())
+            kept = [m for i, m in enumerate(members) if i < n_had or results[i].n_iter > 0]
             if not kept:
                 raise KeyboardInterrupt
             self._learn_from(kept, names_from=self)
         except BaseException:
             undo()
             raise
-        self.outcome_ = _outcome_of(results)
+        self.outcome_ = _outcome_of([result.outcome for result in results])
         _warn(results, len(kept))
         return self
 
@@ -143,11 +163,22 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         generator = check_random_state(self.random_state)
         seeds = generator.randint(LARGEST_SEED, size=self.n_estimators)
         members = [clone(estimator).set_params(random_state=int(seed)) for seed in seeds]
-        if self.warm_start and hasattr(self, "estimators_"):
-            # Copies, so that the ensemble stays as it is if this fit fails.
-            trained = deepcopy(self.estimators_[: len(members)])
-            members[: len(trained)] = [member.set_params(warm_start=True) for member in trained]
+        for i, trained in enumerate(self._members_to_go_on_with()):
+            if type(trained) is not type(estimator):
+                raise ValueError(
+                    f"estimator must stay a {type(trained).__name__} to go on training, got "
+                    f"{estimator!r}; set warm_start=False to start afresh"
+                )
+            parameters = {**members[i].get_params(deep=False), "warm_start": True}
+            # A copy, so that the ensemble stays as it is if this fit fails.
+            members[i] = deepcopy(trained)
+            members[i].set_params(**{**parameters, "random_state": trained.random_state})
         return members
+
+    def _members_to_go_on_with(self) -> list[Any]:
+        """Return the members of the last call that this one trains on."""
+        members: list[Any] = getattr(self, "estimators_", []) if self.warm_start else []
+        return members[: self.n_estimators]
 
     def _learn_from(self, members: list[Any], names_from: Any) -> None:
         """Take over the members and what they know of X and y."""
@@ -165,11 +196,16 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         elif names_from is not self:
             self.__dict__.pop("feature_names_in_", None)
 
+    def _as_members_take(self, X: Any) -> Any:
+        """Return a table that is checked and converted once for all members."""
+        check_is_fitted(self)
+        if isinstance(self.estimators_[0], TabularPerceptron):
+            return X
+        return checked_table(self, X, reset=False)
+
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return the outputs (n_members, n_rows, n_outputs) of every member, after the link."""
-        check_is_fitted(self)
-        if not isinstance(self.estimators_[0], TabularPerceptron):
-            X = checked_table(self, X, reset=False)
+        X = self._as_members_take(X)
         with config_context(assume_finite=True):  # The table has just been checked.
             return np.stack([member._predictions(X) for member in self.estimators_])
 
@@ -181,8 +217,11 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         outputs = self._outputs(X)
         return Spread(outputs.mean(axis=0), outputs.std(axis=0))
 
+    @available_if(_has_transform)  # type: ignore[untyped-decorator]
     def transform(self, X: Any, layer: int = -1) -> Any:
         """Return what a hidden layer of every member makes of each row, side by side.
+
+        Only where the members have `transform`: not of `Network`s, whose layers `forward` shows.
 
         Parameters
         ----------
@@ -194,17 +233,50 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples, n_members * n_units)
+            A DataFrame after `set_output`.
 
         Raises
         ------
         ValueError
             There is no such hidden layer, or `X` is wrong.
-        AttributeError
-            The members are `Network`s, whose layers `forward` shows.
+        """
+        table = self._as_members_take(X)
+        with config_context(transform_output="default"):
+            hidden = np.hstack([each.transform(table, layer) for each in self.estimators_])
+        adapter = _get_container_adapter("transform", self)
+        if adapter is None:
+            return hidden
+        return adapter.create_container(hidden, X, self.get_feature_names_out(layer=layer))
+
+    @available_if(_has_transform)  # type: ignore[untyped-decorator]
+    def get_feature_names_out(
+        self, input_features: Any = None, layer: int = -1
+    ) -> NDArray[np.object_]:
+        """Return the names of the columns that `transform` makes.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Must be the names of the columns that the ensemble was fitted on, if it knows any.
+        layer : int, default=-1
+            As in `transform`.
+
+        Returns
+        -------
+        ndarray of str objects of shape (n_members * n_units,)
+            "member0_mlpclassifier0", "member0_mlpclassifier1", …
+
+        Raises
+        ------
+        ValueError
+            There is no such hidden layer, or `input_features` are other names.
         """
         check_is_fitted(self)
-        hidden = [np.asarray(member.transform(X, layer=layer)) for member in self.estimators_]
-        return np.hstack(hidden)
+        _check_feature_names_in(self, input_features)
+        names = [each.get_feature_names_out(layer=layer) for each in self.estimators_]
+        return np.array(
+            [f"member{i}_{name}" for i, each in enumerate(names) for name in each], dtype=object
+        )
 
     def check_gradient(self, X: Any, y: Any, tolerance: float = 1e-5) -> list[GradientCheck]:
         """Compare every member's gradient with central differences; see `MLPClassifier`.
@@ -214,7 +286,7 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
         list of GradientCheck
             One for each member.
         """
-        check_is_fitted(self)
+        X = self._as_members_take(X)
         return [member.check_gradient(X, y, tolerance) for member in self.estimators_]
 
     def describe(self) -> ModelDescription:
@@ -261,13 +333,12 @@ class DeepEnsemble(OnnxExport, BaseEstimator, Predicts):  # type: ignore[misc]
             if len(names) != members[0].n_features_in_ or {*map(type, names)} != {str}:
                 raise ValueError("the feature names do not fit the members")
             ensemble.feature_names_in_ = np.array(names, dtype=object)
-        ensemble.outcome_ = None
+        ensemble.outcome_ = _outcome_of([member.outcome_ for member in members])
         return ensemble
 
 
-def _outcome_of(results: Sequence[FitResult]) -> Outcome | None:
+def _outcome_of(outcomes: Sequence[Outcome | None]) -> Outcome | None:
     """Return how the fit of all members ended: interrupted, if one of them was."""
-    outcomes = [result.outcome for result in results]
     return Outcome.INTERRUPTED if Outcome.INTERRUPTED in outcomes else outcomes[0]
 
 
