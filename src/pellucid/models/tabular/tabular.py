@@ -216,13 +216,16 @@ class TabularPerceptron(Perceptron):
         if data.X_val is None:
             return None
         y = self._checked_y(data.y_val, "y_val")
-        with renaming(X="X_val", y="y_val"):
+        with renaming(X="X_val"):
             table = check_columns(self, data.X_val, reset=False)
+        with renaming(X="X_val", y="y_val"):
             check_consistent_length(table, y)
+        with renaming(y="y_val"):
             self._check_validation(y, targets)
         X = encoder.transform(table)
         given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
-        return ReadRows(X, y, targets.weigh(self.class_weight, y, given), data.X_val)
+        weight = targets.weigh(self.class_weight, y, given, "y_val")
+        return ReadRows(X, y, weight, data.X_val)
 
     def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
         """Raise ValueError where the targets to validate on do not fit."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import _check_y
+from sklearn.utils.validation import _check_y, check_is_fitted
 
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import renaming
@@ -81,8 +81,11 @@ class TabularRegressor(Regression, TabularPerceptron):
     ----------
     target_name_ : str or None
         Name of y, if it is a series with a name.
-    target_mean_, target_scale_ : float, or ndarray of shape (n_outputs,)
-        A prediction is target_mean_ + target_scale_ * output of the network.
+    target_mean_ : float, or ndarray of shape (n_outputs,)
+        Weighted mean of the target in the training rows: what a guess without a model would be.
+    target_scale_ : float, or ndarray of shape (n_outputs,)
+        A prediction is target_mean_ + target_scale_ * output of the network; with loss='poisson'
+        target_scale_ * output, and with a loss of your own the output itself.
     encoder_ : TableEncoder
         Encodes the columns; `encoder_.recognized_` tells how each is used.
     coefs_, intercepts_, chain_, parameters_, loss_curve_, validation_scores_, \
@@ -111,6 +114,8 @@ class TabularRegressor(Regression, TabularPerceptron):
         **TABULAR_CONSTRAINTS,
         **REGRESSOR_CONSTRAINTS,
     }
+
+    target_mean_: Any
 
     def __init__(
         self,
@@ -208,20 +213,16 @@ class TabularRegressor(Regression, TabularPerceptron):
         return self._train(FitData(X, y, sample_weight, X_val, y_val, sample_weight_val))
 
     @property
-    def target_mean_(self) -> Any:
-        """What was subtracted from the target."""
-        return self._of_the_target("mean", 0.0)
-
-    @property
     def target_scale_(self) -> Any:
         """What the target was divided by."""
-        return self._of_the_target("scale", 1.0)
+        check_is_fitted(self)
+        targets = self._number_targets()
+        return _like_y(targets.scale or (1.0,) * targets.n_outputs, targets)
 
-    def _of_the_target(self, name: str, neutral: float) -> Any:
+    def _number_targets(self) -> NumberTargets:
         targets = self._known_targets()
         assert isinstance(targets, NumberTargets)
-        values = np.array(getattr(targets, name) or [neutral] * targets.n_outputs)
-        return values[0] if targets.is_vector else values
+        return targets
 
     def _checked_y(self, y: Any, name: str) -> NDArray[Any]:
         with renaming(y=name):
@@ -231,18 +232,30 @@ class TabularRegressor(Regression, TabularPerceptron):
         return numbers
 
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
-        if known is not None:
-            return self._learned_or_known(y, known)
         loss = regressor_loss(self.loss, self.quantile).name
-        targets = number_targets(y, at_least_zero=loss == "poisson")
-        if loss in _OF_STANDARDIZED:
-            mean, scale = _mean_and_scale(y, as_repetitions(weights))
-        elif loss == "poisson":
-            mean, scale = _mean_and_scale(y, as_repetitions(weights))
-            mean, scale = np.zeros_like(mean), np.where(mean > 0, mean, 1.0)
-        else:
+        is_count, is_standardized = loss == "poisson", loss in _OF_STANDARDIZED
+        if known is not None:
+            had = self._number_targets()
+            if (had.at_least_zero, bool(had.scale)) != (is_count, is_count or is_standardized):
+                raise ValueError(
+                    f"loss={self.loss!r} scales the target in another way than the loss of the "
+                    "previous call; use fit with warm_start=False to start afresh"
+                )
+            return self._learned_or_known(y, known)
+        targets = number_targets(y, at_least_zero=is_count)
+        if not (is_count or is_standardized):
             return targets
+        mean, scale = _mean_and_scale(y, as_repetitions(weights))
+        if is_count:
+            mean, scale = np.zeros_like(mean), np.where(mean > 0, mean, 1.0)
         return replace(targets, mean=_tuple(mean), scale=_tuple(scale))
+
+    def _learned_of(self, y: NDArray[Any], weights: Weights, targets: Targets) -> dict[str, Any]:
+        assert isinstance(targets, NumberTargets)
+        mean = targets.mean
+        if targets.at_least_zero or not targets.scale:
+            mean = _tuple(_mean_and_scale(y, as_repetitions(weights))[0])
+        return {"target_mean_": _like_y(mean, targets)}
 
     def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
         self._learned_or_known(y, targets)
@@ -250,16 +263,22 @@ class TabularRegressor(Regression, TabularPerceptron):
     def _n_groups(self, y: NDArray[Any]) -> int | None:
         return 2
 
+    def _to_state(self) -> tuple[dict[str, Any], Arrays]:
+        state, arrays = super()._to_state()
+        return {**state, "target_mean": list(_tuple(self.target_mean_))}, arrays
+
     @classmethod
     def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
         estimator = super()._from_state(state, arrays)
-        if "target_mean" in state:  # Files of before
-            mean, scale = np.array(state["target_mean"]), np.array(state["target_scale"])
-            targets = estimator._known_targets()
-            assert isinstance(targets, NumberTargets)
-            known = {**targets.state(), "is_vector": mean.ndim == 0}
-            known |= {"mean": _tuple(mean), "scale": _tuple(scale)}
+        targets, mean = estimator._number_targets(), _tuple(state["target_mean"])
+        if "target_scale" in state:  # A file of before has no targets.
+            known = {**targets.state(), "is_vector": np.ndim(state["target_mean"]) == 0}
+            known |= {"mean": mean, "scale": _tuple(state["target_scale"])}
             estimator._targets = targets_from_state(known)
+            targets = estimator._number_targets()
+        if len(mean) != targets.n_outputs or not np.isfinite(mean).all():
+            raise ValueError("the means of the target do not fit the outputs")
+        estimator.target_mean_ = _like_y(mean, targets)
         return estimator
 
 
@@ -271,6 +290,11 @@ _OF_STANDARDIZED = (
     "quantile",
 )
 """Losses for which a standardized target is the same task."""
+
+
+def _like_y(numbers: tuple[float, ...], targets: NumberTargets) -> Any:
+    """Return a number for each output; a single one where y has one dimension."""
+    return numbers[0] if targets.is_vector else np.array(numbers)
 
 
 def _tuple(numbers: Any) -> tuple[float, ...]:
