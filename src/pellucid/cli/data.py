@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import get_tags
 
+from pellucid.cli.request import Request, TaskChoice
 from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
 from pellucid.tables.recognition import as_text
-
-TaskChoice = Literal["auto", "classification", "regression"]
 
 
 @dataclass(frozen=True)
@@ -39,39 +39,6 @@ class Examples:
     def take(self, rows: npt.NDArray[np.intp]) -> Examples:
         """Return the given rows only."""
         return Examples(self.X.take(rows), self.y[rows])
-
-
-@dataclass(frozen=True)
-class Request:
-    """Options of a training command.
-
-    Attributes
-    ----------
-    path : Path
-        Table to train on.
-    target : str
-        Name of the column to predict.
-    task : {"auto", "classification", "regression"}
-    test_share : float
-        Fraction of the rows held out for testing if `test_path` is None; can be 0.
-    test_path : Path or None
-        Table to test on.
-    validation_path : Path or None
-        Table for early stopping and for choosing the best weights.
-    header : bool or None
-        See :func:`pellucid.tables.read_table`.
-    seed : int
-        Seed for drawing the test rows.
-    """
-
-    path: Path
-    target: str
-    task: TaskChoice
-    test_share: float
-    test_path: Path | None
-    validation_path: Path | None
-    header: bool | None
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -191,7 +158,7 @@ def inputs_for(model: Any, table: Table, target: str | None) -> Any:
         table = table.select([str(name) for name in names])
     elif target is not None:
         table = table.without(target)
-    if hasattr(model, "encoder_"):
+    if get_tags(model).input_tags.string:
         return table
     for column in table:
         if column.storage == "text":

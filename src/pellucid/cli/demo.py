@@ -10,9 +10,10 @@ from sklearn.model_selection import train_test_split
 
 from pellucid.cli.data import Examples
 from pellucid.cli.describe import network_table
+from pellucid.cli.evaluation import measure
 from pellucid.cli.metrics import metrics_table
 from pellucid.cli.screen import INTERRUPTED
-from pellucid.cli.training import measure, train
+from pellucid.cli.training import train
 from pellucid.models.perceptron.mlp_classifier import MLPClassifier
 
 

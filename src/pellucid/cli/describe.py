@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as ScreenTable
 
 from pellucid.inspection.description import NetworkDescription
-from pellucid.inspection.model_card import ModelDescription
+from pellucid.inspection.model_card import ColumnDescription
 from pellucid.models.loading import load
 from pellucid.tables import RecognizedColumn
 
@@ -18,22 +19,20 @@ from pellucid.tables import RecognizedColumn
 def describe_file(path: Path, console: Console) -> None:
     """Print a description of a saved model."""
     model = load(path)
-    console.print(f"{path}: {type(model).__name__}", style="bold")
     description = model.describe()
-    network = description
-    if isinstance(description, ModelDescription):
-        network = description.network
-        console.print(_about_target(model), soft_wrap=True)
-        console.print(f"Parameters: {description.facts['parameters']}.", soft_wrap=True)
+    console.print(f"{path}: {description.estimator}", style="bold")
+    facts = description.facts
+    console.print(f"Predicts {facts['predicts']}.", soft_wrap=True)
+    if "members" in facts:
+        console.print(f"Members: {facts['members']}.", soft_wrap=True)
+    console.print(f"Parameters: {facts['parameters']}.", soft_wrap=True)
     console.print()
-    console.print(network_table(network))
-    if hasattr(model, "encoder_"):
-        encoder = model.encoder_
-        widths = {name: len(e.suffixes) for name, e in encoder.encodings_.items()}
+    console.print(network_table(description.network))
+    if description.columns:
         console.print()
-        console.print(columns_table(encoder.recognized_, widths))
+        console.print(columns_table(description.columns))
     console.print()
-    _print_training(model, console)
+    console.print(training_table(model))
 
 
 def network_table(network: NetworkDescription) -> ScreenTable:
@@ -55,57 +54,57 @@ def network_table(network: NetworkDescription) -> ScreenTable:
 
 
 def columns_table(
-    recognized: list[RecognizedColumn],
-    widths: dict[str, int] | None = None,
-    most_rows: int | None = None,
+    columns: Sequence[RecognizedColumn | ColumnDescription], most_rows: int | None = None
 ) -> ScreenTable:
     """Return a table of the columns: recognized kind, reason and, if known, number of inputs."""
     table = ScreenTable(title="Columns", title_justify="left", title_style="bold")
     table.add_column("column", overflow="fold")
     table.add_column("kind")
     table.add_column("because", overflow="fold")
-    if widths is not None:
+    if isinstance(columns[0], ColumnDescription):
         table.add_column("inputs", justify="right")
-    for column in recognized[:most_rows]:
+    for column in columns[:most_rows]:
         style = "dim" if column.kind == "left out" else None
         cells = [column.name, column.kind, column.reason]
-        if widths is not None:
-            cells.append(f"{widths.get(column.name, 0):,}")
+        if isinstance(column, ColumnDescription):
+            cells.append(f"{column.n_inputs:,}")
         table.add_row(*cells, style=style)
-    if most_rows is not None and len(recognized) > most_rows:
-        table.caption = f"and {len(recognized) - most_rows:,} more columns"
+    if most_rows is not None and len(columns) > most_rows:
+        table.caption = f"and {len(columns) - most_rows:,} more columns"
     return table
 
 
-def _about_target(model: Any) -> str:
-    name = getattr(model, "target_name_", None)
-    target = "the target" if name is None else f"the target {name!r}"
-    classes = getattr(model, "classes_", None)
-    if classes is None:
-        return f"Predicts a number: {target}."
-    shown = ", ".join(str(label) for label in classes[:10]) + (", …" if len(classes) > 10 else "")
-    return f"Predicts one of {len(classes):,} classes of {target}: {shown}."
-
-
-def _print_training(model: Any, console: Console) -> None:
-    history = getattr(model, "history", {})
-    losses = list(getattr(model, "loss_curve_", history.get("loss", [])))
-    scores = list(getattr(model, "validation_scores_", None) or [])
+def training_table(model: Any) -> ScreenTable | str:
+    """Return a table of some epochs, or of the members of an ensemble."""
+    if hasattr(model, "estimators_"):
+        return _members_table(model.estimators_)
+    losses = getattr(model, "loss_curve_", None)
     if not losses:
-        console.print("No training history is available.")
-        return
-    table = ScreenTable(
-        title=f"Training: {len(losses):,} epochs", title_justify="left", title_style="bold"
-    )
-    table.add_column("epoch", justify="right")
-    table.add_column("loss", justify="right")
-    if scores:
-        table.add_column("validation score", justify="right")
+        return "No training history is available."
+    scores = getattr(model, "validation_scores_", None)
+    table = _training_table(f"{len(losses):,} epochs", "epoch", scores is not None)
     shown = set(np.unique(np.linspace(0, len(losses) - 1, 8).round().astype(int)).tolist())
     best = int(np.nanargmax(scores)) if scores and not np.all(np.isnan(scores)) else -1
     for i in sorted(shown | ({best} if best >= 0 else set())):
         row = [f"{i + 1:,}", f"{losses[i]:.4f}"]
-        if scores:
+        if scores is not None:
             row.append(f"{scores[i]:.4f}" + (" (kept)" if i == best else ""))
         table.add_row(*row)
-    console.print(table)
+    return table
+
+
+def _members_table(members: Sequence[Any]) -> ScreenTable:
+    scores = [getattr(member, "best_validation_score_", None) for member in members]
+    has_scores = scores[0] is not None
+    table = _training_table(f"{len(members):,} members", "member", has_scores, "epochs")
+    for i, (member, score) in enumerate(zip(members, scores, strict=True)):
+        row = [f"{i + 1:,}", f"{member.n_iter_:,}", f"{member.loss_:.4f}"]
+        table.add_row(*row, *([f"{score:.4f}"] if has_scores else []))
+    return table
+
+
+def _training_table(what: str, each: str, has_scores: bool, *more: str) -> ScreenTable:
+    table = ScreenTable(title=f"Training: {what}", title_justify="left", title_style="bold")
+    for name in (each, *more, "loss", *(["validation score"] if has_scores else [])):
+        table.add_column(name, justify="right")
+    return table

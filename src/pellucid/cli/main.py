@@ -7,23 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.data import (
-    Request,
-    TaskChoice,
-    columns_matched_by_name,
-    inputs_for,
-    read_model_table,
-    target_in,
-    target_values,
-)
-from pellucid.cli.describe import describe_file
-from pellucid.cli.predict import write_predictions
-from pellucid.cli.screen import note, readable_failures, say, screen
-from pellucid.cli.settings import settings_from
-from pellucid.cli.training import show_metrics, train_and_save
-from pellucid.models.loading import load
-from pellucid.tables import TableError
-from pellucid.tables.recognition import KINDS
+from pellucid.cli.request import Request, TaskChoice
+from pellucid.cli.screen import readable_failures, say, screen
+from pellucid.version import __version__
+
+# A command imports what it needs when it runs, so that `--version` and `--help` are there at once.
+
+KINDS = "numeric, boolean, categorical, datetime, left out"
 
 app = typer.Typer(
     help="Train, use and inspect multi-layer perceptrons on tables.",
@@ -53,9 +43,7 @@ def main() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        say(f"pellucid {version('pellucid')}")
+        say(f"pellucid {__version__}")
         raise typer.Exit()
 
 
@@ -85,7 +73,7 @@ ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=KIND",
-        help=f"Set the kind of a column: {', '.join(KINDS)}. Can be repeated.",
+        help=f"Set the kind of a column: {KINDS}. Can be repeated.",
     ),
 ]
 SetOption = Annotated[
@@ -141,16 +129,19 @@ def train_command(
     if resume and checkpoints is None:
         raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
     request = Request(table, target, task, test, test_table, validation, header, seed)
-    options = {
-        "hidden_layer_sizes": _hidden_sizes(hidden),
-        "learning_rate_init": learning_rate,
-        "max_iter": epochs,
-        "random_state": seed,
-        "columns": _column_kinds(column) or None,
-        "checkpoint_path": checkpoints,
-        **settings_from(set_),
-    }
     with readable_failures():
+        from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
+        from pellucid.cli.training import train_and_save
+
+        options = {
+            "hidden_layer_sizes": hidden_sizes_from(hidden),
+            "learning_rate_init": learning_rate,
+            "max_iter": epochs,
+            "random_state": seed,
+            "columns": kinds_from(column),
+            "checkpoint_path": checkpoints,
+            **settings_from(set_),
+        }
         train_and_save(request, options, out, resumes=resume)
 
 
@@ -176,13 +167,16 @@ def tune_command(
     trial so far; a second Ctrl-C stops training.
     """
     request = Request(table, target, task, test, test_table, None, header, seed)
-    options = {
-        "max_iter": epochs,
-        "random_state": seed,
-        "columns": _column_kinds(column) or None,
-        **settings_from(set_),
-    }
     with readable_failures():
+        from pellucid.cli.settings import kinds_from, settings_from
+        from pellucid.cli.training import train_and_save
+
+        options = {
+            "max_iter": epochs,
+            "random_state": seed,
+            "columns": kinds_from(column),
+            **settings_from(set_),
+        }
         train_and_save(request, options, out, n_trials=trials)
 
 
@@ -193,12 +187,9 @@ def export(
 ) -> None:
     """Export a model to ONNX, including the encoding of its columns."""
     with readable_failures():
-        fitted = load(model)
-        try:
-            fitted.to_onnx(onnx)
-        except (ImportError, TypeError) as error:
-            raise TableError(str(error)) from error
-        say(f"Wrote {onnx} ({onnx.stat().st_size / 1e6:.2f} MB).")
+        from pellucid.cli.export import export_file
+
+        export_file(model, onnx)
 
 
 @app.command()
@@ -212,16 +203,10 @@ def evaluate(
     header: HeaderOption = None,
 ) -> None:
     """Evaluate a model on a table with true values."""
-    with readable_failures(), columns_matched_by_name():
-        fitted = load(model)
-        rows = read_model_table(table, fitted, header)
-        name = target or getattr(fitted, "target_name_", None)
-        if name is None:
-            raise TableError("The model has no target name: give it with --target.")
-        truth = target_in(rows, name)
-        task = "classification" if hasattr(fitted, "predict_proba") else "regression"
-        X = inputs_for(fitted, rows, truth.name)
-        show_metrics(fitted, X, target_values(truth, task), f"{table.name}: {len(rows):,} rows")
+    with readable_failures():
+        from pellucid.cli.evaluation import evaluate_file
+
+        evaluate_file(model, table, target, header)
 
 
 @app.command()
@@ -238,19 +223,18 @@ def predict(
     header: HeaderOption = None,
 ) -> None:
     """Predict the target for each row of a table and write CSV."""
-    with readable_failures(), columns_matched_by_name():
-        fitted = load(model)
-        rows = read_model_table(table, fitted, header)
-        X = inputs_for(fitted, rows, None)
-        n_rows = write_predictions(fitted, X, out, probabilities)
-        if out is not None:
-            note(f"Wrote {n_rows:,} predictions to {out}.")
+    with readable_failures():
+        from pellucid.cli.predict import predict_file
+
+        predict_file(model, table, out, probabilities, header)
 
 
 @app.command()
 def describe(model: ModelArgument) -> None:
     """Show the layers, columns and training of a model."""
     with readable_failures():
+        from pellucid.cli.describe import describe_file
+
         describe_file(model, screen())
 
 
@@ -259,32 +243,7 @@ def demo(
     seed: SeedOption = 0,
 ) -> None:
     """Train a network on handwritten digits and show its progress."""
-    from pellucid.cli.demo import run_demo
-
     with readable_failures():
+        from pellucid.cli.demo import run_demo
+
         run_demo(screen(), seed)
-
-
-def _hidden_sizes(text: str) -> tuple[int, ...]:
-    try:
-        sizes = tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        sizes = (0,)
-    if any(size < 1 for size in sizes):
-        raise typer.BadParameter(
-            f"must be positive integers such as 128,64, got {text!r}", param_hint="--hidden"
-        )
-    return sizes
-
-
-def _column_kinds(options: list[str] | None) -> dict[str, str]:
-    kinds: dict[str, str] = {}
-    for option in options or []:
-        name, sign, kind = option.rpartition("=")
-        if not sign or kind not in KINDS:
-            raise typer.BadParameter(
-                f"must be NAME=KIND with a kind out of {', '.join(KINDS)}; got {option!r}",
-                param_hint="--column",
-            )
-        kinds[name] = kind
-    return kinds

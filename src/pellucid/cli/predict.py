@@ -13,7 +13,22 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from pellucid.cli.data import columns_matched_by_name, inputs_for, read_model_table
+from pellucid.cli.screen import note
+from pellucid.models.loading import load
 from pellucid.tables import TableError
+
+
+def predict_file(
+    path: Path, table: Path, out: Path | None, probabilities: bool, header: bool | None
+) -> None:
+    """Run `pellucid predict`: write the predictions of a saved model for a table."""
+    model = load(path)
+    rows = read_model_table(table, model, header)
+    with columns_matched_by_name():
+        n_rows = write_predictions(model, inputs_for(model, rows, None), out, probabilities)
+    if out is not None:
+        note(f"Wrote {n_rows:,} predictions to {out}.")
 
 
 def write_predictions(model: Any, X: Any, path: Path | None, probabilities: bool) -> int:

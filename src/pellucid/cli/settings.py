@@ -1,4 +1,4 @@
-"""Parse `--set name=value`, which sets constructor parameters of the estimator."""
+"""Parse `--set`, `--column` and `--hidden`, which set constructor parameters of the estimator."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 import typer
 
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
+from pellucid.models.tabular.tabular_regressor import TabularRegressor
+from pellucid.tables import TableError
+from pellucid.tables.recognition import KINDS
 
 #: Parameters that have their own option, or that cannot be given as text.
 ELSEWHERE = {
@@ -32,7 +35,7 @@ def settings_from(options: Iterable[str] | None) -> dict[str, Any]:
     >>> settings_from(["dropout=[0.1, 0.2]", "activation=silu", "residual=true"])
     {'dropout': [0.1, 0.2], 'activation': 'silu', 'residual': True}
     """
-    known = list(inspect.signature(TabularClassifier).parameters)
+    known = _parameters_of(TabularClassifier) | _parameters_of(TabularRegressor)
     settings: dict[str, Any] = {}
     for option in options or []:
         name, sign, text = option.partition("=")
@@ -48,6 +51,47 @@ def settings_from(options: Iterable[str] | None) -> dict[str, Any]:
             raise _wrong(f"{name} is set twice")
         settings[name] = _value(text)
     return settings
+
+
+def check_settings(settings: Iterable[str], model_class: type, task: str) -> None:
+    """Raise TableError for a parameter that the estimator for the task does not have."""
+    for name in settings:
+        if name not in _parameters_of(model_class):
+            raise TableError(
+                f"{name} is no parameter of {model_class.__name__}, which is used for {task}. "
+                f"Leave out --set {name}, or choose another --task."
+            )
+
+
+def hidden_sizes_from(text: str) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers from a string such as "128,64"."""
+    try:
+        sizes = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        sizes = (0,)
+    if any(size < 1 for size in sizes):
+        raise typer.BadParameter(
+            f"must be positive integers such as 128,64, got {text!r}", param_hint="--hidden"
+        )
+    return sizes
+
+
+def kinds_from(options: Iterable[str] | None) -> dict[str, str] | None:
+    """Return the kinds of columns by name from strings such as "zip=categorical"."""
+    kinds: dict[str, str] = {}
+    for option in options or []:
+        name, sign, kind = option.rpartition("=")
+        if not sign or kind not in KINDS:
+            raise typer.BadParameter(
+                f"must be NAME=KIND with a kind out of {', '.join(KINDS)}; got {option!r}",
+                param_hint="--column",
+            )
+        kinds[name] = kind
+    return kinds or None
+
+
+def _parameters_of(model_class: type) -> dict[str, Any]:
+    return dict(inspect.signature(model_class).parameters)
 
 
 def _value(text: str) -> Any:

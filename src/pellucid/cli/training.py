@@ -11,27 +11,22 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import typer
 from rich.console import Console
 
-from pellucid.cli.data import Examples, Request, read_material
+from pellucid.cli.data import Examples, read_material
 from pellucid.cli.describe import columns_table, network_table
-from pellucid.cli.metrics import (
-    Metric,
-    classification_metrics,
-    match_labels,
-    metrics_table,
-    regression_metrics,
-)
+from pellucid.cli.evaluation import show_metrics
+from pellucid.cli.request import Request
 from pellucid.cli.screen import INTERRUPTED, note, say, screen
+from pellucid.cli.settings import check_settings
 from pellucid.cli.tuning import trials_table, tune
 from pellucid.models.saving import save
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
 from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError
-from pellucid.tables import TableError
-from pellucid.training import ProgressBar
+from pellucid.tables import TableEncoder, TableError
+from pellucid.training import Outcome, ProgressBar
 
 
 @dataclass(frozen=True)
@@ -68,13 +63,11 @@ def train(
     finally:
         model.set_params(callbacks=None)
     seconds = time.perf_counter() - started
-    messages = [str(warning.message) for warning in caught]
-    interrupted = any("interrupted" in message for message in messages)
-    if interrupted and not model.loss_curve_:
+    interrupted = model.outcome_ is Outcome.INTERRUPTED
+    if interrupted and model.n_iter_ == 0:
         raise KeyboardInterrupt
-    for message in messages:
-        if "interrupted" not in message:
-            note(message)
+    for warning in caught:
+        note(str(warning.message))
     return Training(seconds, interrupted)
 
 
@@ -106,10 +99,12 @@ def train_and_save(
     say(f"{request.path.name}: {len(training):,} rows for training{tested}.")
     say(f"Target {material.target!r}: {material.task} ({material.reason}).")
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
+    check_settings(options, model_class, material.task)
     if material.validation is not None:
         say(f"{request.validation_path}: {len(material.validation):,} rows for validation.")
-    recognized = model_class(columns=options.get("columns")).recognize_columns(training.X)
-    console.print(columns_table(recognized, most_rows=60))
+    table = TableEncoder(columns=options.get("columns")).recognize_table(training.X)
+    console.print(columns_table(table.recognized, most_rows=60))
+    training = Examples(table, training.y)
     if n_trials > 0:
         trials = tune(model_class, options, training, n_trials, request.seed)
         error_name = "log loss" if material.task == "classification" else "RMSE"
@@ -159,28 +154,3 @@ def _wanted_after_interrupt(model: Any, path: Path) -> bool:
         return sys.stdin.isatty() and typer.confirm(f"Save the model so far to {path}?", err=True)
     except typer.Abort:
         return False
-
-
-def show_metrics(model: Any, X: Any, y: Any, title: str) -> None:
-    """Evaluate a model on a table and print the result."""
-    found, baseline, remark = measure(model, X, y)
-    if remark is not None:
-        note(remark)
-    screen().print(metrics_table(found, title, baseline))
-
-
-def measure(model: Any, X: Any, y: Any) -> tuple[list[Metric], str, str | None]:
-    """Evaluate a model on a table; return the metrics, the baseline's name and a remark.
-
-    The baseline always predicts the most frequent class or the mean of the training rows.
-    """
-    if hasattr(model, "predict_proba"):
-        labels, remark = match_labels(y, model.classes_)
-        shares = getattr(model, "class_shares_", None)
-        if shares is None:  # An MLPClassifier does not store them; use those of these rows.
-            shares = np.array([(labels == label).mean() for label in model.classes_])
-        probabilities = model.predict_proba(X)
-        found = classification_metrics(labels, probabilities, model.classes_, shares)
-        return found, "most frequent class", remark
-    mean = float(getattr(model, "target_mean_", y.mean()))
-    return regression_metrics(y, model.predict(X), mean), "mean", None

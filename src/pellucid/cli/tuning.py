@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -19,8 +17,10 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from pellucid.cli.data import Examples
 from pellucid.cli.screen import screen
 from pellucid.engine.errors import NonFiniteError
-from pellucid.engine.threads import resolve_n_threads
+from pellucid.models.fit_data import FitData
+from pellucid.models.together import fit_all
 from pellucid.tables import TableError
+from pellucid.training import FitResult, Outcome
 
 N_FOLDS = 3
 
@@ -133,43 +133,29 @@ def _mean_error(
     examples: Examples,
     folds: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
 ) -> float:
-    n_threads = resolve_n_threads(None)
-    stopped = Event()
-    models = [
-        model_class(
-            **{"n_threads": max(1, n_threads // len(folds)), **parameters},
-            callbacks=[lambda report: stopped.is_set()],
-        )
-        for _ in folds
-    ]
-    with (
-        warnings.catch_warnings(),  # Warning filters are shared by all threads.
-        ThreadPoolExecutor(min(n_threads, len(folds))) as pool,
-    ):
+    """Return the mean error over the folds, which are fitted in parallel."""
+    models = [model_class(**parameters) for _ in folds]
+    training = [examples.take(rows) for rows, _ in folds]
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            errors = list(pool.map(_error, models, *_parts(examples, folds)))
-        except BaseException:
-            stopped.set()  # Leaving the pool waits until running fits end their epoch.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        results = fit_all(
+            models, [FitData(part.X, part.y) for part in training], parameters.get("n_threads")
+        )
+        if any(result.outcome is Outcome.INTERRUPTED for result in results):
+            raise KeyboardInterrupt
+        errors = [
+            _error(model, result, examples.take(rows))
+            for model, result, (_, rows) in zip(models, results, folds, strict=True)
+        ]
     return float(np.mean(errors))
 
 
-def _parts(
-    examples: Examples, folds: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]
-) -> tuple[list[Examples], list[Examples]]:
-    """Return the training and validation rows of each fold."""
-    training = [examples.take(train) for train, _ in folds]
-    return training, [examples.take(test) for _, test in folds]
-
-
-def _error(model: Any, training: Examples, testing: Examples) -> float:
-    """Return the error of a model on held-out rows; infinity if training diverges."""
-    try:
-        model.fit(training.X, training.y)
-    except NonFiniteError:
+def _error(model: Any, result: FitResult, testing: Examples) -> float:
+    """Return the error of a fitted model on test rows; infinity if training diverged."""
+    if isinstance(result.error, NonFiniteError):
         return math.inf
+    if result.error is not None:
+        raise result.error
     if not hasattr(model, "predict_proba"):
         return float(root_mean_squared_error(testing.y, model.predict(testing.X)))
     known = np.isin(testing.y, model.classes_)

@@ -1,3 +1,5 @@
+"""`pellucid train`: from a file to a saved model."""
+
 import csv
 import io
 import os
@@ -7,41 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import invoke
 from real_data import real_data
-from sklearn.exceptions import ConvergenceWarning
 
-from pellucid import (
-    MLPClassifier,
-    MLPRegressor,
-    Network,
-    TabularClassifier,
-    TabularRegressor,
-    load,
-    save,
-)
-from pellucid.nn import Linear
+from pellucid import TabularClassifier, TabularRegressor, load, tables
 
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "140")
-    return invoke
-
-
-@pytest.fixture
-def people(tmp_path):
-    rng = np.random.default_rng(0)
-    age = rng.integers(18, 80, 600)
-    job = rng.choice(["clerk", "cook", "pilot"], 600)
-    rich = np.where(age + 30 * (job == "pilot") + rng.normal(0, 5, 600) > 60, "yes", "no")
-    table = pd.DataFrame({"id": range(1, 601), "age": age, "job": job, "rich": rich})
-    table["pay"] = 1000.0 + 20 * age + rng.normal(0, 50, 600)
-    table.loc[3, "job"] = None
-    path = tmp_path / "people.csv"
-    table.to_csv(path, index=False)
-    return path
+TRAIN = ("train", "train.csv", "--target", "kind", "--test-table", "test.csv", "--out")
 
 
 def test_train_evaluate_predict_describe(run, people):
@@ -63,7 +35,14 @@ def test_train_evaluate_predict_describe(run, people):
     assert set(rows[0]) == {"prediction", "probability of no", "probability of yes"}
 
     done = run("describe", "m.pellucid")
-    for word in ["target 'rich'", "no, yes", "× 128", "total", "id", "Training:", "(kept)"]:
+    for word in [
+        "one of 2 classes of 'rich': no, yes",
+        "× 128",
+        "total",
+        "id",
+        "Training:",
+        "(kept)",
+    ]:
         assert word in done.output
 
 
@@ -77,21 +56,6 @@ def test_regression(run, people):
     assert len(pd.read_csv("p.csv")) == 600
     assert "a number" in run("describe", "m.pellucid").output
     run("predict", "m.pellucid", people, "--probabilities", code=1)
-
-
-def test_every_kind_of_model_is_described(run):
-    X = np.random.default_rng(0).normal(size=(60, 3))
-    mlp = MLPRegressor("poisson", (8, 8), ["relu", "tanh"], normalization="rms", max_iter=20)
-    with pytest.warns(ConvergenceWarning):
-        mlp.fit(X, np.abs(X[:, 0])).save("mlp.pellucid")
-    output = run("describe", "mlp.pellucid").output
-    for word in ["Predicts a", "RMSNorm()", "gamma 8", "Activation('tanh')", "loss: poisson"]:
-        assert word in output
-    assert "normalization='rms'" in " ".join(output.split())
-    Network([Linear(2)], "squared_error").fit(X, X[:, :2], epochs=3).save("n.pellucid")
-    output = run("describe", "n.pellucid").output
-    for word in ["Network", "Linear(2)", "W 3 × 2, b 2", "total", "Training: 3 epochs"]:
-        assert word in output
 
 
 def test_task_and_kinds_can_be_chosen(run, people):
@@ -184,18 +148,6 @@ def test_bad_places(run, people, tmp_path):
     assert "is a directory" in run("evaluate", tmp_path, people, code=1).output
 
 
-def test_wrong_usage_is_code_2(run, people):
-    run(code=2)
-    run("train", code=2)
-    run("train", people, "--target", "rich", code=2)
-    run("fly", code=2)
-    train = ["train", people, "--target", "rich", "--out", "m"]
-    assert "positive integers" in run(*train, "--hidden", "3,x", code=2).output
-    assert "NAME=KIND" in run(*train, "--column", "job=ordinal", code=2).output
-    run(*train, "--test", "1.5", code=2)
-    run(*train, "--task", "magic", code=2)
-
-
 def test_a_model_that_cannot_be_saved_is_not_lost(run, people, monkeypatch):
     replace = os.replace
 
@@ -215,65 +167,51 @@ def test_a_model_that_cannot_be_saved_is_not_lost(run, people, monkeypatch):
     assert [file.name for file in people.parent.iterdir()] == ["people.csv"]
 
 
-def test_truncated_model(run, people):
-    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
-    path = people.with_name("m.pellucid")
-    path.write_bytes(path.read_bytes()[:-100])
-    assert "is damaged" in run("predict", path, people, code=1).output
-
-
-def test_prediction_needs_the_columns_but_not_the_target(run, people, tmp_path):
-    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
-    table = pd.read_csv(people)
-    table[["job", "age", "pay", "id"]].to_csv(tmp_path / "new.csv", index=False)
-    run("predict", "m.pellucid", "new.csv")
-    done = run("evaluate", "m.pellucid", "new.csv", code=1)
-    assert "no column 'rich'" in done.output
-    table.rename(columns={"age": "Age"}).to_csv(tmp_path / "new.csv", index=False)
-    done = run("predict", "m.pellucid", "new.csv", code=1)
-    assert "no column 'age'. Did you mean 'Age'?" in done.output
-
-
-def test_labels_that_the_model_does_not_know(run, people, tmp_path):
-    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
-    table = pd.read_csv(people).assign(rich="perhaps")
-    table.to_csv(tmp_path / "new.csv", index=False)
-    done = run("evaluate", "m.pellucid", "new.csv", code=1)
-    assert "does not know: 'perhaps'. It knows: 'no', 'yes'" in done.output
-
-
-def test_a_plain_network_takes_tables_of_numbers(run, tmp_path):
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(100, 3)), columns=["a", "b", "c"])
-    label = (table["a"] > 0).astype(int)
-    save(MLPClassifier((4,), solver="lbfgs", random_state=0).fit(table, label), "m.pellucid")
-    table.assign(label=label).to_csv(tmp_path / "t.csv", index=False)
-    assert "give it with --target" in run("evaluate", "m.pellucid", "t.csv", code=1).output
-    assert "accuracy" in run("evaluate", "m.pellucid", "t.csv", "--target", "label").output
-    assert "No training history" in run("describe", "m.pellucid").output
-    table.assign(b="x").to_csv(tmp_path / "t.csv", index=False)
-    assert "takes numbers only" in run("predict", "m.pellucid", "t.csv", code=1).output
-
-
-def test_version(run):
-    assert re.fullmatch(r"pellucid \d+\.\d+\.\d+\S*\n", run("--version").output)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_demo(run, seed):
-    done = run("demo", "--seed", seed)
-    accuracy = float(re.search(r"│ accuracy +│ +([\d.]+) %", done.output).group(1))
-    assert accuracy >= 97
-    for word in ["Linear(64)", "training took", "most frequent class", "examples/s"]:
-        assert word in done.output
-
-
 def test_names_with_brackets_are_shown_as_they_are(run, tmp_path):
     rows = "".join(f"{i / 7},{i % 3},{i % 2}\n" for i in range(60))
     (tmp_path / "t.csv").write_text("[bold]a[/],[red],y:smile:\n" + rows)
     done = run("train", "t.csv", "--target", "y:smile:", "--out", "m.pellucid", "--epochs", "2")
     assert "[bold]a[/]" in done.output
     assert "y:smile:" in done.output
+
+
+def test_validation_and_settings(run, parts):
+    done = run(
+        *TRAIN, "m.pellucid", "--validation", "val.csv", "--epochs", 3, "--set", "dropout=[0.1,0]",
+        "--set", "activation=silu", "--set", "hidden_layer_sizes=[8, 8]", "--set", "residual=true",
+    )  # fmt: skip
+    assert "val.csv: 80 rows for validation" in done.output
+    model = load("m.pellucid")
+    assert len(model.validation_scores_) == 3
+    assert model.t_ == 3 * 240
+    assert (model.dropout, model.activation, model.residual) == ([0.1, 0], "silu", True)
+
+
+def test_resume_goes_on_where_training_stopped(run, parts):
+    few = ("--checkpoints", "folder", "--set", "n_iter_no_change=100")
+    run(*TRAIN, "half.pellucid", "--epochs", 3, *few)
+    run(*TRAIN, "resumed.pellucid", "--epochs", 6, *few, "--resume")
+    run(*TRAIN, "whole.pellucid", "--epochs", 6, "--set", "n_iter_no_change=100")
+    resumed, whole = load("resumed.pellucid"), load("whole.pellucid")
+    assert resumed.loss_curve_ == whole.loss_curve_
+    np.testing.assert_array_equal(resumed.coefs_[0], whole.coefs_[0])
+    error = run(*TRAIN, "m", *few, "--resume", "--seed", 1, code=1)
+    assert "checkpoint" in error.output
+
+
+def test_columns_are_recognized_once(run, people, monkeypatch):
+    recognize, seen = tables.recognition.recognize, []
+
+    def counted(column, *rest):
+        seen.append(column.name)
+        return recognize(column, *rest)
+
+    monkeypatch.setattr(tables.recognition, "recognize", counted)
+    done = run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", 1)
+    assert seen == ["id", "age", "job", "pay"]
+    recognized = load("m.pellucid").encoder_.recognized_
+    assert all(column.reason in done.output for column in recognized)
+    assert done.output.index("Columns") < done.output.index("epoch")
 
 
 @pytest.mark.slow

@@ -1,0 +1,42 @@
+"""The options of a training command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+TaskChoice = Literal["auto", "classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Options of a training command.
+
+    Attributes
+    ----------
+    path : Path
+        Table to train on.
+    target : str
+        Name of the column to predict.
+    task : {"auto", "classification", "regression"}
+    test_share : float
+        Fraction of the rows held out for testing if `test_path` is None; can be 0.
+    test_path : Path or None
+        Table to test on.
+    validation_path : Path or None
+        Table for early stopping and for choosing the best weights.
+    header : bool or None
+        See :func:`pellucid.tables.read_table`.
+    seed : int
+        Seed for drawing the test rows.
+    """
+
+    path: Path
+    target: str
+    task: TaskChoice
+    test_share: float
+    test_path: Path | None
+    validation_path: Path | None
+    header: bool | None
+    seed: int

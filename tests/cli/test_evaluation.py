@@ -1,0 +1,71 @@
+"""`pellucid evaluate`."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pellucid import (
+    DeepEnsembleClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    TabularClassifier,
+    TabularRegressor,
+    save,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def test_labels_that_the_model_does_not_know(run, people, tmp_path):
+    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
+    table = pd.read_csv(people).assign(rich="perhaps")
+    table.to_csv(tmp_path / "new.csv", index=False)
+    done = run("evaluate", "m.pellucid", "new.csv", code=1)
+    assert "does not know: 'perhaps'. It knows: 'no', 'yes'" in done.output
+
+
+def test_a_plain_network_takes_tables_of_numbers(run, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(100, 3)), columns=["a", "b", "c"])
+    label = (table["a"] > 0).astype(int)
+    save(MLPClassifier((4,), solver="lbfgs", random_state=0).fit(table, label), "m.pellucid")
+    table.assign(label=label).to_csv(tmp_path / "t.csv", index=False)
+    assert "give it with --target" in run("evaluate", "m.pellucid", "t.csv", code=1).output
+    assert "accuracy" in run("evaluate", "m.pellucid", "t.csv", "--target", "label").output
+    assert "No training history" in run("describe", "m.pellucid").output
+    table.assign(b="x").to_csv(tmp_path / "t.csv", index=False)
+    assert "takes numbers only" in run("predict", "m.pellucid", "t.csv", code=1).output
+
+
+def test_an_ensemble_of_raw_tables_is_evaluated_and_predicts(run, people):
+    table = pd.read_csv(people)
+    X, y = table[["age", "job"]], table["rich"]
+    member = TabularClassifier((8,), max_iter=20, learning_rate_init=0.01)
+    DeepEnsembleClassifier(member, 2, random_state=0).fit(X, y).save("m.pellucid")
+    output = run("evaluate", "m.pellucid", people, "--target", "rich").output
+    assert float(re.search(r"│ accuracy +│ +([\d.]+) %", output).group(1)) > 80
+    assert run("predict", "m.pellucid", people, "--probabilities").stdout.count("\n") == 601
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "poisson"])
+def test_the_baseline_is_the_mean_of_the_training_rows(run, people, loss):
+    table = pd.read_csv(people)
+    X, y = table[["age", "job"]], table["pay"]
+    TabularRegressor((4,), loss=loss, max_iter=1, random_state=0).fit(X, y).save("m.pellucid")
+    few = table[table["age"] > 60]
+    few.to_csv("few.csv", index=False)
+    output = run("evaluate", "m.pellucid", "few.csv", "--target", "pay").output
+    shown = re.search(r"│ RMSE +│ +[\d.,]+ │ +([\d.,]+) │", output).group(1)
+    expected = np.sqrt(np.mean((few["pay"] - y.mean()) ** 2))
+    assert float(shown.replace(",", "")) == pytest.approx(expected, rel=1e-3)
+
+
+def test_several_numbers_a_row_are_refused(run):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    table = pd.DataFrame(X, columns=list("abc"))
+    MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(table, X[:, :2]).save("m.pellucid")
+    table.assign(y=1.0).to_csv("t.csv", index=False)
+    output = run("evaluate", "m.pellucid", "t.csv", "--target", "y", code=1).output
+    assert "predicts 2 numbers for each row" in output
