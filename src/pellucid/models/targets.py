@@ -76,26 +76,31 @@ class Targets(ABC):
         return std
 
     def weigh(
-        self, class_weight: Any, y: Any, sample_weight: NDArray[np.float64] | None
+        self,
+        class_weight: Any,
+        y: Any,
+        sample_weight: NDArray[np.float64] | None,
+        name: str = "y",
     ) -> NDArray[np.float64] | None:
         """Return the weight of each row times that of its class.
 
         Raises
         ------
         ValueError
-            y holds no single label a row, or `class_weight` is wrong.
+            y holds no single label a row or an unknown one, or `class_weight` is wrong; the
+            message calls y by `name`.
         """
         if class_weight is None:
             return sample_weight
-        weights = self.factors(class_weight, y, sample_weight)
+        weights = self.factors(class_weight, y, sample_weight, name)
         return weights if sample_weight is None else weights * sample_weight
 
     def factors(
-        self, class_weight: Any, y: Any, counted: NDArray[np.float64] | None
+        self, class_weight: Any, y: Any, counted: NDArray[np.float64] | None, name: str = "y"
     ) -> NDArray[np.float64]:
         """Return the weight of the class of each row, "balanced" over weights that count."""
         raise ValueError(
-            f"class_weight={class_weight!r:.80} needs one label a row, and y holds "
+            f"class_weight={class_weight!r:.80} needs one label a row, and {name} holds "
             f"{self._content}; pass sample_weight"
         )
 
@@ -179,10 +184,10 @@ class LabelTargets(Targets):
         return np.hstack([std, std]) if self.n_outputs == 1 else std
 
     def factors(
-        self, class_weight: Any, y: Any, counted: NDArray[np.float64] | None
+        self, class_weight: Any, y: Any, counted: NDArray[np.float64] | None, name: str = "y"
     ) -> NDArray[np.float64]:
         """Return the weight of the class of each row, "balanced" over weights that count."""
-        codes = codes_of(self.labels, np.asarray(y).ravel())
+        codes = self._codes(y, name)
         totals = np.bincount(codes, weights=counted, minlength=len(self.labels))
         factors: NDArray[np.float64] = class_factors(class_weight, self.labels, totals)[codes]
         return factors

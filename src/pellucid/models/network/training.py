@@ -140,7 +140,8 @@ class NetworkTraining(Estimator):
         with renaming(X="X_val", y="y_val"):
             X, y = self._checked(data.X_val, data.y_val, reset=False)
         given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
-        return ReadRows(X, y, targets.weigh(self.class_weight, y, given), X)
+        weight = targets.weigh(self.class_weight, y, given, "y_val")
+        return ReadRows(X, y, weight, X)
 
     def _start(self, recipe: NetworkRecipe, call: Call, *, validates: bool) -> TrainingState:
         known = vars(self)

@@ -138,7 +138,8 @@ class MlpTable(MlpExchange, Perceptron):
             X, y = self._checked(data.X_val, data.y_val, reset=False)
             self._check_validation(y, targets)
         given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
-        return ReadRows(X, y, targets.weigh(self.class_weight, y, given), X)
+        weight = targets.weigh(self.class_weight, y, given, "y_val")
+        return ReadRows(X, y, weight, X)
 
     def _open(self, data: FitData) -> OpenStream:
         """Open a stream, or say what of the parameters it cannot give."""
