@@ -36,6 +36,20 @@ class SignalPoll {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// Says once a process that a team is smaller than what was asked for. The caller has the GIL.
+// Returns false if the warning is an exception, which is then set.
+bool warn_of_shortage() {
+  const std::optional<Shortage> shortage = take_shortage();
+  if (!shortage) return true;
+  return PyErr_WarnFormat(
+             PyExc_RuntimeWarning, 1,
+             "the system refused to start more threads: running on %d of the %d asked for. Results "
+             "are "
+             "the same, but take longer. Lower n_threads or OMP_NUM_THREADS, or raise the limit on "
+             "processes (ulimit -u, the container's pids limit) or on memory",
+             shortage->available, shortage->asked) == 0;
+}
+
 Rule find_rule(const std::string& name) {
   if (name == "sgd") return Rule::kSgd;
   if (name == "momentum") return Rule::kMomentum;
@@ -119,6 +133,8 @@ class Engine {
     nb::object error = nb::none();
     if (report.interrupted)
       error = PyErr_Occurred() != nullptr ? take_error() : nb::handle(PyExc_KeyboardInterrupt)();
+    else if (!warn_of_shortage())
+      error = take_error();
     nb::list statistics;
     for (const StepStatistics& s : report.statistics)
       statistics.append(
@@ -147,7 +163,7 @@ class Engine {
       value = trainer_.gradient(
           held.examples, held.rows(), destination, [&poll] { return poll(); }, interrupted);
     }
-    if (interrupted) throw nb::python_error();
+    if (interrupted || !warn_of_shortage()) throw nb::python_error();
     return value;
   }
 
@@ -236,6 +252,8 @@ class Scores {
     std::optional<nb::gil_scoped_release> released;
     if (predictor_.work(rows, sampling) > kWorthReleasing) released.emplace();
     predictor_.run(flat_, rows, destination, sampling);
+    released.reset();
+    if (!warn_of_shortage()) throw nb::python_error();
   }
 
   Predictor<T> predictor_;

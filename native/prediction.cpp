@@ -155,8 +155,9 @@ void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores, const Samp
   const Use use = n <= kMostInPlace ? Use::kFewRows : Use::kManyRows;
   const bool sparse = takes_sparse(rows.table);
   Shares shares;
-  shares.team =
-      static_cast<int>(std::clamp<Index>(work(rows, sampling) / kWorthAThread, 1, n_threads_));
+  const Index worth = work(rows, sampling) / kWorthAThread;
+  Team team(static_cast<int>(std::clamp<Index>(worth, 1, n_threads_)));
+  shares.team = team.size();
   shares.by_columns = shares.team > 1 && n <= kMostByColumns && !sparse && sampling == nullptr;
   shares.chunk = use == Use::kManyRows                      ? chunk_rows(program_, sparse)
                  : shares.by_columns || sampling != nullptr ? n
@@ -183,10 +184,7 @@ void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores, const Samp
     else
       job.many(thread);
   };
-  if (shares.team == 1)
-    task(0);
-  else
-    run_on_team(shares.team, std::ref(task));
+  team.run(std::ref(task));
   const std::vector<WrongId> wrong_ids = workspace->wrong_ids;
   put_back(use, sparse, std::move(workspace));
   for (const WrongId& wrong : wrong_ids)

@@ -18,11 +18,12 @@ double product_rate(int n_threads, int n_rounds) {
   constexpr int vectors = kMaxTileVectors == 4 ? 3 : 2;
   constexpr int rows = kTileRows(vectors);
   constexpr Index width = vectors * kLanes<E>, terms = 64, repeats = 20000;
+  Team team(n_threads);
   double best = 0;
   for (int round = 0; round < n_rounds; ++round) {
-    Barrier barrier(n_threads);
+    Barrier barrier(team.size());
     double seconds = 0;
-    run_on_team(n_threads, [&](int thread) {
+    team.run([&](int thread) {
       const Buffer<E> a(rows * terms), b(terms * width);
       const Buffer<Sum<E>> start(width);
       Buffer<Sum<E>> c(rows * width);
@@ -37,7 +38,7 @@ double product_rate(int n_threads, int n_rounds) {
       if (thread == 0) seconds = elapsed.count();
     });
     best = std::max(
-        best, 2.0 * rows * width * terms * Element<E>::kTerms * repeats * n_threads / seconds);
+        best, 2.0 * rows * width * terms * Element<E>::kTerms * repeats * team.size() / seconds);
   }
   return best;
 }

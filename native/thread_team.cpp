@@ -1,10 +1,10 @@
 #include "thread_team.hpp"
 
 #include <chrono>
-#include <memory>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
-#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -25,11 +25,16 @@ inline void pause_briefly() {
 #endif
 }
 
+}  // namespace
+
 class Worker {
  public:
+  // Throws where the system starts no more threads.
   Worker() {
     std::thread([this] { serve(); }).detach();
   }
+
+  Worker* next = nullptr;  // in the list of its team, or of the idle ones
 
   void start(const std::function<void(int)>* task, int index) {
     task_ = task;
@@ -67,16 +72,17 @@ class Worker {
   alignas(64) std::atomic<bool> done_{true};
 };
 
-// Workers that nobody uses at the moment. They live as long as the process.
+namespace {
+
+// Workers that no team has at the moment. Workers live as long as the process.
 struct IdleWorkers {
   std::mutex mutex;
-  std::vector<Worker*> workers;
-  std::size_t made = 0;  // workers there are, idle or not
+  Worker* first = nullptr;
 };
 
-IdleWorkers* idle_workers = new IdleWorkers;
+IdleWorkers* idle = new IdleWorkers;
 
-void forget_workers_after_fork() { idle_workers = new IdleWorkers; }
+void forget_workers_after_fork() { idle = new IdleWorkers; }
 
 [[maybe_unused]] const bool registered = [] {
 #if defined(__unix__) || defined(__APPLE__)
@@ -85,44 +91,76 @@ void forget_workers_after_fork() { idle_workers = new IdleWorkers; }
   return true;
 }();
 
-void put_back(const std::vector<Worker*>& workers) {
-  const std::lock_guard lock(idle_workers->mutex);
-  idle_workers->workers.insert(idle_workers->workers.end(), workers.begin(), workers.end());
+void push(Worker*& list, Worker* worker) {
+  worker->next = list;
+  list = worker;
 }
 
-std::vector<Worker*> take_workers(int count) {
-  std::vector<Worker*> taken;
-  taken.reserve(static_cast<std::size_t>(count));
-  {
-    const std::lock_guard lock(idle_workers->mutex);
-    auto& idle = idle_workers->workers;
-    while (!idle.empty() && static_cast<int>(taken.size()) < count) {
-      taken.push_back(idle.back());
-      idle.pop_back();
-    }
-    // Room for every worker there is, so that putting them back cannot fail.
-    idle_workers->made += static_cast<std::size_t>(count) - taken.size();
-    idle.reserve(idle_workers->made);
-  }
+Worker* pop(Worker*& list) {
+  Worker* worker = list;
+  list = worker->next;
+  return worker;
+}
+
+// Returns null where the system gives no more threads, or no memory for one.
+Worker* make_worker() {
   try {
-    while (static_cast<int>(taken.size()) < count) taken.push_back(new Worker);
-  } catch (...) {  // the system gives no more threads
-    put_back(taken);
-    throw;
+    return new Worker;
+  } catch (const std::system_error&) {
+    return nullptr;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-  return taken;
+}
+
+enum class Supply { kEnough, kShort, kReported };
+std::atomic<Supply> supply{Supply::kEnough};
+Shortage first_shortage;  // written under the mutex, before `supply` becomes kShort
+
+void note_shortage(Shortage shortage) {
+  const std::lock_guard lock(idle->mutex);
+  if (supply != Supply::kEnough) return;
+  first_shortage = shortage;
+  supply = Supply::kShort;
 }
 
 }  // namespace
 
-void run_on_team(int n_threads, const std::function<void(int)>& task) {
-  if (n_threads <= 1) return task(0);
-  const std::vector<Worker*> workers = take_workers(n_threads - 1);
+Team::Team(int n_threads) {
+  if (n_threads <= 1) return;
+  {
+    const std::lock_guard lock(idle->mutex);
+    for (; size_ < n_threads && idle->first != nullptr; ++size_) push(workers_, pop(idle->first));
+  }
+  for (; size_ < n_threads; ++size_) {
+    Worker* worker = make_worker();
+    if (worker == nullptr) {
+      note_shortage({n_threads, size_});
+      return;
+    }
+    push(workers_, worker);
+  }
+}
+
+Team::~Team() {
+  if (workers_ == nullptr) return;
+  const std::lock_guard lock(idle->mutex);
+  while (workers_ != nullptr) push(idle->first, pop(workers_));
+}
+
+void Team::run(const std::function<void(int)>& task) {
   int index = 1;
-  for (Worker* worker : workers) worker->start(&task, index++);
+  for (Worker* worker = workers_; worker != nullptr; worker = worker->next)
+    worker->start(&task, index++);
   task(0);
-  for (Worker* worker : workers) worker->finish();
-  put_back(workers);
+  for (Worker* worker = workers_; worker != nullptr; worker = worker->next) worker->finish();
+}
+
+std::optional<Shortage> take_shortage() {
+  Supply expected = Supply::kShort;
+  if (supply != expected || !supply.compare_exchange_strong(expected, Supply::kReported))
+    return std::nullopt;
+  return first_shortage;
 }
 
 void Barrier::wait() {

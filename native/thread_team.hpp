@@ -3,14 +3,44 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 
 namespace pellucid {
 
-// Runs task(0), ..., task(n_threads - 1) at the same time and returns when all are done. task(0)
-// runs on the caller's thread; the others on workers that wait for the next task, spinning briefly
-// before they sleep. Callers on several threads get separate workers. After a fork the child starts
-// with no workers and makes its own. `task` must not throw.
-void run_on_team(int n_threads, const std::function<void(int)>& task);
+class Worker;
+
+// Threads that work on the same tasks: the caller's, and workers that wait for the next task,
+// spinning briefly before they sleep. Workers outlive the team and serve the next one. Callers on
+// several threads get separate workers. After a fork the child starts without workers and makes its
+// own.
+class Team {
+ public:
+  // A team of n_threads, or of fewer where the system starts no more threads.
+  explicit Team(int n_threads);
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+  ~Team();
+
+  // At least 1.
+  int size() const { return size_; }
+
+  // Runs task(0), ..., task(size() - 1) at the same time and returns when all are done. task(0)
+  // runs on the caller's thread. `task` must not throw.
+  void run(const std::function<void(int)>& task);
+
+ private:
+  Worker* workers_ = nullptr;  // the first of a list
+  int size_ = 1;
+};
+
+// A team that is smaller than what was asked for.
+struct Shortage {
+  int asked;
+  int available;
+};
+
+// The first shortage of the process. Only one call returns it, so that it is reported once.
+std::optional<Shortage> take_shortage();
 
 // Where the threads of one task wait for each other.
 class Barrier {

@@ -116,7 +116,6 @@ Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, 
     for (Index unit = 0; unit < layer->n_units(); ++unit)
       if (layer->unit_range(unit).block != nullptr)
         units_.push_back({layer.get(), unit, layer->unit_range(unit)});
-  shares_ = share_units(n_threads_);
   whole_ = share_units(1);
   squares_.resize(units_.size());
   norms_.resize(units_.size());
@@ -142,6 +141,15 @@ std::vector<std::size_t> Trainer<T>::share_units(int n_threads) const {
   }
   shares.resize(static_cast<std::size_t>(n_threads) + 1, units_.size());
   return shares;
+}
+
+template <class T>
+const std::vector<std::size_t>& Trainer<T>::shares(int n_threads) {
+  if (n_threads == 1) return whole_;
+  // A team can be smaller than the one before: see Team.
+  const auto size = static_cast<std::size_t>(n_threads) + 1;
+  if (shares_.size() != size) shares_ = share_units(n_threads);
+  return shares_;
 }
 
 template <class T>
@@ -383,15 +391,18 @@ void Trainer<T>::find_clip_factors(const Plan& plan) {
 }
 
 template <class T>
-void Trainer<T>::run_window(int n_threads, const Window& window, Report& report) {
+void Trainer<T>::run_window(int most_threads, const Window& window, Report& report) {
   const auto& [examples, order, plan, schedules, steps_done, epoch, first, last] = window;
+  Team team(most_threads);
+  const int n_threads = team.size();
+  const std::vector<std::size_t>& unit_shares = shares(n_threads);
   Barrier barrier(n_threads);
   Stop stop;
   const bool clips_norms = plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm;
-  run_on_team(n_threads, [&](int thread) {
+  team.run([&](int thread) {
     ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
-    const std::size_t first_unit = shares(n_threads)[static_cast<std::size_t>(thread)];
-    const std::size_t last_unit = shares(n_threads)[static_cast<std::size_t>(thread) + 1];
+    const std::size_t first_unit = unit_shares[static_cast<std::size_t>(thread)];
+    const std::size_t last_unit = unit_shares[static_cast<std::size_t>(thread) + 1];
     for (Index i = first; i < last; ++i) {
       const Index rows = order.count_of(i);
       const Index number = steps_done + i + 1;
@@ -496,15 +507,18 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
   for (Index start = 0; start < n && !interrupted; start += chunk) {
     step.rows = std::min(chunk, n - start);
     std::iota(order.begin(), order.end(), start);
-    Barrier barrier(n_threads_);
+    Team team(n_threads_);
+    const int n_threads = team.size();
+    const std::vector<std::size_t>& unit_shares = shares(n_threads);
+    Barrier barrier(n_threads);
     Stop stop;
-    run_on_team(n_threads_, [&](int thread) {
+    team.run([&](int thread) {
       const auto mine = static_cast<std::size_t>(thread);
-      first_phase(make_pass(thread, n_threads_, step.rows, barrier), examples, order.data(),
+      first_phase(make_pass(thread, n_threads, step.rows, barrier), examples, order.data(),
                   1.0 / static_cast<double>(n), stop);
       barrier.wait();
       if (stop.asked) return;
-      for (std::size_t u = shares_[mine]; u < shares_[mine + 1]; ++u)
+      for (std::size_t u = unit_shares[mine]; u < unit_shares[mine + 1]; ++u)
         unit_step(u, step, scratch_[mine]);
     });
     for (const ThreadScratch& scratch : scratch_)

@@ -152,9 +152,7 @@ class Trainer {
   };
 
   std::vector<std::size_t> share_units(int n_threads) const;
-  const std::vector<std::size_t>& shares(int n_threads) const {
-    return n_threads == 1 ? whole_ : shares_;
-  }
+  const std::vector<std::size_t>& shares(int n_threads);
   void sum_squares(std::size_t unit);
   void keep_gradients(bool keep);
   void prepare_to_measure();
@@ -171,7 +169,7 @@ class Trainer {
   void update_measured(std::size_t unit, const Step& step, const ActiveRows<T>& active,
                        ThreadScratch& scratch);
   StepStatistics measured_step(Index step, int n_threads);
-  void run_window(int n_threads, const Window& window, Report& report);
+  void run_window(int most_threads, const Window& window, Report& report);
 
   Index n_parameters_;
   int n_threads_;
@@ -181,7 +179,7 @@ class Trainer {
   std::vector<ParameterBlock<T>*> blocks_;
   std::vector<Unit> units_;
   // Thread t of a team updates units shares[t] to shares[t + 1].
-  std::vector<std::size_t> shares_;  // of the whole team
+  std::vector<std::size_t> shares_;  // of the last team of several threads
   std::vector<std::size_t> whole_;   // of one thread
   std::vector<double> squares_;      // of the weights that decay, by unit
   std::vector<double> norms_;        // squared norms of the gradient, by unit

@@ -25,6 +25,11 @@ def resolve_n_threads(n_threads: int | None) -> int:
         than `OMP_NUM_THREADS` if that is set to a positive number. The threads of a `ThreadPool`,
         such as joblib's threading backend, have equal shares of these. (For worker processes joblib
         sets `OMP_NUM_THREADS`.)
+
+    Notes
+    -----
+    Where the system refuses to start so many, the native engine runs on those it gets, warns of it
+    once a process, and returns the same results.
     """
     if n_threads is None:
         available = _available_processors()
