@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "columns_layer.hpp"
+#include "gil.hpp"
 #include "prediction.hpp"
 #include "product_rate.hpp"
 #include "python_arrays.hpp"
@@ -28,7 +29,7 @@ class SignalPoll {
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ < std::chrono::milliseconds(50)) return false;
     last_ = now;
-    const nb::gil_scoped_acquire gil;
+    const WithGil gil;
     return PyErr_CheckSignals() != 0;  // the exception stays set until the caller has the GIL
   }
 
@@ -122,7 +123,7 @@ class Engine {
                               held_factors.vector<const double>(n_steps, "drop_factors", "f8")};
     Report report;
     {
-      const nb::gil_scoped_release released;
+      const WithoutGil released;
       SignalPoll poll;
       report = trainer_.run(held.examples, epochs, plan, schedules, steps_done, epoch,
                             [&] { return stop_.exchange(false) || poll(); });
@@ -158,7 +159,7 @@ class Engine {
     double value = 0;
     bool interrupted = false;
     {
-      const nb::gil_scoped_release released;
+      const WithoutGil released;
       SignalPoll poll;
       value = trainer_.gradient(
           held.examples, held.rows(), destination, [&poll] { return poll(); }, interrupted);
@@ -249,7 +250,7 @@ class Scores {
            std::to_string(width) + ") and of type " + kType<T>);
     auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
     // Another thread may hold the interpreter for milliseconds before it comes back.
-    std::optional<nb::gil_scoped_release> released;
+    std::optional<WithoutGil> released;
     if (predictor_.work(rows, sampling) > kWorthReleasing) released.emplace();
     predictor_.run(flat_, rows, destination, sampling);
     released.reset();
@@ -362,7 +363,7 @@ void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order, std::uin
   const Array array(order, true);
   const Index n = array.dimensions() == 1 ? array.size(0) : -1;
   auto* rows = array.vector<std::int64_t>(n, "order", "i8");
-  const nb::gil_scoped_release released;
+  const WithoutGil released;
   fill_permutation(seed, epoch, part, rows, n);
 }
 
@@ -396,7 +397,7 @@ void bind(nb::module_& module) {
   module.def(
       "product_rate",
       [](int n_threads, int n_rounds) {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         return product_rate<float>(n_threads, n_rounds);
       },
       "n_threads"_a, "n_rounds"_a);
@@ -405,7 +406,7 @@ void bind(nb::module_& module) {
   module.def(
       "bfloat16_product_rate",
       [](int n_threads, int n_rounds) {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         return product_rate<BFloat16Pair>(n_threads, n_rounds);
       },
       "n_threads"_a, "n_rounds"_a);

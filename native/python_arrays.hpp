@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gil.hpp"
 #include "network.hpp"
 #include "scorer.hpp"
 
@@ -206,8 +207,9 @@ struct HeldLoss {
                gradient.matrix<T>(n_rows, columns, "gradient"),
                rows.vector<std::int64_t>(n_rows, "rows", "i8"),
                [function = nb::object(parts[3])](Index count) -> std::optional<double> {
-                 const nb::gil_scoped_acquire gil;
-                 PyObject* result = PyObject_CallFunction(function.ptr(), "n", count);
+                 const WithGil gil;
+                 PyObject* result =
+                     call_python([&] { return PyObject_CallFunction(function.ptr(), "n", count); });
                  if (result == nullptr) return std::nullopt;  // the exception stays set
                  const nb::object held = nb::steal(result);
                  const double loss = PyFloat_AsDouble(held.ptr());
