@@ -416,4 +416,13 @@ void bind(nb::module_& module) {
 
 }  // namespace pellucid::inline PELLUCID_ISA
 
-NB_MODULE(PELLUCID_MODULE, module) { pellucid::bind(module); }
+NB_MODULE(PELLUCID_MODULE, module) {
+#ifdef NDEBUG
+  // At exit nanobind reports objects that are still alive as leaks of the binding code. The
+  // engine's objects hold the memory of arrays and no other Python object, so they are in no
+  // reference cycle. Those still alive are held from outside: by a daemon thread, or by what Python
+  // does not clear.
+  nb::set_leak_warnings(false);
+#endif
+  pellucid::bind(module);
+}
