@@ -1,5 +1,5 @@
-// Activation functions and their derivatives as operations on ranges of panels, whose lengths are
-// whole vectors. The plain reference of each is in src/pellucid/nn/activations.py.
+// Activation functions and their derivatives, applied to ranges of panels. A range is a whole
+// number of vectors long. src/pellucid/nn/activations.py has the plain references.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Each function gives phi(z) and phi'(z). `derivative` receives z and a = phi(z); where kNeedsZ is
-// false it uses `a` only, and the pre-activation need not be kept.
+// Each struct has phi(z) as `forward` and phi'(z) as `derivative`, which receives z and a = phi(z).
+// If kNeedsZ is false, it uses only a, so z need not be kept.
 struct Identity {
   static constexpr bool kNeedsZ = false;
   template <class T>
@@ -176,12 +176,12 @@ struct Mish {
   }
 };
 
-// One activation as it stands in a network: z + blend * (phi(z) - z).
+// An activation of a network: z + blend * (phi(z) - z).
 template <class T>
 struct Activation {
   // a = phi(z) in place.
   void (*forward)(T* values, Index count, T parameter, T blend) = nullptr;
-  // dz = da * phi'(z) in place. `z` may be null where needs_z is false.
+  // dz = da * phi'(z) in place. `z` may be null if needs_z is false.
   void (*backward)(T* deltas, const T* z, const T* a, Index count, T parameter, T blend) = nullptr;
   bool needs_z = false;
   T parameter = 0;

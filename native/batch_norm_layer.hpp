@@ -1,5 +1,5 @@
-// BatchNorm: each column is standardized by its moments over the batch, or by running moments where
-// nothing is trained. The plain reference is src/pellucid/nn/batch_normalization.py.
+// BatchNorm standardizes each column: in training by its moments over the batch, otherwise by
+// running moments. The plain reference is src/pellucid/nn/batch_normalization.py.
 #pragma once
 
 #include "summing_layer.hpp"
@@ -54,7 +54,8 @@ class BatchNormLayer final : public SummingLayer<T> {
   }
 
   // With n = (x - mean) r: dgamma = sum of dy n, dbeta = sum of dy, and
-  // dx = gamma r (dy - dbeta / m - n dgamma / m), where given moments make the sums' share zero.
+  // dx = gamma r (dy - dbeta / m - n dgamma / m). Running moments do not depend on x, so both sums
+  // drop out of dx.
   void backward(const Pass<T>& pass) override {
     pass.barrier->wait();
     for_own_columns(pass, [&](const Column& c) { sum_gradients(c, pass); });
@@ -92,7 +93,7 @@ class BatchNormLayer final : public SummingLayer<T> {
   using SummingLayer<T>::learned_;
   static constexpr std::size_t kGamma = 0, kBeta = 1;
 
-  // As many columns as a vector has lanes, from `first` on; row i stands at start + i stride.
+  // A vector of columns, the first of which is `first`. Row i is at start + i * stride.
   struct Column {
     Index first, start, stride;
   };
@@ -123,7 +124,7 @@ class BatchNormLayer final : public SummingLayer<T> {
   }
   void set_factor(Buffer<T>& factors, const Column& c, Vector<T> variance) {
     const Vector<T> factor = T(1) / square_root(variance + epsilon_);
-    // Zero in the padding, so that nothing infinite comes from there.
+    // Zero in the padding, so that no infinities come from there.
     store<T>(factors.data() + c.first,
              load_columns(reinterpret_cast<const T*>(&factor), c.first, input_.panels.columns()));
   }
@@ -132,7 +133,7 @@ class BatchNormLayer final : public SummingLayer<T> {
     return load_columns(reinterpret_cast<const T*>(&x), c.first, input_.panels.columns());
   }
 
-  // The sum of term(row) over the rows, in an order that depends on their number alone.
+  // The sum of term(row) over the rows, in an order that depends only on their number.
   template <class Term>
   PELLUCID_INLINE static Vector<T> sum_rows(Index rows, Term term) {
     constexpr Index kWays = 4;
@@ -144,7 +145,7 @@ class BatchNormLayer final : public SummingLayer<T> {
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
   }
 
-  // Finds the batch's moments, and lets the running ones follow.
+  // Computes the batch's moments and updates the running ones.
   void measure(const Column& c, Index rows) {
     const T share = T(1) / static_cast<T>(rows);
     const Vector<T> mean =

@@ -1,7 +1,7 @@
-// z = a (s W) + b with the operands of the three products rounded to bfloat16: twice as many terms
-// an instruction, summed in float32. All else stays float32: the weights that the optimizer
-// updates, biases, activations and what is between layers. The plain reference is `Linear` in
-// src/pellucid/nn/linear.py, in a context whose products are bfloat16.
+// z = a (s W) + b with the operands of the three products rounded to bfloat16. An instruction then
+// sums twice as many terms, in float32. Everything else stays in float32: the weights that the
+// optimizer updates, biases, activations and the values between layers. The plain reference is
+// `Linear` in src/pellucid/nn/linear.py, in a context whose products are bfloat16.
 #pragma once
 
 #include "linear_layer.hpp"
@@ -10,7 +10,7 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// From the numbers of two rows, one after the other, to the pairs that stand in the same column.
+// Takes the numbers of two rows, one row after the other, and pairs those of the same column.
 PELLUCID_INLINE Vector<BFloat16Pair> pair_rows(Vector<BFloat16Pair> rows) {
   constexpr int lanes = kLanes<float>;
   typedef std::int16_t Numbers __attribute__((vector_size(PELLUCID_VECTOR_BYTES)));
@@ -21,10 +21,9 @@ PELLUCID_INLINE Vector<BFloat16Pair> pair_rows(Vector<BFloat16Pair> rows) {
   }(std::make_integer_sequence<int, 2 * lanes>{});
 }
 
-// A slot's matrix rounded, in the two arrangements that products read: each row with its
-// neighbouring columns in pairs, where the sum goes over columns, and neighbouring rows in pairs,
-// where it goes over rows. Both are in panels; a pair that a matrix has no second number for has a
-// zero there.
+// A slot's matrix, rounded, in the two layouts that products read. Where the sum goes over columns,
+// neighbouring columns of a row are paired; where it goes over rows, neighbouring rows are. Both
+// layouts are in panels. A number without a neighbour is paired with zero.
 class RoundedMatrix {
  public:
   RoundedMatrix(const Slot<float>& slot, bool by_columns)
@@ -33,7 +32,7 @@ class RoundedMatrix {
         row_pairs_(round_up(slot.rows, 2) / 2 * panels_.width()),
         column_pairs_(by_columns ? slot.rows * panels_.width() / 2 : 0) {}
 
-  // Takes rows `first` (which is even) to `last`.
+  // Rounds rows `first` to `last`; `first` is even.
   void round(const float* source, Index first, Index last) {
     for (const Panel& panel : panels_) {
       const float* row_start = source + stored_rows_ * panel.first;
@@ -58,7 +57,7 @@ class RoundedMatrix {
   }
 
   const BFloat16Pair* column_pairs() const { return column_pairs_.data(); }
-  // Of a panel, from the first rows on.
+  // The row pairs of a panel, starting with the first rows.
   const BFloat16Pair* row_pairs(const Panel& panel) const {
     return row_pairs_.data() + row_pairs_at(panel, 0);
   }
@@ -157,13 +156,13 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
   }
 
  private:
-  // What multiply() works in; between its calls it holds nothing.
+  // Working memory of multiply(), empty between its calls.
   static std::vector<Segment<BFloat16Pair>>& segments() {
     static thread_local std::vector<Segment<BFloat16Pair>> segments;
     return segments;
   }
 
-  // A unit's rows of s W in pairs.
+  // Rounds a unit's rows of s W and pairs them.
   void round_weights(const float* source, Index rows, Index width, BFloat16Pair* destination) {
     for (Index row = 0; row < rows; row += 2, source += 2 * width, destination += width)
       for (Index c = 0; c < width; c += kLanes<float>)
@@ -171,7 +170,7 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
                                                           load(source + width + c) * scale_)));
   }
 
-  // kLanes rows' pairs of columns of s W, as rows.
+  // Rounds kLanes rows of s W, pairs their columns and writes the pairs as rows.
   void round_transpose(const float* source, Index width, BFloat16Pair* destination,
                        Index destination_stride) {
     constexpr Index lanes = kLanes<float>;
@@ -198,7 +197,7 @@ class BFloat16LinearLayer final : public LinearLayer<float> {
   RoundedMatrix rounded_input_;
   RoundedMatrix rounded_deltas_;
   Buffer<BFloat16Pair> rounded_weights_;    // rows in pairs, in panels
-  Buffer<BFloat16Pair> rounded_transpose_;  // the same of the transpose; empty where none is needed
+  Buffer<BFloat16Pair> rounded_transpose_;  // the same for the transpose; empty if it is not needed
 };
 
 }  // namespace pellucid::inline PELLUCID_ISA

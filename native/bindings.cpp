@@ -1,4 +1,4 @@
-// What Python sees of the engine. All sizes are checked here, once.
+// The engine's Python interface. All sizes are checked here, once.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -22,7 +22,7 @@ using namespace nb::literals;
 namespace pellucid::inline PELLUCID_ISA {
 namespace {
 
-// Asks Python a few times a second whether a signal such as Ctrl-C has come.
+// Asks Python a few times a second whether a signal such as Ctrl-C has arrived.
 class SignalPoll {
  public:
   bool operator()() {
@@ -37,8 +37,8 @@ class SignalPoll {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// Says once a process that a team is smaller than what was asked for. The caller has the GIL.
-// Returns false if the warning is an exception, which is then set.
+// Warns once per process that a team is smaller than asked for. The caller holds the GIL. Returns
+// false if the warning was turned into an exception, which is then set.
 bool warn_of_shortage() {
   const std::optional<Shortage> shortage = take_shortage();
   if (!shortage) return true;
@@ -100,10 +100,10 @@ class Engine {
     trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
   }
 
-  // `order` has the rows of `n_epochs` epochs one after another; `rates`, `decays` and
-  // `drop_factors` have a number for each step; `loss` is None, or what HeldLoss holds. Returns
-  // (objectives summed over rows by epoch, steps, non_finite, what a signal handler raised or None,
-  // statistics).
+  // `order` has the rows of `n_epochs` epochs, one epoch after the other. `rates`, `decays` and
+  // `drop_factors` have one number per step. `loss` is None or the tuple described at HeldLoss.
+  // Returns (objectives by epoch, summed over rows; steps; non_finite; the exception that a signal
+  // handler, the loss or a warning raised, or None; statistics).
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
                 Index n_epochs, const Plan& plan, nb::handle rates, nb::handle decays,
                 nb::handle drop_factors, Index steps_done, std::uint32_t epoch, nb::handle loss) {
@@ -128,8 +128,8 @@ class Engine {
       report = trainer_.run(held.examples, epochs, plan, schedules, steps_done, epoch,
                             [&] { return stop_.exchange(false) || poll(); });
     }
-    // A signal that came meanwhile is looked at before Python runs anything else, such as a
-    // callback of its garbage collector, in which the exception would be lost.
+    // Handle pending signals before Python runs anything else. In a callback of the garbage
+    // collector, for example, the exception would be lost.
     if (!report.interrupted) report.interrupted = PyErr_CheckSignals() != 0;
     nb::object error = nb::none();
     if (report.interrupted)
@@ -145,7 +145,7 @@ class Engine {
 
   std::vector<Index> block_offsets() const { return trainer_.block_offsets(); }
 
-  // Lets `run`, which another thread is in or will call, end after its step.
+  // Asks `run` to return within a few steps. Another thread calls this, during `run` or before it.
   void request_stop() { stop_ = true; }
 
   // Returns the mean loss and writes its gradient.
@@ -191,7 +191,7 @@ class Engine {
     return nb::bytes(numbers.data(), numbers.size() * sizeof(Number));
   }
   static nb::object take_error() {
-    nb::python_error error;  // takes over what is set
+    nb::python_error error;  // takes over the exception that is set
     return nb::borrow(error.value());
   }
   T* vector_of(const Array& array, const char* name) const {
@@ -204,7 +204,7 @@ class Engine {
   Program<T> program_;
   bool sparse_;
   Trainer<T> trainer_;
-  Index rows_;  // most in a batch
+  Index rows_;  // the most in a batch
   std::atomic<bool> stop_{false};
 };
 
@@ -249,7 +249,7 @@ class Scores {
       fail("out must be a contiguous array of shape (" + std::to_string(n) + ", " +
            std::to_string(width) + ") and of type " + kType<T>);
     auto* destination = reinterpret_cast<T*>(const_cast<std::byte*>(output.bytes()));
-    // Another thread may hold the interpreter for milliseconds before it comes back.
+    // A small call keeps the GIL: another thread may take it for milliseconds.
     std::optional<WithoutGil> released;
     if (predictor_.work(rows, sampling) > kWorthReleasing) released.emplace();
     predictor_.run(flat_, rows, destination, sampling);
@@ -358,7 +358,7 @@ void bind_type(nb::module_& module, const std::string& suffix) {
            "n_samples"_a, "first_row"_a);
 }
 
-// The row order of nn.random.permutation, for `order` of n rows.
+// Fills `order` (n,) with the row order of nn.random.permutation.
 void permute(std::uint64_t seed, std::uint32_t epoch, nb::handle order, std::uint32_t part) {
   const Array array(order, true);
   const Index n = array.dimensions() == 1 ? array.size(0) : -1;

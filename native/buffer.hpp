@@ -1,4 +1,4 @@
-// Memory that the engine works in: aligned to a cache line, zeroed at the start.
+// The engine's working memory: aligned to a cache line and zeroed at the start.
 #pragma once
 
 #include <cstring>

@@ -6,8 +6,8 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Each part is a network with slots of its own, whose input and output are copied from and to the
-// columns of the whole: panels start at whole vectors, parts anywhere.
+// Each part is a network with its own slots. Its input and output are copied from and to the
+// columns of the whole, since a part may start at any column but a panel only at a whole vector.
 template <class T>
 class ColumnsLayer final : public Layer<T> {
  public:
@@ -31,8 +31,8 @@ class ColumnsLayer final : public Layer<T> {
 
   void forward(const Pass<T>& pass) override {
     Pass<T> inner = pass;
-    inner.observer = nullptr;  // it knows the slots of the whole
-    inner.by_columns = false;  // the thread does the parts alone
+    inner.observer = nullptr;  // it only knows the slots of the whole
+    inner.by_columns = false;  // one thread computes the parts alone
     for (Part& part : parts_) {
       Slot<T>&input = part.network.input(), &output = part.network.output();
       for (const auto& [whole, own] : part.ins)
@@ -90,7 +90,7 @@ class ColumnsLayer final : public Layer<T> {
   void unit_updated(Index unit) override { at(unit).layer->unit_updated(at(unit).index); }
 
  private:
-  // Columns that lie side by side in the whole and in a part.
+  // Columns that are adjacent both in the whole and in a part.
   struct SharedRun {
     ColumnRun whole, part;
   };
@@ -104,7 +104,7 @@ class ColumnsLayer final : public Layer<T> {
     Index index;
   };
 
-  // Where the columns of `part` are in `whole`, from column `first` on.
+  // Where the columns of `part` are in `whole`, in which they start at column `first`.
   static std::vector<SharedRun> shared_runs(const Slot<T>& whole, Index first,
                                             const Slot<T>& part) {
     std::vector<SharedRun> shared;
@@ -114,7 +114,7 @@ class ColumnsLayer final : public Layer<T> {
     return shared;
   }
 
-  // Copies columns of the pass's rows, or with `kAdd` adds them to what is there.
+  // Copies columns of the pass's rows, or adds them to the destination if `kAdd` is set.
   template <bool kAdd>
   static void copy(const Pass<T>& pass, const Slot<T>& source, const ColumnRun& from,
                    const Buffer<T>& numbers, const Slot<T>& destination, const ColumnRun& to,

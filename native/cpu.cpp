@@ -1,4 +1,4 @@
-// Names the instruction sets that both this build and this processor have, best first.
+// Names the instruction sets that this processor supports, best first.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 

@@ -1,4 +1,4 @@
-// Dropout: y = m * x, the mask drawn by Philox from the step's key and the number's place, so that
+// Dropout: y = m * x. Philox draws the mask m from the step's key and each number's place, so that
 // any mask can be drawn again. The plain reference is src/pellucid/nn/dropout.py.
 #pragma once
 
@@ -12,8 +12,8 @@ namespace pellucid::inline PELLUCID_ISA {
 template <class T>
 class DropoutLayer final : public Layer<T> {
  public:
-  // A number is dropped if its 16 random bits are below share * 2^16. What makes up for the numbers
-  // dropped is a factor in training or, if not `scales_in_training`, in prediction.
+  // A number is dropped if its 16 random bits are below share * 2^16. The factor that makes up for
+  // dropped numbers is applied in training, or in prediction if `scales_in_training` is false.
   DropoutLayer(double share, bool scales_in_training, std::uint32_t layer_number, Slot<T>& input,
                Slot<T>& output, bool for_training, bool propagate, bool accumulate)
       : input_(input),
@@ -30,7 +30,7 @@ class DropoutLayer final : public Layer<T> {
     const Index blocks = (output_.panels.columns() + 7) / 8;
     const std::uint32_t threshold = threshold_of(pass.dropout_factor);
     const T scale = scales_in_training_ ? T(1 / kept_share(threshold)) : T(1);
-    // Nothing comes back through a sample, so that its factors need not be kept.
+    // A sample has no backward pass, so its factors need not be kept.
     Buffer<T>& factors = factors_.size() > 0 ? factors_ : output_.values;
     std::uint16_t halves[kBlocksAtOnce * 8];
     for (Index row = pass.first; row < pass.last; ++row) {
@@ -68,7 +68,7 @@ class DropoutLayer final : public Layer<T> {
   static constexpr double kLevels = 65536;
   static constexpr std::uint32_t kPurpose = 2u << 24;  // nn.random.Purpose.DROPOUT
 
-  // Halves are rounded to even, as Python rounds.
+  // Ties are rounded to even, as in Python.
   std::uint32_t threshold_of(double factor) const {
     return static_cast<std::uint32_t>(std::nearbyint(share_ * factor * kLevels));
   }
@@ -85,7 +85,8 @@ class DropoutLayer final : public Layer<T> {
     }
   }
 
-  // Sixteen consecutive blocks of eight halves; the compiler turns the inner loops into vectors.
+  // Draws sixteen consecutive blocks of eight 16-bit numbers. The compiler vectorizes the inner
+  // loops.
   void draw(const StepKey& key, std::uint32_t first_block, std::uint16_t* halves) const {
     std::uint64_t a[kBlocksAtOnce], b[kBlocksAtOnce], c[kBlocksAtOnce], d[kBlocksAtOnce];
     for (Index i = 0; i < kBlocksAtOnce; ++i) {
@@ -116,7 +117,7 @@ class DropoutLayer final : public Layer<T> {
     }
   }
 
-  // Of the columns beyond the last, up to the end of their panel, the factors are zero.
+  // The factors of padding columns are zero.
   void write_factors(Index row, Index first_column, Index count, const std::uint16_t* halves,
                      std::uint32_t threshold, T scale, Buffer<T>& into) const {
     const Index columns = output_.panels.columns();

@@ -1,5 +1,5 @@
-// Layers that treat each number, or each column, on its own: an activation that follows no linear
-// layer, a learned blend of one, a factor per input, and the sum of a residual connection.
+// Layers that process each number or each column independently: an activation that follows no
+// linear layer, a learned blend of one, a factor per input, and the sum of a residual connection.
 #pragma once
 
 #include "activations.hpp"
@@ -7,7 +7,7 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Calls visit(where a panel's range of rows starts, its length).
+// Calls visit(start, length) for the pass's rows of each panel.
 template <class T, class Visit>
 PELLUCID_INLINE void for_each_range(const Slot<T>& slot, const Pass<T>& pass, Visit visit) {
   for (const Panel& panel : slot.panels)
@@ -97,7 +97,7 @@ class AddLayer final : public Layer<T> {
   bool propagate_, accumulate_, propagate_skipped_, accumulate_skipped_;
 };
 
-// y = x * s, one factor s a column.
+// y = x * s, with one factor s per column.
 template <class T>
 class ScaleLayer final : public Layer<T> {
  public:
@@ -154,11 +154,11 @@ class ScaleLayer final : public Layer<T> {
   bool propagate_, accumulate_;
 };
 
-// y = x + alpha (phi(x) - x), one learned alpha a column.
+// y = x + alpha (phi(x) - x), with one learned alpha per column.
 template <class T>
 class ParametricActivationLayer final : public Layer<T> {
  public:
-  // `activation` is phi, unblended.
+  // `activation` is phi itself, without blending.
   ParametricActivationLayer(const Activation<T>& activation, Index offset, double rate,
                             Slot<T>& input, Slot<T>& output, bool for_training, bool propagate,
                             bool accumulate)

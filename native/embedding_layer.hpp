@@ -1,5 +1,5 @@
-// Embedding tables: each id of the input becomes its row of a table, and a step updates no other
-// rows. The plain reference is src/pellucid/nn/embedding.py.
+// Embedding tables: each id of the input is replaced by its row of a table. A step updates only the
+// rows whose ids are in the batch. The plain reference is src/pellucid/nn/embedding.py.
 #pragma once
 
 #include <bit>
@@ -9,9 +9,9 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// The units are buckets of ids. On its way forward each thread sorts the places of its rows' ids
-// into buckets; in the second phase each bucket finds its distinct ids and sums their gradients in
-// the batch's order. Nothing in a step depends on the number of the table's rows.
+// The units are buckets of ids. In the forward pass, each thread sorts the places of its rows' ids
+// into buckets. In the second phase, each bucket finds its distinct ids and sums their gradients in
+// the batch's order. The work of a step does not depend on the number of rows in the table.
 template <class T>
 class EmbeddingLayer final : public Layer<T> {
  public:
@@ -44,7 +44,7 @@ class EmbeddingLayer final : public Layer<T> {
     Index place = pass.first * id_columns_;
     for (Index row = pass.first; row < pass.last; ++row)
       for (const auto& runs : runs_) {
-        // Rows come in random order, which no processor foresees.
+        // Rows come in random order, which the processor cannot predict.
         if (place + kIdsAhead < last) prefetch_row<0>(table + ids_[place + kIdsAhead] * dim_);
         const T* vector = table + ids_[place++] * dim_;
         for (const ColumnRun& run : runs)
@@ -63,12 +63,12 @@ class EmbeddingLayer final : public Layer<T> {
 
   std::vector<ParameterBlock<T>*> blocks() override { return {&table_}; }
   Index n_units() const override { return kBuckets; }
-  // An active row costs about what kRowWork weights do, mostly for its way from memory.
+  // An active row costs about as much as kRowWork weights, mostly to fetch it from memory.
   Index unit_work(Index) const override { return id_columns_ * (kRowWork + dim_) / kBuckets; }
   UnitRange<T> unit_range(Index) override { return {&table_, 0, 0}; }
 
   ActiveRows<T> active_rows(Index bucket) override {
-    Index begin = 0, count = 0;  // of the places in this bucket, were all buckets side by side
+    Index begin = 0, count = 0;  // of this bucket's places, if all buckets were side by side
     for (Index t = 0; t < team_; ++t) {
       const auto& starts = shares_[static_cast<std::size_t>(t)].starts;
       begin += starts[bucket] - starts[0];
@@ -101,16 +101,16 @@ class EmbeddingLayer final : public Layer<T> {
  private:
   static constexpr int kBucketBits = 5;
   static constexpr Index kBuckets = 1 << kBucketBits;
-  static constexpr Index kSlotsPerId = 4;  // at most, where a bucket looks its ids up
+  static constexpr Index kSlotsPerId = 4;  // at most, in the hash table of a bucket
   static constexpr Index kIdsAhead = 16;
   static constexpr Index kRowWork = 1024;
 
-  // One thread's places, bucket by bucket: those of bucket b from starts[b] to starts[b + 1].
+  // One thread's places, sorted by bucket: bucket b has those from starts[b] to starts[b + 1].
   struct Share {
     alignas(64) Index starts[kBuckets + 1];
   };
 
-  // Fibonacci hashing: ids that follow each other are spread out.
+  // Fibonacci hashing, which spreads consecutive ids.
   static std::uint64_t hash(Index id) {
     return static_cast<std::uint64_t>(id) * 0x9E3779B97F4A7C15u;
   }
@@ -139,7 +139,7 @@ class EmbeddingLayer final : public Layer<T> {
     return 0;
   }
 
-  // Sorts the places of the thread's ids by bucket, each bucket's in the batch's order.
+  // Sorts the places of the thread's ids by bucket. Within a bucket, the batch's order is kept.
   void sort_places(const Pass<T>& pass) {
     const Index first = pass.first * id_columns_, last = pass.last * id_columns_;
     auto& starts = shares_[static_cast<std::size_t>(pass.thread)].starts;
@@ -155,7 +155,8 @@ class EmbeddingLayer final : public Layer<T> {
     if (pass.thread == 0) team_ = pass.n_threads;
   }
 
-  // Where an id's place among the active rows is kept, or is to be put if it is negative.
+  // The hash table's slot with the id's index among the active rows. It is negative if the id is
+  // new.
   Index& look_up(Index id, int bits, Index* slots, const Index* offsets) const {
     const Index mask = (Index{1} << bits) - 1;
     auto slot = static_cast<Index>(hash(id) << kBucketBits >> (64 - bits));
@@ -174,17 +175,17 @@ class EmbeddingLayer final : public Layer<T> {
   Slot<T>& output_;
   Index n_rows_, dim_, id_columns_;
   ParameterBlock<T> table_;
-  std::vector<std::vector<ColumnRun>> runs_;  // where each id's vector stands in the output
+  std::vector<std::vector<ColumnRun>> runs_;  // where each id's vector is in the output
   Buffer<Index> ids_;                         // by place: row * id_columns + column
   bool propagate_, accumulate_;
-  // For training alone:
+  // Only for training:
   Index stride_ = 0;
   Buffer<Index> places_;       // sorted by thread and bucket
   std::vector<Share> shares_;  // by thread
   Index team_ = 1;             // threads of this step
   Buffer<Index> offsets_;      // of the active rows in the table
-  Buffer<T> gradients_;        // theirs
-  Buffer<Index> found_;        // for the search of an id among them
+  Buffer<T> gradients_;        // of the active rows
+  Buffer<Index> found_;        // hash tables: from ids to active rows
 };
 
 }  // namespace pellucid::inline PELLUCID_ISA

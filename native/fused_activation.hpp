@@ -1,4 +1,5 @@
-// The activation that follows a linear layer and is applied while its outputs are at hand.
+// The activation that follows a linear layer. It is applied while the outputs are still in the
+// cache.
 #pragma once
 
 #include "activations.hpp"
@@ -37,7 +38,7 @@ class FusedActivation {
  private:
   Activation<T> activation_;
   Slot<T>& output_;
-  Buffer<T> kept_z_;  // where the activation's derivative needs it
+  Buffer<T> kept_z_;  // empty unless the derivative needs it
 };
 
 }  // namespace pellucid::inline PELLUCID_ISA

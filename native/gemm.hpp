@@ -1,11 +1,11 @@
 // The products of a training step, on panels.
 //
 // One kernel serves all three: it computes a tile of MR rows x NV vectors held in registers,
-//     C[i, :] = start[i, :] + sum over k of A[i, k] B[k, :],
-// with A read one number at a time and broadcast, B read a vector at a time. Each element is
-// summed in the order of k with one fused multiply-add a term, whatever the tile's shape, so the
-// result does not depend on how rows were shared out. What stands in A and B are numbers, or pairs
-// of bfloat16 numbers that are neighbours in k and are summed in float32.
+//     C[i, :] = start[i, :] + sum over k of A[i, k] B[k, :].
+// A is read one number at a time and broadcast, B one vector at a time. Each element is summed in
+// the order of k, with one fused multiply-add per term, whatever the shape of the tile. The result
+// therefore does not depend on how rows are divided among threads. The elements of A and B are
+// numbers, or pairs of bfloat16 numbers that are neighbours in k and are summed in float32.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// What the elements of an operand are summed in, and how many terms of the sum each of them holds.
+// The type that an operand's elements are summed in, and how many terms of the sum an element
+// holds.
 template <class E>
 struct Element {
   using Sum = E;
@@ -30,7 +31,7 @@ struct Element<BFloat16Pair> {
 template <class E>
 using Sum = typename Element<E>::Sum;
 
-// A run of k for which A[i, k] = a[i * row_stride + k * k_stride].
+// A range of k with A[i, k] = a[i * row_stride + k * k_stride].
 template <class E>
 struct Segment {
   const E* a;
@@ -55,7 +56,8 @@ using TileKernel = void (*)(const Segment<E>* segments, Index n_segments, Index 
                             const E* b, Index b_stride, const Sum<E>* start, Index start_stride,
                             Sum<E>* c);
 
-// Calls visit with each of 0 .. N as a constant. Sums that loops would index stay in registers.
+// Calls visit with each of 0, ..., N - 1 as a constant, so that arrays indexed with it stay in
+// registers.
 template <int N, class Visit>
 PELLUCID_INLINE void unrolled(Visit visit) {
   [&visit]<int... i>(std::integer_sequence<int, i...>) PELLUCID_INLINE_LAMBDA {
@@ -114,8 +116,8 @@ TileKernel<E> tile_kernel(int vectors, Index rows) {
   return nullptr;
 }
 
-// Cuts `rows` into blocks of nearly equal size, none above the panel's register block, and calls
-// visit(first row, number of rows, kernel) for each.
+// Cuts `rows` into blocks of nearly equal size, none larger than the panel's register block, and
+// calls visit(first row, number of rows, kernel) for each.
 template <class E, class Visit>
 PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
   if (rows <= 0) return;
@@ -134,13 +136,13 @@ PELLUCID_INLINE void for_each_tile(Index rows, Index width, Visit visit) {
   }
 }
 
-// Segments of a product are grouped so that about this many terms of the sum are done at a time: a
-// panel of B that long (under 100 KB) and the rows of A stay in the second-level cache.
+// Segments of a product are grouped so that about this many terms are summed at a time. The rows of
+// A and a panel of B of that length (under 100 KB) then stay in the second-level cache.
 inline constexpr Index kTermsPerBlock = 512;
 
-// The left-hand matrix of a product: in panels of `stored_rows` rows, or (`plain`, the product's
-// first row) row by row as the caller has it. Where elements hold several terms, a row has its
-// neighbours in them.
+// The left-hand matrix of a product: in panels of `stored_rows` rows, or row by row in the caller's
+// memory, where `plain` is the product's first row. An element of several terms holds neighbours of
+// a row.
 template <class E>
 struct LeftOperand {
   const E* packed;
@@ -159,10 +161,11 @@ struct LeftOperand {
   }
 };
 
-// The right-hand matrix of a product: in panels of `stored_rows` rows, or row-major as the caller
-// has it (`plain`). A last panel that whole vectors do not fill is then read beyond the ends of its
-// rows, into the next ones; its rows from `readable` on, which have none, are in `packed`. Elements
-// that hold several terms have as many rows side by side, which count as one.
+// The right-hand matrix of a product: in panels of `stored_rows` rows, or row-major in the caller's
+// memory (`plain`). In the latter, a last panel that is not filled by whole vectors is read beyond
+// the end of each row, into the next one. That would leave the array in the rows from `readable`
+// on, so `packed` has copies of them. An element of several terms holds that many rows side by
+// side, which count as one.
 template <class E>
 struct RightOperand {
   const E* packed;
@@ -185,13 +188,13 @@ struct RightOperand {
   }
 };
 
-// Where few rows read a large B in place, what counts is that it comes from memory at full speed:
-// this many of its rows side by side.
+// A product of few rows with a large B that is read in place is limited by the speed of memory.
+// Reading this many rows of B side by side makes full use of it.
 inline constexpr Index kTermsOfFewRows = 16, kFewRows = 32, kLargeBytes = 1 << 20;
 
-// C[rows first_row .. last_row) = start + A B in a range of C's panels, which have `stored_rows`
-// rows. Sums start from the vector `start` (right.width() numbers), or where it is null from what C
-// holds. `finish(panel, c, count)` is called on each finished range.
+// C = start + A B for rows `first_row` to `last_row` in a range of C's panels, which have
+// `stored_rows` rows. Sums start from the vector `start` (right.width() numbers), or from the
+// contents of C if it is null. `finish(panel, c, count)` is called on each finished range.
 template <class E, class Finish>
 void multiply(const LeftOperand<E>& a, Index stored_rows, Index first_row, Index last_row,
               const RightOperand<E>& b, const Panels<Sum<E>>& right, PanelRange range,

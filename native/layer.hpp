@@ -1,9 +1,9 @@
-// What a layer is to the engine.
+// The interface of the layers.
 //
-// A network is a chain of layers over slots: matrices of a batch's rows that one layer writes and a
-// later one reads. In the first phase of a step every thread calls forward and backward for its own
-// rows; in the second, parameters are updated unit by unit, each unit by one thread over the whole
-// batch.
+// A network is a chain of layers over slots. A slot is a matrix of the batch's rows that one layer
+// writes and later ones read. In the first phase of a step, each thread calls forward and backward
+// for its own rows. In the second, parameters are updated unit by unit: one thread sums a unit's
+// gradient over the whole batch and updates it.
 #pragma once
 
 #include <memory>
@@ -17,15 +17,15 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// A matrix of the batch's rows in panels, with the loss's derivative by it.
+// A matrix of the batch's rows in panels, with the derivative of the loss with respect to it.
 template <class T>
 struct Slot {
   Panels<T> panels;
   Index rows = 0;     // stored
-  Index number = -1;  // in the chain of the network
+  Index number = -1;  // position in the network's chain
   Buffer<T> values;
-  Buffer<T> deltas;        // empty where nothing is trained
-  bool elsewhere = false;  // the values are where Pass::table says, not here
+  Buffer<T> deltas;        // empty outside training
+  bool elsewhere = false;  // the values are at Pass::table instead
 
   Slot(Index columns, Index stored_rows, bool for_training)
       : panels(columns),
@@ -33,11 +33,11 @@ struct Slot {
         values(stored_rows * panels.width()),
         deltas(for_training ? stored_rows * panels.width() : 0) {}
 
-  // Where row `row` of a panel starts.
+  // The offset of row `row` of a panel.
   Index at(const Panel& panel, Index row) const { return rows * panel.first + row * panel.width; }
 };
 
-// Which numbers a step draws: Philox's key and part of its counter.
+// What decides the random numbers of a step: Philox's key and part of its counter.
 struct StepKey {
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
@@ -47,10 +47,10 @@ struct StepKey {
 template <class T>
 class Observer;
 
-// The first value that a thread met where an id was due.
+// The first value a thread found that is not a valid id.
 struct WrongId {
   double value = 0;
-  Index n_rows = 0;  // of the table; 0 where all ids were right
+  Index n_rows = 0;  // of the table; 0 if all ids are valid
 
   std::string message() const {
     std::ostringstream text;
@@ -59,7 +59,7 @@ struct WrongId {
   }
 };
 
-// One thread's way through its rows of a batch.
+// What one thread needs to process its rows of a batch.
 template <class T>
 struct Pass {
   Index first = 0;  // the thread's rows
@@ -68,41 +68,41 @@ struct Pass {
   int thread = 0;
   int n_threads = 1;
   bool training = false;
-  bool sampling = false;      // dropout drops although nothing is trained
-  Index row_offset = 0;       // from a row's place in the slots to the one it draws under
-  double dropout_factor = 1;  // on the share that dropout drops
+  bool sampling = false;      // dropout is active outside training
+  Index row_offset = 0;       // added to a row's place in the slots for its random numbers
+  double dropout_factor = 1;  // factor on the share that dropout drops
   StepKey key;
   Barrier* barrier = nullptr;  // where all threads of the batch meet
   std::vector<Segment<T>>* segments = nullptr;
-  Observer<T>* observer = nullptr;  // where the step is measured
+  Observer<T>* observer = nullptr;  // set if the step is measured
   WrongId* wrong_id = nullptr;
-  // The first of the thread's rows of the network's input, where the caller has them.
+  // The thread's first input row in the caller's table, if the input is read in place.
   const T* table = nullptr;
   Index table_stride = 0;  // from one row to the next
-  // All threads have the same rows: layers that can do so share out their columns, thread 0 does
-  // the others alone.
+  // All threads have the same rows. Layers that support it divide their columns among the threads;
+  // thread 0 computes the others alone.
   bool by_columns = false;
 };
 
-// What a network is built for. For the prediction of a few rows weights are read where the caller
-// has them, since bringing them into panels would take longer than the products.
+// What a network is built for. To predict a few rows, weights are read in the caller's memory,
+// since packing them into panels would take longer than the products.
 enum class Use { kTraining, kManyRows, kFewRows };
 
-// One array of parameters with the optimizer's moments, all in panels.
+// One array of parameters and the optimizer's moments of them, all in panels.
 template <class T>
 struct ParameterBlock {
   Index flat_offset = 0;  // in the flat buffer: row-major (rows, columns)
   Index rows = 1;
   Index stored_rows = 1;
   Panels<T> panels;
-  bool decays = false;     // weights do; biases and scales do not
-  double rate_factor = 1;  // on the learning rate
+  bool decays = false;     // true for weights, not for biases and scales
+  double rate_factor = 1;  // factor on the learning rate
   bool in_place = false;
-  bool row_sparse = false;  // a table, of which a step changes the active rows only
+  bool row_sparse = false;  // a table: a step changes only its active rows
   Buffer<T> values, first, second;
-  Buffer<T> gradient;  // kept only where gradients are clipped by their norm
+  Buffer<T> gradient;  // kept only if gradients are clipped by their norm
 
-  const T* plain = nullptr;  // where the flat buffer has it, if it is read in place
+  const T* plain = nullptr;  // its start in the flat buffer, if it is read in place
 
   ParameterBlock(Index offset, Index n_rows, Index n_columns, bool is_matrix, double factor = 1,
                  bool reads_in_place = false)
@@ -115,7 +115,7 @@ struct ParameterBlock {
         in_place(reads_in_place),
         values(reads_in_place ? (n_rows - readable()) * ragged_width() : size()) {}
 
-  // A table of embeddings, as it lies in the flat buffer.
+  // A table of embeddings, laid out as in the flat buffer.
   ParameterBlock(Index offset, Index n_rows, Index dim, double factor, bool reads_in_place)
       : flat_offset(offset),
         rows(n_rows),
@@ -127,13 +127,13 @@ struct ParameterBlock {
         values(reads_in_place ? 0 : size()) {}
 
   Index size() const { return stored_rows * panels.width(); }
-  // Makes room for the moments that are asked for.
+  // Allocates the moments that are asked for and missing.
   void allocate_moments(bool needs_first, bool needs_second) {
     if (needs_first && first.size() == 0) first = Buffer<T>(size());
     if (needs_second && second.size() == 0) second = Buffer<T>(size());
   }
-  // Takes the values from the flat buffer; one read in place must stay where it is. Of `parts`
-  // parts, which may be taken at the same time, this is part `part`.
+  // Takes the values from the flat buffer. If the block reads in place, the buffer must not move.
+  // Only part `part` of `parts` is taken, so that threads can take parts at the same time.
   void set_values(const T* flat, Index part = 0, Index parts = 1) {
     if (!in_place)
       return pack(flat + flat_offset, rows, stored_rows, panels, share(panels.count(), part, parts),
@@ -162,14 +162,14 @@ struct ParameterBlock {
   Index ragged_width() const {
     return panels.columns() < panels.width() ? panels[panels.count() - 1].width : 0;
   }
-  // The rows that whole vectors can be read of without leaving the array.
+  // How many rows can be read in whole vectors without leaving the array.
   Index readable() const {
     const Index padding = panels.width() - panels.columns();
     return std::max<Index>(0, rows - (padding + panels.columns() - 1) / panels.columns());
   }
 };
 
-// The part of a block that a unit updates: consecutive numbers.
+// The consecutive numbers of a block that a unit updates.
 template <class T>
 struct UnitRange {
   ParameterBlock<T>* block;
@@ -177,17 +177,17 @@ struct UnitRange {
   Index count;
 };
 
-// The rows of a table that a batch has ids of, with their gradients one after the other.
+// The rows of a table whose ids are in the batch, with their gradients one after the other.
 template <class T>
 struct ActiveRows {
   const Index* offsets;  // where each starts in the block
   Index count;
   Index length;  // of a row
-  Index stride;  // from one gradient to the next: whole vectors, zero beyond `length`
+  Index stride;  // from one gradient to the next: whole vectors, with zeros beyond `length`
   T* gradients;
 };
 
-// Most numbers that a unit's gradient has.
+// The most numbers in a unit's gradient.
 inline constexpr Index kUnitRows = 16;
 template <class T>
 inline constexpr Index kUnitSize = kUnitRows * kMaxTileVectors * kLanes<T>;
@@ -198,39 +198,38 @@ class Layer {
   virtual ~Layer() = default;
 
   virtual void forward(const Pass<T>& pass) = 0;
-  // From the deltas of the output slot to those of the input slot, and of nothing before the first
-  // parameters.
+  // Computes the deltas of the input slot from those of the output slot. Nothing before the first
+  // layer with parameters needs deltas.
   virtual void backward(const Pass<T>& pass) = 0;
 
   virtual std::vector<ParameterBlock<T>*> blocks() { return {}; }
-  // Whether forward can read the network's input where the caller has it.
+  // Whether forward can read the network's input in the caller's memory.
   virtual bool reads_table() const { return false; }
-  // Whether forward heeds Pass::by_columns.
+  // Whether forward supports Pass::by_columns.
   virtual bool shares_columns() const { return false; }
   // Whether forward depends on Pass::key when Pass::sampling is set.
   virtual bool drops() const { return false; }
-  // Called when parameters were set from outside.
+  // Called after parameters were set from outside.
   virtual void refresh() {}
-  // Called before that with the flat buffer, which outside training stays where it is.
+  // Called before refresh() with the flat buffer, which does not move outside training.
   virtual void read_in_place(const T*) {}
 
   virtual Index n_units() const { return 0; }
   virtual Index unit_work(Index) const { return 0; }
-  // Without a block where what the unit would update is not learned.
+  // The block is null if the unit's parameters are not learned.
   virtual UnitRange<T> unit_range(Index unit) = 0;
   // Writes the gradient of the unit's range over `rows` rows of the batch.
   virtual void unit_gradient(Index, Index, T*) {}
-  // What a unit of a row-sparse block updates in place of a range; the gradients are the layer's
-  // own and stay until the next step.
+  // What a unit of a row-sparse block updates instead of a range. The gradients belong to the layer
+  // and are valid until the next step.
   virtual ActiveRows<T> active_rows(Index) { return {}; }
   // Whether the unit's gradient is known to be zero.
   virtual bool unit_is_still(Index) const { return false; }
-  // Called when the unit's range was updated.
+  // Called after the unit's range was updated.
   virtual void unit_updated(Index) {}
 };
 
-// Visits a row's vectors, panel by panel: visit(where the vector stands in a slot, its first
-// column).
+// Calls visit(offset in the slot, first column) for each vector of a row, panel by panel.
 template <class T, class Visit>
 PELLUCID_INLINE void for_each_vector(const Slot<T>& slot, Index row, Visit visit) {
   for (const Panel& panel : slot.panels) {
@@ -250,13 +249,13 @@ void unpack_rows(const Slot<T>& slot, Index first, Index count, T* matrix) {
   }
 }
 
-// Passes deltas on: writes them, or adds them to what a later layer has already passed back.
+// Writes deltas, or adds them to those that a later layer has already passed back.
 template <class T>
 PELLUCID_INLINE void pass_back(T* deltas, Vector<T> value, bool accumulate) {
   store<T>(deltas, accumulate ? load(deltas) + value : value);
 }
 
-// A vector of a slot with zeros in place of padding, whose contents nobody promises.
+// Loads a vector of a slot, with zeros in place of padding, whose contents are unspecified.
 template <class T>
 PELLUCID_INLINE Vector<T> load_columns(const T* data, Index column, Index columns) {
   const Vector<T> value = load(data);
@@ -264,7 +263,7 @@ PELLUCID_INLINE Vector<T> load_columns(const T* data, Index column, Index column
   return first_lanes<T>(columns - column) ? value : Vector<T>{};
 }
 
-// A unit of a layer's vector of parameters: one panel of it.
+// The range of a unit that is one panel of a layer's vector of parameters.
 template <class T>
 UnitRange<T> panel_range(ParameterBlock<T>& block, Index panel) {
   return {&block, block.panels[panel].first, block.panels[panel].width};

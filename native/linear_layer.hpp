@@ -1,5 +1,5 @@
-// z = s a W + b, and the activation that follows it; s is 1 unless the weights are parametrized for
-// their fan-in. The plain reference is src/pellucid/nn/linear.py.
+// z = s a W + b and the activation that follows it. s is 1 unless the parametrization scales
+// weights by their fan-in. The plain reference is src/pellucid/nn/linear.py.
 #pragma once
 
 #include <optional>
@@ -13,13 +13,13 @@ namespace pellucid::inline PELLUCID_ISA {
 struct LinearSpec {
   Index fan_out = 0;
   Index weight_offset = 0;  // of W, row-major (fan_in, fan_out), in the flat buffer
-  Index bias_offset = -1;   // of b (fan_out); -1 where there is none
+  Index bias_offset = -1;   // of b (fan_out); -1 if there is none
   double weight_rate = 1;   // factors on the learning rate
   double bias_rate = 1;
   double weight_scale = 1;  // s
 };
 
-// db = sum of dz over the rows of a panel: a product with a row of ones.
+// db = sum of dz over the rows of a panel, computed as a product with a row of ones.
 template <class T>
 void sum_rows(const T* deltas, Index width, Index rows, T* sums) {
   constexpr T zeros[kMaxTileVectors * kLanes<T>] = {};
@@ -32,9 +32,9 @@ void sum_rows(const T* deltas, Index width, Index rows, T* sums) {
 template <class T>
 class LinearLayer : public Layer<T> {
  public:
-  // `propagate`: whether anything before has parameters. `accumulate`: whether the input's deltas
-  // already hold what a later layer passed back. `own_products`: whether the products are those of
-  // this class, and not of a derived one.
+  // `propagate`: whether an earlier layer has parameters. `accumulate`: whether the input's deltas
+  // already hold what a later layer passed back. `own_products`: whether this class computes the
+  // products, not a derived one.
   LinearLayer(const LinearSpec& spec, const Activation<T>& activation, Slot<T>& input,
               Slot<T>& output, Use use, bool propagate, bool accumulate, bool own_products = true)
       : input_(input),
@@ -150,19 +150,19 @@ class LinearLayer : public Layer<T> {
     Index panel;      // of the outputs
     Index first_row;  // of the weights; -1 for the panel's bias
     Index rows;
-    Index input_panel;  // where first_row falls
+    Index input_panel;  // the input panel of first_row
   };
 
   const Unit& unit(Index index) const { return units_[static_cast<std::size_t>(index)]; }
 
-  // What follows when rows of a panel hold z.
+  // What follows once rows of a panel hold z.
   void finish(const Pass<T>& pass, const Panel& panel, T* block, Index count) {
     if (pass.observer != nullptr)
       pass.observer->count_z(pass.thread, output_, panel, block, count / panel.width);
     activation_.forward(block - output_.values.data(), count);
   }
 
-  // From the derivative by s W to that by W.
+  // Turns the gradient of s W into that of W.
   void scale_gradient(T* gradient, Index count) const {
     if (scale_ == 1) return;
     for (Index i = 0; i < count; i += kLanes<T>)
@@ -175,7 +175,7 @@ class LinearLayer : public Layer<T> {
   bool propagate_ = false;
   bool accumulate_;
   ParameterBlock<T> weights_;
-  ParameterBlock<T> bias_;  // zero where the layer has none
+  ParameterBlock<T> bias_;  // zero if the layer has none
   bool has_bias_;
   T scale_;
   Buffer<T> zeros_;
@@ -194,8 +194,8 @@ class LinearLayer : public Layer<T> {
     }
   }
 
-  // The gradient of a whole panel of inputs where outputs are few: as its transpose, in which the
-  // inputs fill the vectors.
+  // The gradient of a whole panel of inputs for few outputs. It is computed as its transpose, in
+  // which the inputs fill the vectors.
   void narrow_gradient(const Unit& u, Index rows, T* gradient) {
     const Panel& across = input_.panels[u.input_panel];
     const Index columns = output_.panels.columns();
@@ -219,7 +219,7 @@ class LinearLayer : public Layer<T> {
     }
   }
 
-  // The transpose of few columns of weights that are read where the caller has them.
+  // Transposes few columns of weights that are read in the caller's memory.
   void transpose_in_place() {
     const Index columns = output_.panels.columns();
     for (const Panel& across : input_.panels) {
@@ -232,9 +232,9 @@ class LinearLayer : public Layer<T> {
     }
   }
 
-  // Brings the transpose up to date with kLanes rows of one panel of the weights.
+  // Updates the transpose of kLanes rows of one panel of the weights.
   void transpose(const Panel& panel, Index row) {
-    // `row` falls in one panel of the transpose: panels start at multiples of the lanes.
+    // The rows fall in one panel of the transpose, since panels start at multiples of kLanes.
     Index q = 0;
     while (row >= input_.panels[q].first + input_.panels[q].width) ++q;
     const Panel& across = input_.panels[q];
@@ -252,7 +252,7 @@ class LinearLayer : public Layer<T> {
   }
 
   bool narrow_ = false;  // are outputs too few to fill a vector?
-  Buffer<T> transpose_;  // of s W, in panels over the inputs; empty where nothing reads it
+  Buffer<T> transpose_;  // of s W, in panels over the inputs; empty if nothing reads it
   std::vector<Unit> units_;
 };
 

@@ -1,5 +1,5 @@
-// Losses and their gradients, weighted, for one row of scores or for a block of short rows.
-// The plain reference of each is in src/pellucid/nn/losses.py.
+// Weighted losses and their gradients, for one row of scores or for a block of short rows.
+// src/pellucid/nn/losses.py has the plain references.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Scores, targets and deltas of one example, contiguous and padded to whole vectors. Where labels
-// are given in place of targets, `targets` is null.
+// Scores, targets and deltas of one example, contiguous and padded to whole vectors. With a label
+// instead of targets, `targets` is null.
 template <class T>
 struct LossRow {
   const T* scores;
@@ -19,11 +19,11 @@ struct LossRow {
   Index label;
   T* deltas;
   Index columns;
-  T scale;  // what the gradient is multiplied by: weight / rows in the batch
+  T scale;  // factor of the gradient: weight / rows in the batch
   T parameter;
 };
 
-// Element-wise losses give the value and the derivative with respect to the score.
+// Element-wise losses compute the value and the derivative with respect to the score.
 struct LogisticCrossEntropy {
   template <class T>
   static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
@@ -82,8 +82,8 @@ struct Quantile {
   }
 };
 
-// Half the deviance: exp(s) - y s + (y log y - y), which is 0 where exp(s) = y. Beyond a score of
-// 60 the exponential goes on as its tangent, which keeps the loss finite.
+// Half the deviance: exp(s) - y s + (y log y - y), which is 0 for exp(s) = y. Above a score of 60,
+// the exponential is replaced by its tangent there, which keeps the loss finite.
 struct Poisson {
   template <class T>
   static void evaluate(Vector<T> s, Vector<T> y, T, Vector<T>& value, Vector<T>& slope) {
@@ -156,18 +156,18 @@ double evaluate_softmax(const LossRow<T>& row) {
   return static_cast<double>(value);
 }
 
-// As many examples as a vector has lanes, transposed: vector c has column c of each. It serves
-// outputs of no more columns than lanes, where a row would leave most of a vector empty.
+// As many examples as a vector has lanes, transposed: vector c has column c of each. It is for
+// outputs with at most kLanes columns, whose rows would leave most of a vector empty.
 template <class T>
 struct LossBlock {
   Vector<T> scores[kLanes<T>];   // replaced by the deltas
-  Vector<T> targets[kLanes<T>];  // unset where there are labels
+  Vector<T> targets[kLanes<T>];  // unset if there are labels
   IntegerVector<T> labels;
   bool has_labels;
   Index columns;
   Vector<T> scale;
   T parameter;
-  Vector<T> values;  // what comes out, unweighted
+  Vector<T> values;  // the losses, unweighted
 };
 
 template <class Elementwise, class T>

@@ -1,18 +1,18 @@
-// Mixtures of components: y = c W + b and its gradients for one column of numbers, where the
-// components c of a number are waves or ramps. Everything is a vector over rows of the batch.
+// Mixtures of components: y = c W + b and its gradients for one column of numbers. The components c
+// of a number are waves or ramps. All vectors are over rows of the batch.
 #pragma once
 
 #include "transposed.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Components are computed for so many vectors at a time.
+// Components are computed for this many vectors at a time.
 inline constexpr Index kRunVectors = 16;
 template <class T>
 inline constexpr Index kRunRows = kRunVectors * kLanes<T>;
 
-// N neighbouring outputs for up to kLanes rows: y_i += sum over k of c_k W[k, i]. `components`
-// holds a vector each, W has rows of `stride` numbers.
+// N neighbouring outputs for up to kLanes rows: y_i += sum over k of c_k W[k, i]. `components` has
+// one vector for each k; W has rows of `stride` numbers.
 template <class T, int N>
 PELLUCID_INLINE void mix_some(const T* components, Index n_components, const T* weights,
                               Index stride, Vector<T>* mixed) {
@@ -25,8 +25,8 @@ PELLUCID_INLINE void mix_some(const T* components, Index n_components, const T* 
   for (int i = 0; i < N; ++i) mixed[i] = sums[i];
 }
 
-// All `n` outputs for `rows` rows, at most kLanes; they stand `stride` apart. The sums start from
-// the biases, or where those are null from what the outputs hold.
+// All `n` outputs, `stride` apart, for `rows` rows, at most kLanes. The sums start from the biases,
+// or from the contents of the outputs if the biases are null.
 template <class T>
 PELLUCID_INLINE void mix(const T* components, Index n_components, const T* weights, const T* biases,
                          Index n, T* outputs, Index stride, Index rows) {
@@ -46,7 +46,7 @@ PELLUCID_INLINE void mix(const T* components, Index n_components, const T* weigh
   }
 }
 
-// dc = sum over i of dy_i W[i] for up to kRunRows rows; the deltas of the n outputs stand `stride`
+// dc = sum over i of dy_i W[i] for up to kRunRows rows. The deltas of the n outputs are `stride`
 // apart.
 template <class T>
 void unmix(const T* deltas, Index stride, Index rows, const T* weights, Index n, T* dcomponents) {
@@ -57,8 +57,7 @@ void unmix(const T* deltas, Index stride, Index rows, const T* weights, Index n,
   });
 }
 
-// dW[i] += sum over up to kRunRows rows of c dy_i. Components are zero, or finite at least, beyond
-// the last row.
+// dW[i] += sum over up to kRunRows rows of c dy_i. Beyond the last row, components must be finite.
 template <class T>
 void add_products(const T* component, const T* deltas, Index stride, Index rows, Index n,
                   T* gradient) {

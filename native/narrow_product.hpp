@@ -1,15 +1,15 @@
-// A product with fewer columns than a vector has lanes, as of a last layer with a few classes.
+// A product with fewer columns than a vector has lanes, such as a last layer with a few classes.
 //
 // The kernel of gemm.hpp would compute a whole vector of columns, most of them padding. Here the
 // vectors run along the summed index instead: lane l of an accumulator sums the terms k = l, l +
-// lanes, ..., and the lanes are added at the end, those of several accumulators at once.
+// lanes, ... At the end, the lanes of several accumulators are added up at once.
 #pragma once
 
 #include "layer.hpp"
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Lane i of the result is the sum of the lanes of sums[i]; log2(lanes) rounds of pairwise sums.
+// Lane i of the result is the sum of the lanes of sums[i], in log2(lanes) rounds of pairwise sums.
 template <class T>
 PELLUCID_INLINE Vector<T> sum_each(Vector<T>* sums) {
   constexpr int lanes = kLanes<T>;
@@ -37,14 +37,14 @@ constexpr int next_power_of_two(int n) {
   return power;
 }
 
-// Z[row, j] = start[j] + sum over k of A[row, k] B[j, k] for j < K and rows `first` to `last`, with
-// A in the input's panels and B, in panels over k, one row for each of a vector's lanes.
+// Z[row, j] = start[j] + sum over k of A[row, k] B[j, k] for j < K and rows `first` to `last`. A is
+// in the input's panels; B is in panels over k, with one row for each lane of a vector.
 template <class T, int K>
 void narrow_kernel(const Slot<T>& input, const T* b, const T* start, Index first, Index last,
                    T* z) {
   constexpr int lanes = kLanes<T>;
   constexpr int kept = next_power_of_two(K);
-  constexpr int n_rows = lanes / kept;  // at a time: their sums fill one vector
+  constexpr int n_rows = lanes / kept;  // at a time, so that their sums fill one vector
   const Index columns = input.panels.columns();
   for (Index row = first; row < last; row += n_rows) {
     const Index count = std::min<Index>(n_rows, last - row);
@@ -52,7 +52,7 @@ void narrow_kernel(const Slot<T>& input, const T* b, const T* start, Index first
     for (const Panel& panel : input.panels) {
       const T* a = input.values.data() + input.at(panel, row);
       const T* right = b + lanes * panel.first;
-      Index row_of[n_rows];  // beyond the last row, that row again
+      Index row_of[n_rows];  // rows beyond the last repeat it
       for (Index r = 0; r < n_rows; ++r) row_of[r] = std::min(r, count - 1) * panel.width;
       const auto add = [&](Index c, const auto& load_left) {
         Vector<T> terms[K];
@@ -78,7 +78,7 @@ void narrow_kernel(const Slot<T>& input, const T* b, const T* start, Index first
   }
 }
 
-// The same for `columns` columns, at most half a vector's lanes.
+// The same for `columns` columns, at most half as many as a vector has lanes.
 template <class T>
 void narrow_product(const Slot<T>& input, const T* b, Index columns, const T* start, Index first,
                     Index last, T* z) {

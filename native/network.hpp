@@ -1,4 +1,4 @@
-// A network as Python describes it, and as the engine runs it.
+// A network as Python describes it (Program) and as the engine runs it (Network).
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// What a layer is built from: its slots, and what is before and after it.
+// What a layer is built from: its slots, and what comes before and after it.
 template <class T>
 struct Surroundings {
   Slot<T>& input;
@@ -28,11 +28,11 @@ struct Surroundings {
   Slot<T>* skipped;  // of a residual connection
   Use use;
   int n_threads;  // at most
-  // Whether anything before the slot has parameters, and whether a later layer passes deltas back
-  // to it as well, which come first.
+  // Whether any layer before the slot has parameters, and whether a later layer has already passed
+  // deltas back to the slot.
   bool propagate, accumulate;
   bool propagate_skipped, accumulate_skipped;
-  SparseRows<T>* sparse_input;  // in place of `input`'s numbers, or null
+  SparseRows<T>* sparse_input;  // replaces `input`'s numbers unless null
 };
 
 // The chain of layers. Slot 0 is the input; layer i reads slot i and writes slot i + 1.
@@ -46,10 +46,10 @@ class Program {
     bool has_parameters;
     Index skipped;  // the slot that a residual connection comes from, or -1
     Make make;
-    bool takes_sparse = false;  // reads sparse rows as they are, where they are its input
+    bool takes_sparse = false;  // can read sparse rows as its input without making them dense
   };
 
-  // With `bfloat16` the linear layers round the operands of their products when they are trained.
+  // With `bfloat16`, linear layers round the operands of their products in training.
   Program(Index fan_in, Index n_parameters, bool bfloat16)
       : fan_in_(fan_in), n_parameters_(n_parameters), bfloat16_(bfloat16) {
     if (bfloat16 && !(PELLUCID_HAS_BFLOAT16 && std::is_same_v<T, float>))
@@ -59,7 +59,7 @@ class Program {
   Index fan_in() const { return fan_in_; }
   Index fan_out() const { return width_of(static_cast<Index>(steps_.size())); }
   Index n_parameters() const { return n_parameters_; }
-  // Numbers in embedding tables, which cost a pass nothing.
+  // Numbers in embedding tables. They add no work to a pass.
   Index in_tables() const { return in_tables_; }
   const std::vector<Step>& steps() const { return steps_; }
 
@@ -95,7 +95,7 @@ class Program {
   }
 
   // An activation that directly follows a linear layer becomes part of it, unless something else
-  // needs what it starts from.
+  // needs the layer's output.
   Index add_activation(const std::string& name, T parameter, T blend, bool may_fuse) {
     const Activation<T> activation = find_activation(name, parameter, blend);
     if (!may_fuse) open_activation_ = nullptr;
@@ -129,7 +129,7 @@ class Program {
     });
   }
 
-  // Offsets of -1 stand for what is not learned.
+  // An offset is -1 if its parameters are not learned.
   Index add_row_norm(bool centered, T epsilon, Index gamma_offset, double gamma_rate,
                      Index beta_offset, double beta_rate) {
     if (gamma_offset >= 0) check_range(gamma_offset, fan_out());
@@ -186,7 +186,7 @@ class Program {
     });
   }
 
-  // Every id of the input becomes its row of a table (n_rows, dim).
+  // Each id of the input is replaced by its row of a table (n_rows, dim).
   Index add_embedding(Index n_rows, Index dim, Index offset, double rate) {
     check_range(offset, n_rows * dim);
     if (n_rows > Index{1} << std::numeric_limits<T>::digits)
@@ -231,14 +231,14 @@ class Program {
     throw std::invalid_argument("unknown loss " + name);
   }
 
-  // Whether sparse rows can be taken as they are: the first layer does, and nothing else reads
-  // them.
+  // Whether sparse rows need not be made dense: the first layer reads them so, and no other layer
+  // reads them.
   bool can_take_sparse() const {
     const auto reads_input = [](const Step& step) { return step.skipped == 0; };
     return !steps_.empty() && steps_.front().takes_sparse &&
            std::none_of(steps_.begin(), steps_.end(), reads_input);
   }
-  // And whether that is faster than dense rows, for a table that stores so many numbers.
+  // Whether that is also faster than dense rows, for a table that stores this many numbers.
   bool takes_sparse(Index stored, Index rows) const {
     constexpr double kMostShare = 0.25;
     return can_take_sparse() && static_cast<double>(stored) <= kMostShare *
@@ -256,7 +256,8 @@ class Program {
     return static_cast<Index>(steps_.size());
   }
 
-  // A layer of programs side by side, each for its block of columns; see columns_layer.hpp.
+  // Adds a layer of programs side by side, each for its own block of columns. See
+  // columns_layer.hpp.
   Index add_columns(std::vector<Program> parts);
 
  private:
@@ -276,15 +277,15 @@ class Program {
   bool bfloat16_;
   Index in_tables_ = 0;
   std::vector<Step> steps_;
-  std::shared_ptr<Activation<T>> open_activation_;  // of a linear layer that nothing follows yet
+  std::shared_ptr<Activation<T>> open_activation_;  // of a linear layer at the end
 };
 
-// The layers and slots for batches of up to `rows` rows.
+// The layers and slots of a network for batches of up to `rows` rows.
 template <class T>
 class Network {
  public:
-  // With `sparse` the rows of a sparse table are taken as they are, which the program must be able
-  // to. `propagate`: whether the input's deltas are asked for.
+  // With `sparse`, the rows of a sparse table are not made dense, which the program must support.
+  // `propagate`: whether the input's deltas are needed.
   Network(const Program<T>& program, Index rows, Use use, int n_threads, bool sparse = false,
           bool propagate = false)
       : rows_(rows) {
@@ -328,11 +329,11 @@ class Network {
   }
 
   Index rows() const { return rows_; }
-  // Lays the slots out for `rows` rows, at most as many as there is memory for.
+  // Lays the slots out for `rows` rows, at most as many as were allocated.
   void use_rows(Index rows) {
     for (const auto& slot : slots_) slot->rows = rows;
   }
-  // Whether the input can stay where the caller has it, for Pass::table.
+  // Whether the input can be read in the caller's memory, through Pass::table.
   bool reads_table() const { return reads_table_; }
   Slot<T>& input() { return *slots_.front(); }
   Slot<T>& output() { return *slots_.back(); }
@@ -362,12 +363,12 @@ class Network {
     return all;
   }
 
-  // Where tables and weights are read in place, the flat buffer must stay where it is.
+  // If tables and weights are read in place, the flat buffer must not move.
   void load(const T* flat) {
     for (ParameterBlock<T>* block : blocks()) block->set_values(flat);
     refresh(flat);
   }
-  // Called when all blocks have been set.
+  // Called after all blocks have been set.
   void refresh(const T* flat) {
     for (const auto& layer : layers_) {
       layer->read_in_place(flat);
@@ -375,12 +376,12 @@ class Network {
     }
   }
 
-  // Makes room for what the consecutive batches of `order` need (null: rows in their own order).
+  // Allocates what the consecutive batches of `order` need. A null order is that of the table.
   void reserve(const TableView& table, const std::int64_t* order, Index n, Index batch_size) {
     if (sparse_input_) sparse_input_->reserve(most_entries(table, order, n, batch_size));
   }
 
-  // Brings the pass's rows to the input; order[i] is where row i stands in the table.
+  // Copies the pass's rows to the input. order[i] is the table's row for row i of the batch.
   void gather(const Examples<T>& examples, const std::int64_t* order, const Pass<T>& pass) {
     if (!sparse_input_) return gather_rows(examples, order, pass.first, pass.last, *slots_.front());
     sparse_input_->gather(examples.table, examples.reader.list, order, pass.first, pass.last,
@@ -388,7 +389,7 @@ class Network {
   }
 
   void forward(const Pass<T>& pass) { forward(pass, 0, std::ssize(layers_)); }
-  // Through layers `first` to `last`, the latter excluded.
+  // The same for layers `first` to `last`, the latter excluded.
   void forward(const Pass<T>& pass, Index first, Index last) {
     for (Index l = first; l < last; ++l) {
       Layer<T>& layer = *layers_[static_cast<std::size_t>(l)];
@@ -396,8 +397,8 @@ class Network {
       if (pass.by_columns) pass.barrier->wait();
     }
   }
-  // The place of the first layer whose output differs from sample to sample; the number of layers
-  // if there is none.
+  // The index of the first layer whose output differs between samples, or the number of layers if
+  // there is none.
   Index first_that_drops() const {
     const auto drops = [](const auto& layer) { return layer->drops(); };
     return std::ranges::find_if(layers_, drops) - layers_.begin();
@@ -412,7 +413,7 @@ class Network {
 
   Index rows_;
   bool reads_table_ = false;
-  std::unique_ptr<SparseRows<T>> sparse_input_;  // in place of slot 0
+  std::unique_ptr<SparseRows<T>> sparse_input_;  // replaces slot 0 unless null
   std::vector<std::unique_ptr<Slot<T>>> slots_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
 };

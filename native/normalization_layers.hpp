@@ -1,5 +1,5 @@
-// RMSNorm and LayerNorm: each row is brought to one length.
-// The plain reference is src/pellucid/nn/normalization.py.
+// RMSNorm and LayerNorm: each row is scaled to the same length. The plain reference is
+// src/pellucid/nn/normalization.py.
 #pragma once
 
 #include <cmath>
@@ -8,12 +8,12 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// y = (x - mean) r * gamma + beta with r = 1 / sqrt(mean of (x - mean)^2 + epsilon), the mean taken
-// over the row; RMSNorm has no mean and no beta.
+// y = (x - mean) r * gamma + beta with r = 1 / sqrt(mean of (x - mean)^2 + epsilon). Means are over
+// the row. RMSNorm has no mean and no beta.
 template <class T, bool kCentered>
 class RowNormLayer final : public Layer<T> {
  public:
-  // An offset of -1 stands for a gamma of ones, a beta of zeros, which are not learned.
+  // With an offset of -1, gamma is one, or beta zero, and not learned.
   RowNormLayer(T epsilon, Index gamma_offset, double gamma_rate, Index beta_offset,
                double beta_rate, Slot<T>& input, Slot<T>& output, bool propagate, bool accumulate)
       : input_(input),

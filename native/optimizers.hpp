@@ -7,12 +7,12 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Numbers of one step, computed once for all parameters.
+// The numbers of one step, computed once for all parameters.
 template <class T>
 struct StepCoefficients {
   T learning_rate;  // eta, after bias correction for the adaptive rules
   T first_decay;    // momentum mu, or beta 1
-  T first_gain;     // what a new gradient enters the first moment with
+  T first_gain;     // factor of a new gradient in the first moment
   T second_decay;   // beta 2
   T second_gain;
   T epsilon_inside;   // under the root
@@ -21,7 +21,8 @@ struct StepCoefficients {
   T penalty;          // L2 penalty: penalty * w is added to the gradient of weights
 };
 
-// A range of parameters with what belongs to it. `moments` that a rule does not use are null.
+// A range of parameters with their moments and gradient. Moments that the rule does not use are
+// null.
 template <class T>
 struct ParameterRange {
   T* values;
@@ -31,8 +32,8 @@ struct ParameterRange {
   Index count;
 };
 
-// Which rule trains: `kMomentum` and `kNesterov` keep a velocity, `kAdaptive` is Adam in all its
-// forms, `kAccumulate` leaves the parameters and adds the gradient up in `first`.
+// The update rule. `kMomentum` and `kNesterov` keep a velocity, `kAdaptive` is Adam in all its
+// forms, and `kAccumulate` adds gradients up in `first` without changing the parameters.
 enum class Rule { kSgd, kMomentum, kNesterov, kAdaptive, kAccumulate };
 
 template <class T, Rule kRule>
@@ -108,7 +109,7 @@ UpdateFunction<T> update_function(Rule rule) {
   return nullptr;
 }
 
-// The same for a range of any length; the gradient is padded to whole vectors.
+// The same for a range of any length. The gradient is padded to whole vectors.
 template <class T>
 void update_ragged_range(UpdateFunction<T> update, ParameterRange<T> range,
                          const StepCoefficients<T>& c) {

@@ -1,11 +1,10 @@
 // The layout that every matrix has inside the engine.
 //
-// A matrix of `rows` x `columns` is cut into panels of a few vectors' width; each panel stores its
-// rows one after the other, contiguous and padded with zeros to whole vectors. So a product walks
-// its right-hand operand in the order of memory, and an operation on a range of a panel's rows is
-// an operation on one contiguous range. Weights (rows = fan_in, columns = fan_out), their
-// transposes, activations and deltas (rows = examples) all have this layout; nothing is ever packed
-// on the way.
+// A matrix of `rows` x `columns` is cut into panels that are a few vectors wide. Each panel stores
+// its rows one after the other, contiguous and padded with zeros to whole vectors. A product then
+// reads its right-hand operand in memory order, and a range of a panel's rows is one contiguous
+// range. Weights (rows = fan_in, columns = fan_out), their transposes, activations and deltas (rows
+// = examples) all have this layout, so nothing is repacked between them.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +16,7 @@
 namespace pellucid::inline PELLUCID_ISA {
 
 struct Panel {
-  Index first;  // its first column, and so rows * first is where it starts
+  Index first;  // its first column; the panel starts at rows * first
   Index width;  // in numbers, a multiple of the vector's lanes
 };
 
@@ -54,8 +53,8 @@ class Panels {
   auto end() const { return panels_.end(); }
 
  private:
-  // With 32 registers panels are 3 or 4 vectors wide, else 2: widths whose register blocks
-  // (gemm.hpp) do enough arithmetic per load.
+  // Panels are 3 or 4 vectors wide with 32 registers, else 2. Register blocks (gemm.hpp) of these
+  // widths do enough arithmetic per load.
   static Index next_vectors(Index left) {
     if constexpr (PELLUCID_VECTOR_REGISTERS < 32) return left >= 2 ? 2 : left;
     if (left <= 4) return left;

@@ -1,5 +1,5 @@
-// PeriodicEmbedding: each number x becomes [x, cos(2 pi f x + p) W + b], with f, p, W and b of its
-// column. The plain reference is src/pellucid/nn/periodic_embedding.py.
+// PeriodicEmbedding: each number x becomes [x, cos(2 pi f x + p) W + b], where each column has its
+// own f, p, W and b. The plain reference is src/pellucid/nn/periodic_embedding.py.
 #pragma once
 
 #include "mixture.hpp"
@@ -9,7 +9,7 @@
 namespace pellucid::inline PELLUCID_ISA {
 
 struct PeriodicSpec {
-  Index dim = 2;  // with x itself
+  Index dim = 2;  // including x itself
   Index n_frequencies = 1;
   Place frequencies, phases, weights, biases;
 };
@@ -57,10 +57,10 @@ class PeriodicLayer final : public SummingLayer<T> {
   enum Array : std::size_t { kFrequencies, kPhases, kWeights, kBiases };
   static constexpr T kTwoPi = T(6.28318530717958647693);
 
-  // Numbers and biases of one column, waves and weights of the wave after `wave` earlier ones.
+  // A parameter array's values and gradient, from an offset on.
   const T* values(Array array, Index from) const { return learned_[array].values() + from; }
   T* gradient(Array array, Index from) { return learned_[array].gradient.data() + from; }
-  // The deltas of what is mixed from column j's waves, from a row on.
+  // The deltas of the mixtures of column j's waves, from a row on.
   const T* mixed_deltas(Index j, Index row) const {
     return y_.column(j * (1 + n_mixed_) + 1) + row;
   }
@@ -88,8 +88,8 @@ class PeriodicLayer final : public SummingLayer<T> {
     });
   }
 
-  // Gradients of one wave over the whole batch: with c = cos u and dc = dy W for the wave's angle
-  // u, dW = sum of c dy, du = -sin(u) dc, dp = sum of du, df = 2 pi sum of x du.
+  // The gradients of one wave over the whole batch. With the wave's angle u, c = cos u and dc = dy
+  // W: dW = sum of c dy, du = -sin(u) dc, dp = sum of du, df = 2 pi sum of x du.
   void sum_gradients(Index wave, Index rows) {
     alignas(64) T angles[kRunRows<T>], waves[kRunRows<T>], dwaves[kRunRows<T>];
     const Index j = wave / n_waves_;
@@ -117,7 +117,7 @@ class PeriodicLayer final : public SummingLayer<T> {
       sum_deltas(mixed_deltas(j, 0), y_.stride(), rows, n_mixed_, gradient(kBiases, j * n_mixed_));
   }
 
-  // dx = dy of x itself + 2 pi sum over the waves of f du.
+  // dx = (dy of x itself) + 2 pi sum over the waves of f du.
   void pass_on(const Pass<T>& pass) {
     alignas(64) T angles[kLanes<T>], waves[kLanes<T>], dwaves[kLanes<T>];
     for (Index j = 0; j < n_columns_; ++j)
@@ -140,7 +140,7 @@ class PeriodicLayer final : public SummingLayer<T> {
   Slot<T>& output_;
   Index n_columns_, n_waves_, n_mixed_;
   Transposed<T> x_;
-  Transposed<T> y_;  // and its deltas
+  Transposed<T> y_;  // values, and then deltas, of the output
   Transposed<T> dx_;
   bool propagate_, accumulate_;
 };

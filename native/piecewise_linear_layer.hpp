@@ -1,5 +1,5 @@
-// PiecewiseLinearEmbedding: how far each number is through each of its column's bins, or a mixture
-// of that. The plain reference is src/pellucid/nn/piecewise_linear_embedding.py.
+// PiecewiseLinearEmbedding: how far each number is through each of its column's bins, or mixtures
+// of these components. The plain reference is src/pellucid/nn/piecewise_linear_embedding.py.
 #pragma once
 
 #include "mixture.hpp"
@@ -8,8 +8,8 @@
 namespace pellucid::inline PELLUCID_ISA {
 
 struct PiecewiseLinearSpec {
-  std::vector<std::vector<double>> edges;  // increasing; of each column
-  Index dim = 0;                           // of the mixtures; 0 leaves the components themselves
+  std::vector<std::vector<double>> edges;  // of each column, increasing
+  Index dim = 0;                           // of the mixtures; 0 returns the components themselves
   Place weights, biases;
 
   Index n_components() const {
@@ -61,7 +61,7 @@ class PiecewiseLinearLayer final : public SummingLayer<T> {
   using SummingLayer<T>::learned_;
   static constexpr std::size_t kWeights = 0, kBiases = 1;
 
-  // One component, (x - lower) / width, held between `low` and `high`.
+  // One component: (x - lower) / width, clipped to [low, high].
   struct Ramp {
     T lower, width, low, high;
     Index column;
@@ -72,14 +72,14 @@ class PiecewiseLinearLayer final : public SummingLayer<T> {
       const Vector<T> from_low = ramp < low ? broadcast<T>(low) : ramp;  // NaN stays NaN
       return from_low > high ? broadcast<T>(high) : from_low;
     }
-    // Its derivative; at an inner edge both components count as standing still.
+    // Its derivative. At an inner edge, it is 0 for both components.
     Vector<T> slope(Vector<T> x) const {
       const Vector<T> ramp = free(x);
       return ((ramp > low) & (ramp < high)) ? broadcast<T>(T(1) / width) : Vector<T>{};
     }
   };
 
-  // The first component goes on below its bin, the last above.
+  // The first component has no lower limit, the last no upper one.
   void add_ramps(const std::vector<double>& edges) {
     constexpr T infinity = std::numeric_limits<T>::infinity();
     const std::size_t last = edges.size() - 2;
@@ -115,8 +115,8 @@ class PiecewiseLinearLayer final : public SummingLayer<T> {
     });
   }
 
-  // dW = sum of c dy over the whole batch for one component c, and db = sum of dy with a column's
-  // first.
+  // dW = sum of c dy over the whole batch for one component c. With a column's first component,
+  // also db = sum of dy.
   void sum_gradients(Index i, Index rows) {
     alignas(64) T components[kRunRows<T>];
     const Index j = ramp(i).column;
@@ -158,7 +158,7 @@ class PiecewiseLinearLayer final : public SummingLayer<T> {
   std::vector<Ramp> ramps_;  // of all columns
   std::vector<Index> first_ramps_;
   Transposed<T> x_;
-  Transposed<T> y_;  // and its deltas
+  Transposed<T> y_;  // values, and then deltas, of the output
   Transposed<T> dx_;
   bool propagate_, accumulate_;
 };

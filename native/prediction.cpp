@@ -5,28 +5,28 @@
 namespace pellucid::inline PELLUCID_ISA {
 namespace {
 
-// For so many rows weights are read in place; bringing them into panels pays from about there on.
+// Up to this many rows, weights are read in place; packing them into panels pays from there on.
 constexpr Index kMostInPlace = 256;
-// For so many rows threads share out columns instead, so that each weight is read once.
+// Up to this many rows, threads divide columns instead of rows, so that each weight is read once.
 constexpr Index kMostByColumns = 16;
-// Multiplications worth another thread: waking one takes tens of microseconds.
+// Multiplications that are worth another thread. Waking one takes tens of microseconds.
 constexpr Index kWorthAThread = 4'000'000;
-// The values of a chunk of rows, all layers together, should stay in the second-level cache.
+// The values of a chunk of rows in all layers should stay in the second-level cache.
 constexpr Index kChunkBytes = 256 * 1024;
 constexpr Index kLeastChunk = 24, kMostChunk = 192;  // multiples of the register blocks' rows
-// A larger workspace is not kept: making it takes little of a call that needs it.
+// A larger workspace is not kept: allocating it is a small part of a call that needs it.
 constexpr Index kMostKeptBytes = 64 << 20;
 
-// How one call goes about its rows.
+// How one call divides its rows.
 struct Shares {
   int team;
   bool by_columns;  // all threads share the same rows
   Index chunk;      // rows at a time
   Index chunks;
-  Index parts;  // that the samples of a chunk are taken in, by any threads
+  Index parts;  // of the samples of a chunk; any thread takes any part
 };
 
-// A call's rows in the hands of its threads.
+// What the threads of one call do.
 template <class T>
 struct Job {
   Workspace<T>& workspace;
@@ -38,7 +38,7 @@ struct Job {
   Barrier barrier{shares.team};
   std::atomic<Index> next_item{0};
 
-  // Every thread brings its part of the weights into panels; then they take chunk after chunk.
+  // Each thread packs its part of the weights into panels. Then the threads take chunk after chunk.
   void many(int thread) {
     load(thread, shares.team);
     barrier.wait();
@@ -63,7 +63,7 @@ struct Job {
     for (ParameterBlock<T>* block : workspace.blocks) block->set_values(flat, part, parts);
   }
 
-  // Scores rows `first` to `first + count`; of their samples, a part.
+  // Scores rows `first` to `first + count`, or one part of their samples.
   void forward(int thread, Index first, Index count, Index part = 0) {
     Network<T>& network = workspace.network;
     Pass<T> pass;
@@ -121,7 +121,7 @@ struct Job {
   }
 };
 
-// Rows in a chunk of many.
+// The rows of a chunk, if there are many rows.
 template <class T>
 Index chunk_rows(const Program<T>& program, bool sparse) {
   Index width = sparse ? 0 : program.fan_in();

@@ -1,4 +1,4 @@
-// The scores of rows of a table, again and again.
+// Prediction: the scores of rows of a table.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// What one call works in.
+// The working memory of one call.
 template <class T>
 struct Workspace {
   Network<T> network;
@@ -42,8 +42,8 @@ struct Rows {
   Index count = 0;
 };
 
-// Which sub-networks, that dropout leaves, score the rows: `count` of them, of which the s-th draws
-// what step `first_step + s` of training would draw for row `first_row` and those after it.
+// The random sub-networks, left by dropout, that score the rows: `count` of them. Sample s draws
+// what step `first_step + s` of training would draw for rows from `first_row` on.
 struct Sampling {
   std::uint64_t seed = 0;
   std::uint32_t first_step = 0;
@@ -51,10 +51,10 @@ struct Sampling {
   Index first_row = 0;
 };
 
-// Scores rows with a network, as often as asked and from any number of threads at a time. Between
-// calls it keeps a workspace of each kind, and it never keeps a copy of a weight beyond a call: few
-// rows read the weights where they are, and for many they are brought into panels each time.
-// What a row's scores are does not depend on the rows that are asked for with it.
+// Scores rows with a network. Several threads may call it at once. Between calls it keeps a
+// workspace of each kind but no copy of the weights: few rows read them in the caller's memory, and
+// for many rows they are packed into panels in each call. A row's scores do not depend on the other
+// rows of the call.
 template <class T>
 class Predictor {
  public:
@@ -75,7 +75,7 @@ class Predictor {
 
  private:
   using Kept = std::atomic<Workspace<T>*>;
-  // Reading a weight from memory takes as long as so many multiplications.
+  // Reading a weight from memory takes as long as this many multiplications.
   static constexpr Index kReading = 8;
 
   bool takes_sparse(const TableView& table) const {
@@ -89,9 +89,9 @@ class Predictor {
 
   Program<T> program_;
   int n_threads_;
-  // Null while a call works in it. No lock, so that a fork at any moment leaves the child with
-  // nothing worse than an empty place.
-  std::array<Kept, 4> kept_{};  // by kind
+  // By kind; null while a call uses the workspace. There is no lock, so that a fork at any moment
+  // leaves the child with an empty place at worst.
+  std::array<Kept, 4> kept_{};  // see kept()
 };
 
 }  // namespace pellucid::inline PELLUCID_ISA

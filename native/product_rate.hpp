@@ -1,4 +1,4 @@
-// The fastest product this processor does: what benchmarks measure their share of.
+// The speed of the fastest product on this processor. Benchmarks report their share of it.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,8 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Floating-point operations a second of the register-blocked kernel on operands that stay in the
-// first-level cache and have elements of type E, on `n_threads` threads at once; the best of
-// `n_rounds` rounds.
+// Floating-point operations per second of the register-blocked kernel, on operands of type E that
+// stay in the first-level cache, on `n_threads` threads at once. The best of `n_rounds` rounds.
 template <class E>
 double product_rate(int n_threads, int n_rounds) {
   constexpr int vectors = kMaxTileVectors == 4 ? 3 : 2;

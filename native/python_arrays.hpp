@@ -1,4 +1,4 @@
-// Python's arrays as the engine reads them: their memory held, their sizes checked.
+// Python's arrays for the engine: their memory is held and their sizes are checked.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -41,7 +41,8 @@ class Array {
   Index item_size() const { return view_.itemsize; }
   const std::byte* bytes() const { return static_cast<const std::byte*>(view_.buf); }
 
-  // NumPy's kind and item size, such as "f4"; empty where it is no plain native number.
+  // NumPy's kind and item size, such as "f4". Empty unless elements are plain numbers in native
+  // byte order.
   std::string type() const {
     const std::string format = view_.format == nullptr ? "B" : view_.format;
     const char native = std::endian::native == std::endian::little ? '<' : '>';
@@ -80,7 +81,7 @@ class Array {
   Py_buffer view_{};
 };
 
-// A table, its memory held.
+// A table whose memory is held.
 template <class T>
 struct HeldTable {
   std::vector<Array> arrays;
@@ -103,8 +104,8 @@ HeldTable<T> hold_dense(nb::handle source, Index columns, const char* name) {
   return table;
 }
 
-// Checks the n rows of a sparse table that `order` names (null: its first), so that they can be
-// read without looking: where they start and end, and their columns.
+// Checks where the n rows of a sparse table that `order` names (null: the first n) start and end,
+// and their columns, so that they can be read without further checks.
 template <class Offset>
 void check_sparse_rows(const TableView& table, const std::int64_t* order, Index n) {
   const auto* offsets = reinterpret_cast<const Offset*>(table.offsets);
@@ -114,7 +115,7 @@ void check_sparse_rows(const TableView& table, const std::int64_t* order, Index 
     const Index first = offsets[row], last = offsets[row + 1];
     if (first < 0 || first > last || last > table.stored)
       fail("indptr does not describe the rows of data and indices");
-    // As an unsigned number a negative index is a large one.
+    // As an unsigned number, a negative index is a large one.
     std::make_unsigned_t<Offset> largest = 0;
     for (Index k = first; k < last; ++k)
       largest = std::max(largest, static_cast<std::make_unsigned_t<Offset>>(indices[k]));
@@ -131,8 +132,8 @@ void check_rows(const HeldTable<T>& table, const std::int64_t* order, Index n) {
                   : check_sparse_rows<std::int32_t>(table.view, order, n);
 }
 
-// `source` is a tuple (values, column indices, row offsets) of a CSR matrix; check_rows is still to
-// be called.
+// `source` is a tuple (values, column indices, row offsets) of a CSR matrix. Call check_rows before
+// reading rows.
 template <class T>
 HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
   if (source.size() != 3) fail("a sparse table is a tuple (data, indices, indptr)");
@@ -164,7 +165,7 @@ HeldTable<T> hold_table(nb::handle source, Index columns) {
   return hold_dense<T>(source, columns, "X");
 }
 
-// Rows of a table in the order in which to take them.
+// The rows of a table to take, in this order.
 class RowOrder {
  public:
   RowOrder(nb::handle source, Index table_rows) : array_(source) {
@@ -184,7 +185,7 @@ class RowOrder {
   const std::int64_t* rows_ = nullptr;
 };
 
-// Everything a pass reads, its memory held.
+// Everything a pass reads, with its memory held.
 template <class T>
 struct HeldExamples {
   HeldTable<T> table;
@@ -194,8 +195,8 @@ struct HeldExamples {
   Index rows() const { return table.view.rows; }
 };
 
-// A loss that Python computes: a tuple (scores, gradient, rows, function), the arrays with room for
-// `rows` rows. The function, given the number of rows, fills the gradient and returns the loss.
+// A loss that Python computes: a tuple (scores, gradient, rows, function). The arrays have room for
+// `n_rows` rows. The function takes the number of rows, fills the gradient and returns the loss.
 template <class T>
 struct HeldLoss {
   Array scores, gradient, rows;
@@ -230,7 +231,7 @@ HeldExamples<T> hold_examples(const Program<T>& program, nb::handle X, nb::handl
   const Index n = held.rows();
   Array array(targets);
   if (program.loss.row == nullptr) {
-    // Targets are read by the caller, who computes the loss.
+    // The caller computes the loss and reads the targets itself.
   } else if (array.dimensions() == 1) {
     if (!program.loss.takes_labels) fail("this loss needs targets of shape (n, outputs)");
     const auto* labels = array.vector<const std::int64_t>(n, "labels", "i8");

@@ -1,5 +1,5 @@
-// Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011): random numbers that are a function of a
-// key and a counter, so that any of them can be computed again on its own.
+// Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011). Its random numbers are a function of a
+// key and a counter, so any of them can be computed again on its own.
 #pragma once
 
 #include <array>
@@ -28,8 +28,8 @@ inline PhiloxBlock philox(PhiloxBlock counter, std::array<std::uint32_t, 2> key)
   return counter;
 }
 
-// The order of n rows in a part of an epoch: Fisher and Yates' shuffle, where row i changes places
-// with the high half of r (i + 1), r being the i-th number of 64 bits of the part's stream.
+// The order of n rows in a part of an epoch: a Fisher-Yates shuffle. Row i is swapped with row
+// floor(r (i + 1) / 2^64), where r is the i-th 64-bit number of the part's stream.
 inline void fill_permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t part,
                              std::int64_t* order, std::int64_t n) {
   constexpr std::uint32_t kPurpose = 1u << 24;  // nn.random.Purpose.PERMUTATION
@@ -43,7 +43,8 @@ inline void fill_permutation(std::uint64_t seed, std::uint32_t epoch, std::uint3
                      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
     }
     const std::size_t half = i % 2 == 0 ? 0 : 2;
-    // r (i + 1) from the two halves of r; no product passes 64 bits because i is below 2^32.
+    // r (i + 1) is computed from the two halves of r. Products fit in 64 bits since i is below
+    // 2^32.
     const std::uint64_t limit = static_cast<std::uint64_t>(i) + 1;
     const std::uint64_t target = (words[half + 1] * limit + (words[half] * limit >> 32)) >> 32;
     std::swap(order[i], order[static_cast<std::int64_t>(target)]);

@@ -1,4 +1,4 @@
-// The loss of a batch: gathers targets, writes the scores' deltas, keeps each row's loss.
+// The loss of a batch: gathers targets, writes the scores' deltas and keeps each row's loss.
 #pragma once
 
 #include <functional>
@@ -10,17 +10,17 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// A loss that the caller computes, for whole batches.
+// A loss that the caller computes, for a whole batch at a time.
 template <class T>
 struct OutsideLoss {
   T* scores;           // (rows, outputs), row-major: filled before the call
-  T* gradient;         // likewise: filled by the call
-  std::int64_t* rows;  // where the batch's rows stand in the table
-  // Given the number of rows, returns the batch's loss; nothing if training is to stop.
+  T* gradient;         // the same shape: filled by the call
+  std::int64_t* rows;  // the batch's rows in the table
+  // Takes the number of rows and returns the batch's loss, or nothing to stop training.
   std::function<std::optional<double>(Index)> evaluate;
 };
 
-// What a pass reads: rows of a table with their targets and weights.
+// What a pass reads: the rows of a table with their targets and weights.
 template <class T>
 struct Examples {
   TableView table;
@@ -29,14 +29,14 @@ struct Examples {
   RowReader<T> targets_reader;
   const std::int64_t* labels = nullptr;  // class labels
   const double* weights = nullptr;       // null: all ones
-  const OutsideLoss<T>* loss = nullptr;  // in place of the program's
+  const OutsideLoss<T>* loss = nullptr;  // replaces the program's loss unless null
 };
 
-// Rows `first` to `last` of the batch; order[i] is where row i stands in the table.
+// Copies rows `first` to `last` of the batch to the input. order[i] is row i's place in the table.
 template <class T>
 void gather_rows(const Examples<T>& examples, const std::int64_t* order, Index first, Index last,
                  Slot<T>& input) {
-  // Rows come in random order, which no processor foresees.
+  // Rows come in random order, which the processor cannot predict.
   constexpr Index kRowsAhead = 8;
   const auto prefetch = [&examples](std::int64_t row) {
     if (!examples.table.sparse) {
@@ -65,8 +65,8 @@ class Scorer {
         targets_(scores.values.size()),
         row_losses_(scores.rows) {}
 
-  // Losses and deltas of rows `first` to `last`; `scale` is 1 / the number of rows that are
-  // averaged over. Returns the sum of the rows' losses, to be looked at for finiteness.
+  // Computes the losses and deltas of rows `first` to `last`. `scale` is 1 / the number of rows in
+  // the average. Returns the sum of the rows' losses, which shows whether all are finite.
   double score(const Examples<T>& examples, const std::int64_t* order, Index first, Index last,
                double scale, std::vector<T>& scratch) {
     if (examples.labels == nullptr)
@@ -92,8 +92,8 @@ class Scorer {
     return total;
   }
 
-  // The same for a loss that the caller computes: of the whole batch, whose loss times `scale` is
-  // the gradient's. False if training is to stop.
+  // The same for a loss that the caller computes, for the whole batch. The deltas are its gradient
+  // times `scale`. Returns false if training is to stop.
   bool score_outside(const OutsideLoss<T>& loss, const std::int64_t* order, Index rows, T scale,
                      double& value) {
     std::copy_n(order, rows, loss.rows);
@@ -127,8 +127,8 @@ class Scorer {
   }
 
  private:
-  // Rows `first` to `first + count`, at most as many as there are lanes. Lanes beyond them repeat
-  // the last row, and what they give is dropped.
+  // The same for rows `first` to `first + count`, at most kLanes. Lanes beyond them repeat the last
+  // row, and their results are dropped.
   template <class WeightOf>
   double score_block(const Examples<T>& examples, const std::int64_t* order, Index first,
                      Index count, double scale, WeightOf weight_of) {
@@ -167,7 +167,8 @@ class Scorer {
     return total;
   }
 
-  // One row of more columns than a vector has lanes; `label` is negative where there are targets.
+  // The same for one row with more columns than a vector has lanes. `label` is negative if there
+  // are targets.
   double score_row(Index row, Index label, T scale, std::vector<T>& scratch) {
     const Index width = scores_.panels.width();
     scratch.resize(static_cast<std::size_t>(3 * width));

@@ -1,8 +1,8 @@
-// Vectors of the width this file is compiled for, through compiler vector extensions.
+// Vectors of the width that this file is compiled for, with the compiler's vector extensions.
 //
-// The same source is compiled once per instruction set; PELLUCID_ISA names the inner namespace, so
-// that two of the resulting modules can live in one process, and PELLUCID_VECTOR_BYTES gives the
-// register width.
+// The same source is compiled once per instruction set. PELLUCID_ISA names the inner namespace, so
+// that two of the resulting modules can be in one process. PELLUCID_VECTOR_BYTES is the register
+// width.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 #ifndef PELLUCID_VECTOR_BYTES
 #define PELLUCID_VECTOR_BYTES 16
 #endif
-// How many vector registers there are to block a product over.
+// The number of vector registers, which limits the register blocks of products.
 #ifndef PELLUCID_VECTOR_REGISTERS
 #define PELLUCID_VECTOR_REGISTERS 16
 #endif
@@ -24,7 +24,7 @@
 #define PELLUCID_INLINE inline __attribute__((always_inline))
 #define PELLUCID_INLINE_LAMBDA __attribute__((always_inline))  // after its parameters
 
-// Where the processor multiplies bfloat16 numbers.
+// Whether the processor can multiply bfloat16 numbers.
 #if defined(__AVX512BF16__) && PELLUCID_VECTOR_BYTES == 64
 #define PELLUCID_HAS_BFLOAT16 1
 #else
@@ -113,7 +113,7 @@ PELLUCID_INLINE IntegerVector<T> first_lanes(Index count) {
   return lane < (static_cast<decltype(lane[0] + 0)>(count) - IntegerVector<T>{});
 }
 
-// Combines lane i with lane i + lanes / 2, what that gives with half the distance, and so on.
+// Combines lane i with lane i + lanes / 2, then the results at half the distance, and so on.
 template <class T, class Combine>
 PELLUCID_INLINE T fold_lanes(Vector<T> a, Combine combine) {
   auto fold = [&]<int distance, int... lane>(std::integer_sequence<int, lane...>) {
@@ -138,7 +138,7 @@ PELLUCID_INLINE T horizontal_maximum(Vector<T> a) {
   return fold_lanes<T>(a, [](Vector<T> x, Vector<T> y) { return maximum<T>(x, y); });
 }
 
-// Square roots lane by lane; compilers turn the loop into one instruction.
+// Square roots lane by lane. Compilers turn the loop into one instruction.
 PELLUCID_INLINE Vector<float> square_root(Vector<float> a) {
   Vector<float> result;
   for (int i = 0; i < kLanes<float>; ++i) result[i] = __builtin_sqrtf(a[i]);
@@ -157,7 +157,7 @@ PELLUCID_INLINE Vector<T> multiply_add(Vector<T> sum, T left, Vector<T> right) {
 
 #if PELLUCID_HAS_BFLOAT16
 // Adds to each lane of `sum` the two products of `left` with the pair in that lane of `right`. With
-// the intrinsic in its place GCC 12 copies the sums to the stack and back in every round.
+// the intrinsic instead, GCC 12 copies the sums to the stack and back in every round.
 PELLUCID_INLINE Vector<float> multiply_add(Vector<float> sum, BFloat16Pair left,
                                            Vector<BFloat16Pair> right) {
   const Vector<BFloat16Pair> lefts = left.bits - Vector<BFloat16Pair>{};
@@ -165,8 +165,8 @@ PELLUCID_INLINE Vector<float> multiply_add(Vector<float> sum, BFloat16Pair left,
   return sum;
 }
 
-// Rounds to the nearest bfloat16, ties to even, subnormal numbers to zero: the pairs of neighbours
-// in `first`, then those in `second`.
+// Rounds to the nearest bfloat16, ties to even and subnormal numbers to zero. Returns the pairs of
+// neighbours in `first`, then those in `second`.
 PELLUCID_INLINE Vector<BFloat16Pair> round_neighbours(Vector<float> first, Vector<float> second) {
   Vector<BFloat16Pair> rounded;
   asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(rounded) : "v"(second), "v"(first));

@@ -1,4 +1,4 @@
-// Runs of a slot's columns that start anywhere, as the panels hold them.
+// Ranges of a slot's columns that may start anywhere, divided by panel.
 #pragma once
 
 #include "layer.hpp"
@@ -12,7 +12,8 @@ struct ColumnRun {
   Index first;   // counted from the start of the columns asked for
   Index count;
 
-  // Where those of row `row` start; how many rows a slot stores may change from pass to pass.
+  // The offset of row `row`. It is not kept, since a slot's number of rows may change between
+  // passes.
   template <class T>
   Index at(const Slot<T>& slot, Index row) const {
     return slot.at(panel, row) + offset;
@@ -31,7 +32,7 @@ std::vector<ColumnRun> column_runs(const Slot<T>& slot, Index first, Index count
   return runs;
 }
 
-// destination = source, or with `add` destination += source.
+// destination = source, or destination += source with kAdd.
 template <class T, bool kAdd = false>
 PELLUCID_INLINE void copy_numbers(const T* source, Index count, T* destination) {
   Index i = 0;

@@ -1,4 +1,5 @@
-// z = x W + b for sparse rows x, and the activation that follows it, at the cost of x's entries.
+// z = x W + b for sparse rows x and the activation that follows it. The work is proportional to the
+// number of x's entries.
 #pragma once
 
 #include <array>
@@ -11,7 +12,7 @@
 namespace pellucid::inline PELLUCID_ISA {
 
 // out = start + sum over the entries of value * W[column], on NV vectors. Each element is summed in
-// the order of the entries, as product_tile does with sorted ones.
+// the order of the entries, which gives product_tile's result if they are sorted.
 template <class T, int NV, class RowOfWeights>
 void sparse_product(const EntryRange<SparseEntry<T>>& entries, RowOfWeights row_of_weights,
                     const T* start, T* out) {
@@ -55,7 +56,7 @@ PELLUCID_INLINE void with_vectors(const Panel& panel, Visit visit) {
 template <class T>
 class SparseLinearLayer final : public Layer<T> {
  public:
-  // Outside training weights are read where the caller has them, since most rows of W may never be
+  // Outside training, weights are read in the caller's memory, since most rows of W may never be
   // needed.
   SparseLinearLayer(const LinearSpec& spec, const Activation<T>& activation, SparseRows<T>& input,
                     Index fan_in, Slot<T>& output, bool for_training)
@@ -75,8 +76,8 @@ class SparseLinearLayer final : public Layer<T> {
 
   void read_in_place(const T* flat) override {
     if (for_training_) return;
-    // A row is read in whole vectors and so beyond its end, into the next ones; of the last rows
-    // there is a copy with zeros behind it.
+    // A row is read in whole vectors, and so beyond its end, into the next ones. The last rows are
+    // copied and followed by zeros.
     plain_ = flat + weight_offset_;
     const Index beyond = output_.panels.width() - fan_out_;
     const Index n_last = std::min(fan_in_, (beyond + fan_out_ - 1) / fan_out_);
@@ -158,7 +159,6 @@ class SparseLinearLayer final : public Layer<T> {
 
   const Unit& unit_at(Index unit) const { return units_[static_cast<std::size_t>(unit)]; }
 
-  // A block's panels follow each other, so that a thread has its entries at hand.
   void make_units() {
     const Index n_panels = output_.panels.count();
     for (Index p = 0; p < n_panels; ++p)
@@ -187,10 +187,10 @@ class SparseLinearLayer final : public Layer<T> {
   bool for_training_;
   Index fan_in_, fan_out_, weight_offset_;
   ParameterBlock<T> weights_;  // empty outside training
-  ParameterBlock<T> bias_;     // zero where the layer has none
+  ParameterBlock<T> bias_;     // zero if the layer has none
   bool has_bias_;
   std::vector<Unit> units_;
-  // Outside training: W (fan_in, fan_out) as the caller has it, and its last rows.
+  // Outside training: W (fan_in, fan_out) in the caller's memory, and a copy of its last rows.
   const T* plain_ = nullptr;
   Index first_copied_ = 0;
   Buffer<T> last_rows_;

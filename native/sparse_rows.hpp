@@ -1,5 +1,5 @@
-// The rows of a batch whose table is sparse: for each row its entries, for each block of columns
-// the entries that fall there. No array here has rows x columns numbers.
+// The rows of a batch from a sparse table: the entries of each row, and the entries in each block
+// of columns. No array here has rows x columns numbers.
 #pragma once
 
 #include <stdexcept>
@@ -10,7 +10,7 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// An entry as the gradient takes it: which row of the batch, which column counted from the block's.
+// An entry as the gradient reads it: the row of the batch, and the column within the block.
 template <class T>
 struct BlockEntry {
   std::int32_t row;
@@ -27,11 +27,11 @@ struct EntryRange {
   bool empty() const { return first == last; }
 };
 
-// Every thread keeps the entries of the rows that it gathers; they are never merged.
+// Each thread keeps the entries of the rows that it gathers. They are never merged.
 template <class T>
 class SparseRows {
  public:
-  // As many columns make a block as a unit of weights has rows.
+  // A block has as many columns as a unit of weights has rows.
   static constexpr Index kBlock = kUnitRows;
 
   SparseRows(Index columns, Index rows, int n_threads, bool for_training)
@@ -45,7 +45,7 @@ class SparseRows {
     for (Part& part : parts_) part.block_ends = Buffer<Index>(n_blocks_ + 1);
   }
 
-  // Makes room for batches of at most so many entries.
+  // Allocates room for batches of at most this many entries.
   void reserve(Index entries) {
     for (Part& part : parts_) {
       if (part.by_row.size() >= entries) continue;
@@ -54,8 +54,8 @@ class SparseRows {
     }
   }
 
-  // Rows `first` to `last` of the batch, of which thread `thread` of `n_threads` keeps the entries;
-  // order[i] is where row i stands in the table.
+  // Lists the entries of rows `first` to `last` of the batch for thread `thread` of `n_threads`.
+  // order[i] is row i's place in the table.
   void gather(const TableView& table, ListFunction<T> list, const std::int64_t* order, Index first,
               Index last, int thread, int n_threads) {
     if (thread == 0) n_parts_ = n_threads;
@@ -70,17 +70,17 @@ class SparseRows {
     part(thread).last_row = last;
   }
 
-  // The entries of a row that the thread has gathered.
+  // The entries of a row that this thread has gathered.
   EntryRange<SparseEntry<T>> row(Index row, int thread) const {
     const SparseEntry<T>* start = part(thread).by_row.data();
     return {start + begins_[row], start + ends_[row]};
   }
 
-  // Sorts what the thread has gathered by blocks of columns; rows stay in their order.
+  // Sorts the thread's entries by block of columns. Within a block, they stay in the order of rows.
   void sort(int thread) {
     Part& mine = part(thread);
-    // Each block is counted one place ahead, so that the sums are where blocks start; filling the
-    // blocks then moves these to where they end.
+    // Each block is counted one place ahead, so that the running sums are the starts of the blocks.
+    // Filling the blocks then turns the starts into ends.
     Index* ends = mine.block_ends.data();
     mine.block_ends.clear();
     const auto for_each = [&](const auto& visit) {
@@ -102,8 +102,8 @@ class SparseRows {
 
   int n_parts() const { return n_parts_; }
 
-  // The entries that fall into a block, of the rows that thread `p` has sorted. Parts follow each
-  // other in the order of rows.
+  // The entries in a block of the rows that thread `p` has sorted. The threads' parts are in the
+  // order of rows.
   EntryRange<BlockEntry<T>> block(Index block, int p) const {
     const Index* ends = part(p).block_ends.data();
     const BlockEntry<T>* entries = part(p).by_block.data();

@@ -1,5 +1,5 @@
-// What is measured of a step where it is asked for: how large gradients, updates and weights are,
-// how pre-activations are distributed, which units are silent.
+// The measurements of a step, if asked for: the norms of gradients, updates and weights, the
+// distribution of pre-activations, and the units that are always zero.
 #pragma once
 
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// Pre-activations are counted in bins of equal width between -kZLimit and kZLimit, and one for what
-// lies beyond on either side; src/pellucid/engine/statistics.py has the same edges.
+// Pre-activations are counted in bins of equal width between -kZLimit and kZLimit and in one more
+// bin on either side. src/pellucid/engine/statistics.py has the same edges.
 inline constexpr int kZBins = 64;
 inline constexpr double kZLimit = 8;
 
@@ -21,7 +21,7 @@ struct StepStatistics {
   std::vector<Index> z_counts;    // by slot, kZBins + 2 each: of what linear layers write there
 };
 
-// Watches the forward pass of one batch; each thread writes to memory of its own.
+// Measures the forward pass of one batch. Each thread writes to its own memory.
 template <class T>
 class Observer {
  public:
@@ -39,7 +39,7 @@ class Observer {
     own.largest.clear();
   }
 
-  // Rows of a panel that a linear layer has just written.
+  // Counts the rows of a panel that a linear layer has just written.
   void count_z(int thread, const Slot<T>& slot, const Panel& panel, const T* block, Index rows) {
     if (slot.number < 0) return;
     Index* counts = threads_[static_cast<std::size_t>(thread)].z_counts.data() +
@@ -58,7 +58,7 @@ class Observer {
     }
   }
 
-  // After the forward pass of rows `first` to `last`.
+  // Called after the forward pass of rows `first` to `last`.
   void look_at_values(int thread, Index first, Index last) {
     T* largest = threads_[static_cast<std::size_t>(thread)].largest.data();
     for (std::size_t s = 1; s < slots_.size(); ++s) {
@@ -73,7 +73,7 @@ class Observer {
     }
   }
 
-  // What all threads saw.
+  // Combines the measurements of all threads.
   void collect(int n_threads, StepStatistics& result) {
     result.z_counts.assign(slots_.size() * kCounts, 0);
     result.dead_units.assign(slots_.size(), 0);
@@ -96,7 +96,7 @@ class Observer {
 
  private:
   static constexpr std::size_t kCounts = kZBins + 2;
-  // Neighbours are counted apart, so that none waits for the other's count of the same bin.
+  // Neighbours have separate counters, so that none waits for another's update of the same bin.
   static constexpr std::size_t kWays = 4;
 
   struct Own {

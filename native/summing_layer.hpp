@@ -1,4 +1,4 @@
-// Layers whose backward pass sums the gradients of their parameters.
+// Base class of layers whose backward pass sums the gradients of their parameters.
 #pragma once
 
 #include <utility>
@@ -10,7 +10,7 @@ namespace pellucid::inline PELLUCID_ISA {
 // Where an array of parameters starts in the flat buffer, and the factor on its learning rate.
 using Place = std::pair<Index, double>;
 
-// An array of parameters, whatever its shape, as one row of numbers with their gradient.
+// An array of parameters of any shape, stored as one row of numbers, with its gradient.
 template <class T>
 struct SummedParameters {
   ParameterBlock<T> block;
@@ -24,8 +24,8 @@ struct SummedParameters {
   const T* values() const { return block.values.data(); }
 };
 
-// The gradient of a parameter is a sum over the whole batch that its layer shares out among threads
-// as it suits, at a barrier of the backward pass; a unit then only copies its part.
+// The gradient of a parameter is a sum over the whole batch. The layer divides these sums among the
+// threads as it likes, after a barrier in the backward pass. A unit then only copies its part.
 template <class T>
 class SummingLayer : public Layer<T> {
  public:
@@ -40,7 +40,7 @@ class SummingLayer : public Layer<T> {
     for (const SummedParameters<T>& array : learned_) count += units_of(array);
     return count;
   }
-  // A copy takes about an eighth of the time of a sum.
+  // A copy takes about an eighth of the time of a sum over the batch.
   Index unit_work(Index unit) const override { return (part(unit).count + 7) / 8; }
 
   UnitRange<T> unit_range(Index unit) override {
@@ -55,7 +55,7 @@ class SummingLayer : public Layer<T> {
  protected:
   std::vector<SummedParameters<T>> learned_;
 
-  // Thread t of n takes the t-th part of `count` things that all take as long.
+  // The part of thread t of n in `count` items of equal work.
   static std::pair<Index, Index> share(Index count, const Pass<T>& pass) {
     return {count * pass.thread / pass.n_threads, count * (pass.thread + 1) / pass.n_threads};
   }

@@ -1,7 +1,7 @@
-// A view of the user's array or sparse matrix, and the gathering of its rows.
+// A view of the user's array or sparse matrix, and functions that gather its rows.
 //
 // Rows are read in place, whatever the element type, order or strides, and converted on the way
-// into the batch; the table is never copied whole.
+// into the batch. The table is never copied whole.
 #pragma once
 
 #include <cstring>
@@ -12,7 +12,7 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// IEEE half precision as stored; converted by hand, since not every compiler has the type.
+// IEEE half precision as stored. It is converted by hand, since not every compiler has the type.
 struct Half {
   std::uint16_t bits;
   explicit operator double() const {
@@ -31,14 +31,14 @@ struct Half {
   explicit operator float() const { return static_cast<float>(static_cast<double>(*this)); }
 };
 
-// Where the numbers are. Strides are in bytes and may be negative or zero.
+// A table in memory. Strides are in bytes and may be negative or zero.
 struct TableView {
   const std::byte* data = nullptr;
   Index rows = 0;
   Index columns = 0;
   Index row_stride = 0;
   Index column_stride = 0;
-  // Compressed sparse rows: the values are in `data`, their columns in `indices`, and row i's are
+  // Compressed sparse rows: the values are in `data` and their columns in `indices`. Row i has
   // those from offsets[i] to offsets[i + 1].
   bool sparse = false;
   const std::byte* indices = nullptr;
@@ -46,7 +46,7 @@ struct TableView {
   bool wide = false;  // indices and offsets have 64 bits, else 32
   Index stored = 0;   // numbers in `data`
 
-  // The numbers that a sparse row stores.
+  // How many numbers a sparse row stores.
   Index entries(Index row) const {
     const auto count = [&]<class Offset>(Offset) {
       const auto* starts = reinterpret_cast<const Offset*>(offsets) + row;
@@ -56,7 +56,7 @@ struct TableView {
   }
 };
 
-// The most numbers that a batch of consecutive rows of `order` stores.
+// The most numbers that any batch of consecutive rows of `order` stores.
 inline Index most_entries(const TableView& table, const std::int64_t* order, Index n,
                           Index batch_size) {
   Index most = 0, batch = 0;
@@ -74,7 +74,7 @@ struct SparseEntry {
   T value;
 };
 
-// Lists a sparse row's entries from `next` on; returns where they end.
+// Writes a sparse row's entries from `next` on and returns their end.
 template <class T>
 using ListFunction = SparseEntry<T>* (*)(const TableView& table, Index row, SparseEntry<T>* next);
 
@@ -134,7 +134,7 @@ void gather_sparse(const TableView& table, Index row, const Panels<T>& panels, I
   Index p = 0;
   for (Index i = static_cast<Index>(offsets[row]); i < static_cast<Index>(offsets[row + 1]); ++i) {
     const Index column = static_cast<Index>(indices[i]);
-    // Indices are usually sorted, so the panel is nearly always this one or a later one.
+    // Indices are usually sorted, so the column is nearly always in this panel or a later one.
     if (column < panels[p].first) p = 0;
     while (column >= panels[p].first + panels[p].width) ++p;
     const Panel& panel = panels[p];
@@ -143,7 +143,7 @@ void gather_sparse(const TableView& table, Index row, const Panels<T>& panels, I
   }
 }
 
-// How the rows of a table are read: into a dense batch, or, if they are sparse, as entries.
+// How the rows of a table are read: into a dense batch or, if they are sparse, as entries.
 template <class T>
 struct RowReader {
   GatherFunction<T> gather = nullptr;

@@ -1,9 +1,9 @@
-// How many threads to take steps with, decided by measurement.
+// Decides by measurement how many threads take steps.
 //
-// On a machine that others use too, a team whose members do not all get a processor waits at every
-// barrier, and one thread alone is faster. Since the results do not depend on the number of
-// threads, it can change at any time: the trainer runs windows of steps, and this class says with
-// how many threads the next one goes.
+// On a machine shared with other programs, a team whose threads do not all get a processor waits at
+// every barrier, and one thread alone is faster. The results do not depend on the number of
+// threads, so it can change at any time. The trainer takes steps in windows, and this class chooses
+// the number of threads for the next window.
 #pragma once
 
 #include <algorithm>
@@ -13,37 +13,38 @@ namespace pellucid {
 
 class TeamSize {
  public:
-  // `adapts`: whether to go below `most` at all.
+  // `adapts`: whether to use fewer threads than `most` at all.
   TeamSize(int most, bool adapts) : most_(most), adapts_(adapts && most > 1) {}
 
   int threads() const { return alone_ ? 1 : most_; }
 
-  // Steps of the next window.
+  // The number of steps in the next window.
   long steps() const {
     if (stage_ == Stage::kWarmUp) return 1;
     const double seconds = stage_ == Stage::kTrial ? kTrialSeconds : kWindowSeconds;
     return std::clamp(static_cast<long>(seconds / last_), 1L, 4096L);
   }
 
-  // What the window that has just ended took, per step, and what time it is.
+  // Takes the time per step of the window that has just ended, and the present time.
   void record(double seconds_per_step, double now) {
     last_ = seconds_per_step;
     if (stage_ == Stage::kWarmUp) {
-      // Threads had to wake up and memory was touched for the first time: measure what follows.
+      // Threads had to wake up and memory was touched for the first time, so only the next window
+      // counts.
       stage_ = Stage::kTrial;
     } else if (stage_ == Stage::kTrial) {
       (alone_ ? single_ : team_) = seconds_per_step;
       const double other = alone_ ? team_ : single_;
       if (other == kUnknown && adapts_) return try_other();
       if (other < seconds_per_step) alone_ = !alone_;
-      // A team that keeps losing is tried less and less often.
+      // A team that keeps being slower is tried less and less often.
       retry_ = alone_ ? std::min(2 * retry_, kLongestRetry) : kFirstRetry;
       best_ = std::min(other, seconds_per_step);
       slow_windows_ = 0;
       decided_ = now;
       stage_ = Stage::kSteady;
     } else if (adapts_) {
-      // Something may have changed for the worse for good, or the others may have gone.
+      // Steps may have become slower for good, or other programs may have finished.
       slow_windows_ = seconds_per_step > 1.25 * best_ ? slow_windows_ + 1 : 0;
       best_ = std::min(best_, seconds_per_step);
       if (slow_windows_ < kSlowWindows && !(alone_ && now - decided_ > retry_)) return;
@@ -59,8 +60,8 @@ class TeamSize {
   static constexpr double kUnknown = std::numeric_limits<double>::infinity();
   static constexpr double kWindowSeconds = 2e-3;
   static constexpr double kTrialSeconds = 0.5e-3;
-  static constexpr int kSlowWindows = 4;  // in a row, before the other is tried
-  // Between two trials of the team while one thread runs.
+  static constexpr int kSlowWindows = 4;  // in a row before the other size is tried
+  // Seconds between two trials of the team while one thread works alone.
   static constexpr double kFirstRetry = 10e-3;
   static constexpr double kLongestRetry = 0.5;
 

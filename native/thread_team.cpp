@@ -13,8 +13,8 @@
 namespace pellucid {
 namespace {
 
-// Spins before a waiting thread lets others run: some tens of microseconds, the time between two
-// short epochs or two barriers.
+// How often a waiting thread spins before it lets others run. This takes tens of microseconds, the
+// time between two short epochs or two barriers.
 constexpr int kSpins = 4000;
 
 inline void pause_briefly() {
@@ -29,12 +29,12 @@ inline void pause_briefly() {
 
 class Worker {
  public:
-  // Throws where the system starts no more threads.
+  // Throws if the system refuses to start a thread.
   Worker() {
     std::thread([this] { serve(); }).detach();
   }
 
-  Worker* next = nullptr;  // in the list of its team, or of the idle ones
+  Worker* next = nullptr;  // in the list of its team or of idle workers
 
   void start(const std::function<void(int)>* task, int index) {
     task_ = task;
@@ -74,7 +74,7 @@ class Worker {
 
 namespace {
 
-// Workers that no team has at the moment. Workers live as long as the process.
+// Workers that are in no team at the moment. Workers live as long as the process.
 struct IdleWorkers {
   std::mutex mutex;
   Worker* first = nullptr;
@@ -102,7 +102,7 @@ Worker* pop(Worker*& list) {
   return worker;
 }
 
-// Returns null where the system gives no more threads, or no memory for one.
+// Returns null if the system refuses to start a thread, or has no memory for it.
 Worker* make_worker() {
   try {
     return new Worker;
@@ -115,7 +115,7 @@ Worker* make_worker() {
 
 enum class Supply { kEnough, kShort, kReported };
 std::atomic<Supply> supply{Supply::kEnough};
-Shortage first_shortage;  // written under the mutex, before `supply` becomes kShort
+Shortage first_shortage;  // written under the mutex before `supply` becomes kShort
 
 void note_shortage(Shortage shortage) {
   const std::lock_guard lock(idle->mutex);

@@ -1,4 +1,4 @@
-// Worker threads that outlive a fit, and the barrier they meet at within one.
+// Worker threads that outlive a fit, and the barrier at which they meet during one.
 #pragma once
 
 #include <atomic>
@@ -9,10 +9,9 @@ namespace pellucid {
 
 class Worker;
 
-// Threads that work on the same tasks: the caller's, and workers that wait for the next task,
-// spinning briefly before they sleep. Workers outlive the team and serve the next one. Callers on
-// several threads get separate workers. After a fork the child starts without workers and makes its
-// own.
+// Threads that work on one task together: the caller's and workers. Workers wait for the next task,
+// spinning briefly before they sleep. They outlive the team and join later ones. Callers on
+// different threads get different workers. After a fork, the child starts its own.
 class Team {
  public:
   // A team of n_threads, or of fewer where the system starts no more threads.
@@ -33,7 +32,7 @@ class Team {
   int size_ = 1;
 };
 
-// A team that is smaller than what was asked for.
+// A team that is smaller than asked for.
 struct Shortage {
   int asked;
   int available;
@@ -42,7 +41,7 @@ struct Shortage {
 // The first shortage of the process. Only one call returns it, so that it is reported once.
 std::optional<Shortage> take_shortage();
 
-// Where the threads of one task wait for each other.
+// A point at which the threads of one task wait for each other.
 class Barrier {
  public:
   explicit Barrier(int n_threads) : n_threads_(n_threads) {}

@@ -10,8 +10,8 @@ namespace {
 // Parameter blocks above this many bytes do not stay in the second-level cache between steps.
 constexpr Index kPrefetchBytes = 256 * 1024;
 
-// `step` is counted from 1. It alone decides the coefficients, so that a step is the same whichever
-// run it falls in.
+// `step` is counted from 1. The coefficients depend only on it, so that a step is the same in
+// whichever run it is taken.
 template <class T>
 StepCoefficients<T> coefficients(const Plan& plan, double rate, double decay, Index step,
                                  Index rows) {
@@ -23,7 +23,7 @@ StepCoefficients<T> coefficients(const Plan& plan, double rate, double decay, In
     corrected *= root / (1 - std::pow(optimizer.first_decay, static_cast<double>(step)));
     if (optimizer.epsilon_corrected) epsilon *= root;
   }
-  // An epsilon of zero would make 0 / 0 of a parameter that has never had a gradient.
+  // An epsilon of zero would give 0 / 0 for a parameter that has never had a gradient.
   epsilon = std::max(epsilon, static_cast<double>(std::numeric_limits<T>::min()));
   return {T(corrected),
           T(optimizer.first_decay),
@@ -36,7 +36,7 @@ StepCoefficients<T> coefficients(const Plan& plan, double rate, double decay, In
           T(plan.l2_penalty / static_cast<double>(rows))};
 }
 
-// The coefficients for one block: only weights decay, and a block may have a rate of its own.
+// The coefficients for one block. Only weights decay, and a block may have its own rate.
 template <class T>
 StepCoefficients<T> for_block(StepCoefficients<T> c, const ParameterBlock<T>& block) {
   if (!block.decays) {
@@ -50,7 +50,7 @@ StepCoefficients<T> for_block(StepCoefficients<T> c, const ParameterBlock<T>& bl
   return c;
 }
 
-// The first row of thread t's slice: an even one, since a layer may keep rows in pairs.
+// The first row of a thread's slice. It is even, since a layer may keep rows in pairs.
 Index slice(Index rows, int thread, int n_threads) {
   return std::min(rows, round_up(rows * thread / n_threads, 2));
 }
@@ -66,7 +66,7 @@ bool all_finite(const Buffer<T>& values) {
   return horizontal_sum<T>(differences) == 0;
 }
 
-// Null in an empty buffer.
+// The address of a number, or null in an empty buffer.
 template <class T>
 T* number_at(Buffer<T>& numbers, Index place) {
   return numbers.size() > 0 ? numbers.data() + place : nullptr;
@@ -123,7 +123,7 @@ Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, 
   clip_factors_.assign(units_.size(), T(1));
 }
 
-// Gives each of n_threads consecutive units of nearly equal work.
+// Gives each of n_threads threads consecutive units of nearly equal work.
 template <class T>
 std::vector<std::size_t> Trainer<T>::share_units(int n_threads) const {
   Index total = 0;
@@ -131,7 +131,7 @@ std::vector<std::size_t> Trainer<T>::share_units(int n_threads) const {
   std::vector<std::size_t> shares(1, 0);
   Index done = 0;
   for (std::size_t u = 0; u < units_.size(); ++u) {
-    // A unit goes to the thread in whose share its middle falls.
+    // A unit goes to the thread whose share contains its middle.
     const Index work = units_[u].layer->unit_work(units_[u].index);
     const Index middle = done + work / 2;
     while (static_cast<int>(shares.size()) < n_threads &&
@@ -146,7 +146,7 @@ std::vector<std::size_t> Trainer<T>::share_units(int n_threads) const {
 template <class T>
 const std::vector<std::size_t>& Trainer<T>::shares(int n_threads) {
   if (n_threads == 1) return whole_;
-  // A team can be smaller than the one before: see Team.
+  // Teams differ in size if the system refuses threads.
   const auto size = static_cast<std::size_t>(n_threads) + 1;
   if (shares_.size() != size) shares_ = share_units(n_threads);
   return shares_;
@@ -217,7 +217,7 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
   return pass;
 }
 
-// `scale` is 1 / the number of rows that the loss is averaged over.
+// `scale` is 1 / the number of rows in the average of the loss.
 template <class T>
 void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
                              const std::int64_t* order, double scale, Stop& stop) {
@@ -241,7 +241,7 @@ void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
   if (!std::isfinite(total) || pass.wrong_id->n_rows > 0) stop.non_finite = true;
 }
 
-// The gradient of a unit: of its range, written to `into`, or of the active rows of its table.
+// Computes the gradient of a unit: of its range, written to `into`, or of its table's active rows.
 template <class T>
 ActiveRows<T> Trainer<T>::unit_gradient(std::size_t unit, Index rows, T* into) {
   const auto& [layer, index, range] = units_[unit];
@@ -275,7 +275,7 @@ void Trainer<T>::penalize_unit(std::size_t unit, const Step& step, T* gradient) 
     add_penalty(gradient, range.block->values.data() + range.offset, range.count, penalty);
 }
 
-// The same update, with the squares of what it starts from and of what it does.
+// The same update, with the squared norms of the gradient, the weights and the change.
 template <class T>
 void Trainer<T>::update_measured(std::size_t unit, const Step& step, const ActiveRows<T>& active,
                                  ThreadScratch& scratch) {
@@ -283,7 +283,7 @@ void Trainer<T>::update_measured(std::size_t unit, const Step& step, const Activ
   penalize_unit(unit, step, active.gradients);
   StepCoefficients<T> c = for_block(step.coefficients, block);
   c.penalty = 0;
-  // Where gradients are clipped, their squares were taken before.
+  // If gradients are clipped, their squares were computed before.
   UnitSquares squares;
   squares.gradient = step.plan->clip == Clip::kNone ? squares_of(active) : norms_[unit];
   T* before = scratch.before.data();
@@ -325,7 +325,7 @@ std::vector<Index> Trainer<T>::block_offsets() const {
   return offsets;
 }
 
-// Gradient and update at once, where nothing must be known of the other units.
+// Computes a unit's gradient and updates it at once, which needs nothing of the other units.
 template <class T>
 void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch) {
   const auto& [layer, index, range] = units_[unit];
@@ -337,7 +337,7 @@ void Trainer<T>::unit_step(std::size_t unit, const Step& step, ThreadScratch& sc
   }
   const ActiveRows<T> active = unit_gradient(unit, step.rows, scratch.gradient.data());
   if (step.plan->clip == Clip::kValue) {
-    // What is clipped includes the penalty's part, which is then not to be added again.
+    // The penalty is clipped with the gradient, so it must not be added again.
     penalize_unit(unit, step, active.gradients);
     if (step.measured) norms_[unit] = squares_of(active);
     clip_range(active.gradients, active.count * active.stride, T(step.plan->clip_limit));
@@ -370,7 +370,7 @@ void Trainer<T>::prepare_to_measure() {
   for (ThreadScratch& scratch : scratch_) scratch.before = Buffer<T>(most);
 }
 
-// What each unit's gradient is multiplied by so that no norm passes the limit.
+// Computes the factor of each unit's gradient that keeps norms within the limit.
 template <class T>
 void Trainer<T>::find_clip_factors(const Plan& plan) {
   const auto factor = [&plan](double squares) {

@@ -1,10 +1,10 @@
-// Training: epochs of steps, each of two phases with a barrier after each.
+// Training: epochs of steps. A step has two phases, with a barrier after each.
 //
-// Phase 1. Every thread takes a slice of the batch's rows: gathers them, runs forward, the loss and
-// the deltas backward. Phase 2. Every thread takes its share of the parameters' units, sums their
-// gradient over the whole batch and updates them at once; the gradient never leaves the first-level
-// cache, unless it is clipped by its norm, which takes a third phase. Each number is computed by
-// one thread in one order, so results do not depend on the number of threads.
+// Phase 1: each thread takes a slice of the batch's rows, gathers them and computes the forward
+// pass, the loss and the deltas. Phase 2: each thread takes its share of the units of parameters,
+// sums their gradients over the whole batch and updates them at once. The gradient never leaves the
+// first-level cache, unless it is clipped by its norm, which takes a third phase. Each number is
+// computed by one thread in a fixed order, so results do not depend on the number of threads.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,8 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// An optimizer's constants; coefficients() in trainer.cpp turns them into those of a step.
+// An optimizer's constants. coefficients() in trainer.cpp derives the coefficients of a step from
+// them.
 struct Optimizer {
   Rule rule = Rule::kSgd;
   double first_decay = 0;
@@ -28,8 +29,8 @@ struct Optimizer {
   double second_gain = 1;
   double epsilon = 0;
   bool bias_correction = false;    // of both moments
-  bool epsilon_corrected = false;  // epsilon stands beside the corrected root
-  bool epsilon_inside = false;     // epsilon stands under the root
+  bool epsilon_corrected = false;  // epsilon is added to the corrected root
+  bool epsilon_inside = false;     // epsilon is added under the root
 };
 
 enum class Clip { kNone, kValue, kNorm, kGlobalNorm };
@@ -45,7 +46,7 @@ struct Plan {
   Index statistics_every = 0;  // steps; 0 for never
 };
 
-// The rows of a run: consecutive slices of `rows` are the epochs, each cut into batches.
+// The rows of a run. Consecutive slices of `rows` are the epochs, each cut into batches.
 struct Order {
   const std::int64_t* rows;
   Index epoch_rows;
@@ -55,7 +56,7 @@ struct Order {
   Index epoch_steps() const { return (epoch_rows + batch_size - 1) / batch_size; }
   Index steps() const { return n_epochs * epoch_steps(); }
   Index epoch_of(Index step) const { return step / epoch_steps(); }
-  // Where the rows of a step start, and how many they are.
+  // The first of a step's rows, and how many there are.
   const std::int64_t* rows_of(Index step) const {
     return rows + epoch_of(step) * epoch_rows + step % epoch_steps() * batch_size;
   }
@@ -64,48 +65,48 @@ struct Order {
   }
 };
 
-// What may change from step to step: one number of each a step.
+// What may change from step to step: one number per step each.
 struct Schedules {
   const double* rates;         // learning rates
   const double* decays;        // decoupled weight decays
-  const double* drop_factors;  // on the share that dropout drops
+  const double* drop_factors;  // factors on the share that dropout drops
 };
 
 struct Report {
   std::vector<double> objectives;  // by epoch, summed over the rows seen
   Index steps = 0;
   std::vector<StepStatistics> statistics;
-  bool interrupted = false;  // by what is polled, or by a loss that the caller computes
+  bool interrupted = false;  // by `poll` or by a loss that the caller computes
   bool non_finite = false;   // the step after `steps` gave a loss that is not finite
 };
 
 template <class T>
 class Trainer {
  public:
-  // With `adapts` the trainer takes steps with one thread where that is faster.
-  // With `sparse` all tables are sparse.
+  // With `adapts`, the trainer takes steps with one thread when that is faster. With `sparse`, all
+  // tables are sparse.
   Trainer(const Program<T>& program, Index batch_size, int n_threads, bool adapts, bool sparse);
 
   void load_parameters(const T* flat);
   void store_parameters(T* flat) const;
   bool parameters_finite() const;
-  // Moments in the layout of the parameters, null where the rule keeps none.
+  // Moments in the layout of the parameters; null if the rule keeps none.
   void load_moments(const T* first, const T* second);
   void store_moments(T* first, T* second) const;
 
-  // Takes the steps of `order`, the first of which is step `steps_done` + 1 in epoch `epoch`;
-  // `schedules` has their numbers. `poll` is asked now and then, on the caller's thread, whether to
-  // stop.
+  // Takes the steps of `order`, with the numbers in `schedules`. The first is step `steps_done` +
+  // 1, in epoch `epoch`. Now and then `poll` is called on the caller's thread and returns whether
+  // to stop.
   Report run(const Examples<T>& examples, const Order& order, const Plan& plan,
              const Schedules& schedules, Index steps_done, std::uint32_t epoch,
              const std::function<bool()>& poll);
 
-  // The mean loss over all n rows; its gradient is written to `gradient`, laid out as the
-  // parameters. No penalty is included, and nothing is dropped.
+  // Returns the mean loss over all n rows and writes its gradient to `gradient`, in the layout of
+  // the parameters. There is no penalty and no dropout.
   double gradient(const Examples<T>& examples, Index n, T* gradient,
                   const std::function<bool()>& poll, bool& interrupted);
 
-  // Where the blocks that `StepStatistics::norms` describes start in the flat buffer.
+  // The offsets in the flat buffer of the blocks that `StepStatistics::norms` describes.
   std::vector<Index> block_offsets() const;
 
  private:
@@ -118,27 +119,27 @@ class Trainer {
     std::vector<Segment<T>> segments;
     std::vector<T> rows;  // for losses
     Buffer<T> gradient;   // a unit's
-    Buffer<T> before;     // values before their update, where that is measured
+    Buffer<T> before;     // values before their update, if it is measured
     WrongId wrong_id;
   };
   // Squared norms of a unit's gradient, update and weights.
   struct UnitSquares {
     double gradient = 0, update = 0, weights = 0;
   };
-  // Why a team stops, for all its threads to see after the next barrier.
+  // Why a team stops. All its threads see it after the next barrier.
   struct Stop {
     std::atomic<bool> non_finite{false};
     std::atomic<bool> asked{false};
     bool now() const { return non_finite || asked; }
   };
-  // One step's numbers.
+  // The numbers of one step.
   struct Step {
     const Plan* plan;
     UpdateFunction<T> update;
     StepCoefficients<T> coefficients;
     Index rows;
     bool measured = false;
-    bool skips_still = false;  // a parameter without gradient stays as it is
+    bool skips_still = false;  // parameters without gradient do not change
   };
   // What all steps of a window share.
   struct Window {
@@ -178,12 +179,12 @@ class Trainer {
   std::vector<ThreadScratch> scratch_;
   std::vector<ParameterBlock<T>*> blocks_;
   std::vector<Unit> units_;
-  // Thread t of a team updates units shares[t] to shares[t + 1].
-  std::vector<std::size_t> shares_;  // of the last team of several threads
+  // Thread t of a team updates the units from shares[t] to shares[t + 1].
+  std::vector<std::size_t> shares_;  // of the latest team of several threads
   std::vector<std::size_t> whole_;   // of one thread
-  std::vector<double> squares_;      // of the weights that decay, by unit
+  std::vector<double> squares_;      // of weights that decay, by unit
   std::vector<double> norms_;        // squared norms of the gradient, by unit
-  std::vector<ActiveRows<T>> kept_;  // gradients that wait for their norms, by unit
+  std::vector<ActiveRows<T>> kept_;  // gradients to be clipped, by unit
   std::vector<T> clip_factors_;      // by unit
   std::optional<Observer<T>> observer_;
   std::vector<UnitSquares> measured_;  // by unit

@@ -1,4 +1,4 @@
-// A slot's columns as rows. What treats each column in a way of its own works on vectors of one
+// A slot's columns as rows. Layers that treat each column differently work on vectors of one
 // column's numbers in consecutive rows of the batch.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace pellucid::inline PELLUCID_ISA {
 
-// The first `count` numbers at a place; zeros in the lanes beyond.
+// Loads the first `count` numbers, with zeros in the remaining lanes.
 template <class T>
 PELLUCID_INLINE Vector<T> load_some(const T* source, Index count) {
   if (count >= kLanes<T>) return load(source);
@@ -41,7 +41,7 @@ class Transposed {
   const T* column(Index c) const { return values_.data() + c * stride_; }
   Index stride() const { return stride_; }
 
-  // Takes rows of the slot's values or deltas.
+  // Reads rows of the slot's values or deltas.
   void take(const Slot<T>& slot, const T* data, Index first, Index last) {
     for_each_square(slot, first, last, [&](Index at, Index width, Index c, Index row, Index count) {
       if (count == kLanes<T>) return transpose_square(data + at, width, column(c) + row, stride_);
@@ -67,8 +67,8 @@ class Transposed {
   }
 
  private:
-  // Calls visit(where the first row's vector stands, distance of the rows, first column, first row,
-  // how many rows).
+  // Calls visit(offset of the first row's vector, distance of the rows, first column, first row,
+  // number of rows).
   template <class Visit>
   PELLUCID_INLINE static void for_each_square(const Slot<T>& slot, Index first, Index last,
                                               Visit visit) {

@@ -1,8 +1,9 @@
-// exp, expm1, log1p, tanh, sine and cosine on vectors, accurate to a few units in the last place.
+// exp, expm1, log, log1p, tanh, sine and cosine of vectors, accurate to a few units in the last
+// place.
 //
-// Argument reduction: x = n ln 2 + r with |r| <= ln 2 / 2, then a Taylor polynomial in r, whose
-// remainder is below rounding error at the degrees used. The polynomials are written out as series
-// so that a reader can check them; the compiler evaluates them with fused multiply-adds.
+// Argument reduction: x = n ln 2 + r with |r| <= ln 2 / 2, then a Taylor polynomial in r. At the
+// degrees used, its remainder is below rounding error. The polynomials are written as series, which
+// a reader can check; the compiler evaluates them with fused multiply-adds.
 #pragma once
 
 #include <array>
@@ -21,8 +22,8 @@ struct ExponentialConstants<float> {
   static constexpr float kLn2High = 0.693359375f;
   static constexpr float kLn2Low = -2.12194440e-4f;
   static constexpr float kRoundingMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to integer
-  static constexpr float kLowest = -105.0f;             // exp underflows to 0 below
-  static constexpr float kHighest = 89.0f;              // and overflows to infinity above
+  static constexpr float kLowest = -105.0f;             // below, exp underflows to 0
+  static constexpr float kHighest = 89.0f;              // above, it overflows to infinity
   static constexpr int kDegree = 7;
   static constexpr int kLogTerms = 5;
 };
@@ -67,7 +68,7 @@ PELLUCID_INLINE Vector<T> exponential(Vector<T> x) {
       minimum<T>(maximum<T>(x, broadcast<T>(C::kLowest)), broadcast<T>(C::kHighest));
   IntegerVector<T> n;
   const Vector<T> fraction = reduced_expm1<T>(clamped, n);
-  // Two factors, since 2^n itself may leave the range where the product does not.
+  // Two factors, since 2^n itself may be out of range although the product is not.
   const IntegerVector<T> half = n >> 1;
   const Vector<T> value = (fraction + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
   return x == x ? value : x;  // NaN stays NaN
@@ -88,7 +89,7 @@ PELLUCID_INLINE Vector<T> expm1_nonpositive(Vector<T> x) {
 // log(1 + t) for 0 <= t <= 1, through log((1 + s) / (1 - s)) = 2 (s + s^3/3 + s^5/5 + ...).
 template <class T>
 PELLUCID_INLINE Vector<T> log1p_unit(Vector<T> t) {
-  // Above sqrt(2) - 1 take log 2 out, which keeps |s| below 0.172.
+  // Above sqrt(2) - 1, log 2 is taken out, which keeps |s| below 0.172.
   const auto upper = t > T(0.41421356237309515);
   const Vector<T> s = upper ? (t - T(1)) / (t + T(3)) : t / (t + T(2));
   const Vector<T> square = s * s;
@@ -142,8 +143,8 @@ PELLUCID_INLINE Vector<T> softplus_value(Vector<T> x) {
   return maximum<T>(x, Vector<T>{}) + tail;
 }
 
-// pi is the sum of kParts, of which all but the last are so short that n times each is exact for
-// the n of every angle up to kFarthest.
+// pi is the sum of kParts. All but the last have so few bits that n times each is exact for every
+// angle up to kFarthest.
 template <class T>
 struct CircularConstants;
 
@@ -196,8 +197,8 @@ PELLUCID_INLINE Vector<T> reduced_sine(Vector<T> x, T phase) {
   return (r * square) * series + r;
 }
 
-// The sines of `count` angles shifted by phase pi, a phase of 0 or 1/2; count is a multiple of the
-// lanes. Each result depends on its own angle alone.
+// The sines of `count` angles shifted by phase * pi, for a phase of 0 or 1/2. `count` is a multiple
+// of kLanes. Each result depends only on its own angle.
 template <class T>
 void sines(const T* angles, Index count, T phase, T* results) {
   constexpr T farthest = CircularConstants<T>::kFarthest;
