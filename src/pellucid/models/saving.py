@@ -92,8 +92,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, Network or another estimator of Pellucid
-        Fitted. Callbacks are left out, and a random_state that is a generator object cannot be
-        kept: they become None.
+        Fitted. `callbacks` and `checkpoint_path` are left out, and a random_state that is a
+        generator object cannot be kept: they become None.
     path : str or Path
         Replaced atomically if it exists.
 
@@ -101,7 +101,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     ------
     sklearn.exceptions.NotFittedError
     TypeError
-        When the estimator, or one of its parameters, cannot be saved.
+        When the estimator, or one of its parameters, cannot be saved. Of a `Pipeline` save the
+        estimator inside: `pellucid.save(pipeline[-1], path)`.
     ModelFileError
         When the file cannot be written; an earlier file stays as it was.
     """
@@ -109,7 +110,7 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
 
     name = type(estimator).__name__
     if not is_saveable(estimator):
-        raise TypeError(f"{name} cannot be saved; these can: {', '.join(sorted(SAVEABLE))}.")
+        raise TypeError(_why_not(estimator))
     params: dict[str, Any] = {}
     if isinstance(estimator, BaseEstimator):
         check_is_fitted(estimator)
@@ -122,6 +123,21 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
         "state": state,
     }
     write_model_file(path, header, arrays)
+
+
+def _why_not(estimator: Any) -> str:
+    """Say why an estimator cannot be saved, and what can be done."""
+    from sklearn.pipeline import Pipeline
+
+    name = type(estimator).__name__
+    if isinstance(estimator, Pipeline):
+        return (
+            f"a {name} cannot be saved: a model file holds one estimator of pellucid, and no steps "
+            "before it. Save the estimator inside, pellucid.save(pipeline[-1], path); or put "
+            "TabularClassifier or TabularRegressor, which encode and scale columns themselves, in "
+            "place of the whole; or keep the pipeline with pickle or skops."
+        )
+    return f"{name} cannot be saved; these can: {', '.join(sorted(SAVEABLE))}."
 
 
 def restore(
@@ -287,6 +303,19 @@ def targets_from_json(state: Mapping[str, Any]) -> Targets:
         if name in known:
             known[name] = tuple(float(number) for number in known[name])
     return targets_from_state(known)
+
+
+def count_from_json(value: Any, most: int = 2**53) -> int:
+    """Return a whole number from 0 to `most`.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"a number of epochs, rows or calls cannot be {value!r:.80}")
+    return value
 
 
 def parameters_from_arrays(chain: nn.Chain, fan_in: int, arrays: Arrays) -> nn.Parameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from pellucid import nn
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.saving import (
     Arrays,
+    count_from_json,
     labels_from_state,
     parameters_from_arrays,
     targets_from_json,
@@ -40,7 +42,9 @@ def network_to_state(network: Any) -> tuple[dict[str, Any], Arrays]:
     if network.validation_loss_curve_ is not None:
         history["validation_loss"] = network.validation_loss_curve_
         history["validation_score"] = network.validation_scores_
+    best = network.best_validation_score_
     state = {
+        "best_validation_score": None if best is None else float(best),
         "chain": chain_to_json(network.chain_),
         "dtype": str(parameters.flat.dtype),
         "fan_in": network._fan_in,
@@ -88,12 +92,16 @@ def _result_from(state: dict[str, Any]) -> FitResult:
     }
     losses, validation = curves["loss"], curves.get("validation_loss", [])
     scores = curves.get("validation_score", [-loss for loss in validation])
-    outcome, best = state.get("outcome"), max(scores, default=float("nan"))
+    outcome = state.get("outcome")
+    best = state.get("best_validation_score", max(scores, default=None))
     return FitResult(
         outcome=None if outcome is None else Outcome[outcome],
-        n_iter=int(state.get("n_iter", len(losses))),
-        loss=losses[-1] if losses else float("nan"),
-        state=TrainingState(best=best, history=History(losses, scores, validation)),
+        n_iter=count_from_json(state.get("n_iter", len(losses))),
+        loss=losses[-1] if losses else math.nan,
+        state=TrainingState(
+            best=math.nan if best is None else float(best),
+            history=History(losses, scores, validation),
+        ),
         validated=bool(validation),
     )
 

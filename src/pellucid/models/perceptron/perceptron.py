@@ -16,7 +16,7 @@ from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import parameter_dtype
 from pellucid.models.perceptron.fitted_perceptron import FittedPerceptron
 from pellucid.models.perceptron.recipe import STOCHASTIC_SOLVERS, PerceptronRecipe
-from pellucid.models.perceptron.state import number_of_calls
+from pellucid.models.perceptron.state import calls_from_json
 from pellucid.models.solver_state import SolverState
 from pellucid.nn import Chain, Parameters
 from pellucid.persistence.training_checkpoints import OwnState, SavedTraining
@@ -211,7 +211,7 @@ class Perceptron(FittedPerceptron):
 def _draws_of(saved: SavedTraining) -> tuple[np.random.RandomState, int]:
     """Return the generator as it was after the first weights were drawn, and calls so far."""
     with saved.reading():
-        calls = number_of_calls(saved.own["n_partial_fits"])
+        calls = calls_from_json(saved.own["n_partial_fits"])
         arrays = {k[len(_START) :]: v for k, v in saved.arrays.items() if k.startswith(_START)}
         return generator_from((saved.own["start"], arrays)), calls
 

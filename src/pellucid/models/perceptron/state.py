@@ -11,6 +11,7 @@ from pellucid.models.perceptron import loss as mlp_loss
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.saving import (
     Arrays,
+    count_from_json,
     labels_from_state,
     parameters_from_arrays,
     targets_from_json,
@@ -87,15 +88,16 @@ def mlp_from_state(estimator: Any, state: dict[str, Any], arrays: Arrays) -> Non
     _check_link(mlp_loss.out_activation_of(chain.loss), targets)
     estimator._become(Learned(chain, parameters, n_inputs, targets))
     estimator.n_features_in_ = n_inputs
-    estimator._n_partial_fits = number_of_calls(state["n_partial_fits"])
-    estimator._no_improvement_count = int(state["no_improvement_count"])
+    estimator._n_partial_fits = calls_from_json(state["n_partial_fits"])
+    estimator._no_improvement_count = count_from_json(state["no_improvement_count"])
     estimator._optimizer = None
     outcome = state.get("outcome")
     estimator.outcome_ = None if outcome is None else Outcome[outcome]
     numbers = state["numbers"]
-    estimator.n_iter_ = int(numbers["n_iter_"])
+    estimator.n_iter_ = count_from_json(numbers["n_iter_"])
+    estimator.t_ = count_from_json(numbers.get("t_", 0))
     estimator.loss_ = float(numbers["loss_"])
-    for name in _NUMBERS:
+    for name in ("best_loss_", "best_validation_score_"):
         if name in numbers:
             setattr(estimator, name, _as_number(numbers[name]))
     for name in _CURVES:
@@ -108,7 +110,7 @@ def mlp_from_state(estimator: Any, state: dict[str, Any], arrays: Arrays) -> Non
         estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
-def number_of_calls(value: Any) -> int:
+def calls_from_json(value: Any) -> int:
     """Return a number of calls of `partial_fit`, which a generator can be seeded with.
 
     Raises
@@ -116,9 +118,7 @@ def number_of_calls(value: Any) -> int:
     ValueError
         It is none.
     """
-    if type(value) is not int or not 0 <= value < 2**32:
-        raise ValueError(f"{value!r:.80} is no number of calls")
-    return value
+    return count_from_json(value, most=2**32 - 1)
 
 
 def _targets_from(estimator: Any, state: dict[str, Any], n_outputs: int) -> Targets:
