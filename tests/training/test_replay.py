@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from layer_examples import LAYERS
 
 from pellucid.engine.native import NativeTrainer
@@ -104,6 +105,20 @@ def test_trace_and_gradients_are_those_of_the_step(engine):
         step.update.flat, -0.125 * step.gradients.parameters.flat, rtol=1e-9, atol=1e-15
     )
     assert step.loss == CHAIN.loss_value(step.trace, Y[step.rows])
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_steps_on_sparse_rows_are_replayed(engine):
+    sparse = scipy.sparse.csr_array(np.where(RNG.random(X.shape) < 0.2, X, 0.0))
+    data, plan = TrainingData(sparse, Y, rows=np.arange(10, 80)), TrainingPlan(SGD(0.1), 20)
+    trainer = engine(CHAIN, CHAIN.initialize(6, seed=1), data, plan)
+    recording = Recording(trainer)
+    for _ in range(2):
+        recording.before_epoch()
+        trainer.run_epoch()
+    step = recording.replay(8)
+    np.testing.assert_array_equal(step.trace.values[0], sparse[step.rows].toarray())
+    np.testing.assert_array_equal(step.after.flat, trainer.parameters.flat)
 
 
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
