@@ -22,9 +22,10 @@ rng = np.random.default_rng(0)
 X = rng.standard_normal((90, 4))
 classifier = MLPClassifier(max_iter=20, tol=1.0, n_iter_no_change=1).fit(X, X[:, 0] > 0)
 classifier.predict(X)
-network = Network([nn.Linear(3), nn.Linear(1)], nn.CustomLoss(half_squared_error))
 recorder = Recorder()
-network.fit(X, X[:, :1], epochs=2, callbacks=[recorder])
+layers, loss = [nn.Linear(3), nn.Linear(1)], nn.CustomLoss(half_squared_error)
+network = Network(layers, loss, max_iter=2, callbacks=[recorder])
+network.fit(X, X[:, :1])
 network.predict(X)
 
 # Python does not clear an array that holds itself, nor what it holds.
