@@ -111,11 +111,12 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
     name = type(estimator).__name__
     if not is_saveable(estimator):
         raise TypeError(_why_not(estimator))
-    params: dict[str, Any] = {}
     if isinstance(estimator, BaseEstimator):
         check_is_fitted(estimator)
-        params = params_to_json(estimator.get_params(deep=False))
     state, arrays = estimator._to_state()
+    params: dict[str, Any] = {}
+    if isinstance(estimator, BaseEstimator):
+        params = params_to_json(estimator.get_params(deep=False))
     header = {
         "pellucid_version": __version__,
         "estimator": name,
@@ -318,8 +319,10 @@ def count_from_json(value: Any, most: int = 2**53) -> int:
     return value
 
 
-def parameters_from_arrays(chain: nn.Chain, fan_in: int, arrays: Arrays) -> nn.Parameters:
-    """Return the parameters of a chain, from an array for each by name.
+def parameters_from_arrays(
+    chain: nn.Chain, fan_in: int, arrays: Arrays, dtype: npt.DTypeLike = np.float64
+) -> nn.Parameters:
+    """Return the parameters of a chain, from an array for each by name; of `dtype` if none has any.
 
     Raises
     ------
@@ -329,7 +332,7 @@ def parameters_from_arrays(chain: nn.Chain, fan_in: int, arrays: Arrays) -> nn.P
     layout = chain.layout(fan_in)
     if {e.name: e.shape for e in layout.entries} != {n: a.shape for n, a in arrays.items()}:
         raise ValueError("the arrays do not fit the layers")
-    dtypes = {array.dtype for array in arrays.values()} or {np.dtype(np.float64)}
+    dtypes = {array.dtype for array in arrays.values()} or {np.dtype(dtype)}
     if len(dtypes) != 1:
         raise ValueError("the arrays must all be of one dtype")
     parameters = nn.Parameters.zeros(layout, *dtypes)

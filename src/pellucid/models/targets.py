@@ -11,7 +11,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 
-from pellucid.models.labels import as_labels, class_factors, codes_of, is_multilabel, sorted_labels
+from pellucid.models.labels import as_labels, class_factors, codes_of, is_multilabel, plain_classes
 from pellucid.nn import CustomLoss, Loss
 from pellucid.persistence.onnx import Answer
 from pellucid.tables.scikit_learn_versions import LEAST_POPULATED
@@ -356,14 +356,7 @@ class NumberTargets(Targets):
             )
         if self.scale:
             numbers = (numbers - self.mean) / self.scale
-        with np.errstate(over="ignore"):
-            targets = np.ascontiguousarray(numbers, dtype=dtype)
-        if targets.dtype == np.float32 and not np.isfinite(targets).all():
-            raise ValueError(
-                f"{name} has values too large for float32, which the model computes in; scale "
-                f"{name}, or set dtype='float64'"
-            )
-        return targets
+        return _in_precision(numbers, dtype, name)
 
     def decode(self, predictions: Floats) -> Any:
         """Return predictions on the scale and in the form of y."""
@@ -395,7 +388,7 @@ class OwnTargets(NumberTargets):
         numbers = _numbers(y, name)
         if np.ndim(y) == 1 and self.n_outputs > 1 and numbers.dtype.kind in "biu":
             return numbers.ravel().astype(np.int64)
-        return numbers.astype(dtype, copy=False)
+        return _in_precision(numbers, dtype, name)
 
     def score(self, predictions: Floats, targets: Floats, sample_weight: Any) -> float:
         """Return R² where predictions and targets have one shape."""
@@ -413,6 +406,10 @@ _KINDS: dict[str, type[Targets]] = {
 }
 
 
+MOST_COLUMNS = 2**22
+"""Of zeros and ones, or of shares, that a file may claim: `classes_` takes memory for each."""
+
+
 def label_targets(y: Any) -> LabelTargets | IndicatorTargets:
     """Return what labels mean to a classifier, whatever their form.
 
@@ -424,9 +421,11 @@ def label_targets(y: Any) -> LabelTargets | IndicatorTargets:
     y : ndarray or sparse matrix
         Checked by `as_labels`.
     """
-    if is_multilabel(y):
+    labels = plain_classes(y)
+    if labels is None and is_multilabel(y):
         return IndicatorTargets(y.shape[1], bool(scipy.sparse.issparse(y)))
-    labels = sorted_labels(y)
+    if labels is None:
+        labels = LabelBinarizer().fit(y).classes_
     return LabelTargets(1 if len(labels) <= 2 else len(labels), labels)
 
 
@@ -505,6 +504,8 @@ def targets_from_state(state: dict[str, Any]) -> Targets:
     targets = _KINDS[own.pop("kind")](**own)
     if type(targets.n_outputs) is not int or targets.n_outputs < 1:
         raise ValueError(f"a model has at least one output, got {targets.n_outputs!r}")
+    if isinstance(targets, IndicatorTargets | ShareTargets) and targets.n_outputs > MOST_COLUMNS:
+        raise ValueError(f"y cannot have {targets.n_outputs} columns")
     if isinstance(targets, LabelTargets):
         n, n_outputs = len(targets.labels), targets.n_outputs
         if not np.array_equal(np.unique(targets.labels), targets.labels):
@@ -528,6 +529,18 @@ def _mean(right: NDArray[Any], sample_weight: Any) -> float:
     return float(
         right.mean() if sample_weight is None else np.average(right, weights=sample_weight)
     )
+
+
+def _in_precision(numbers: NDArray[Any], dtype: Any, name: str) -> NDArray[Any]:
+    """Return numbers in `dtype`; raise ValueError where float32 does not hold them."""
+    with np.errstate(over="ignore"):
+        targets = np.ascontiguousarray(numbers, dtype=dtype)
+    if targets.dtype == np.float32 and not np.isfinite(targets).all():
+        raise ValueError(
+            f"{name} has values too large for float32, which the model computes in; scale {name}, "
+            "or set dtype='float64'"
+        )
+    return targets
 
 
 def _learned_labels(y: Any, classes: Any) -> NDArray[Any]:

@@ -24,6 +24,7 @@ from pellucid.models.targets import (
     OwnTargets,
     ShareTargets,
     Targets,
+    targets_from_state,
 )
 from pellucid.persistence.layers import chain_from_json, chain_to_json
 from pellucid.training import FitResult, History, Outcome, TrainingState
@@ -71,9 +72,10 @@ def network_from_state(network_class: Any, state: dict[str, Any], arrays: Arrays
     engine = state.get("engine", "native")  # Files of before have their parameters here.
     network = network_class(chain.layers, chain.loss, dtype=precision, engine=engine)
     fan_in = int(state["fan_in"])
-    parameters = parameters_from_arrays(chain, fan_in, arrays)
-    if parameters.flat.dtype != network._parameter_dtype():
-        raise ValueError(f"the arrays must all be {network._parameter_dtype()}")
+    dtype = network._parameter_dtype()
+    parameters = parameters_from_arrays(chain, fan_in, arrays, dtype)
+    if parameters.flat.dtype != dtype:
+        raise ValueError(f"the arrays must all be {dtype}")
     targets = _targets_from(state["targets"], chain, fan_in)
     network.n_features_in_ = fan_in
     network._become(Learned(chain, parameters, fan_in, targets))
@@ -123,15 +125,13 @@ def _targets_from(state: dict[str, Any], chain: nn.Chain, fan_in: int) -> Target
 def _of_before(state: dict[str, Any], n_outputs: int) -> Targets:
     kind, is_vector = state["kind"], bool(state["is_vector"]) and n_outputs == 1
     if kind in ("label", "two labels"):
-        labels = labels_from_state(state["classes"])
-        if not np.array_equal(np.unique(labels), labels):
-            raise ValueError("the classes must be sorted, each once")
-        return LabelTargets(n_outputs, labels)
-    makers: dict[str, Targets] = {
-        "shares": ShareTargets(n_outputs),
-        "indicators": IndicatorTargets(n_outputs),
-        "counts": NumberTargets(n_outputs, is_vector, at_least_zero=True),
-        "numbers": NumberTargets(n_outputs, is_vector),
-        "own": OwnTargets(n_outputs, is_vector),
-    }
-    return makers[kind]
+        targets: Targets = LabelTargets(n_outputs, labels_from_state(state["classes"]))
+    else:
+        targets = {
+            "shares": ShareTargets(n_outputs),
+            "indicators": IndicatorTargets(n_outputs),
+            "counts": NumberTargets(n_outputs, is_vector, at_least_zero=True),
+            "numbers": NumberTargets(n_outputs, is_vector),
+            "own": OwnTargets(n_outputs, is_vector),
+        }[kind]
+    return targets_from_state(targets.state())
