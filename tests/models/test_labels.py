@@ -12,8 +12,8 @@ from pellucid.models.labels import (
     codes_of,
     is_multilabel,
     plain_classes,
-    sorted_labels,
 )
+from pellucid.models.targets import label_targets
 
 PLAIN = {
     "integers": np.array([3, 1, 1, 3, 2, 1, 2]),
@@ -52,7 +52,7 @@ def test_others_are_left_to_scikit_learn(y):
 @pytest.mark.parametrize("y", (all_of := PLAIN | LEFT_TO_SCIKIT_LEARN).values(), ids=all_of)
 def test_labels_are_sorted_as_scikit_learn_sorts_them(y):
     assert as_labels(y) is y
-    labels, theirs = sorted_labels(y), LabelBinarizer().fit(y).classes_
+    labels, theirs = label_targets(y).labels, LabelBinarizer().fit(y).classes_
     np.testing.assert_array_equal(labels, theirs)
     assert labels.dtype == theirs.dtype
     assert not is_multilabel(y)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -54,14 +53,6 @@ def plain_classes(y: Any) -> NDArray[Any] | None:
         return None
     # As scikit-learn's: text no longer than the longest label.
     return np.array(classes.tolist()) if y.dtype.kind == "U" else classes
-
-
-def sorted_labels(y: Any) -> NDArray[Any]:
-    """Return the distinct labels of a column that `as_labels` has checked, as scikit-learn does."""
-    classes = plain_classes(y)
-    if classes is None:
-        classes = LabelBinarizer().fit(y).classes_
-    return classes
 
 
 def is_multilabel(y: Any) -> bool:

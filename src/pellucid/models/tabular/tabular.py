@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.utils import check_consistent_length
 from sklearn.utils._tags import Tags
 
 from pellucid.models.call import Call
 from pellucid.models.exchange.tabular_onnx import onnx_of_tabular
 from pellucid.models.fit_data import FitData
-from pellucid.models.inputs import is_stream, raw_weights, renaming
+from pellucid.models.inputs import check_in_memory, is_stream, raw_weights, renaming
 from pellucid.models.perceptron.parameters import CONSTRAINTS
 from pellucid.models.perceptron.perceptron import Perceptron
 from pellucid.models.perceptron.recipe import PerceptronRecipe
@@ -95,7 +96,7 @@ class TabularPerceptron(Perceptron):
         """Return what y means."""
 
     @abstractmethod
-    def _n_groups(self, y: NDArray[Any]) -> int | None:
+    def _n_groups(self, y: NDArray[Any], targets: Targets) -> int | None:
         """Return the rows that must be held out at least; None where none can be."""
 
     def recognize_columns(self, X: Any) -> list[RecognizedColumn]:
@@ -149,16 +150,17 @@ class TabularPerceptron(Perceptron):
     def _table(self, X: Any) -> Any:
         if self._known_table is not None and self._known_table[0] is X:
             return self._known_table[1]
-        return self.encoder_.transform(check_columns(self, X, reset=False))
+        check_in_memory(X)
+        return self.encoder_._encode(check_columns(self, X, reset=False))
 
     def _knows(self, given: Any, X: Any) -> None:
         self._known_table = given, X
 
-    def _can_hold_out(self, y: NDArray[Any]) -> bool:
+    def _can_hold_out(self, y: NDArray[Any], targets: Targets) -> bool:
         fraction, n = self.validation_fraction, len(y)
         if not 0 < fraction < 1:
             raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
-        needed = self._n_groups(y)
+        needed = self._n_groups(y, targets)
         n_held_out = int(n * fraction) if n >= FEWEST_ROWS_TO_HOLD_OUT else 0
         return needed is not None and n_held_out >= needed
 
@@ -185,7 +187,7 @@ class TabularPerceptron(Perceptron):
         weight = targets.weigh(self.class_weight, rows.y, rows.sample_weight)
         rows = ReadRows(rows.X, rows.y, weight, rows.given)
         validation = self._validation_rows(data, encoder, targets)
-        holds_out = validation is None and self._can_hold_out(rows.y)
+        holds_out = validation is None and self._can_hold_out(rows.y, targets)
         return Reading(rows, targets, validation, holds_out=holds_out, attributes=attributes)
 
     def _learned_of(self, y: NDArray[Any], weights: Weights, targets: Targets) -> dict[str, Any]:
@@ -204,11 +206,12 @@ class TabularPerceptron(Perceptron):
             given = part_of(given, kept)
         if known is None:
             encoder = TableEncoder(columns=self.columns, dtype=self.dtype)
-            X = encoder.fit_transform(table, sample_weight=weights)
+            with config_context(transform_output="default"):
+                X = encoder.fit_transform(table, sample_weight=weights)
         else:
             encoder = self.encoder_
-            X = encoder.transform(table)
-        return _Training(encoder, ReadRows(X, y, raw_weights(weights, X), given), weights)
+            X = encoder._encode(table)
+        return _Training(encoder, ReadRows(X, y, weights, given), weights)
 
     def _validation_rows(
         self, data: FitData, encoder: TableEncoder, targets: Targets
@@ -222,7 +225,7 @@ class TabularPerceptron(Perceptron):
             check_consistent_length(table, y)
         with renaming(y="y_val"):
             self._check_validation(y, targets)
-        X = encoder.transform(table)
+        X = encoder._encode(table)
         given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
         weight = targets.weigh(self.class_weight, y, given, "y_val")
         return ReadRows(X, y, weight, data.X_val)

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import renaming
-from pellucid.models.labels import as_labels, codes_of
+from pellucid.models.labels import codes_of
 from pellucid.models.perceptron.classification import Classification, learned_or_known
 from pellucid.models.perceptron.parameters import CLASSIFIER_CONSTRAINTS
 from pellucid.models.saving import Arrays, saveable
@@ -224,10 +224,10 @@ class TabularClassifier(Classification, TabularPerceptron):
         return self._known_targets().encode(checked_labels(y), dtype)
 
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
-        return learned_or_known(as_labels(y), known, all_needed=True)
+        return learned_or_known(y, known, all_needed=True)
 
     def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
-        learned_or_known(as_labels(y), targets)
+        learned_or_known(y, targets)
 
     def _learned_of(self, y: NDArray[Any], weights: Weights, targets: Targets) -> dict[str, Any]:
         classes = targets.classes
@@ -235,8 +235,10 @@ class TabularClassifier(Classification, TabularPerceptron):
         counts = np.bincount(codes_of(classes, y), as_repetitions(weights), len(classes))
         return {"class_shares_": counts / counts.sum()}
 
-    def _n_groups(self, y: NDArray[Any]) -> int | None:
-        _, counts = np.unique(y, return_counts=True)
+    def _n_groups(self, y: NDArray[Any], targets: Targets) -> int | None:
+        classes = targets.classes
+        assert classes is not None
+        counts = np.bincount(codes_of(classes, y), minlength=len(classes))
         return len(counts) if counts.min() >= 2 else None
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:

@@ -260,7 +260,7 @@ class TabularRegressor(Regression, TabularPerceptron):
     def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
         self._learned_or_known(y, targets)
 
-    def _n_groups(self, y: NDArray[Any]) -> int | None:
+    def _n_groups(self, y: NDArray[Any], targets: Targets) -> int | None:
         return 2
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
