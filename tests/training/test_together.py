@@ -195,6 +195,15 @@ class Counting:
 
         return Engine("counting", make, predictor=None, objective=None)
 
+    def stop_last_when(self, is_reached):
+        """Let the last job end with the first epoch whose number of threads is the one awaited."""
+        last = len(self.jobs) - 1
+
+        def stop(report):
+            return is_reached(self.trainers[last].seen[-1])
+
+        self.jobs[last] = replace(self.jobs[last], callbacks=[stop])
+
     def run(self, n_threads=None):
         return run_together(self.jobs, self.engines, n_threads)
 
@@ -203,24 +212,42 @@ class Counting:
         return [self.trainers[i].seen for i in range(len(self.jobs))]
 
 
+class MeetsAnother(Counts):
+    """In its first epoch it waits until another one has begun."""
+
+    meeting = threading.Barrier(2)
+
+    def _epoch(self, n_rows, learning_rate):
+        if not self.seen:
+            self.meeting.wait(60)
+        return super()._epoch(n_rows, learning_rate)
+
+
+FAR = 30_000
+"""More epochs than the others can take, so that one is left alone in the end."""
+
+
 @pytest.mark.parametrize(("n", "n_threads", "first_shares"), [(5, 2, {1}), (2, 5, {2, 3})])
 def test_threads_are_shared_out_and_handed_on(n, n_threads, first_shares):
-    together = Counting(*[3] * (n - 1), 60)  # the last one is left alone in the end
+    together = Counting(*[3] * (n - 1), FAR)
+    for i in (n - 2, n - 1):
+        together.engines[i] = together.engine(i, [1.0] * FAR, MeetsAnother)
+    together.stop_last_when(lambda share: share == n_threads)
     results = together.run(n_threads)
-    assert all(result.outcome is Outcome.MAX_EPOCHS for result in results)
-    assert [result.n_iter for result in results] == [3] * (n - 1) + [60]
+    outcomes = [result.outcome for result in results]
+    assert outcomes == [Outcome.MAX_EPOCHS] * (n - 1) + [Outcome.STOPPED]
+    assert [result.n_iter for result in results[:-1]] == [3] * (n - 1)
     assert Counts.most <= min(n, n_threads)
-    seen = together.seen()
-    assert {shares[0] for shares in seen} == first_shares
-    assert seen[-1][-1] == n_threads
+    assert {shares[0] for shares in together.seen()} == first_shares
 
 
 def test_the_last_one_finds_out_how_many_threads_are_of_use(monkeypatch):
     monkeypatch.setattr("pellucid.training.together.resolve_n_threads", lambda n: n or 2)
-    together = Counting(3, 3, 60)
-    together.run()
+    together = Counting(3, 3, FAR)
+    together.stop_last_when(lambda share: share is None)
+    results = together.run()
     assert together.seen()[0][0] == 1
-    assert together.seen()[-1][-1] is None
+    assert results[-1].outcome is Outcome.STOPPED
 
 
 def test_no_jobs():
@@ -283,7 +310,7 @@ def test_without_more_threads_all_jobs_are_done_and_one_warning_is_given(
         raise AssertionError(str(caught[0].message))
     assert [result.outcome for result in results] == [Outcome.MAX_EPOCHS] * 6
     assert Counts.most <= available + 1
-    shares = {share for seen in together.seen() for share in seen[1:]}
+    shares = {share for seen in together.seen() for share in seen}
     assert max(shares) <= available + 1, "the engine asks for no thread that is not there"
 
 
