@@ -7,8 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.utils.class_weight import compute_sample_weight
 
-from pellucid import MLPClassifier, MLPRegressor, Network
-from pellucid.nn import Linear
+from pellucid import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -108,19 +107,3 @@ def test_balanced_leaves_the_penalty_alone_where_a_class_has_no_rows():
         for weight in ("balanced", None)
     )
     assert balanced.loss_ == pytest.approx(plain.loss_, rel=1e-12)
-
-
-def test_balanced_networks_count_weighted_rows_as_repetitions():
-    k = np.random.default_rng(1).integers(1, 4, len(Y))
-    network = Network(
-        [Linear(3)],
-        "softmax_cross_entropy",
-        class_weight="balanced",
-        batch_size=10**6,
-        shuffle=False,
-        dtype="float64",
-        random_state=0,
-    )
-    repeated = clone(network).fit(X.repeat(k, axis=0), Y.repeat(k))
-    weighted = clone(network).fit(X, Y, sample_weight=k)
-    assert_allclose(weighted.parameters_.flat, repeated.parameters_.flat, rtol=1e-9, atol=1e-12)

@@ -162,6 +162,50 @@ def test_only_a_classifier_has_probabilities():
     assert "predict_proba needs a cross-entropy" in str(raised.value.__cause__)
 
 
+SAMPLED = {
+    "labels": ("softmax_cross_entropy", 3, np.array(["low", "mid", "high"])[Y[:60] % 3]),
+    "shares": ("softmax_cross_entropy", 3, np.eye(3)[Y[:60] % 3]),
+    "two labels": ("logistic_cross_entropy", 1, Y[:60] > 4),
+    "several labels": ("logistic_cross_entropy", 2, np.stack([Y[:60] > 4, Y[:60] > 2], axis=1) * 1),
+    "numbers": ("squared_error", 1, X[:60, 20]),
+    "a column": ("squared_error", 1, X[:60, 20:21]),
+    "two columns": ("squared_error", 2, X[:60, 20:22]),
+}
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("case", SAMPLED)
+def test_sampled_predictions_are_in_terms_of_y(case, engine):
+    loss, n_outputs, y = SAMPLED[case]
+    layers = [Linear(16), Activation("relu"), Dropout(0.3), Linear(n_outputs)]
+    network = Network(layers, loss, dtype="float64", random_state=0, engine=engine, max_iter=3)
+    table = X[:60]
+    network.fit(table, y)
+    settings = {"n_samples": 9, "random_state": 4}
+    seed = np.random.RandomState(4).randint(2**31 - 1)
+    scores = network.chain_.sample_scores(network.parameters_, table, 9, seed)
+    samples = np.stack([network.chain_.loss.link(sample) for sample in scores])
+    predicted, spread = network.predict(table, return_std=True, **settings)
+    if hasattr(network, "predict_proba"):
+        if case == "two labels":
+            samples = np.dstack([1 - samples, samples])
+        mean, std = network.predict_proba(table, return_std=True, **settings)
+        np.testing.assert_allclose(mean, samples.mean(axis=0), rtol=1e-10)
+        np.testing.assert_allclose(std, samples.std(axis=0), rtol=1e-9)
+        if case == "several labels":
+            np.testing.assert_array_equal(predicted, mean > 0.5)
+            np.testing.assert_array_equal(spread, std)
+        else:
+            best = mean.argmax(axis=1)
+            np.testing.assert_array_equal(predicted, network.classes_[best])
+            np.testing.assert_array_equal(spread, std[np.arange(60), best])
+    else:
+        samples = samples.reshape(9, *y.shape)
+        assert predicted.shape == spread.shape == y.shape
+        np.testing.assert_allclose(predicted, samples.mean(axis=0), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(spread, samples.std(axis=0), rtol=1e-9)
+
+
 def test_any_table_of_numbers_will_do():
     network = digits(max_iter=1).fit(X, Y)
     expected = network.parameters_.flat.copy()
