@@ -236,7 +236,7 @@ def _differ(left: list[Floats], right: list[Floats]) -> bool:
 def _step_for(terms: Floats) -> float:
     """Return the h that balances truncation and rounding, where L‴ is about 1."""
     size = max(1.0, float(np.abs(terms).mean()))
-    return (_EPSILON * size) ** (1 / 3)
+    return float((_EPSILON * size) ** (1 / 3))
 
 
 def _relative_error(g: Floats, estimate: Floats) -> float:
