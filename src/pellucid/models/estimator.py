@@ -133,8 +133,8 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
             keeps_checkpoints=keeps,
         )
         data.check(recipe.solver)
-        goes_on = call.saved is None and self._targets is not None
-        goes_on = goes_on and (self.warm_start or call.partial)
+        goes_on = call.saved is None and (self.warm_start or call.partial)
+        goes_on = goes_on and self.__sklearn_is_fitted__()
         reading = self._read(data, call, self._targets if goes_on else None)
         targets, X = reading.targets, reading.training.X
         chain = recipe.chain_for(targets)
