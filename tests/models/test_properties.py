@@ -132,7 +132,7 @@ def regressor(**params):
 
 def network(n_classes, dtype="float64"):
     layers = [Linear(5), Activation("tanh"), BatchNorm(), Linear(n_classes)]
-    return Network(layers, "softmax_cross_entropy", dtype=dtype)
+    return Network(layers, "softmax_cross_entropy", dtype=dtype, max_iter=2, random_state=3)
 
 
 @some
@@ -143,18 +143,16 @@ def test_predictions_do_not_depend_on_the_container(data, table, container, kind
         table = table.astype(np.float64)  # objects become float64
     expected_table = table.astype(np.float64) if container == "objects" else table
     if kind == "n":
-        expected = network(3).fit(expected_table, y, epochs=2)
-        model = network(3).fit(DENSE[container](table), y, epochs=2)
+        expected, model = network(3), network(3)
     else:
-        make = classifier if kind == "c" else regressor
-        expected = make().fit(expected_table, y)
-        model = quiet_fit(make(), DENSE[container](table), y)
+        expected, model = ((classifier if kind == "c" else regressor)() for _ in range(2))
+    expected.fit(expected_table, y)
+    quiet_fit(model, DENSE[container](table), y)
     method = "predict" if kind == "r" else "predict_proba"
     wanted = getattr(expected, method)(expected_table)
-    for given_table in (DENSE[container](table),):
-        got = getattr(model, method)(given_table)
-        assert got.dtype == wanted.dtype
-        np.testing.assert_array_equal(got, wanted)
+    got = getattr(model, method)(DENSE[container](table))
+    assert got.dtype == wanted.dtype
+    np.testing.assert_array_equal(got, wanted)
 
 
 @some
@@ -164,12 +162,9 @@ def test_sparse_tables_are_the_dense_ones_up_to_rounding(data, table, form, kind
     if table.dtype == np.float16:  # SciPy has no sparse matrices of it
         table = table.astype(np.float32)
     y = data.draw(codes(len(table), 3))
-    if kind == "n":
-        make, method, options = lambda: network(3), "predict_proba", {"epochs": 2}
-    else:
-        make, options = classifier if kind == "c" else regressor, {}
-        method = "predict" if kind == "r" else "predict_proba"
-    dense, sparse = (make().fit(X, y, **options) for X in (table, SPARSE[form](table)))
+    make = {"c": classifier, "r": regressor, "n": lambda: network(3)}[kind]
+    method = "predict" if kind == "r" else "predict_proba"
+    dense, sparse = (make().fit(X, y) for X in (table, SPARSE[form](table)))
     wanted = getattr(dense, method)(table)
     # A few sums of at most 50 products in another order, and Adam's division by √v.
     tolerance = 1e-4 if wanted.dtype == np.float32 else 1e-9
@@ -223,7 +218,7 @@ def test_labels_come_back_as_they_were(data, table, kind, early_stopping):
 def test_labels_come_back_from_a_network_too(data, table, kind):
     names, y = NAMES[kind], data.draw(codes(len(table)))
     K = y.max() + 1
-    model, by_code = (network(K).fit(table, each, epochs=1) for each in (names[y], y))
+    model, by_code = (network(K).fit(table, each) for each in (names[y], y))
     assert model.classes_.tolist() == names[:K].tolist()
     predictions = model.predict(table)
     assert predictions.dtype == model.classes_.dtype == names.dtype
@@ -249,28 +244,24 @@ def test_numbers_come_back_in_the_shape_they_had(data, table, n_targets, dtype):
 @given(st.data(), tables(min_rows=4), st.sampled_from("crn"), st.sampled_from(["adam", "lbfgs"]))
 def test_copies_are_equal(data, table, kind, solver):
     """Files, pickles, clones, a second fit, and weights that are all one."""
-    y, options = data.draw(codes(len(table), 3)), {}
+    y = data.draw(codes(len(table), 3))
     if kind == "n":
-        model, options = (
-            network(3, data.draw(st.sampled_from(["float32", "float64"]))),
-            {"epochs": 2},
-        )
-        again = network(3, model.precision)
+        model = network(3, data.draw(st.sampled_from(["float32", "float64"])))
     else:
         model = (classifier if kind == "c" else regressor)(solver=solver)
-        again = clone(model)
-    model.fit(table, y, **options)
+    again = clone(model)
+    model.fit(table, y)
     expected = model.predict(table) if kind == "r" else model.predict_proba(table)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "m")
         loaded = load(Path(folder) / "m")
-    weighted = again.fit(table, y, sample_weight=np.ones(len(table)), **options)
+    weighted = again.fit(table, y, sample_weight=np.ones(len(table)))
     others = [loaded, pickle.loads(pickle.dumps(model)), weighted]
     for other in others:
         got = other.predict(table) if kind == "r" else other.predict_proba(table)
         assert got.dtype == expected.dtype
         np.testing.assert_array_equal(got, expected)
-    got = model.fit(table, y, **options)
+    model.fit(table, y)
     got = model.predict(table) if kind == "r" else model.predict_proba(table)
     np.testing.assert_array_equal(got, expected)
 
@@ -286,15 +277,15 @@ def test_any_weights_will_do_unless_all_are_zero(data, table, kind, solver):
     )
     weight = data.draw(st.lists(of_rows, min_size=len(table), max_size=len(table)))
     if kind == "n":
-        model, options = network(2), {"epochs": 2}
+        model = network(2)
     else:
         # The penalty is divided by the sum of the weights, and so would be huge for tiny ones.
-        model, options = (classifier if kind == "c" else regressor)(solver=solver, alpha=0.0), {}
+        model = (classifier if kind == "c" else regressor)(solver=solver, alpha=0.0)
     if not any(weight):
         with pytest.raises(ValueError, match="sample_weight"):
-            model.fit(table, y, sample_weight=weight, **options)
+            model.fit(table, y, sample_weight=weight)
         return
-    model.fit(table, y, sample_weight=weight, **options)
+    model.fit(table, y, sample_weight=weight)
     assert np.isfinite(model.predict(table)).all()
 
 

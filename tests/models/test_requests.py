@@ -16,6 +16,7 @@ import pytest
 import sklearn.neural_network
 from sklearn.datasets import load_iris, make_multilabel_classification
 from sklearn.ensemble import AdaBoostClassifier
+from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -53,7 +54,12 @@ def test_request_3_dropout(dropout):
     """6175, 7407."""
     model = MLPClassifier(dropout=dropout, **{**FEW, "max_iter": 200}).fit(X, NAMES)
     assert model.score(X, NAMES) > 0.9
+    probabilities, spread = model.predict_proba(X, return_std=True)
+    assert (spread.max(axis=0) > 0.05).all(), "sub-networks differ"
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X))
+    assert not np.array_equal(model.predict_proba(X), probabilities)
+    without = MLPClassifier(**{**FEW, "max_iter": 200}).fit(X, NAMES)
+    assert model.loss_ > 1.5 * without.loss_, "training drops units too"
 
 
 def test_request_4_class_weight():
@@ -102,6 +108,11 @@ def test_request_8_own_validation_set_metric_and_loss():
     model = MLPClassifier(scoring="balanced_accuracy", **FEW)
     model.fit(X[::2], NAMES[::2], X_val=X[1::2], y_val=NAMES[1::2])
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
+    best = int(np.argmax(model.validation_scores_))
+    score = balanced_accuracy_score(NAMES[1::2], model.predict(X[1::2]))
+    assert score == model.validation_scores_[best] == model.best_validation_score_
+    loss = log_loss(NAMES[1::2], model.predict_proba(X[1::2]))
+    assert loss == pytest.approx(model.validation_loss_curve_[best])
 
 
 def test_request_9_early_stopping():
