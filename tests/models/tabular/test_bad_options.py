@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
-from option_values import BAD
+from option_values import BAD, CLASSIFIER, REGRESSOR
 
 from pellucid import TabularClassifier, TabularRegressor
 
@@ -17,7 +17,18 @@ ESTIMATORS = {TabularClassifier: LABELS, TabularRegressor: NUMBERS}
 QUICK = {"hidden_layer_sizes": (4, 4), "max_iter": 1, "random_state": 0}
 FITTED = {}
 KNOWN = TabularRegressor().get_params()
-CASES = [(name, value) for name, values in BAD.items() if name in KNOWN for value in values]
+CASES = [
+    (kind, name, value)
+    for kind in ESTIMATORS
+    for name, values in BAD.items()
+    if name in KNOWN
+    for value in values
+] + [
+    (kind, name, value)
+    for kind, own in ((TabularClassifier, CLASSIFIER), (TabularRegressor, REGRESSOR))
+    for name, (_, values) in own.items()
+    for value in values
+]
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -30,8 +41,7 @@ def fitted(estimator_class):
     return copy.copy(FITTED[estimator_class])
 
 
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
-@pytest.mark.parametrize(("name", "value"), CASES, ids=repr)
+@pytest.mark.parametrize(("estimator_class", "name", "value"), CASES, ids=str)
 def test_a_wrong_option_is_named_and_changes_nothing(estimator_class, name, value):
     model = fitted(estimator_class).set_params(**{name: value})
     before = dict(vars(model))

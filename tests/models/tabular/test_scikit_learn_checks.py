@@ -64,14 +64,13 @@ def test_check_not_in_the_list(estimator, check):
     ],
     ids=_name,
 )
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=_class)
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
-def test_check_of_transformers_not_in_the_list(check):
-    check("TableEncoder", TableEncoder())
+def test_check_of_transformers_not_in_the_list(estimator, check):
+    check(_class(estimator), clone(estimator))
 
 
-@pytest.mark.parametrize(
-    "estimator", ESTIMATORS[:2], ids=lambda estimator: type(estimator).__name__
-)
+@pytest.mark.parametrize("estimator", ESTIMATORS[:2], ids=_class)
 def test_rows_of_weight_zero_change_nothing(estimator):
     """Also where rows are held out, batches are small and a category and a class are not left."""
     rng = np.random.default_rng(0)

@@ -60,7 +60,7 @@ def test_a_class_with_one_row(fruit):
     label[7] = "quince"
     model = TabularClassifier(random_state=0, max_iter=3).fit(table, label)
     assert model.predict_proba(table).shape == (400, 3)
-    assert model.validation_scores_ == [], "nothing was held out"
+    assert model.validation_scores_ is None, "nothing was held out"
 
 
 def test_more_classes_than_rows_held_out(fruit):
@@ -77,6 +77,46 @@ def test_weights_of_rows(fruit):
     weighted = TabularClassifier(random_state=0).fit(table, label, sample_weight=weight)
     bananas = [np.mean(model.predict(table) == "banana") for model in (plain, weighted)]
     assert bananas[1] > bananas[0] + 0.02
+
+
+def test_class_weights_multiply_those_of_rows(fruit):
+    """They leave what is learned of the columns alone, and count on validation rows too."""
+    table, label = fruit
+    X_val, y_val = table[300:], label[300:]
+    factors = {"apple": 0.5, "banana": 4.0}
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, 300)
+    model = TabularClassifier(random_state=0, max_iter=3, class_weight=factors)
+    model.fit(table[:300], label[:300], weight, X_val=X_val, y_val=y_val)
+    plain = TabularClassifier(random_state=0, max_iter=3).fit(table[:300], label[:300], weight)
+    np.testing.assert_array_equal(
+        model.encoder_.transform(table), plain.encoder_.transform(table), strict=True
+    )
+    np.testing.assert_array_equal(model.class_shares_, plain.class_shares_)
+    times = np.where(y_val == "banana", 4.0, 0.5)
+    assert max(model.validation_scores_) == pytest.approx(model.score(X_val, y_val, times))
+    own = TabularClassifier(random_state=0, max_iter=3, class_weight=factors, scoring="accuracy")
+    own.fit(table[:300], label[:300], weight, X_val=X_val, y_val=y_val)
+    np.testing.assert_allclose(own.validation_scores_, model.validation_scores_)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [({"pear": 1.0}, "label that y has not, 'pear'"), ("even", "class_weight"), ([1], "class_wei")],
+)
+def test_wrong_class_weights_are_named(fruit, class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        TabularClassifier(class_weight=class_weight).fit(*fruit)
+
+
+def test_smoothed_labels_are_less_sure(fruit):
+    table, label = fruit
+    settings = {"random_state": 0, "max_iter": 60, "learning_rate_init": 0.01}
+    sure, smoothed = (
+        TabularClassifier(**settings, label_smoothing=share).fit(table, label).predict_proba(table)
+        for share in (0.0, 0.4)
+    )
+    assert sure.max() > 0.99
+    assert smoothed.max() < 0.95
 
 
 def test_columns_are_recognized_and_told(fruit):
@@ -134,7 +174,7 @@ def test_a_failed_fit_leaves_nothing_half_fitted(fruit):
     model = TabularClassifier()
     with pytest.raises(ValueError, match="alpha"):
         model.set_params(alpha=-1).fit(table, label)
-    assert not hasattr(model, "mlp_")
+    assert not hasattr(model, "coefs_")
     assert not hasattr(model, "classes_")
 
 
