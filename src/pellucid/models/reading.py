@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,11 @@ from pellucid.training import RowSource
 
 def part_of(given: Any, rows: NDArray[np.int64]) -> Any:
     """Return a copy of some rows of a table of any kind."""
-    return given.take(rows) if isinstance(given, Table) else _safe_indexing(given, rows)
+    if isinstance(given, Table):
+        return given.take(rows)
+    if not (hasattr(given, "shape") or isinstance(given, Sequence)):
+        given = np.asarray(given)
+    return _safe_indexing(given, rows)
 
 
 @dataclass(frozen=True)

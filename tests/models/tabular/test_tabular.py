@@ -187,6 +187,16 @@ def test_scores_of_rows_held_out_are_in_the_unit_of_the_target():
     assert np.sqrt(variances[0] / shares[0]) == pytest.approx(PRICE.std(), rel=0.3)
 
 
+class OnlyAnArray:
+    """What has nothing but `__array__`, as some libraries' tables have."""
+
+    def __init__(self, table):
+        self.table = table.to_numpy()
+
+    def __array__(self, dtype=None, copy=None):
+        return self.table
+
+
 CONTAINERS = {
     "pandas": lambda table: table,
     "polars": pl.from_pandas,
@@ -225,6 +235,15 @@ def test_a_scorer_gets_the_estimator_and_rows_as_they_were_given(estimator, y, c
         assert set(cities.values.tolist()) == {"Oslo", "Rome", "Lima"}
         assert set(truth.tolist()) <= set(y.tolist())
     assert not hasattr(model, "_known_table") or model._known_table is None
+
+
+def test_rows_of_weight_zero_are_left_out_of_any_table():
+    weight = np.where(np.arange(300) % 5 == 0, 0.0, 1.0)
+    for scoring in (None, "r2"):
+        model = TabularRegressor(**FEW, scoring=scoring)
+        expected = clone(model).fit(TABLE.to_numpy(), PRICE, weight)
+        given = clone(model).fit(OnlyAnArray(TABLE), PRICE, weight)
+        assert given.validation_scores_ == expected.validation_scores_
 
 
 def test_a_scorer_gets_weights_where_there_are_some():

@@ -203,7 +203,7 @@ class TabularPerceptron(Perceptron):
         kept = rows_that_count(weights)
         if kept is not None:
             table, y, weights = table.take(kept), y[kept], of(weights, kept)
-            given = part_of(given, kept)
+            given = table if self.scoring is None else part_of(given, kept)
         if known is None:
             encoder = TableEncoder(columns=self.columns, dtype=self.dtype)
             with config_context(transform_output="default"):
