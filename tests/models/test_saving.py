@@ -1,243 +1,521 @@
+"""Every kind of model in a file and in a pickle: what comes back is what went in."""
+
+import copy
+import json
+import pickle
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator
+from estimator_kinds import ENSEMBLES, KINDS, LABELS, NUMBERS, TABLE, X, learned_by, predictions_of
+from fuzzing.examples import EXAMPLES, data_of
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from pellucid import (
+    DeepEnsembleClassifier,
     MLPClassifier,
     MLPRegressor,
-    TabularClassifier,
-    TabularRegressor,
+    Network,
     load,
     save,
 )
+from pellucid.nn import Activation, CustomActivation, Layer, Linear
 from pellucid.persistence import ModelFileError, read_model_file, write_model_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(120, 4))
-CODES = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
-TABLE = pd.DataFrame(X, columns=list("abcd")).assign(kind=np.array(["u", "v", "w"])[CODES])
-LABELS = {
-    "text": np.array(["no", "yes", "maybe"])[CODES],
-    "objects": np.array(["no", "yes", "maybe"], dtype=object)[CODES],
-    "integers": CODES * 10,
-    "small integers": CODES.astype(np.uint8),
-    "booleans": CODES > 0,
-    "floats": CODES + 0.0,
-    "one class": np.zeros(len(X), int),
-}
-SETTINGS = {"hidden_layer_sizes": (8, 5), "max_iter": 5, "random_state": 0}
+ALL = {**KINDS, **ENSEMBLES}
+each_kind = pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
 
 
-def there_and_back(model, tmp_path):
-    save(model, tmp_path / "m.pellucid")
-    return load(tmp_path / "m.pellucid")
+def fitted(kind, **settings):
+    return kind.make(**settings).fit(kind.X, kind.y)
 
 
-def assert_same(model, other, X):
-    assert type(model) is type(other)
-    assert model.get_params() == other.get_params()
-    np.testing.assert_array_equal(model.predict(X), other.predict(X))
-    if hasattr(model, "predict_proba"):
-        np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
-        np.testing.assert_array_equal(model.classes_, other.classes_)
-        assert model.classes_.dtype == other.classes_.dtype
-    assert model.loss_curve_ == other.loss_curve_
-    assert model.n_iter_ == other.n_iter_
-    assert model.n_features_in_ == other.n_features_in_
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.pellucid"
 
 
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_classifier(tmp_path, labels, dtype):
-    model = MLPClassifier(**SETTINGS).fit(X.astype(dtype), labels)
-    other = there_and_back(model, tmp_path)
-    assert_same(model, other, X.astype(dtype))
-    assert other.coefs_[0].dtype == dtype
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_is_loaded_is_what_was_saved(path, name):
+    model = EXAMPLES[name]()
+    model.save(path)
+    loaded, rows = load(path), data_of(model)
+    assert type(loaded) is type(model)
+    assert repr(loaded.get_params()) == repr(model.get_params())
+    assert predictions_of(loaded, rows) == predictions_of(model, rows)
+    assert str(loaded.describe()) == str(model.describe())
+    for known, other in ((vars(model), vars(loaded)), (vars(loaded), vars(model))):
+        missing = {name for name in known if name.endswith("_")} - {*other, "statistics_"}
+        assert not missing
+    one, other = [getattr(each, "estimators_", [each]) for each in (model, loaded)]
+    for member, again in zip(one, other, strict=True):
+        assert learned_by(again) == learned_by(member)
+        assert again.chain_ == member.chain_
+        if hasattr(member, "encoder_"):
+            assert again.encoder_.recognized_ == member.encoder_.recognized_
+    if getattr(model, "n_layers_", 0) > 2:
+        np.testing.assert_array_equal(loaded.transform(rows), model.transform(rows))
+    first = path.read_bytes()
+    save(loaded, path)
+    assert path.read_bytes() == first
 
 
-@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
-def test_parameters_stay_what_they_are(tmp_path, activation):
-    model = MLPClassifier(
-        (6,),
-        activation,
-        early_stopping=True,
-        alpha=np.float32(0.5),
-        max_iter=3,
-        random_state=np.int64(3),
-    ).fit(X, CODES)
-    other = there_and_back(model, tmp_path)
-    assert_same(model, other, X)
-    assert other.hidden_layer_sizes == (6,)
-    assert other.validation_scores_ == model.validation_scores_
-    assert other.best_validation_score_ == model.best_validation_score_
+def test_an_ensemble_of_default_networks_comes_back(path):
+    model = DeepEnsembleClassifier(n_estimators=1, random_state=0).fit(X[:20], LABELS[:20])
+    model.save(path)
+    loaded = load(path)
+    assert loaded.estimator is None
+    assert loaded.estimators_[0].get_params() == model.estimators_[0].get_params()
+    assert predictions_of(loaded, X) == predictions_of(model, X)
 
 
-def test_multilabel(tmp_path):
-    Y = np.column_stack([CODES > 0, CODES > 1]).astype(int)
-    model = MLPClassifier(**SETTINGS).fit(X, Y)
-    assert_same(model, there_and_back(model, tmp_path), X)
+def test_members_that_know_other_classes_are_refused(path):
+    kind = ENSEMBLES["DeepEnsembleClassifier of MLPClassifier, three labels"]
+    model = fitted(kind)
+    model.estimators_[1] = kind.make().fit(X, LABELS == "yes").estimators_[0]
+    model.save(path)
+    with pytest.raises(ModelFileError, match="different classes"):
+        load(path)
 
 
-@pytest.mark.parametrize("y", [X[:, 0] * 100, X[:, :2] * 100], ids=["one", "two"])
-def test_regressors(tmp_path, y):
-    model = MLPRegressor(**SETTINGS).fit(X, y)
-    assert_same(model, there_and_back(model, tmp_path), X)
-    model = TabularRegressor(**SETTINGS).fit(TABLE, y)
-    assert_same(model, there_and_back(model, tmp_path), TABLE)
+@each_kind
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_pickles_and_copies_are_models_of_their_own(kind, copied):
+    model = fitted(kind)
+    said = predictions_of(model, kind.X)
+    other = copied(model)
+    assert predictions_of(other, kind.X) == said
+    for member in getattr(other, "estimators_", [other]):
+        member.parameters_.flat[:] = 0.0
+    assert predictions_of(model, kind.X) == said
+    assert predictions_of(other, kind.X) != said
+    assert predictions_of(other.fit(kind.X, kind.y), kind.X) == said
 
 
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_tabular_classifier(tmp_path, labels):
-    model = TabularClassifier(columns={"a": "left out"}, **SETTINGS).fit(TABLE, labels)
-    other = there_and_back(model, tmp_path)
-    assert_same(model, other, TABLE)
-    assert other.columns == {"a": "left out"}
-    assert other.encoder_.recognized_ == model.encoder_.recognized_
-    assert other.feature_names_in_.tolist() == list(TABLE.columns)
-    with pytest.raises(ValueError, match="same order"):
-        other.predict(TABLE[TABLE.columns[::-1]])
+@each_kind
+def test_a_loaded_model_is_fitted_again_as_the_saved_one(path, kind):
+    model = fitted(kind)
+    model.save(path)
+    said = predictions_of(model, kind.X)
+    assert predictions_of(load(path).fit(kind.X, kind.y), kind.X) == said
+    assert predictions_of(clone(load(path)).fit(kind.X, kind.y), kind.X) == said
 
 
-def test_saving_a_loaded_model_gives_the_same_file(tmp_path):
-    model = TabularClassifier(**SETTINGS).fit(TABLE, LABELS["text"])
-    save(model, tmp_path / "one")
-    load(tmp_path / "one").save(tmp_path / "two")
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_loaded_model_goes_on_as_the_saved_one(path, kind):
+    settings, given = kind.held_out
+    model = kind.make(warm_start=True, **settings).fit(kind.X, kind.y, **given)
+    model.fit(kind.X, kind.y, **given).save(path)
+    loaded = load(path)
+    assert learned_by(loaded) == learned_by(model)
+    for each in (model, loaded):
+        each.fit(kind.X, kind.y, **given)
+    assert learned_by(loaded) == learned_by(model)
 
 
-def test_a_loaded_model_can_be_trained_again(tmp_path):
-    model = MLPClassifier(**SETTINGS).fit(X, CODES)
-    other = there_and_back(model, tmp_path)
-    before = other.predict_proba(X)
-    other.partial_fit(X, CODES)
-    assert np.abs(other.predict_proba(X) - before).max() > 0
-    np.testing.assert_array_equal(model.predict_proba(X), before)
+def test_partial_fit_goes_on_from_the_weights_of_a_file(path):
+    kind = KINDS["MLPClassifier, three labels"]
+    model = fitted(kind)
+    said = predictions_of(model, kind.X)
+    model.save(path)
+    loaded = load(path).partial_fit(kind.X, kind.y)
+    assert predictions_of(loaded, kind.X) != said
+    assert loaded.t_ == model.t_ + len(kind.y)
+    assert predictions_of(model, kind.X) == said
 
 
 def test_another_process_predicts_the_same_bits(tmp_path):
-    model = TabularClassifier(**SETTINGS).fit(TABLE, LABELS["text"])
-    model.save(tmp_path / "m.pellucid")
-    TABLE.to_parquet(tmp_path / "t.parquet")
+    said = {}
+    for i, (name, kind) in enumerate(ALL.items()):
+        model = fitted(kind)
+        model.save(tmp_path / f"{i}.pellucid")
+        (tmp_path / f"{i}.pickle").write_bytes(pickle.dumps(model))
+        said[name] = np.asarray(model.predict(kind.X)).tolist()
+    np.save(tmp_path / "X.npy", X)
+    TABLE.to_parquet(tmp_path / "table.parquet")
     script = f"""
-        import sys
-        import pandas as pd
+        import json, pickle
+        import numpy as np, pandas as pd
         from pellucid import load
-        model = load({str(tmp_path / "m.pellucid")!r})
-        table = pd.read_parquet({str(tmp_path / "t.parquet")!r})
-        sys.stdout.write(model.predict_proba(table).tobytes().hex())
+        X, table = np.load("X.npy"), pd.read_parquet("table.parquet")
+        for i in range({len(ALL)}):
+            with open(f"{{i}}.pickle", "rb") as file:
+                models = [load(f"{{i}}.pellucid"), pickle.load(file)]
+            member = getattr(models[0], "estimators_", models)[0]
+            rows = table if hasattr(member, "encoder_") else X
+            print(json.dumps([np.asarray(model.predict(rows)).tolist() for model in models]))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == model.predict_proba(TABLE).tobytes().hex()
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for (name, wanted), line in zip(said.items(), done.stdout.splitlines(), strict=True):
+        assert json.loads(line) == [wanted, wanted], name
 
 
-def test_a_generator_is_saved_as_none_with_a_word(tmp_path):
-    model = MLPClassifier((3,), max_iter=2, random_state=np.random.RandomState(0)).fit(X, CODES)
-    with pytest.warns(UserWarning, match="random_state .* saved as None"):
-        save(model, tmp_path / "m")
-    assert load(tmp_path / "m").random_state is None
+@each_kind
+def test_places_and_code_are_not_in_files(tmp_path, path, kind):
+    """A file must not make anything happen outside of itself."""
+    folder, told = tmp_path / "secret place", []
+    settings = {"callbacks": [told.append]}
+    if kind.family != "Ensemble":
+        settings["checkpoint_path"] = folder
+    model = fitted(kind, **settings)
+    n_told = len(told)
+    assert n_told > 0
+    model.save(path)
+    assert b"secret place" not in path.read_bytes()
+    assert b"callbacks" not in path.read_bytes()
+    loaded = load(path)
+    member = loaded.estimator if kind.family == "Ensemble" else loaded
+    assert (member.callbacks, member.checkpoint_path) == (None, None)
+    before = sorted(folder.iterdir()) if folder.exists() else []
+    loaded.fit(kind.X, kind.y)
+    assert len(told) == n_told
+    assert (sorted(folder.iterdir()) if folder.exists() else []) == before
 
 
-def test_what_cannot_be_saved(tmp_path):
-    with pytest.raises(NotFittedError):
-        save(MLPClassifier(), tmp_path / "m")
-    with pytest.raises(TypeError, match="BaseEstimator cannot be saved"):
-        save(BaseEstimator(), tmp_path / "m")
-
-    class Derived(MLPClassifier):
-        pass
-
-    with pytest.raises(TypeError, match="Derived cannot be saved"):
-        save(Derived(**SETTINGS).fit(X, CODES), tmp_path / "m")
-    model = MLPClassifier(**SETTINGS).fit(X, CODES).set_params(alpha=print)
-    with pytest.raises(TypeError, match="parameter alpha"):
-        save(model, tmp_path / "m")
-    assert list(tmp_path.iterdir()) == []
+def places_in(header):
+    """Return all constructor parameters in a file, those of members too."""
+    found, state = [header["params"]], header["state"]
+    found += [part["params"] for part in state.get("members", [])]
+    if isinstance(found[0].get("estimator"), dict):
+        found.append(found[0]["estimator"]["estimator"][1])
+    return found
 
 
-def forgeries():
-    """Changes to the contents of a file, its checksum made right again."""
-
-    def change(path, value):
-        def apply(header, arrays):
-            inner = header
-            for key in path[:-1]:
-                inner = inner[key]
-            inner[path[-1]] = value
-
-        return apply
-
-    mlp = ("state", "mlp")
-    return [
-        change(("estimator",), "os.system"),
-        change(("estimator",), ["TabularClassifier"]),
-        change(("params",), None),
-        change(("params", "no_such_parameter"), 1),
-        change(("params", "hidden_layer_sizes"), {"call": "print"}),
-        change(("state",), {}),
-        change(("state", "encoder", "columns"), []),
-        change(("state", "encoder", "columns", 0, "kind"), "exec"),
-        change(("state", "encoder", "columns", 0, "encoding"), {"categories": 3}),
-        change(("state", "mlp_params", "activation"), "exec"),
-        change((*mlp, "n_features_in"), 10**9),
-        change((*mlp, "network", "layers"), []),
-        change((*mlp, "network", "layers", 0), {"Linear": {"fan_out": 10**9}}),
-        change((*mlp, "network", "layers", 0), {"Embedding": {"n_rows": 9, "width": 3}}),
-        change((*mlp, "network", "layers", 1), {"eval": {"function": "print"}}),
-        change((*mlp, "network", "loss"), {"Loss": {"name": "eval"}}),
-        change((*mlp, "network", "loss"), {"Loss": {"name": "huber"}}),
-        change((*mlp, "classes"), {"dtype": "V1000000000", "values": []}),
-        change((*mlp, "classes"), {"dtype": "<U1000000000", "values": ["a", "b", "c"]}),
-        change((*mlp, "classes"), {"dtype": "int64", "values": ["a", "b", "c"]}),
-        change((*mlp, "classes"), {"dtype": "int64", "values": [1, 1, 1]}),
-        change((*mlp, "classes"), {"dtype": "int64", "values": [1]}),
-        change((*mlp, "target_type"), "unknown"),
-        change((*mlp, "curves"), {"loss_curve_": ["x"]}),
-        change(("state", "class_shares"), [1.0]),
-        lambda header, arrays: arrays.pop("0.W"),
-        lambda header, arrays: arrays.update({"0.W": arrays["0.W"][:-1]}),
-        lambda header, arrays: arrays.update({"0.W": arrays["0.W"].astype(np.float64)}),
-        lambda header, arrays: arrays.update({"0.W": arrays["0.W"].astype(np.int64)}),
-        lambda header, arrays: arrays.update({"0.b": arrays["0.b"][None]}),
-        lambda header, arrays: arrays.update({"2.W": arrays["2.W"].T}),
-        lambda header, arrays: arrays.update({"9.W": arrays["2.W"]}),
+@each_kind
+def test_a_file_that_names_places_loads_without_them(tmp_path, path, kind):
+    """As files of before did, and as a file made by hand may."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "epoch-000009.pellucid").write_text("mine")
+    fitted(kind).save(path)
+    header, arrays = read_model_file(path)
+    for params in places_in(header):
+        params |= {"checkpoint_path": str(folder), "callbacks": ["print"]}
+    write_model_file(path, header, arrays)
+    loaded = load(path)
+    for model in (loaded, *getattr(loaded, "estimators_", ())):
+        assert model.get_params().get("checkpoint_path") is None
+        assert model.get_params().get("callbacks") is None
+    loaded.fit(kind.X, kind.y)
+    assert [(file.name, file.read_text()) for file in folder.iterdir()] == [
+        ("epoch-000009.pellucid", "mine")
     ]
 
 
-@pytest.mark.parametrize("forge", forgeries(), ids=lambda _: "forgery")
-def test_contents_that_do_not_fit_together(tmp_path, forge):
-    path = tmp_path / "m.pellucid"
-    TabularClassifier(**SETTINGS).fit(TABLE, LABELS["text"]).save(path)
-    header, arrays = read_model_file(path)
-    forge(header, arrays)
+def test_parameters_stay_what_they_are(path):
+    model = MLPClassifier(
+        (6,), alpha=np.float32(0.5), dtype=np.float32, max_iter=3, random_state=np.int64(3)
+    ).fit(X, LABELS)
+    model.save(path)
+    loaded = load(path)
+    assert (loaded.hidden_layer_sizes, loaded.alpha, loaded.random_state) == ((6,), 0.5, 3)
+    assert loaded.coefs_[0].dtype == np.float32
+    fitted(KINDS["TabularClassifier"]).save(path)
+    loaded = load(path)
+    with pytest.raises(ValueError, match="same order"):
+        loaded.predict(TABLE[TABLE.columns[::-1]])
+
+
+def test_what_a_file_cannot_hold_is_saved_as_none_with_a_word(path):
+    def score(estimator, X, y):
+        return 0.0
+
+    settings = {"max_iter": 2, "early_stopping": True, "scoring": score}
+    model = MLPClassifier((3,), random_state=np.random.RandomState(0), **settings).fit(X, LABELS)
+    with pytest.warns(UserWarning, match="saved as None") as caught:
+        save(model, path)
+    told = [str(warning.message).partition(" is ")[0] for warning in caught]
+    assert sorted(told) == ["random_state", "scoring"]
+    assert (load(path).random_state, load(path).scoring) == (None, None)
+
+
+class Doubling(Layer):
+    def forward(self, parameters, x, context):
+        return 2.0 * x
+
+    def backward(self, parameters, dy, x, y, context):
+        return 2.0 * dy, {}
+
+
+class Derived(MLPClassifier):
+    pass
+
+
+def squared(scores, targets, weights):
+    residual = scores - targets
+    return 0.5 * np.mean(residual**2), residual / residual.size
+
+
+def search():
+    return GridSearchCV(MLPRegressor(max_iter=2), {"alpha": [0.1]}, cv=2)
+
+
+SINE = CustomActivation(np.sin, np.cos)
+UNSAVEABLE = {
+    "BaseEstimator cannot be saved; these can: .*MLPClassifier": BaseEstimator,
+    "GridSearchCV cannot be saved": lambda: search().fit(X, NUMBERS),
+    "Derived cannot be saved": lambda: Derived(max_iter=2).fit(X, LABELS),
+    "a member is a Derived, which cannot be saved": lambda: DeepEnsembleClassifier(
+        Derived(max_iter=2), 2
+    ).fit(X, LABELS),
+    "parameter alpha is <built-in": lambda: fitted(KINDS["MLPClassifier, three labels"]).set_params(
+        alpha=print
+    ),
+    "the loss holds a CustomLoss of your own|parameter loss is": lambda: fitted(
+        KINDS["MLPRegressor"], loss=squared
+    ),
+    "layer 1 holds a CustomActivation of your own|parameter activation is": lambda: fitted(
+        KINDS["MLPRegressor"], activation=SINE
+    ),
+    "layer 0 holds a Doubling of your own|parameter layers": lambda: Network(
+        [Doubling(), Linear(1)], "squared_error", engine="reference", max_iter=1
+    ).fit(X, NUMBERS),
+}
+
+
+@pytest.mark.parametrize("message", UNSAVEABLE)
+def test_what_cannot_be_saved_is_named(path, message):
+    path.write_text("an earlier file")
+    with pytest.raises(TypeError, match=message):
+        save(UNSAVEABLE[message](), path)
+    assert path.read_text() == "an earlier file"
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@each_kind
+def test_what_is_not_fitted_is_not_saved(path, kind):
+    with pytest.raises(NotFittedError):
+        save(kind.make(), path)
+    assert not path.exists()
+
+
+def test_a_pipeline_is_told_to_save_the_estimator_inside(path):
+    pipeline = make_pipeline(StandardScaler(), MLPRegressor(max_iter=2)).fit(X, NUMBERS)
+    with pytest.raises(TypeError, match="a Pipeline cannot be saved") as raised:
+        save(pipeline, path)
+    for advice in ("pellucid.save(pipeline[-1], path)", "TabularClassifier", "pickle or skops"):
+        assert advice in str(raised.value)
+    assert not path.exists()
+    save(pipeline[-1], path)
+    scaled = pipeline[:-1].transform(X)
+    np.testing.assert_array_equal(load(path).predict(scaled), pipeline.predict(X))
+
+
+def test_a_network_without_parameters_comes_back(path):
+    for dtype in ("float32", "float64"):
+        network = Network([Activation("relu")], "squared_error", dtype=dtype, max_iter=1)
+        network.fit(X, X).save(path)
+        np.testing.assert_array_equal(load(path).predict(X), network.predict(X))
+
+
+def put(*path, value):
+    def craft(header, arrays):
+        inner = header
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+
+    return craft
+
+
+def drop(*path):
+    def craft(header, arrays):
+        inner = header
+        for key in path[:-1]:
+            inner = inner[key]
+        del inner[path[-1]]
+
+    return craft
+
+
+def array(change):
+    def craft(header, arrays):
+        name = next(name for name in arrays if name.endswith("0.W"))
+        arrays[name] = np.ascontiguousarray(change(arrays[name]))
+
+    return craft
+
+
+def labels(dtype, values):
+    return put("state", "targets", "labels", value={"dtype": dtype, "values": values})
+
+
+LINEAR = {"Linear": {"fan_out": 10**9}}
+OF_ALL = {
+    "an estimator that is code": put("estimator", value="os.system"),
+    "an estimator that is a list": put("estimator", value=["MLPClassifier"]),
+    "no estimator": drop("estimator"),
+    "no parameters": put("params", value=None),
+    "an unknown parameter": put("params", "no_such_parameter", value=1),
+    "a parameter that calls": put("params", "n_threads", value={"call": "print"}),
+    "a wrong parameter": put("params", "n_threads", value=-3),
+    "no state": drop("state"),
+    "an empty state": put("state", value={}),
+    "a state that is a list": put("state", value=[1]),
+    "an array too many": lambda header, arrays: arrays.update({"9.W": np.zeros(3)}),
+    "an array too few": lambda header, arrays: arrays.pop(next(iter(arrays))),
+    "an array of fewer rows": array(lambda a: a[:-1]),
+    "an array of another shape": array(lambda a: a.T[None]),
+    "an array of another precision": array(lambda a: a.astype(np.float16)),
+    "an array of integers": array(lambda a: a.astype(np.int64)),
+}
+OF_ONE = {
+    "no targets": drop("state", "targets"),
+    "targets of an unknown kind": put("state", "targets", "kind", value="exec"),
+    "targets of another kind": put("state", "targets", value={"kind": "shares", "n_outputs": 7}),
+    "targets with another field": put("state", "targets", "other", value=1),
+    "no outputs": put("state", "targets", "n_outputs", value=0),
+    "outputs in a text": put("state", "targets", "n_outputs", value="3"),
+    "outputs without end": put("state", "targets", "n_outputs", value=10**12),
+    "an outcome that is none": put("state", "outcome", value="EXPLODED"),
+}
+CHAIN = {
+    "no layers": lambda place: put("state", place, "layers", value=[]),
+    "a layer too large": lambda place: put("state", place, "layers", 0, value=LINEAR),
+    "an embedding": lambda place: put(
+        "state", place, "layers", 0, value={"Embedding": {"n_rows": 9, "width": 3}}
+    ),
+    "a layer that is code": lambda place: put(
+        "state", place, "layers", 1, value={"eval": {"function": "print"}}
+    ),
+    "a loss that is code": lambda place: put(
+        "state", place, "loss", value={"Loss": {"name": "eval"}}
+    ),
+    "a loss that is a layer": lambda place: put("state", place, "loss", value=LINEAR),
+    "another loss": lambda place: put(
+        "state", place, "loss", value={"Loss": {"name": "hinge_of_nothing"}}
+    ),
+}
+PERCEPTRON = {
+    **{name: craft("network") for name, craft in CHAIN.items()},
+    "other inputs": put("state", "n_inputs", value=10**9),
+    "no number of epochs": drop("state", "numbers", "n_iter_"),
+    "epochs in a text": put("state", "numbers", "n_iter_", value="2"),
+    "negative epochs": put("state", "numbers", "n_iter_", value=-1),
+    "infinite epochs": put("state", "numbers", "n_iter_", value=float("inf")),
+    "negative rows": put("state", "numbers", "t_", value=-1),
+    "no loss": drop("state", "numbers", "loss_"),
+    "calls beyond any": put("state", "n_partial_fits", value=2**32),
+    "a curve of texts": put("state", "curves", value={"loss_curve_": ["x"]}),
+    "a curve that is a number": put("state", "curves", value={"loss_curve_": 1.0}),
+}
+TABULAR = {
+    "no encoder": drop("state", "encoder"),
+    "no columns": put("state", "encoder", "columns", value=[]),
+    "a kind that is code": put("state", "encoder", "columns", 0, "kind", value="exec"),
+    "an encoding of nothing": put("state", "encoder", "columns", 0, "encoding", value={}),
+    "two columns of one name": put("state", "encoder", "columns", 0, "name", value="b"),
+    "an unknown precision": put("state", "encoded_dtype", value="object"),
+}
+NETWORK = {
+    **{name: craft("chain") for name, craft in CHAIN.items()},
+    "other inputs": put("state", "fan_in", value=10**12),
+    "negative inputs": put("state", "fan_in", value=-1),
+    "another precision": put("state", "dtype", value="float64"),
+    "a precision that is none": put("state", "dtype", value="object"),
+    "an unknown engine": put("params", "engine", value="os"),
+    "a history that is a list": put("state", "history", value=[1]),
+    "no losses": put("state", "history", value={}),
+    "negative epochs": put("state", "n_iter", value=-1),
+    "names that do not fit": put("state", "feature_names_in", value=["a"]),
+    "names that are numbers": put("state", "feature_names_in", value=[1, 2, 3, 4]),
+}
+THREE_LABELS = {
+    "labels of a huge type": labels("V1000000000", []),
+    "labels of a long type": labels("<U1000000000", ["a", "b", "c"]),
+    "labels of another type": labels("int64", ["a", "b", "c"]),
+    "one label thrice": labels("int64", [1, 1, 1]),
+    "labels in disorder": labels("int64", [1, 3, 2]),
+    "too few labels": labels("int64", [1]),
+    "labels that are lists": labels("object", [[1], [2], [3]]),
+    "labels that are infinite": labels("float64", [1.0, 2.0, float("inf")]),
+    "no labels": put("state", "targets", "labels", value=None),
+}
+ONE_NUMBER = {
+    "a vector of two": put("state", "targets", "n_outputs", value=2),
+    "a boolean that is a number": put("state", "targets", "is_vector", value=1),
+    "more means than outputs": put("state", "targets", "mean", value=[1.0, 2.0]),
+    "a negative scale": lambda header, arrays: header["state"]["targets"].update(
+        mean=[0.0], scale=[-1.0]
+    ),
+    "an infinite mean": lambda header, arrays: header["state"]["targets"].update(
+        mean=[float("inf")], scale=[1.0]
+    ),
+}
+MEMBERS = {
+    "no members": put("state", "members", value=[]),
+    "members that are numbers": put("state", "members", value=[1, 2]),
+    "a member of no class": put("state", "members", 0, "estimator", value="exec"),
+    "a member of another class": put("state", "members", 0, "estimator", value="MLPRegressor"),
+    "an ensemble as member": put(
+        "state", "members", 0, "estimator", value="DeepEnsembleClassifier"
+    ),
+    "a member fewer": lambda header, arrays: header["state"]["members"].pop(),
+    "names that do not fit": put("state", "feature_names_in", value=["a"]),
+    "parameters of a member that call": put(
+        "state", "members", 0, "params", "alpha", value={"call": "print"}
+    ),
+}
+CRAFTS = {
+    "MLPClassifier, three labels": {**OF_ALL, **OF_ONE, **PERCEPTRON, **THREE_LABELS},
+    "MLPRegressor": {**OF_ALL, **OF_ONE, **PERCEPTRON, **ONE_NUMBER},
+    "Network, labels": {**OF_ALL, **OF_ONE, **NETWORK, **THREE_LABELS},
+    "Network, numbers": {**OF_ALL, **OF_ONE, **NETWORK, **ONE_NUMBER},
+    "TabularClassifier": {
+        **OF_ALL,
+        **OF_ONE,
+        **PERCEPTRON,
+        **THREE_LABELS,
+        **TABULAR,
+        "shares that do not fit": put("state", "class_shares", value=[1.0]),
+    },
+    "TabularRegressor": {**OF_ALL, **OF_ONE, **PERCEPTRON, **ONE_NUMBER, **TABULAR},
+    "DeepEnsembleClassifier of MLPClassifier, three labels": {**OF_ALL, **MEMBERS},
+    "DeepEnsembleRegressor of TabularRegressor": OF_ALL,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    for name in CRAFTS:
+        with warnings.catch_warnings(action="ignore"):
+            fitted(ALL[name]).save(folder / name)
+    return {name: read_model_file(folder / name) for name in CRAFTS}
+
+
+@pytest.mark.parametrize(
+    ("name", "craft"), [(n, c) for n, crafts in CRAFTS.items() for c in crafts]
+)
+def test_contents_that_do_not_fit_together_are_refused(path, files, name, craft):
+    header, arrays = copy.deepcopy(files[name])
+    CRAFTS[name][craft](header, arrays)
     write_model_file(path, header, arrays)
     with pytest.raises(ModelFileError, match=r"does not know|is damaged"):
-        load(path).predict(TABLE)
+        load(path)
 
 
-def test_two_thousand_mutations_of_a_model(tmp_path):
-    path = tmp_path / "m.pellucid"
-    model = TabularClassifier(**SETTINGS).fit(TABLE, LABELS["text"])
-    model.save(path)
-    expected = model.predict_proba(TABLE[:5])
-    original = path.read_bytes()
-    rng = np.random.default_rng(2)
-    for _ in range(2000):
-        data = bytearray(original)
-        for _ in range(int(rng.integers(1, 4))):
-            data[int(rng.integers(len(data)))] = int(rng.integers(256))
-        path.write_bytes(bytes(data))
-        try:
-            other = load(path)
-        except ModelFileError:
-            continue
-        np.testing.assert_array_equal(other.predict_proba(TABLE[:5]), expected)
+def test_a_file_may_claim_columns_of_y_only_as_far_as_memory_allows(path, files):
+    """`classes_` numbers them, and layers without parameters take no place in the file."""
+    header, _ = copy.deepcopy(files["Network, labels"])
+    relu = {"Activation": {"function": "relu", "parameter": None, "blend": 1.0}}
+    for n, loss in ((10**9, "softmax_cross_entropy"), (10**15, "logistic_cross_entropy")):
+        kind = "shares" if loss.startswith("softmax") else "indicators"
+        header["state"] |= {
+            "chain": {"layers": [relu], "loss": {"Loss": {"name": loss, "parameter": None}}},
+            "fan_in": n,
+            "targets": {"kind": kind, "n_outputs": n},
+        }
+        write_model_file(path, header, {})
+        with pytest.raises(ModelFileError, match=f"cannot have {n} columns"):
+            load(path)

@@ -123,7 +123,7 @@ def calls_from_json(value: Any) -> int:
 
 def _targets_from(estimator: Any, state: dict[str, Any], n_outputs: int) -> Targets:
     """Return what y means; files of before say it in scikit-learn's words."""
-    if "targets" in state:
+    if "n_inputs" in state:
         targets = targets_from_json(state["targets"])
     elif not is_classifier(estimator):
         targets = NumberTargets(n_outputs, n_outputs == 1)
