@@ -45,8 +45,8 @@ ROWS = (0, 1, 7, 64, 65, 256, 257, 10_001)
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-11}
 
 
-def make(chain, dtype=np.float64, fan_in=FAN_IN):
-    chain = Chain(CHAINS[chain], "half_squared_error")
+def make(name, dtype=np.float64, fan_in=FAN_IN):
+    chain = Chain(CHAINS[name], "half_squared_error")
     parameters = chain.initialize(fan_in, seed=0, dtype=dtype)
     parameters.flat[:] += np.random.default_rng(1).uniform(-0.1, 0.1, parameters.flat.shape)
     return chain, parameters
@@ -57,10 +57,10 @@ def table(n, dtype=np.float64, fan_in=FAN_IN):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("chain", CHAINS)
-def test_scores_are_the_reference_and_do_not_depend_on_the_other_rows(chain, dtype):
-    chain, parameters = make(chain, dtype)
-    X = table(10_001 if chain != "large" else 1_001, dtype)
+@pytest.mark.parametrize("name", CHAINS)
+def test_scores_are_the_reference_and_do_not_depend_on_the_other_rows(name, dtype):
+    chain, parameters = make(name, dtype)
+    X = table(10_001 if name != "large" else 1_001, dtype)
     every = NativePredictor(chain, parameters, FAN_IN, n_threads=1)(X)
     expected = ReferencePredictor(chain, parameters, FAN_IN)(X)
     tolerance = TOLERANCE[dtype] * max(1.0, np.abs(expected).max())
@@ -172,15 +172,15 @@ def test_what_does_not_fit_is_refused():
         NativePredictor(chain, parameters, FAN_IN + 1)
 
 
-@pytest.mark.parametrize("chain", ["no bias", "large"])
-def test_several_threads_may_call_one_predictor(chain):
-    chain, parameters = make(chain, np.float32)
+@pytest.mark.parametrize("name", ["no bias", "large"])
+def test_several_threads_may_call_one_predictor(name):
+    chain, parameters = make(name, np.float32)
     predict, X = NativePredictor(chain, parameters, FAN_IN, 2), table(400, np.float32)
     expected = predict(X)
     wrong = []
 
     def call(n):
-        calls = range(200 if chain == "no bias" else 20)
+        calls = range(200 if name == "no bias" else 20)
         wrong.extend(n for _ in calls if not np.array_equal(predict(X[:n]), expected[:n]))
 
     threads = [threading.Thread(target=call, args=(n,)) for n in (1, 1, 50, 400, 400)]

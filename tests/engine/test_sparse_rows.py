@@ -89,11 +89,11 @@ DENSE_CHAINS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("chain", [*CHAINS, *DENSE_CHAINS])
-def test_every_chain(chain, dtype):
-    chain, parameters, data = make_problem({**CHAINS, **DENSE_CHAINS}[chain], dtype)
+@pytest.mark.parametrize("name", [*CHAINS, *DENSE_CHAINS])
+def test_every_chain(name, dtype):
+    chain, parameters, data = make_problem({**CHAINS, **DENSE_CHAINS}[name], dtype)
     fast, _ = assert_engines_agree(chain, parameters, data, PLAN)
-    assert native._takes_sparse(fast._program, data.X) == (chain in CHAINS)
+    assert native._takes_sparse(fast._program, data.X) == (name in CHAINS)
     assert_scores_agree(chain, parameters, data.X)
     expected, expected_gradient = reference.loss_and_gradient(chain, parameters, data, 0.1)
     actual, gradient = native.loss_and_gradient(chain, parameters, data, 0.1)
