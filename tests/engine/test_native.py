@@ -194,7 +194,9 @@ def test_the_full_gradient_of_a_wide_sparse_table_takes_little_memory():
         from pellucid.engine.native import NativeObjective
         from pellucid.engine.plan import TrainingData
         from pellucid.nn import Linear, Chain
-        X = scipy.sparse.random(2000, 100_000, density=1e-4, format="csr", random_state=0)
+        columns = np.sort(np.random.default_rng(0).integers(100_000, size=(2000, 10)))
+        entries = (np.ones(columns.size), columns.ravel(), 10 * np.arange(2001))
+        X = scipy.sparse.csr_array(entries, shape=(2000, 100_000))
         chain = Chain([Linear(1)], "logistic_cross_entropy")
         parameters = chain.initialize(100_000, seed=0)
         data = TrainingData(X, np.zeros((2000, 1)))

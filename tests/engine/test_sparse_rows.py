@@ -260,7 +260,9 @@ def test_no_batch_of_a_wide_table_is_ever_dense():
         from pellucid.engine.native import NativeTrainer, loss_and_gradient, predict_scores
         from pellucid.engine.plan import TrainingData, TrainingPlan
         from pellucid.nn import SGD, Linear, Chain
-        X = scipy.sparse.random(600, 300_000, density=1e-4, format="csr", random_state=0)
+        columns = np.sort(np.random.default_rng(0).integers(300_000, size=(600, 30)))
+        entries = (np.ones(columns.size), columns.ravel(), 30 * np.arange(601))
+        X = scipy.sparse.csr_array(entries, shape=(600, 300_000))
         chain = Chain([Linear(1)], "logistic_cross_entropy")
         parameters = chain.initialize(300_000, seed=0)
         data = TrainingData(X, np.zeros((600, 1)))
