@@ -1,13 +1,10 @@
 """Sparse tables: what the dense table gives, at the cost of the entries."""
 
-import subprocess
-import sys
-import textwrap
-
 import numpy as np
 import pytest
 import scipy.sparse
 from engine.test_engines_agree import PLAN, RELATIVE, assert_engines_agree, train
+from peak_memory import peak_raised_by
 
 from pellucid.engine import native, reference
 from pellucid.engine.errors import NonFiniteError
@@ -255,8 +252,8 @@ def test_nearly_full_rows_are_taken_as_dense_ones():
 
 
 def test_no_batch_of_a_wide_table_is_ever_dense():
-    code = """
-        import resource, numpy as np, scipy.sparse
+    setup = """
+        import numpy as np, scipy.sparse
         from pellucid.engine.native import NativeTrainer, loss_and_gradient, predict_scores
         from pellucid.engine.plan import TrainingData, TrainingPlan
         from pellucid.nn import SGD, Linear, Chain
@@ -266,13 +263,11 @@ def test_no_batch_of_a_wide_table_is_ever_dense():
         chain = Chain([Linear(1)], "logistic_cross_entropy")
         parameters = chain.initialize(300_000, seed=0)
         data = TrainingData(X, np.zeros((600, 1)))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """
+    code = """
         NativeTrainer(chain, parameters, data, TrainingPlan(SGD(), 200)).run_epoch()
         loss_and_gradient(chain, parameters, data)
         predict_scores(chain, parameters, X)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     # Weights and moments in panels of at most 8 float64 take 58 MB, twice; 200 dense rows 480 MB.
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 250 * 1024  # KiB
+    assert peak_raised_by(code, setup) < 250 * 2**20
