@@ -109,6 +109,7 @@ def assert_engines_agree(problem, plan):
     assert np.linalg.norm(mine - theirs) < 2 * UNIT_ROUNDOFF * np.linalg.norm(theirs - start)
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("layers", LAYERS)
@@ -116,6 +117,7 @@ def test_engines_agree_on_what_stands_around_the_products(layers, plan):
     assert_engines_agree(make_problem(LAYERS[layers]), PLANS[plan])
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("width", WIDTHS)
 def test_engines_agree_on_widths_with_remainders(width):
@@ -123,6 +125,7 @@ def test_engines_agree_on_widths_with_remainders(width):
     assert_engines_agree(make_problem(layers, fan_in=width), PLANS["momentum"])
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 59, 60, 61])
 def test_engines_agree_on_batch_sizes(batch_size):
@@ -130,6 +133,7 @@ def test_engines_agree_on_batch_sizes(batch_size):
     assert_engines_agree(make_problem([Linear(9), Activation("tanh"), Linear(3)]), plan)
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("fan_in", [700, 2100])
 def test_engines_agree_on_sums_of_several_blocks(fan_in):
@@ -137,6 +141,7 @@ def test_engines_agree_on_sums_of_several_blocks(fan_in):
     assert_engines_agree(make_problem(layers, fan_in=fan_in), PLANS["momentum"])
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("widths", [(5, 3), (16, 16, 2), (33, 50, 17, 2), (130, 81, 65, 4)])
 @pytest.mark.parametrize("batch_size", [1, 2, 16, 64])
@@ -158,6 +163,7 @@ def test_what_bfloat16_can_hold_is_computed_without_error(widths, batch_size):
     np.testing.assert_array_equal(results[0], results[1])
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 def test_the_engine_rounds_as_the_formula_does():
     """One row whose delta is 1 or −1: the step is the rounded row itself."""
@@ -175,6 +181,7 @@ def test_the_engine_rounds_as_the_formula_does():
     np.testing.assert_array_equal(parameters["0.W"], np.stack([expected, -expected], axis=1))
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("batch_size", [1, 13, 14, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
@@ -190,6 +197,7 @@ def test_same_bits_for_any_number_of_threads(layers, clipping, batch_size):
         np.testing.assert_array_equal(results[0], other)
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("layers", LAYERS)
 def test_engines_measure_the_same(layers):
@@ -209,6 +217,7 @@ def test_engines_measure_the_same(layers):
         assert abs(mine.z_counts[place] - counts).sum() <= 0.01 * counts.sum()
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 def test_it_goes_on_as_if_it_had_never_stopped():
     chain, parameters, data = make_problem(LAYERS["residual"])
@@ -222,6 +231,7 @@ def test_it_goes_on_as_if_it_had_never_stopped():
     np.testing.assert_array_equal(straight.flat, resumed.flat)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize(
     "engine", [ReferenceTrainer, pytest.param(NativeTrainer, marks=needs_bfloat16)]
 )
@@ -251,6 +261,7 @@ def test_a_whole_recipe_learns(engine):
     assert np.mean(scores.argmax(axis=1) == labels) > 0.95
 
 
+@pytest.mark.arithmetic
 @needs_bfloat16
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3.4e38])
 def test_what_is_not_finite_is_reported(value):

@@ -57,6 +57,7 @@ def blocks(case, order, sizes):
         yield data, np.arange(size)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("trainer", TRAINERS)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("first", [0, 40, N])

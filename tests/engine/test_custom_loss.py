@@ -55,6 +55,7 @@ def trained(trainer, loss, targets=Y, dtype=np.float64, n_threads=None, epochs=3
     return losses, parameters
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("trainer", TRAINERS)
 @pytest.mark.parametrize(
     ("own", "built_in", "targets"),
@@ -84,6 +85,7 @@ def test_rows_of_a_table_train_as_a_table_of_their_own(trainer, weights):
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("loss", [squared, pairwise])
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 1e-4)])
@@ -105,6 +107,7 @@ def test_some_rows_without_weights_are_a_table_of_their_own(trainer):
     np.testing.assert_array_equal(chosen.flat, alone.flat)
 
 
+@pytest.mark.arithmetic
 def test_the_result_does_not_depend_on_the_number_of_threads():
     one, two, five = (trained(NativeTrainer, pairwise, n_threads=n)[1].flat for n in (1, 2, 5))
     assert (one == two).all()
@@ -124,6 +127,7 @@ def test_it_is_called_once_a_step_with_the_rows_of_the_batch():
     assert calls == [((n, 3), (n, 3), (n,)) for n in (20, 20, 13)]
 
 
+@pytest.mark.arithmetic
 def test_full_batch_gradients_agree():
     chain = Chain([Linear(4), Activation("tanh"), Linear(3)], squared)
     parameters = chain.initialize(5, seed=2)

@@ -109,6 +109,7 @@ def assert_engines_agree(chain, parameters, data, plan, epochs=4):
 PLAN = TrainingPlan(Adam(0.01), batch_size=13, l2_penalty=0.1, seed=3)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
     ("activation", "loss"), list(itertools.product(ACTIVATIONS, [*LOSSES, "labels"]))
@@ -118,6 +119,7 @@ def test_every_activation_and_loss(activation, loss, dtype):
     assert_engines_agree(*make_problem(layers, loss, dtype), PLAN)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
@@ -133,6 +135,7 @@ def test_every_optimizer(optimizer, penalty, dtype):
         np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance * scale)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("blend", [0.0, 0.3, 1.7])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -141,6 +144,7 @@ def test_blended_activations(activation, blend, dtype):
     assert_engines_agree(*make_problem(layers, "huber", dtype), PLAN)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize(
     "layers",
     [
@@ -263,6 +267,7 @@ CHAINS = {
 }
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("loss", ["labels", "half_squared_error"])
 @pytest.mark.parametrize("chain", CHAINS)
@@ -311,6 +316,7 @@ PLANS = {
 }
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
 @pytest.mark.parametrize("chain", ["all together", "recipe"])
@@ -321,6 +327,7 @@ def test_every_kind_of_plan(plan, chain, penalty, dtype):
     assert_engines_agree(*problem, plan)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("fan_out", [2, 3, 40])
 @pytest.mark.parametrize("targets", ["labels", "softmax_cross_entropy"])
@@ -335,6 +342,7 @@ def test_label_smoothing(targets, fan_out, dtype):
 WIDTHS = [1, 2, 7, 15, 16, 17, 31, 33, 48, 49, 63, 64, 65, 79, 81, 100, 113, 130]
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_widths_with_remainders(width, dtype):
@@ -343,6 +351,7 @@ def test_widths_with_remainders(width, dtype):
     assert_engines_agree(*problem, PLAN)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("width", [1, 3, 15, 16, 17, 33, 65, 113])
 def test_columns_of_their_own_with_remainders(width, dtype):
@@ -360,6 +369,7 @@ def test_columns_of_their_own_with_remainders(width, dtype):
     assert_engines_agree(*problem, plan, epochs=1)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("width", [200, 700])
 def test_wide_outputs_and_long_sums(width):
     layers = [Linear(width), Activation("relu"), Linear(width)]
@@ -369,6 +379,7 @@ def test_wide_outputs_and_long_sums(width):
     )
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 59, 60, 61, 1000])
 @pytest.mark.parametrize(
     "chain", ["linear", "batch norm after dropout", "periodic", "piecewise linear vectors"]
@@ -417,6 +428,7 @@ def test_rows_are_read_in_place_from_any_memory(container):
     )
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("compute", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("dtype", "sparse"),
@@ -439,6 +451,7 @@ def test_rows_of_every_number_type(dtype, sparse, compute):
     np.testing.assert_array_equal(actual.flat, expected.flat)
 
 
+@pytest.mark.arithmetic
 def test_half_precision_is_read_exactly():
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)].reshape(-1, 1)
@@ -449,6 +462,7 @@ def test_half_precision_is_read_exactly():
     np.testing.assert_array_equal(scores, halves.astype(np.float64))
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
@@ -475,6 +489,7 @@ def test_same_bits_for_any_number_of_threads(chain, clipping, batch_size, dtype)
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n", [1, 60, 1025, 2500])
 def test_full_gradient_and_scores(n, dtype):
@@ -496,6 +511,7 @@ def test_full_gradient_and_scores(n, dtype):
     )
 
 
+@pytest.mark.arithmetic
 def test_a_batch_norm_trains_with_any_number_of_threads_in_turn():
     """The team may change between the windows of an epoch; the moments must not notice."""
     chain = [Linear(33, bias=False), BatchNorm(), Activation("relu"), Linear(3)]
@@ -529,6 +545,7 @@ def circular_angles(dtype):
     return np.concatenate([near_zeros, small, large, huge, tiny, [0.0]]).astype(dtype)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_cosine_and_sine_to_the_last_places(dtype):
     """At frequency 0 each column is the cosine of its phase, whose derivative is minus the sine."""
@@ -550,6 +567,7 @@ def test_cosine_and_sine_to_the_last_places(dtype):
         assert units.max() < 2.5
 
 
+@pytest.mark.arithmetic
 def test_an_angle_that_is_not_finite_is_not_hidden():
     chain = Chain([PeriodicEmbedding(dim=2, n_frequencies=3)], "half_squared_error")
     parameters = chain.initialize(1, seed=0, dtype=np.float32)
@@ -557,6 +575,7 @@ def test_an_angle_that_is_not_finite_is_not_hidden():
     np.testing.assert_array_equal(np.isnan(scores[:, 1]), [True, True, False])
 
 
+@pytest.mark.arithmetic
 def test_native_row_order_is_that_of_nn():
     from pellucid.engine.instruction_set import core
     from pellucid.nn.random import permutation

@@ -56,6 +56,7 @@ def table(n, dtype=np.float64, fan_in=FAN_IN):
     return np.random.default_rng(2).standard_normal((n, fan_in)).astype(dtype)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", CHAINS)
 def test_scores_are_the_reference_and_do_not_depend_on_the_other_rows(name, dtype):
@@ -75,6 +76,7 @@ def test_scores_are_the_reference_and_do_not_depend_on_the_other_rows(name, dtyp
             np.testing.assert_array_equal(predict(X[row : row + 1]), every[row : row + 1])
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n", [1, 40, 700])
 def test_a_large_network_is_shared_out_by_columns_and_by_rows(n):
     chain = Chain(
@@ -87,6 +89,7 @@ def test_a_large_network_is_shared_out_by_columns_and_by_rows(n):
         np.testing.assert_array_equal(NativePredictor(chain, parameters, 300, n_threads)(X), alone)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("fan_out", [1, 2, 15, 16, 17, 47, 64, 65, 100])
 @pytest.mark.parametrize("fan_in", [1, 2, 20])
 def test_no_number_beyond_the_parameters_is_read(fan_in, fan_out):
@@ -101,6 +104,7 @@ def test_no_number_beyond_the_parameters_is_read(fan_in, fan_out):
     np.testing.assert_allclose(actual, X @ parameters["0.W"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n", [1, 300])
 def test_weights_that_change_between_calls_are_used(n):
     chain, parameters = make("no bias")
@@ -133,6 +137,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n", [1, 100, 300])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_tables_of_any_memory(container, n):
@@ -240,6 +245,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("chain", BLOCKS)
@@ -255,6 +261,7 @@ def test_fewer_rows_after_more_find_their_columns(chain, n_threads, dtype):
         np.testing.assert_array_equal(predict(X[:n]), every[:n])
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n", [1, 8, 16])
 def test_threads_share_the_layers_around_blocks_of_columns(n):
     parts = Columns([(70, Linear(700)), (70, Activation("tanh"))])

@@ -49,6 +49,7 @@ def test_every_layer_that_drops_is_among_the_chains():
     assert len(CHAINS) == 7
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_both_engines_spread_as_the_samples_do_for_any_number_of_threads(chain, dtype):
@@ -66,6 +67,7 @@ def test_both_engines_spread_as_the_samples_do_for_any_number_of_threads(chain, 
         np.testing.assert_allclose(result.std, std, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n_rows", [1, 3, 16, 40, 300])
 def test_threads_that_share_columns_or_rows_of_a_large_network_draw_the_same(n_rows):
     layers = [Linear(1030), Activation("relu"), Dropout(0.5), Linear(1025), Dropout(0.1), Linear(3)]
@@ -81,6 +83,7 @@ def test_threads_that_share_columns_or_rows_of_a_large_network_draw_the_same(n_r
         np.testing.assert_array_equal(several, alone)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("predictor", [NativePredictor, ReferencePredictor])
 @pytest.mark.parametrize("at_once", [(1, 1), (50, 3), (10**6, 2)])
 def test_blocks_give_what_all_samples_at_once_give(predictor, at_once, monkeypatch):
@@ -93,6 +96,7 @@ def test_blocks_give_what_all_samples_at_once_give(predictor, at_once, monkeypat
     np.testing.assert_allclose(spread.std, std, rtol=1e-12)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("predictor", [NativePredictor, ReferencePredictor])
 def test_rows_containers_and_links(predictor):
     chain, parameters, X = make("columns", n=20)

@@ -12,6 +12,7 @@ from pellucid.engine.reference import ReferenceTrainer
 from pellucid.nn import SGD, Activation, Adam, Chain, Dropout, Linear
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_several_epochs_at_once_are_the_same_epochs(n_threads):
     chain = Chain([Linear(9), Activation("relu"), Dropout(0.3), Linear(2)], "half_squared_error")

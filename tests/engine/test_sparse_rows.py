@@ -85,6 +85,7 @@ DENSE_CHAINS = {
 }
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", [*CHAINS, *DENSE_CHAINS])
 def test_every_chain(name, dtype):
@@ -102,6 +103,7 @@ def test_every_chain(name, dtype):
     )
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1), ClipByValue(0.01)], ids=str)
@@ -121,6 +123,7 @@ def test_rows_of_weights_without_entries_move_as_the_rule_says(optimizer, clippi
     assert_engines_agree(*make_problem(HIDDEN, dtype), plan)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("form", [scrambled, wide, lambda X: wide(scrambled(X))])
 def test_entries_in_any_order_and_repeated(form, dtype):
@@ -130,6 +133,7 @@ def test_entries_in_any_order_and_repeated(form, dtype):
     assert_scores_agree(chain, parameters, data.X)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("compute", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "dtype", ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "g"]
@@ -151,6 +155,7 @@ def test_sorted_rows_give_the_bits_of_the_dense_table(form, dtype, compute):
     )
 
 
+@pytest.mark.arithmetic
 def test_half_precision_entries_are_read():
     X = make_rows()
     halves = X.data.astype(np.float16)
@@ -163,6 +168,7 @@ def test_half_precision_entries_are_read():
     np.testing.assert_array_equal(scores, native.predict_scores(chain, parameters, X))
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
@@ -185,6 +191,7 @@ def test_same_bits_for_any_number_of_threads(form, clipping, batch_size, dtype):
 
 
 # Rows of W are read beyond their ends where that is inside W, so its last ones matter.
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("fan_out", [1, 2, 15, 16, 17, 65, 100])
 @pytest.mark.parametrize("fan_in", [5, 16, 130])
@@ -225,6 +232,7 @@ def test_training_checks_every_row_first():
     np.testing.assert_array_equal(parameters.flat, before)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_entries_that_are_not_finite_are_named(bad):
     chain, parameters, data = make_problem([Linear(3)])
@@ -244,6 +252,7 @@ def test_a_trainer_of_sparse_rows_takes_no_dense_table():
         native.core.Trainer64(program, 10, 1, sparse=True)
 
 
+@pytest.mark.arithmetic
 def test_nearly_full_rows_are_taken_as_dense_ones():
     X = scipy.sparse.csr_array(make_rows().toarray() + 1.0)
     chain, parameters, data = make_problem(HIDDEN, X=X)

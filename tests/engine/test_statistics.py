@@ -84,6 +84,7 @@ def statistics_of(trainer, chain, optimizer, clipping, every, n_threads=None, ep
     return [s for result in results for s in result.statistics], parameters
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize(("optimizer", "clipping"), OPTIMIZERS)
 @pytest.mark.parametrize("name", [*NETWORKS, "table"])
@@ -104,6 +105,7 @@ def test_engines_measure_the_same(name, optimizer, clipping, n_threads):
             assert counts.sum() == 16 * chain.widths(5)[place + 1]
 
 
+@pytest.mark.arithmetic
 def test_dead_units_are_counted():
     chain = Chain([Linear(40), Activation("relu"), Linear(3)], "softmax_cross_entropy")
     parameters = chain.initialize(5, seed=0)
@@ -117,6 +119,7 @@ def test_dead_units_are_counted():
     assert step.weight_norms["0.W"] == pytest.approx(np.linalg.norm(parameters["0.W"]))
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize(("optimizer", "clipping"), OPTIMIZERS)
 def test_measuring_does_not_change_the_training(optimizer, clipping):
     chain = NETWORKS["everything"]

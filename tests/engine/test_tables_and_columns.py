@@ -69,6 +69,7 @@ def by_hand(table, moments, step, gradient, rows, rate=0.1):
     return table, (m, v)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("engine", ENGINES)
 def test_lazy_adam_is_adam_in_the_rows_of_the_batch_alone(engine):
     # The score is the sum of the two vectors' numbers, so ∂(½(s - y)²) by either row is s - y.
@@ -95,6 +96,7 @@ def test_lazy_adam_is_adam_in_the_rows_of_the_batch_alone(engine):
         np.testing.assert_allclose(kept[:4], expected, rtol=1e-12)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9), Adam(0.1)], ids=["momentum", "adam"])
 def test_momentum_does_not_go_on_in_rows_that_a_batch_does_not_have(engine, optimizer):
@@ -111,6 +113,7 @@ def test_momentum_does_not_go_on_in_rows_that_a_batch_does_not_have(engine, opti
         np.testing.assert_array_equal(now[12:15], then[12:15])
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adagrad(0.1)], ids=["sgd", "adagrad"])
 def test_without_fading_moments_lazy_steps_are_dense_steps(optimizer):
     chain, parameters, data = make_problem(table_network(3), np.float64, n_ids=1)
@@ -127,6 +130,7 @@ def test_without_fading_moments_lazy_steps_are_dense_steps(optimizer):
 # The engines agree
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_ids", [1, 3, 20])
 @pytest.mark.parametrize("dim", [1, 3, 16, 17, 70])
@@ -136,6 +140,7 @@ def test_widths_with_remainders(dim, n_ids, dtype):
     assert_states_agree(fast, slow, dtype)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("n_used", [1, 2, 500])
 @pytest.mark.parametrize("batch_size", [1, 2, 59, 60])
 def test_repeated_and_unseen_ids(batch_size, n_used):
@@ -148,6 +153,7 @@ def test_repeated_and_unseen_ids(batch_size, n_used):
     np.testing.assert_array_equal(fast.parameters["0.table"][unseen], before[unseen])
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("clipping", CLIPPINGS, ids=str)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_and_clipping(optimizer, clipping):
@@ -159,12 +165,14 @@ def test_every_optimizer_and_clipping(optimizer, clipping):
 
 
 # Adagrad's first step is as long for a gradient that is nothing but rounding as for any other.
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "adagrad"])
 def test_every_optimizer_in_single_precision(optimizer):
     plan = TrainingPlan(OPTIMIZERS[optimizer], 13, 0.5)
     assert_engines_agree(*make_problem(table_network(17), np.float32), plan)
 
 
+@pytest.mark.arithmetic
 def test_clipping_clips():
     plans = [TrainingPlan(SGD(0.05), 13, clipping=clipping) for clipping in CLIPPINGS]
     problem = make_problem(table_network(3), np.float64)
@@ -226,6 +234,7 @@ COLUMNS = {
 }
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
 @pytest.mark.parametrize("chain", COLUMNS)
@@ -244,6 +253,7 @@ def test_columns(chain, clipping, dtype):
         )
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n", [1, 60, 1500])
 def test_full_gradient(n, dtype):
@@ -262,6 +272,7 @@ def test_full_gradient(n, dtype):
         )
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
@@ -296,6 +307,7 @@ def test_training_goes_on_as_if_it_had_never_stopped(optimizer):
 # Ids that are none
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("wrong", [-1.0, N_ROWS, 0.5, np.nan, 1e30, -np.inf])
 @pytest.mark.parametrize("n", [60, 3000])
 def test_values_that_are_no_ids_are_named(wrong, n):
