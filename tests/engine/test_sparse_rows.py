@@ -175,7 +175,8 @@ def test_half_precision_entries_are_read():
 @pytest.mark.parametrize("form", [lambda X: X, scrambled])
 def test_same_bits_for_any_number_of_threads(form, clipping, batch_size, dtype):
     layers = [Linear(100), Activation("silu"), Linear(3)]
-    chain, parameters, data = make_problem(layers, dtype, form(make_rows(203)))
+    n = 203 if batch_size > 1 else 40  # seven threads on fewer cores take long to meet
+    chain, parameters, data = make_problem(layers, dtype, form(make_rows(n)))
     results = []
     for n_threads in (1, 2, 3, 7):
         plan = TrainingPlan(

@@ -277,7 +277,8 @@ def test_full_gradient(n, dtype):
 @pytest.mark.parametrize("batch_size", [1, 13, 200])
 @pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
 def test_same_bits_for_any_number_of_threads(clipping, batch_size, dtype):
-    chain, parameters, data = make_problem(COLUMNS["every layer"], dtype, n_numbers=3, n=203)
+    n = 203 if batch_size > 1 else 40  # seven threads on fewer cores take long to meet
+    chain, parameters, data = make_problem(COLUMNS["every layer"], dtype, n_numbers=3, n=n)
     results = []
     for n_threads in (1, 2, 3, 7):
         plan = TrainingPlan(
