@@ -14,11 +14,17 @@ INSTALL = $(PIP) install --no-build-isolation
 demo: $(VENV)/.installed
 	$(BIN)/pellucid demo
 
+# Independent tests run side by side, those marked `alone` after them one by one; both have to pass.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(call run_tests)
 
 test-fast: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(call run_tests,and not slow)
+
+run_tests = failed=0; \
+	$(BIN)/python -m pytest --numprocesses=logical --dist=worksteal -m "not alone $(1)" || failed=1; \
+	$(BIN)/python -m pytest -m "alone $(1)" || failed=1; \
+	exit $$failed
 
 # What scikit-learn asks of estimators, with the oldest version of all that Pellucid needs; these have
 # wheels for Python 3.11 and 3.12.

@@ -1,7 +1,10 @@
-"""What must be set before anything is imported."""
+"""What must be set before SciPy is imported, and what tests in several folders take."""
 
 import os
 import signal
+
+import numpy as np
+import pytest
 
 # scikit-learn's checks of array API input are skipped unless SciPy is imported with this.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -10,3 +13,9 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 # start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def rng():
+    """Return a generator of the test's own: what it draws must not depend on other tests."""
+    return np.random.default_rng(1)

@@ -13,12 +13,12 @@ from pellucid.engine.reference import ReferenceTrainer, loss_and_gradient, predi
 from pellucid.nn import SGD, Activation, Adam, AdamW, Chain, Linear, Parameters
 from pellucid.nn.random import permutation
 
-rng = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 N, FAN_IN, FAN_OUT = 23, 4, 3
-X = rng.normal(size=(N, FAN_IN))
-LABELS = rng.integers(FAN_OUT, size=N)
-REAL = rng.normal(size=(N, 2))
-WEIGHT = rng.uniform(0.2, 1.8, size=N)
+X = RNG.normal(size=(N, FAN_IN))
+LABELS = RNG.integers(FAN_OUT, size=N)
+REAL = RNG.normal(size=(N, 2))
+WEIGHT = RNG.uniform(0.2, 1.8, size=N)
 WEIGHT /= WEIGHT.mean()
 
 CLASSIFIER = Chain([Linear(6), Activation("relu"), Linear(FAN_OUT)], "softmax_cross_entropy")
@@ -219,7 +219,7 @@ def test_arithmetic_has_the_precision_of_the_parameters():
 # Full-batch functions
 
 
-def test_scores_and_gradient_do_not_depend_on_the_chunks():
+def test_scores_and_gradient_do_not_depend_on_the_chunks(rng):
     n = 9001  # two chunks and a bit
     X, Y, w = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)), rng.uniform(0.5, 1.5, size=n)
     params = REGRESSOR.initialize(2, seed=0)

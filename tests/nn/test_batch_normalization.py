@@ -5,8 +5,8 @@ from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer, predict_scores
 from pellucid.nn import SGD, Activation, AdamW, BatchNorm, Chain, Context, Linear, Parameters
 
-rng = np.random.default_rng(0)
-H = rng.normal(size=(7, 3)) * [1.0, 10.0, 0.1] + [0.0, 5.0, -3.0]
+RNG = np.random.default_rng(0)
+H = RNG.normal(size=(7, 3)) * [1.0, 10.0, 0.1] + [0.0, 5.0, -3.0]
 TRAINING = Context(training=True, step=1)
 NETWORK = Chain([Linear(4), BatchNorm(), Activation("tanh"), Linear(1)], "half_squared_error")
 
@@ -74,7 +74,7 @@ def test_m25_statistics_have_no_gradient_and_no_decay():
         assert weights[entry.span].all() == (entry.role == "weight")
 
 
-def test_m25_the_trainer_keeps_the_running_moments():
+def test_m25_the_trainer_keeps_the_running_moments(rng):
     X, Y = rng.normal(size=(10, 3)), rng.normal(size=(10, 1))
     optimizer = AdamW(0.01, weight_decay=0.1)
     plan = TrainingPlan(optimizer, batch_size=5, l2_penalty=0.1, shuffle=False)
@@ -96,7 +96,7 @@ def test_m25_the_trainer_keeps_the_running_moments():
     assert params["1.running_mean"].any()
 
 
-def test_m25_prediction_after_training_does_not_depend_on_the_batch():
+def test_m25_prediction_after_training_does_not_depend_on_the_batch(rng):
     X, Y = rng.normal(size=(64, 3)), rng.normal(size=(64, 1))
     params = NETWORK.initialize(3, seed=0)
     trainer = ReferenceTrainer(NETWORK, params, TrainingData(X, Y), TrainingPlan(SGD(0.1), 16))

@@ -8,11 +8,11 @@ from pellucid.nn import SGD, Activation, AdamW, Chain, Embedding, Linear
 from pellucid.nn.embedding import embed, embed_backward, embed_backward_active, lazy_step
 from pellucid.nn.linear import affine, affine_backward
 
-rng = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 N_ROWS, DIM, M, K = 7, 3, 5, 2
-TABLE = rng.normal(size=(N_ROWS, DIM))
+TABLE = RNG.normal(size=(N_ROWS, DIM))
 IDS = np.array([[0, 3], [3, 3], [6, 1], [0, 1], [3, 0]])
-DY = rng.normal(size=(M, K * DIM))
+DY = RNG.normal(size=(M, K * DIM))
 NETWORK = Chain([Embedding(N_ROWS, DIM), Linear(4), Activation("tanh"), Linear(3)], "squared_error")
 
 
@@ -50,7 +50,7 @@ def test_m33_a_row_sparse_step_is_the_dense_step():
 
 @pytest.mark.parametrize("m", [1, 3, 8])
 @pytest.mark.parametrize("loss", ["squared_error", "softmax_cross_entropy", "huber"])
-def test_m15_gradient_by_the_table(loss, m):
+def test_m15_gradient_by_the_table(loss, m, rng):
     chain = Chain(NETWORK.layers, loss)
     params, ids = chain.initialize(K, seed=m), rng.integers(N_ROWS, size=(m, K))
     Y = rng.dirichlet(np.ones(3), size=m)
@@ -59,7 +59,7 @@ def test_m15_gradient_by_the_table(loss, m):
     assert check.relative_error < 1e-7
 
 
-def test_training_leaves_the_other_rows_alone_even_with_decay_and_penalty():
+def test_training_leaves_the_other_rows_alone_even_with_decay_and_penalty(rng):
     params = NETWORK.initialize(K, seed=0)
     before = params["0.table"].copy()
     data = TrainingData(IDS, rng.normal(size=(M, 3)))
@@ -81,7 +81,7 @@ def test_a_network_names_the_rows_that_a_batch_has():
     np.testing.assert_array_equal(active["0.table"], [0, 1, 3, 6])
 
 
-def test_a_network_learns_a_table_of_ids():
+def test_a_network_learns_a_table_of_ids(rng):
     ids = np.arange(N_ROWS)[:, None]
     targets = rng.normal(size=(N_ROWS, 1))
     chain = Chain([Embedding(N_ROWS, 4), Linear(1)], "half_squared_error")

@@ -6,12 +6,12 @@ import pytest
 from pellucid.nn import Chain, PeriodicEmbedding
 from pellucid.nn.periodic_embedding import periodic_embedding
 
-rng = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 M, D, N, E = 4, 3, 5, 2
-X = rng.normal(size=(M, D))
+X = RNG.normal(size=(M, D))
 
 
-def test_each_column_has_its_own_waves():
+def test_each_column_has_its_own_waves(rng):
     f, p = rng.normal(size=(D, N)), rng.normal(size=(D, N))
     W, b = rng.normal(size=(D, N, E)), rng.normal(size=(D, E))
     y = periodic_embedding(X, f, p, W, b).reshape(M, D, 1 + E)

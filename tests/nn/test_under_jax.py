@@ -25,8 +25,8 @@ from pellucid.nn.parameters import Parameters
 
 jax = pytest.importorskip("jax", reason="JAX runs the same formulas here: pip install jax")
 
-rng = np.random.default_rng(0)
-X = rng.normal(size=(6, 3))
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(6, 3))
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +60,13 @@ def compare(chain, targets, optimizer=SGD(0.1), context=Context()):  # noqa: B00
 
 
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
-def test_m14_activations_run_under_jit(name):
+def test_m14_activations_run_under_jit(name, rng):
     layers = [Linear(4, biases=0.1), Activation(name), Linear(2)]
     compare(Chain(layers, "half_squared_error"), rng.normal(size=(6, 2)))
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_m11_losses_run_under_jit(name):
+def test_m11_losses_run_under_jit(name, rng):
     targets = rng.uniform(size=(6, 2))
     compare(Chain([Linear(4), Activation("tanh"), Linear(2)], name), targets)
 
@@ -77,14 +77,14 @@ def test_m09_labels_run_under_jit():
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
-def test_m25_layers_run_under_jit(name):
+def test_m25_layers_run_under_jit(name, rng):
     layers = [Linear(4), *LAYERS[name], Linear(2)]
     context = Context(training=True, seed=1, step=3)
     compare(Chain(layers, "half_squared_error"), rng.normal(size=(6, 2)), context=context)
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
-def test_m25_gradients_of_layers_agree_with_jax_grad(name):
+def test_m25_gradients_of_layers_agree_with_jax_grad(name, rng):
     chain = Chain([Linear(4), *LAYERS[name], Linear(2)], "half_squared_error")
     params, targets = chain.initialize(3, seed=0), rng.uniform(size=(6, 2))
     context = Context(training=True, seed=1, step=3)
@@ -105,13 +105,13 @@ def test_m25_gradients_of_layers_agree_with_jax_grad(name):
 @pytest.mark.parametrize(
     "optimizer", [SGD(0.1, 0.9, True), Adagrad(0.1), RMSProp(0.1), Adam(0.1), AdamW(0.1)], ids=repr
 )
-def test_m18_optimizers_run_under_jit(optimizer):
+def test_m18_optimizers_run_under_jit(optimizer, rng):
     chain = Chain([Linear(4), Activation("tanh"), Linear(2)], "half_squared_error")
     compare(chain, rng.normal(size=(6, 2)), optimizer)
 
 
 @pytest.mark.parametrize("clip", [ClipByValue(0.5), ClipByNorm(0.5), ClipByGlobalNorm(0.5)])
-def test_m21_clipping_runs_under_jit(clip):
+def test_m21_clipping_runs_under_jit(clip, rng):
     layout = Chain([Linear(4), Linear(2)], "half_squared_error").layout(3)
     g = rng.normal(size=layout.size)
     traced = jax.jit(lambda g: clip.apply(g, layout))(g)
@@ -119,7 +119,7 @@ def test_m21_clipping_runs_under_jit(clip):
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "softmax_cross_entropy"])
-def test_m15_gradients_agree_with_jax_grad(name):
+def test_m15_gradients_agree_with_jax_grad(name, rng):
     chain = Chain([Linear(4), Activation("gelu"), Linear(2)], name)
     params, targets = chain.initialize(3, seed=0), rng.uniform(size=(6, 2))
 

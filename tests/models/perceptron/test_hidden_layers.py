@@ -51,7 +51,7 @@ def _sigmoid(z):
         {"activation": (_softplus, _sigmoid)},
         {"solver": "lbfgs"},
     ],
-    ids=str,
+    ids=lambda options: ", ".join(options) or "defaults",
 )
 def test_it_is_the_value_before_the_next_linear_layer(kind, options):
     model = _fitted(kind, **options)
