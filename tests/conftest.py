@@ -1,10 +1,13 @@
-"""What must be set before SciPy is imported, and what tests in several folders take."""
+"""What must be set before NumPy is imported, and what tests in several folders take."""
 
 import os
 import signal
 
-import numpy as np
 import pytest
+
+# The products of NumPy and scikit-learn in these tests are small: threads of BLAS only get in each
+# other's way, above all where tests run side by side.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # scikit-learn's checks of array API input are skipped unless SciPy is imported with this.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -18,4 +21,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture
 def rng():
     """Return a generator of the test's own: what it draws must not depend on other tests."""
+    import numpy as np
+
     return np.random.default_rng(1)

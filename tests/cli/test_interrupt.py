@@ -13,6 +13,7 @@ import pytest
 
 from pellucid import load
 
+pytestmark = pytest.mark.alone
 LONGEST_WAIT = 60.0
 
 
