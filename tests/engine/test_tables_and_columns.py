@@ -24,6 +24,7 @@ from pellucid.nn import (
     LayerNorm,
     Linear,
     ParametricActivation,
+    Parameters,
     Residual,
     RMSNorm,
 )
@@ -332,7 +333,7 @@ def test_values_that_are_no_ids_are_named(wrong, n):
 
 def test_a_table_that_float32_cannot_address_is_refused():
     chain = Chain([Embedding(2**24 + 1, 1)], "half_squared_error")
-    parameters = chain.initialize(1, seed=0, dtype=np.float32)
+    parameters = Parameters.zeros(chain.layout(1), np.float32)
     with pytest.raises(ValueError, match=r"float32 cannot tell .* 16777217 rows .* use float64"):
         native.predict_scores(chain, parameters, np.zeros((1, 1)))
 
