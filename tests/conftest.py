@@ -9,6 +9,11 @@ import pytest
 # other's way, above all where tests run side by side.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Each of the processes that run tests side by side takes few threads, however many processors there
+# are.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+
 # scikit-learn's checks of array API input are skipped unless SciPy is imported with this.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
