@@ -31,9 +31,9 @@ run_tests = failed=0; \
 test-oldest: wheel $(OLDEST)/.installed
 	$(OLDEST)/bin/python -m pip install --quiet --no-index --no-deps --force-reinstall --find-links dist pellucid
 	$(OLDEST)/bin/python -m pytest -q -p no:cacheprovider tests/models/test_scikit_learn_test_mlp.py \
-	  tests/models/test_estimator_checks.py tests/models/test_tabular_checks.py \
-	  tests/models/test_agreement_with_scikit_learn.py tests/models/exchange/test_scikit_learn.py \
-	  tests/tables/test_scikit_learn_versions.py
+	  tests/models/test_estimator_checks.py tests/models/tabular/test_scikit_learn_checks.py \
+	  tests/models/network/test_scikit_learn.py tests/models/test_agreement_with_scikit_learn.py \
+	  tests/models/exchange/test_scikit_learn.py tests/tables/test_scikit_learn_versions.py
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
