@@ -1,15 +1,18 @@
 """The examples of README.md and of every page in docs/ run as shown, and their links work.
 
 The Python blocks of a page run in order, in an empty folder. A plain block right below one shows
-what it prints: there, `...` stands for any text or, alone on a line, for any lines, and a decimal
-number may differ by one unit of its last digit. Blocks that begin with `>>>` are doctests. Sections
-that import a package that is not installed are skipped. A new page needs no entry here.
+what it prints: there, `...` stands for any text or, alone on a line, for any lines, a decimal
+number may differ by one unit of its last digit, and one below a millionth stands for any such
+number. Blocks that begin with `>>>` are doctests. Console blocks hold calls of the `pellucid`
+command after `$ `, each followed by what it prints. Sections that import a package that is not
+installed are skipped. A new page needs no entry here.
 """
 
 import ast
 import doctest
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby
@@ -17,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import sklearn
+from command_line import invoke
 from real_data import real_data
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +36,10 @@ SCIKIT_LEARN = {("uncertainty.md", "Temperature scaling"): (1, 8)}
 
 WILDCARDS = {"...\n": r"(?:[^\n]*\n)*?", "...": ".*?"}
 DECIMAL = r"-?\d+\.\d+(?:e[-+]?\d+)?"
+#: Smaller numbers, such as the errors of a gradient check, are rounding errors.
+TINY = 1e-6
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+CALL = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -42,10 +49,11 @@ def read(page):
 
 @dataclass
 class Block:
-    """A Python block: the section (##) and the line where it stands, and what it prints."""
+    """A block to run: the section (##) and the line where it stands, and what it prints."""
 
     section: str
     line: int
+    language: str
     code: str
     output: str | None = None
 
@@ -53,10 +61,11 @@ class Block:
 def blocks_of(page):
     text, blocks, end = read(page), [], None
     for fence in FENCE.finditer(text):
-        if fence["language"] == "python":
+        if fence["language"] in ("python", "console"):
             sections = re.findall(r"^## (.*)$", text[: fence.start()], re.MULTILINE)
             line = text.count("\n", 0, fence.start("text"))
-            blocks.append(Block(sections[-1] if sections else "", line, fence["text"]))
+            section = sections[-1] if sections else ""
+            blocks.append(Block(section, line, fence["language"], fence["text"]))
             end = fence.end()
         elif not fence["language"] and end and not text[end : fence.start()].strip():
             blocks[-1].output = fence["text"]
@@ -69,7 +78,7 @@ def lacks(page, section, blocks):
     if tuple(map(int, sklearn.__version__.split(".")[:2])) < oldest:
         yield f"scikit-learn {'.'.join(map(str, oldest))}"
     for block in blocks:
-        if block.code.startswith(">>>"):
+        if block.language == "console" or block.code.startswith(">>>"):
             continue
         for node in ast.walk(ast.parse(block.code)):
             if isinstance(node, ast.ImportFrom):
@@ -85,7 +94,10 @@ def is_missing(module):
 
 def run(page, block, names):
     """Run a block; the line numbers of an error are those of the page."""
-    if block.code.startswith(">>>"):
+    if block.language == "console":
+        for call in CALL.finditer(block.code):
+            run_command(call["command"], call["output"])
+    elif block.code.startswith(">>>"):
         example = doctest.DocTestParser().get_doctest(
             block.code, names, page.name, str(page), block.line
         )
@@ -95,6 +107,12 @@ def run(page, block, names):
         assert not problems, "".join(problems)
     else:
         exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
+
+
+def run_command(command, output):
+    program, *arguments = shlex.split(command.replace("\\\n", " "))
+    assert program == "pellucid"
+    assert_printed(re.sub(r" +$", "", invoke(*arguments).output, flags=re.MULTILINE), output)
 
 
 def assert_printed(printed, output):
@@ -111,6 +129,8 @@ def assert_printed(printed, output):
     match = re.fullmatch(pattern, printed, re.DOTALL)
     assert match, f"printed:\n{printed}\nthe page shows:\n{output}"
     for actual, shown in zip(match.groups(), decimals, strict=True):
+        if abs(float(shown)) < TINY and abs(float(actual)) < TINY:
+            continue
         mantissa, _, exponent = shown.partition("e")
         unit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
         assert abs(float(actual) - float(shown)) < 1.01 * unit, f"{actual} where {shown} is shown"
@@ -142,14 +162,25 @@ def test_the_examples_run_as_shown(page, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_python_block_is_found(page):
-    assert len(blocks_of(page)) == len(re.findall(r"^ *```py", read(page), re.MULTILINE))
+def test_every_block_to_run_is_found(page):
+    assert len(blocks_of(page)) == len(re.findall(r"^ *```(?:py|con)", read(page), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_call_of_the_command_is_found(page):
+    blocks = [block.code for block in blocks_of(page) if block.language == "console"]
+    found = sum(len(CALL.findall(code)) for code in blocks)
+    assert found == len(re.findall(r"^\$ ", "".join(blocks), re.MULTILINE))
+    assert all(code.startswith("$ ") for code in blocks)
 
 
 def test_examples_that_print_something_else_are_noticed():
     assert_printed("loss 0.123, 3 of 4\n1,234 a second\n", "loss 0.12, 3 of 4\n... a second\n")
     assert_printed("one\nlast 0.98\n", "one\n...\nlast 0.9...\n")
     assert_printed("one\n2\n3\nlast 0.98\n", "one\n...\nlast 0.9...\n")
+    assert_printed("error 3.1e-11", "error 7.2e-9")
+    with pytest.raises(AssertionError, match="is shown"):
+        assert_printed("error 3.1e-3", "error 7.2e-9")
     for other in ("loss 0.14, 0.9", "loss 0.12, 0.8", "loss 0.12", "a loss 0.12, 0.9", "loss, 0.9"):
         with pytest.raises(AssertionError, match=r"shows|is shown"):
             assert_printed(other, "loss 0.12, 0.9...")
