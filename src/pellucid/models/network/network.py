@@ -1,4 +1,4 @@
-"""A network for people who think in layers: build, fit, predict, look inside, save."""
+"""`Network`: layers, loss and optimizer of your choice, as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -57,112 +57,119 @@ def _tells_classes(network: Network) -> bool:
 
 @saveable
 class Network(NetworkExchange, NetworkTraining):
-    """A chain of layers with a loss, trained and used like any estimator of scikit-learn.
+    """Network of the layers, the loss and the optimizer that you choose.
 
-    It is a classifier where the loss is a cross-entropy, else a regressor.
+    It is a classifier if the loss is a cross-entropy, and a regressor otherwise.
 
     Parameters
     ----------
     layers : sequence of layers
-        Of `pellucid.nn`, or your own: `Linear`, `Activation`, `Dropout`, … from the input to the
-        scores. Softmax and logistic belong to the loss and are no layer.
-    loss : str or Loss
+        Layers of `pellucid.nn`, or your own, from the input to the scores: `Linear`, `Activation`,
+        `Dropout`, … Softmax and the logistic function belong to the loss.
+    loss : str, nn.Loss, nn.CustomLoss or callable
         A name in `nn.LOSSES`, a loss with its parameter such as `nn.Loss("huber", 0.5)`, or your
-        own (`nn.CustomLoss`).
-    optimizer : Optimizer, default=None
+        own function: see `nn.CustomLoss`.
+    optimizer : nn.Optimizer or None, default=None
         `AdamW`, `SGD`, `RMSProp`, `Adagrad` or `Adam` of `pellucid.nn`; None means
         `Adam(learning_rate_init)`.
     learning_rate_init : float, default=0.001
-        Learning rate where `optimizer` is None.
+        Learning rate if `optimizer` is None.
     max_iter : int, default=20
         Maximum number of epochs.
     batch_size : int, default=128
-        Rows in a step.
-    schedule : str, nn.Schedule, mapping or None, default=None
-        What the learning rate is multiplied by from step to step over `max_iter` epochs: a name in
-        `nn.SCHEDULES`, or an object. A mapping with the keys "learning_rate", "weight_decay" and
-        "dropout" changes the decay of `AdamW` and the share of every `Dropout` as well.
+        Rows of a step.
+    schedule : str, nn.Schedule, dict or None, default=None
+        Factor of the learning rate, step by step over `max_iter` epochs: a name in
+        `pellucid.nn.SCHEDULES`, such as 'one_cycle' or 'cosine', or an object. A dict with the keys
+        'learning_rate', 'weight_decay' and 'dropout' also changes the decay of `AdamW` and the
+        share of every `Dropout`.
     clipping : float, nn.Clipping or None, default=None
-        Maximum norm of the whole gradient of a step, or another way to limit it.
+        Maximum norm of the gradient of a step, or another way to clip it.
     alpha : float, default=0.0
         L2 penalty: a step of r rows adds alpha/(2r)·Σ‖W‖² to the mean loss, as in `MLPClassifier`.
     learning_rate_factors : mapping, default={}
-        What the learning rate of some parameters is multiplied by: `{"bias": 0.1}`; see
+        Factors of the learning rate of some parameters, such as `{"bias": 0.1}`; see
         `nn.Layout.learning_rate_factors`.
     class_weight : dict, 'balanced' or None, default=None
-        A weight for each label, multiplied with `sample_weight`, on validation rows too.
-        "balanced" gives all labels the same total weight.
+        Weight of each label, multiplied with `sample_weight`, for training and validation rows.
+        'balanced' gives all labels the same total weight.
     scoring : str, callable or None, default=None
-        What tells the best parameters on validation rows: None and 'loss' mean the loss, other
-        names and callables are those of scikit-learn.
+        Score that selects the best parameters on validation rows: None and 'loss' mean minus the
+        loss, other names and callables are those of scikit-learn.
     n_iter_no_change : int, np.inf or None, default=None
-        Stop after more epochs than this in a row that improve on the best validation score, or
-        without validation rows on the best loss, by less than `tol`. None and infinity do not stop
+        Training stops after more epochs than this in a row without improvement of the best
+        validation score, or without validation rows of the best loss. None and infinity do not stop
         early.
     tol : float, default=0.0
-        See `n_iter_no_change`.
+        Minimum improvement that counts as one.
     shuffle : bool, default=True
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None, default=None
-        For fresh parameters, row orders and dropout. With an integer the same call gives the same
-        network, to the bit.
+        Determines the initial parameters, the row orders and dropout. With an integer, the same
+        call gives the same network, bit by bit.
     n_threads : int or None, default=None
-        Maximum number of processors; None means all that are of use. The results do not depend on
-        it.
+        Maximum number of processors for training and prediction; None means all that this process
+        may use. The results do not depend on it.
     warm_start : bool, default=False
-        Whether `fit` goes on from the parameters there are (of an earlier fit, of a file) and the
-        labels known. The optimizer, the schedule and the row orders start afresh; `loss_curve_`
-        goes on.
+        Whether `fit` goes on from the parameters of the last `fit`, or of the file the network was
+        loaded from, with the same labels. The optimizer, the schedule and the row orders start
+        afresh; `loss_curve_` is continued.
     dtype : {'float32', 'float64', 'bfloat16'}, default='float32'
-        The precision of parameters and arithmetic. 'bfloat16' is float32, but the operands of the
-        products of `Linear` are rounded to bfloat16 in training; the native engine needs a
-        processor with AVX-512 BF16 for it.
+        Precision of the parameters and the arithmetic. 'bfloat16' trains float32 parameters but
+        rounds the operands of matrix products to bfloat16; with the native engine it requires a
+        processor with AVX-512 BF16.
     engine : {'native', 'reference'}, default='native'
-        'native' is the compiled engine. 'reference' runs the formulas of `nn` in NumPy: slow, and
-        what layers of your own need.
+        'native' is the compiled engine. 'reference' runs the formulas of `nn` in NumPy: slow, but
+        required by layers of your own.
     record : int or None, default=None
         Keep a checkpoint in memory every so many epochs, so that `replay` can run any step again.
-        A checkpoint takes three times the memory of the parameters with Adam.
+        With Adam, a checkpoint takes three times the memory of the parameters.
     statistics_every : int or None, default=None
-        Measure every so many steps: norms of gradients, updates and weights, silent units, and how
-        pre-activations are distributed; they are in `statistics_`.
+        Measure every so many steps: norms of gradients, updates and weights, units that are 0 for
+        every row, and the distribution of pre-activations. The results are in `statistics_`.
     callbacks : list of callbacks, default=None
-        `pellucid.ProgressBar()`, functions of an `EpochReport` and objects with `on_start`,
-        `on_epoch_end` and `on_end`: docs/callbacks.md. One that returns True ends training.
-    verbose : bool, default=False
+        `pellucid.ProgressBar()`, functions of an `EpochReport`, or `pellucid.Callback` objects. A
+        callback that returns True after an epoch ends training. `clone` copies callbacks; model
+        files do not contain them.
+    verbose : bool or int, default=False
         Whether to print each epoch.
     checkpoint_path : str, Path or None, default=None
-        A folder that `fit` keeps the state of its training in, for `resume`: before the first
-        epoch, then after every `checkpoint_every` epochs and the last one, in files that are there
-        in full or not at all. The newest three are kept; those of an earlier training are replaced.
-        One that cannot be written in the middle of training is warned of, and training goes on.
+        Folder for checkpoints, from which `resume` goes on after the process was killed. `fit`
+        keeps the newest three and replaces those of an earlier training, so each training needs a
+        folder of its own. If a checkpoint cannot be written during training, a warning is issued
+        and training goes on. Model files do not contain the path.
     checkpoint_every : int, default=1
-        Epochs between checkpoints. One takes the time of writing three times the parameters with
-        Adam, four times with validation rows, and of flushing them to the disk.
+        Epochs between checkpoints. One is also written before the first epoch and after the last.
 
     Attributes
     ----------
     chain_ : nn.Chain
-        The layers and the loss without numbers: every formula, forward and backward.
+        Layers and loss without numbers: every formula, forward and backward.
     parameters_ : nn.Parameters
         All parameters: `parameters_["0.W"]` is the weight of layer 0, a view to read and write.
-    loss_curve_, validation_loss_curve_, validation_scores_ : list of float
-        One number an epoch: the mean loss, penalty included, and on validation rows the loss and
-        the score. The last two are None without validation rows.
+    loss_curve_ : list of float
+        Mean loss in each epoch, including the penalty.
+    validation_scores_ : list of float or None
+        Minus the loss, or what `scoring` says, on the validation rows after each epoch; None
+        without.
+    validation_loss_curve_ : list of float or None
+        Loss on them, without the penalty.
     best_validation_score_ : float or None
         Maximum of `validation_scores_`.
     n_iter_ : int
         Epochs of the last fit.
     loss_ : float
-        Mean loss of the last epoch.
+        Mean loss of the last epoch, including the penalty.
+    outcome_ : training.Outcome or None
+        How the last fit ended; None after an error.
     statistics_ : list of StepStatistics
-        What `statistics_every` measured; not kept in files.
+        What `statistics_every` measured. Model files do not contain it.
     classes_ : ndarray of shape (n_classes,)
         The labels, in the order of the columns of `predict_proba`. Only of a classifier.
     n_features_in_ : int
-        Columns of the table.
+        Number of columns of the table.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
-        Names of the columns, where the table has them.
+        Names of the columns, if the table has them.
 
     Examples
     --------
@@ -277,9 +284,14 @@ class Network(NetworkExchange, NetworkTraining):
         self.checkpoint_every = checkpoint_every
 
     def initialize(self, fan_in: int) -> Self:
-        """Draw fresh parameters for tables of `fan_in` columns; what was learned is forgotten.
+        """Draw parameters for tables of `fan_in` columns; what was learned is forgotten.
 
-        `fit` does it by itself. After a call of yours, the next `fit` starts from these.
+        `fit` does this itself. The next `fit` starts from these parameters, which you may look at
+        and change.
+
+        Parameters
+        ----------
+        fan_in : int
         """
         self._validate_params()
         chain, dtype = self._described_chain(), self._parameter_dtype()
@@ -288,10 +300,15 @@ class Network(NetworkExchange, NetworkTraining):
         return self._start_over(parameters, fan_in)
 
     def initialize_from_data(self, X: Any) -> Self:
-        """Choose parameters that suit the rows X (n, fan_in); see `nn.Chain`.
+        """Choose parameters from data; what was learned is forgotten.
 
-        Every unit of a `Linear` starts with pre-activations of standard deviation 1. A few thousand
-        rows are enough. The next `fit` starts from these.
+        Every unit of a `Linear` starts with pre-activations of standard deviation 1: see
+        `nn.Chain.initialize_from_data`. The next `fit` starts from these parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, fan_in)
+            A few thousand rows are enough.
         """
         self._validate_params()
         chain, dtype = self._described_chain(), self._parameter_dtype()
@@ -318,50 +335,50 @@ class Network(NetworkExchange, NetworkTraining):
         rows_val: Any = None,
         classes: Any = None,
     ) -> Self:
-        """Train; a second call starts over, unless `warm_start` says to go on.
+        """Train the network. Without `warm_start`, a second call starts over.
 
-        Parameters start from those of `initialize` or `initialize_from_data` if that was called
-        since the last fit; with `warm_start` from those there are; else they are drawn.
+        Training starts from the parameters of `initialize` or `initialize_from_data` if one of them
+        was called since the last fit, with `warm_start` from those of the last fit, and otherwise
+        from new ones.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, fan_in), or ParquetStream
-            Numbers of any type, read where they lie; or files with more rows than memory holds,
-            which name the columns of y and of the weights.
+            Numbers of any type, read in place; or Parquet files larger than memory, which contain
+            y and the weights, too.
         y : array-like of shape (n,) or (n, K), optional
             Labels of any kind for a cross-entropy (or shares, or zeros and ones, in K columns);
-            numbers for the other losses. Not with a stream, as sample_weight.
+            numbers for the other losses. Not with a stream.
         sample_weight : array-like of shape (n,), optional
             Weight of each row, at least 0. Weights are divided by their mean over all rows trained
-            on, not batch by batch, so that a weight of 2 counts as two rows wherever its row falls.
+            on, not batch by batch: a row of weight 2 counts as two rows. Not with a stream.
         X_val, y_val, sample_weight_val : array-like, optional
-            Other rows, which are scored after each epoch. In the end the network has the
-            parameters that scored best, however training ends.
+            Rows to validate on, which are scored after each epoch. The network keeps the parameters
+            that scored best, whatever ends training.
         rows : array-like of int, or mask (n,) of bool, optional
-            Train on these rows of X only, such as those of a fold. By default on all that
-            `rows_val` does not hold out.
+            Rows of X to train on, such as those of a fold; by default all except `rows_val`.
         rows_val : array-like of int, or mask (n,) of bool, optional
-            In place of `X_val`: these rows of X, with their weights.
+            Rows of X to validate on, instead of `X_val`. Their sample weights apply.
         classes : array-like, optional
-            All labels there are, where y may lack some.
+            All labels, if y may lack some.
 
         Returns
         -------
         self
-            Ctrl-C ends training with a warning and leaves the network usable, with the parameters
-            reached, or with the best ones where there are validation rows.
+            Ctrl-C ends training with a warning. The network then has the parameters reached so far,
+            or with validation rows the best ones.
 
         Raises
         ------
         ValueError
-            An input or a parameter is wrong; the network is then as it was.
+            An argument or a parameter is wrong. The network stays as it was.
         NonFiniteError
             A `ValueError`: the loss became NaN or infinite. The network has the parameters of the
-            last good epoch; if there was none, it is as it was.
+            last good epoch; if there was none, it stays as it was.
         TypeError
-            The native engine does not know a layer: make the network with `engine="reference"`.
+            The native engine does not support a layer: use `engine="reference"`.
         ModelFileError
-            `checkpoint_path` cannot be written to; nothing was trained.
+            `checkpoint_path` cannot be written to. Nothing was trained.
         """
         return self._train(
             FitData(X, y, sample_weight, X_val, y_val, sample_weight_val, rows, rows_val, classes)
@@ -382,20 +399,21 @@ class Network(NetworkExchange, NetworkTraining):
         rows_val: Any = None,
         classes: Any = None,
     ) -> Self:
-        """Go on with a `fit` that was killed, or that is to be longer, from its newest checkpoint.
+        """Go on with a `fit` that was killed, or make it longer, from its newest checkpoint.
 
-        `fit` with `max_iter=10` and `resume(max_iter=20)` give, to the bit, what `fit` with
-        `max_iter=20` gives on the same machine, in whatever process; the network may be one newly
-        made. A training that has reached its end is only read. Steps before the checkpoint cannot
-        be replayed, and their statistics are not kept.
+        `fit` with `max_iter=10` followed by `resume(max_iter=20)` gives, bit by bit, what `fit`
+        with `max_iter=20` gives on the same machine, in any process, also with a new `Network`. If
+        the training has reached its end, `resume` only reads the result. Steps before the
+        checkpoint cannot be replayed, and their statistics are not kept.
 
         Parameters
         ----------
         X, y, sample_weight, X_val, y_val, sample_weight_val, rows, rows_val, classes
-            Those of the fit.
+            As in `fit`.
         max_iter : int, optional
-            Maximum number of epochs in all, those before the checkpoint included; by default that
-            of the constructor. With a schedule, which is made for that length, no more than it.
+            Maximum number of epochs in all, those before the checkpoint included; by default the
+            `max_iter` of the constructor. A `schedule` is made for that length: with one, it cannot
+            be larger.
 
         Returns
         -------
@@ -404,14 +422,14 @@ class Network(NetworkExchange, NetworkTraining):
         Raises
         ------
         ModelFileError
-            The folder holds no checkpoint that is whole. A damaged one is warned of, and the one
-            before is taken.
+            The folder contains no complete checkpoint. If the newest one is damaged, a warning is
+            issued and the one before is used.
         ValueError
             `checkpoint_path` is None, or the checkpoint is of another training: other layers,
-            settings, or data. Only what says when to stop, `n_threads`, `verbose`, `callbacks`,
+            parameters or data. Only what decides when to stop, `n_threads`, `verbose`, `callbacks`,
             `record`, `statistics_every` and `checkpoint_every` may differ. Tables of up to 16 MiB
-            are compared in full; of larger ones evenly spaced rows are. Functions of your own are
-            compared by their names.
+            are compared in full, larger ones at evenly spaced rows, and your own functions by their
+            names.
 
         Examples
         --------
@@ -438,9 +456,9 @@ class Network(NetworkExchange, NetworkTraining):
     predict_log_proba = available_if(_tells_classes)(PredictsProbabilities.predict_log_proba)
 
     def forward(self, X: Any, context: Context = PREDICTION) -> nn.Trace:
-        """Return every value that the rows X take on their way through the layers.
+        """Return every value on the way of the rows X through the layers.
 
-        These are the plain formulas of `nn`, at the parameters there are.
+        The values are computed by the formulas of `nn`, with the current parameters.
         """
         parameters = self.parameters_
         if not isinstance(context, Context):
@@ -455,7 +473,7 @@ class Network(NetworkExchange, NetworkTraining):
         return fitted_scores(self._find_fitted(), table, widens=self._widens)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy of a classifier (all labels right, where a row has several), or R².
+        """Return the accuracy (with several labels per row, of whole rows) or R².
 
         Parameters
         ----------
@@ -466,7 +484,8 @@ class Network(NetworkExchange, NetworkTraining):
         Raises
         ------
         ValueError
-            An input is wrong; or a loss of your own has targets of another form than predictions.
+            An argument is wrong, or with a loss of your own, targets and predictions have different
+            shapes.
         """
         targets = self._fitted_targets()
         wanted = targets.encode(self._as_given(y), np.float64)
@@ -484,13 +503,12 @@ class Network(NetworkExchange, NetworkTraining):
         return float(r2_score(wanted, predictions, sample_weight=weight))
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
-        """Return the mean loss of the rows, and what is easier to read.
+        """Return the mean loss of the rows and their score.
 
         Returns
         -------
         dict
-            "loss", and "accuracy" where predictions are labels (all of them right, where a row has
-            several) or "r2" where they are numbers. All are weighted.
+            "loss", and "accuracy" for labels or "r2" for numbers, as in `score`. All are weighted.
         """
         targets = self._fitted_targets()
         scores = self.scores(X)
@@ -515,7 +533,7 @@ class Network(NetworkExchange, NetworkTraining):
         Parameters
         ----------
         fan_in : int, optional
-            Columns of X, where the network does not know them yet.
+            Number of columns of X; required before `fit`.
         """
         fan_in = self._fan_in if fan_in is None else fan_in
         if fan_in is None:
@@ -523,9 +541,19 @@ class Network(NetworkExchange, NetworkTraining):
         return describe_network(self._described_chain(), fan_in, self._parameter_dtype())
 
     def replay(self, step: int) -> ReplayedStep:
-        """Run a step of the last fit again, counted from 1: its rows, values, gradients, update.
+        """Run a step of the last fit again: its rows, values, gradients and update.
 
-        It needs `record=1`, and X and y as they were. See `training.replay`.
+        Requires `record`, and X and y as they were in `fit`. See `training.ReplayedStep`.
+
+        Parameters
+        ----------
+        step : int
+            Counted from 1 over all epochs.
+
+        Raises
+        ------
+        ValueError
+            The step was not recorded, or X or y have changed.
         """
         if self._recording is None:
             raise ValueError(

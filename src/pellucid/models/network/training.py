@@ -112,7 +112,7 @@ class NetworkTraining(Estimator):
             raise ValueError(
                 f"X has {fan_in} columns, but the network was "
                 f"{'fitted on' if goes_on else 'initialized for'} {self._fan_in}; "
-                f"{'leave out warm_start' if goes_on else 'initialize it'} to start over"
+                f"{'set warm_start=False' if goes_on else f'call initialize({fan_in})'} to start over"
             )
         if chain.layout(fan_in) != parameters.layout or dtype != parameters.flat.dtype:
             raise ValueError(
@@ -181,7 +181,7 @@ def _learned_or_known(
         if named != before:
             raise ValueError(
                 f"classes must be those of the earlier fit to go on training, {before}, got "
-                f"{named}; leave it out, or fit without warm_start to start over"
+                f"{named}; leave it out, or set warm_start=False to start over"
             )
     return known
 
