@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from estimator_kinds import ENSEMBLES, KINDS, LABELS, NUMBERS, TABLE, X, learned_by, predictions_of
 from fuzzing.examples import EXAMPLES, data_of
+from fuzzing.mutations import signed
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -27,7 +28,7 @@ from pellucid import (
     save,
 )
 from pellucid.nn import Activation, CustomActivation, Layer, Linear
-from pellucid.persistence import ModelFileError, read_model_file, write_model_file
+from pellucid.persistence import ModelFileError, read_model_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 ALL = {**KINDS, **ENSEMBLES}
@@ -201,7 +202,7 @@ def test_a_file_that_names_places_loads_without_them(tmp_path, path, kind):
     header, arrays = read_model_file(path)
     for params in places_in(header):
         params |= {"checkpoint_path": str(folder), "callbacks": ["print"]}
-    write_model_file(path, header, arrays)
+    path.write_bytes(signed(header, arrays))
     loaded = load(path)
     for model in (loaded, *getattr(loaded, "estimators_", ())):
         assert model.get_params().get("checkpoint_path") is None
@@ -500,7 +501,7 @@ def files(tmp_path_factory):
 def test_contents_that_do_not_fit_together_are_refused(path, files, name, craft):
     header, arrays = copy.deepcopy(files[name])
     CRAFTS[name][craft](header, arrays)
-    write_model_file(path, header, arrays)
+    path.write_bytes(signed(header, arrays))
     with pytest.raises(ModelFileError, match=r"does not know|is damaged"):
         load(path)
 
@@ -516,6 +517,6 @@ def test_a_file_may_claim_columns_of_y_only_as_far_as_memory_allows(path, files)
             "fan_in": n,
             "targets": {"kind": kind, "n_outputs": n},
         }
-        write_model_file(path, header, {})
+        path.write_bytes(signed(header, {}))
         with pytest.raises(ModelFileError, match=f"cannot have {n} columns"):
             load(path)
