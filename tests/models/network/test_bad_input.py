@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from case_names import case_name
 from sklearn.datasets import load_digits
 
 from pellucid import Network
@@ -217,7 +218,7 @@ def test_weights_of_any_size_are_divided_by_their_mean():
         ([0, N], "must be from 0 to 299, got 0 to 300"),
         ([-1], "must be from 0 to 299, got -1 to -1"),
     ],
-    ids=str,
+    ids=case_name,
 )
 def test_rows(name, rows, message):
     check_refused(digits().fit(X, Y), ValueError, f"{name} {message}", X, Y, **{name: rows})
@@ -364,7 +365,7 @@ PARAMETERS = [
 @pytest.mark.parametrize(
     ("name", "value", "error", "message"),
     PARAMETERS,
-    ids=[f"{name}={value!r:.30}" for name, value, _, _ in PARAMETERS],
+    ids=[f"{name}={case_name(repr(value)):.30}" for name, value, _, _ in PARAMETERS],
 )
 def test_parameters(name, value, error, message):
     network = digits().fit(X, Y).set_params(**{name: value})

@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 import pytest
 import scipy.sparse
+from case_names import case_name
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import log_loss, make_scorer
@@ -228,7 +229,7 @@ def mistakes(network, X, y, sample_weight=None):
         make_scorer(log_loss, greater_is_better=False, response_method="predict_proba"),
         mistakes,
     ],
-    ids=str,
+    ids=case_name,
 )
 def test_scoring_is_the_score_after_each_epoch_and_its_best_remains(scoring):
     weights = np.random.default_rng(0).random(100)
@@ -450,8 +451,13 @@ def test_going_on_takes_the_table_labels_and_layers_that_are_known():
     network.fit(X[Y < 3], Y[Y < 3])
     assert len(network.loss_curve_) == 3
     for change in ({"layers": [Linear(10)]}, {"dtype": "float64"}):
-        with pytest.raises(ValueError, match="layers and dtype must stay as they were"):
-            digits(max_iter=1, warm_start=True).fit(X, Y).set_params(**change).fit(X, Y)
+        fitted = digits(max_iter=1, warm_start=True).fit(X, Y).set_params(**change)
+        with pytest.raises(ValueError, match=r"layers and dtype .* last fit; set warm_start=False"):
+            fitted.fit(X, Y)
+        drawn = digits(max_iter=1).initialize(64).set_params(**change)
+        with pytest.raises(ValueError, match=r"layers and dtype .*; call initialize\(64\)"):
+            drawn.fit(X, Y)
+        drawn.initialize(64).fit(X, Y)
 
 
 def test_labels_that_y_lacks_can_be_named():

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+from case_names import case_name
 from option_values import BAD, CLASSIFIER, REGRESSOR
 
 from pellucid import TabularClassifier, TabularRegressor
@@ -41,7 +42,7 @@ def fitted(estimator_class):
     return copy.copy(FITTED[estimator_class])
 
 
-@pytest.mark.parametrize(("estimator_class", "name", "value"), CASES, ids=str)
+@pytest.mark.parametrize(("estimator_class", "name", "value"), CASES, ids=case_name)
 def test_a_wrong_option_is_named_and_changes_nothing(estimator_class, name, value):
     model = fitted(estimator_class).set_params(**{name: value})
     before = dict(vars(model))
