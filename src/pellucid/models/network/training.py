@@ -108,16 +108,16 @@ class NetworkTraining(Estimator):
         drawn_before = self._targets is None and parameters is not None
         if parameters is None or not (goes_on or drawn_before):
             return Begun(chain.initialize(fan_in, recipe.seed, dtype), None, own)
+        before = "the last fit" if goes_on else "initialize"
+        advice = "set warm_start=False" if goes_on else f"call initialize({fan_in})"
         if fan_in != self._fan_in:
             raise ValueError(
-                f"X has {fan_in} columns, but the network was "
-                f"{'fitted on' if goes_on else 'initialized for'} {self._fan_in}; "
-                f"{'set warm_start=False' if goes_on else f'call initialize({fan_in})'} to start over"
+                f"X has {fan_in} columns, but the network was initialized for {self._fan_in}; "
+                f"{advice} to start over"
             )
         if chain.layout(fan_in) != parameters.layout or dtype != parameters.flat.dtype:
             raise ValueError(
-                "layers and dtype must stay as they were to go on training; set warm_start=False "
-                "to start over"
+                f"layers and dtype must stay as they were in {before}; {advice} to start over"
             )
         return Begun(parameters.copy(), None, own)
 
