@@ -5,10 +5,19 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from estimator_kinds import ENSEMBLES
 from sklearn.exceptions import NotFittedError
 
 import pellucid
-from pellucid import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
+from pellucid import (
+    DeepEnsembleClassifier,
+    DeepEnsembleRegressor,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    TabularClassifier,
+    TabularRegressor,
+)
 from pellucid.nn import Activation, BatchNorm, Dropout, Linear, Residual
 from pellucid.persistence import ModelFileError
 
@@ -133,10 +142,10 @@ def test_weights_that_the_user_has_put_in_are_written():
 LAYERS = [Linear(8), BatchNorm(), Activation("gelu"), Residual([Dropout(0.2), Linear(8)])]
 NETWORKS = {
     "label": (3, "softmax_cross_entropy", TEXTS),
-    "two labels": (1, "logistic_cross_entropy", CODES > 0),
+    "label, two": (1, "logistic_cross_entropy", CODES > 0),
     "shares": (2, "softmax_cross_entropy", INDICATORS @ [[0.5, -0.5], [0.5, -0.5]] + [0, 1]),
     "indicators": (2, "logistic_cross_entropy", INDICATORS),
-    "counts": (1, "poisson", CODES),
+    "numbers, counts": (1, "poisson", CODES),
     "numbers": (2, "huber", X[:, :2]),
     "own": (1, lambda s, t, w: (0.5 * np.mean((s - t) ** 2), (s - t) / s.size), X[:, 0]),
 }
@@ -145,11 +154,10 @@ NETWORKS = {
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_network(kind):
     n_outputs, loss, y = NETWORKS[kind]
-    network = pellucid.Network([*LAYERS, Linear(n_outputs)], loss, dtype="float64")
-    network.fit(X, y, epochs=2)
-    assert network._targets.kind == kind
+    network = Network([*LAYERS, Linear(n_outputs)], loss, dtype="float64", max_iter=2).fit(X, y)
+    assert network._targets.kind == kind.split(",")[0]
     outputs = run(network.to_onnx(), {"X": X})
-    if network._targets.has_accuracy:
+    if hasattr(network, "predict_proba"):
         assert_classifies(outputs, network, X)
     else:
         expected = network.predict(X).reshape(len(X), -1)
@@ -157,7 +165,7 @@ def test_network(kind):
 
 
 def test_a_network_before_its_fit_has_scores():
-    network = pellucid.Network([Linear(2)], "softmax_cross_entropy")
+    network = Network([Linear(2)], "softmax_cross_entropy")
     with pytest.raises(NotFittedError, match="initialize"):
         network.to_onnx()
     network.initialize(5)
@@ -268,8 +276,74 @@ def test_dates_are_refused():
         model.to_onnx()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    "estimator", [MLPClassifier(), MLPRegressor(), TabularClassifier(), TabularRegressor()]
+    "options",
+    [{"loss": "quantile", "quantile": 0.8}, {"loss": "poisson"}, {"loss": own_loss}],
+    ids=lambda options: str(options["loss"]),
+)
+def test_tabular_regressor_with_any_loss(options):
+    y = np.exp(QUANTITY.clip(-2, 2))
+    settings = {"columns": CHOSEN, "max_iter": 3, "random_state": 0, **options}
+    model = TabularRegressor((8, 8), dropout=0.2, residual=True, **settings).fit(TABLE, y)
+    outputs = run(model.to_onnx(), columns_of(TABLE, USED))
+    expected = model.predict(TABLE)
+    np.testing.assert_allclose(outputs["variable"][:, 0], expected, rtol=0, atol=1e-5 * y.max())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_tabular_classifier_with_every_option():
+    y = np.digitize(QUANTITY, [0.0, 1.0])
+    options = {"class_weight": "balanced", "label_smoothing": 0.1, "normalization": "batch"}
+    settings = {"columns": CHOSEN, "max_iter": 3, "random_state": 0, **options}
+    model = TabularClassifier((8, 8), dropout=0.2, **settings).fit(TABLE, y)
+    outputs = run(model.to_onnx(), columns_of(TABLE, USED))
+    outputs["label"] = outputs.pop("label_2")
+    assert_classifies(outputs, model, TABLE)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_ensembles_are_the_mean_of_their_members(name):
+    kind = ENSEMBLES[name]
+    model = kind.make().set_params(n_estimators=3).fit(kind.X, kind.y)
+    if isinstance(kind.X, pd.DataFrame):
+        feed = {column: kind.X[[column]].to_numpy() for column in kind.X}
+        feed["kind"] = np.where(kind.X[["kind"]].isna(), "", feed["kind"])
+    else:
+        feed = {"X": kind.X.astype(model.estimators_[0].parameters_.flat.dtype)}
+    exported = model.to_onnx()
+    outputs = run(exported, feed)
+    metadata = {prop.key: prop.value for prop in exported.metadata_props}
+    assert metadata["estimator"] == type(model).__name__
+    if kind.classifies:
+        np.testing.assert_array_equal(outputs["label"], model.predict(kind.X))
+        expected = model.predict_proba(kind.X)
+        np.testing.assert_allclose(outputs["probabilities"], expected, rtol=0, atol=1e-5)
+        assert json.loads(metadata["classes"]) == model.classes_.tolist()
+    else:
+        expected = model.predict(kind.X)
+        np.testing.assert_allclose(outputs["variable"][:, 0], expected, rtol=0, atol=1e-4)
+    assert ("columns" in metadata) == isinstance(kind.X, pd.DataFrame)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("y", [CODES > 0, INDICATORS], ids=["two labels", "several labels a row"])
+def test_ensembles_of_other_labels(y):
+    model = DeepEnsembleClassifier(MLPClassifier((4,), max_iter=2), 2, random_state=0).fit(X, y)
+    assert_classifies(run(model.to_onnx(), {"X": X}), model, X)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MLPClassifier(),
+        MLPRegressor(),
+        TabularClassifier(),
+        TabularRegressor(),
+        DeepEnsembleClassifier(),
+        DeepEnsembleRegressor(),
+    ],
 )
 def test_what_is_not_fitted_is_refused(estimator):
     with pytest.raises(NotFittedError):

@@ -100,7 +100,8 @@ def test_every_layer_of_torch(name, dtype):
     module = sequential(modules, dtype)
     fan_in = None if module.state_dict() else 4
     network = Network.from_torch(module.state_dict(), layers, "squared_error", fan_in=fan_in)
-    assert network.precision == (dtype if module.state_dict() else "float32")
+    assert network.dtype == (dtype if module.state_dict() else "float32")
+    assert network.parameters_.flat.dtype == network.dtype
     rows = rows_for(name, dtype)
     if not module.state_dict():
         network = Network(layers, "squared_error", dtype=dtype).initialize(4)
@@ -132,8 +133,8 @@ def test_the_tensors_are_copies():
     state = network.to_torch()
     other = Network.from_torch(state, [Linear(2)], "squared_error")
     state["0.weight"].zero_()
-    assert network.parameters["0.W"].any()
-    assert other.parameters["0.W"].any()
+    assert network.parameters_["0.W"].any()
+    assert other.parameters_["0.W"].any()
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32])
@@ -144,12 +145,10 @@ def test_low_precision_becomes_float32(kind):
         [Linear(1)],
         "squared_error",
     )
-    assert network.dtype == np.float32
-    np.testing.assert_array_equal(network.parameters["0.W"].T, module.weight.float().detach())
-    assert (
-        Network.from_torch(network.to_torch(), [Linear(1)], "squared_error", dtype="float64").dtype
-        == np.float64
-    )
+    assert network.parameters_.flat.dtype == np.float32
+    np.testing.assert_array_equal(network.parameters_["0.W"].T, module.weight.float().detach())
+    wide = Network.from_torch(network.to_torch(), [Linear(1)], "squared_error", dtype="float64")
+    assert wide.parameters_.flat.dtype == np.float64
 
 
 ODD = {
@@ -223,7 +222,10 @@ def test_a_network_from_torch_knows_its_labels():
     np.testing.assert_allclose(network.predict_proba(X).sum(axis=1), 1.0, rtol=1e-6)
     network = Network.from_torch(state, layers, "softmax_cross_entropy")
     assert network.classes_.tolist() == [0, 1, 2]
-    network.fit(X, RNG.integers(0, 3, len(X)), epochs=1, warm_start=True)
+    before = network.parameters_.flat.copy()
+    network.set_params(max_iter=1, warm_start=True, learning_rate_init=1e-6)
+    network.fit(X, RNG.integers(0, 3, len(X)))
+    np.testing.assert_allclose(network.parameters_.flat, before, rtol=0, atol=1e-5)
     network = Network.from_torch(state, layers, "logistic_cross_entropy")
     assert network.predict(X).shape == (len(X), 3)
     with pytest.raises(ValueError, match="classes must hold 3 labels"):
@@ -232,6 +234,17 @@ def test_a_network_from_torch_knows_its_labels():
         Network.from_torch(state, layers, "softmax_cross_entropy", classes=["b", "a", "c"])
     with pytest.raises(ValueError, match="classes are for a cross-entropy"):
         Network.from_torch(state, layers, "squared_error", classes=[0, 1, 2])
+
+
+def test_options_of_a_network_are_constructor_parameters():
+    state = M.Sequential(M.Linear(4, 3)).state_dict()
+    options = {"max_iter": 7, "scoring": "accuracy", "class_weight": "balanced", "alpha": 0.1}
+    network = Network.from_torch(state, [Linear(3)], "softmax_cross_entropy", **options)
+    assert {name: network.get_params()[name] for name in options} == options
+    with pytest.raises(TypeError, match="seed"):
+        Network.from_torch(state, [Linear(3)], "softmax_cross_entropy", seed=3)
+    with pytest.raises(ValueError, match="'max_iter' parameter of Network"):
+        Network.from_torch(state, [Linear(3)], "softmax_cross_entropy", max_iter=0)
 
 
 def mlp_modules(n_outputs):

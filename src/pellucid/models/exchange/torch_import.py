@@ -59,6 +59,7 @@ def network_from_torch(
     network: Any, state: Mapping[str, Any], fan_in: int | None, classes: Any
 ) -> Any:
     """Fill a `pellucid.Network`; see `NetworkExchange.from_torch`."""
+    network._validate_params()
     chain = network._described_chain()
     if fan_in is None:
         fan_in = fan_in_of_state(chain, state)
