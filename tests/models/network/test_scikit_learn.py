@@ -76,12 +76,10 @@ class NetworkOfAnyWidth(Network):
 
 
 LOSSES = ["softmax_cross_entropy", "logistic_cross_entropy", "squared_error"]
-#: A step of all rows, in double precision.
-EXACT = {"batch_size": 1000, "dtype": "float64", "learning_rate_init": 0.05}
 NOT_THERE_TO_CHECK = {
     "check_classifiers_multilabel_output_format_decision_function": "no decision_function",
 }
-FAIL_BY_DEFAULT = {
+NEED_OTHER_SETTINGS = {
     "check_sample_weight_equivalence_on_dense_data": (
         "weight k equals k rows where a step sees all rows, and to the precision of the check in "
         "float64 only"
@@ -89,30 +87,23 @@ FAIL_BY_DEFAULT = {
     "check_sample_weight_equivalence_on_sparse_data": "likewise",
     "check_regressor_multioutput": "asks for predictions in float64; the default is float32",
 }
+OTHER_SETTINGS = {"batch_size": 1000, "dtype": "float64", "learning_rate_init": 0.05}
 
 
 def _name(check):
     return getattr(check, "func", check).__name__
 
 
-@every_check([NetworkOfAnyWidth(loss, **EXACT) for loss in LOSSES])
-def test_check(estimator, check):
-    run_check(estimator, check)
-
-
 @every_check([NetworkOfAnyWidth(loss) for loss in LOSSES])
-def test_check_with_the_defaults(estimator, check):
-    if _name(check) in FAIL_BY_DEFAULT:
-        with pytest.raises(AssertionError):
-            check(estimator)
-    else:
-        run_check(estimator, check)
-
-
-def run_check(estimator, check):
-    if _name(check) in NOT_THERE_TO_CHECK:
+def test_check(estimator, check):
+    name = _name(check)
+    if name in NOT_THERE_TO_CHECK:
         with pytest.raises(estimator_checks.SkipTest):
             check(estimator)
+    elif name in NEED_OTHER_SETTINGS:
+        with pytest.raises(AssertionError):
+            check(estimator)
+        check(clone(estimator).set_params(**OTHER_SETTINGS))
     else:
         check(estimator)
 
