@@ -122,6 +122,12 @@ def fitted_spread(
     ValueError
         The network drops nothing, or a prediction is not finite.
     """
+    if not fitted.chain.drops:
+        raise ValueError(
+            "return_std=True samples the sub-networks that dropout leaves, but this network drops "
+            "nothing: every sample would be the same. Fit it with dropout, or fit an ensemble such "
+            "as DeepEnsembleRegressor"
+        )
     if widens:
         fitted = fitted.in_dtype(np.result_type(fitted.parameters.flat.dtype, X.dtype))
     spread: Spread = fitted.predict.sample(X, n_samples, seed, link=fitted.chain.loss.link)
