@@ -5,9 +5,17 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from estimator_kinds import ENSEMBLES, KINDS
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from pellucid import MLPClassifier, MLPRegressor, Network, TabularClassifier, TabularRegressor
+from pellucid import (
+    DeepEnsembleRegressor,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    TabularClassifier,
+    TabularRegressor,
+)
 from pellucid.nn import Linear
 
 RNG = np.random.default_rng(0)
@@ -65,6 +73,55 @@ def test_tables():
     description = model.describe()
     assert description.facts["predicts"] == "one of 2 classes of '<target>': x, y"
     assert "&lt;target&gt;" in description._repr_html_()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", [*KINDS, *ENSEMBLES])
+def test_every_kind_is_described(name):
+    kind = {**KINDS, **ENSEMBLES}[name]
+    model = kind.make().fit(kind.X, kind.y)
+    description = model.describe()
+    members = getattr(model, "estimators_", [model])
+    assert description.estimator == type(model).__name__
+    assert description.network.n_parameters == members[0].parameters_.flat.size
+    n = 1 if kind.y.ndim == 1 else kind.y.shape[1]
+    words = {
+        (True, True): "one of",
+        (True, False): f"any of {n} labels",
+        (False, True): "a number",
+        (False, False): f"{n} numbers",
+    }
+    assert description.facts["predicts"].startswith(words[kind.classifies, n == 1])
+    assert description.facts["training"].startswith("8 epochs")
+    assert "loss" in description.facts["training"]
+    assert ("members" in description.facts) == (members != [model])
+    assert bool(description.columns) == isinstance(kind.X, pd.DataFrame)
+    assert description.facts["predicts"] in str(description)
+    assert description.estimator in description._repr_html_()
+
+
+def test_ensembles():
+    table = pd.DataFrame(X, columns=list("abc"))
+    network = MLPRegressor(hidden_layer_sizes=(4,), early_stopping=True, max_iter=4)
+    model = DeepEnsembleRegressor(network, 3, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(table, X[:, 0])
+    model.estimators_[1].n_iter_ = 7
+    facts = model.describe().facts
+    assert facts["from"] == "3 columns: a, b, c"
+    assert facts["members"] == "3 like this one, which differ in their seeds"
+    score = np.mean([member.best_validation_score_ for member in model.estimators_])
+    loss = np.mean([member.loss_ for member in model.estimators_])
+    assert facts["training"] == (
+        f"4 to 7 epochs of 'adam', mean loss {loss:.4g}, mean best validation score {score:.4g}"
+    )
+    assert facts["parameters"].startswith("estimator=MLPRegressor(")
+
+
+def test_a_network_that_was_only_initialized_is_not_described():
+    network = Network([Linear(2)], "squared_error").initialize(3)
+    with pytest.raises(NotFittedError):
+        network.describe()
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

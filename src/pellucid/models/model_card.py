@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
@@ -18,8 +19,7 @@ def describe_estimator(estimator: Any) -> ModelDescription:
     """Describe a fitted estimator."""
     check_is_fitted(estimator)
     encoder = getattr(estimator, "encoder_", None)
-    names = getattr(estimator, "feature_names_in_", ())
-    source = _counted(estimator.n_features_in_, "column", names)
+    source = _source(estimator)
     columns: tuple[ColumnDescription, ...] = ()
     if encoder is not None:
         widths = {name: len(encoding.suffixes) for name, encoding in encoder.encodings_.items()}
@@ -31,7 +31,7 @@ def describe_estimator(estimator: Any) -> ModelDescription:
     facts = {
         "predicts": _answer(estimator),
         "from": source,
-        "training": _training(estimator),
+        "training": _training([estimator]),
         "parameters": _changed(estimator),
     }
     chain, dtype = estimator.chain_, estimator.parameters_.flat.dtype
@@ -42,10 +42,13 @@ def describe_estimator(estimator: Any) -> ModelDescription:
 def describe_ensemble(ensemble: Any) -> ModelDescription:
     """Describe a fitted ensemble: what it predicts, and one of its members' networks."""
     check_is_fitted(ensemble)
-    first = describe_estimator(ensemble.estimators_[0])
+    members = ensemble.estimators_
+    first = describe_estimator(members[0])
     facts = {
         **first.facts,
-        "members": f"{len(ensemble.estimators_)} like this one, which differ in their seeds",
+        "from": first.facts["from"] if first.columns else _source(ensemble),
+        "members": f"{len(members)} like this one, which differ in their seeds",
+        "training": _training(members),
         "parameters": _changed(ensemble),
     }
     return ModelDescription(type(ensemble).__name__, facts, first.network, first.columns)
@@ -64,6 +67,12 @@ def _answer(estimator: Any) -> str:
     return "one of " + _counted(len(targets.classes), "class", targets.classes, of)
 
 
+def _source(estimator: Any) -> str:
+    """Return "3 columns: a, b, c"."""
+    names = getattr(estimator, "feature_names_in_", ())
+    return _counted(estimator.n_features_in_, "column", names)
+
+
 def _counted(n: int, what: str, names: Any, of: str = "") -> str:
     """Return "3 columns: a, b, c"."""
     plural = what if n == 1 else what + ("es" if what.endswith("s") else "s")
@@ -71,25 +80,28 @@ def _counted(n: int, what: str, names: Any, of: str = "") -> str:
     return f"{n:,} {plural}{of}" + (f": {shown}" if shown else "")
 
 
-def _training(estimator: Any) -> str:
-    """Say how training went."""
-    solver = getattr(estimator, "solver", None)
+def _training(fitted: Sequence[Any]) -> str:
+    """Say how training went, on average over the members of an ensemble."""
+    solver = getattr(fitted[0], "solver", None)
     steps = "iterations" if solver == "lbfgs" else "epochs"
-    told = [f"{estimator.n_iter_:,} {steps}" + ("" if solver is None else f" of {solver!r}")]
-    loss, score = estimator.loss_, getattr(estimator, "best_validation_score_", None)
-    if np.isfinite(loss):
-        told.append(f"loss {loss:.4g}")
-    if score is not None and np.isfinite(score):
-        told.append(f"best validation score {score:.4g}")
-    return ", ".join(told)
+    shortest, longest = (pick(each.n_iter_ for each in fitted) for pick in (min, max))
+    told = f"{shortest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
+    told += f" {steps}" + ("" if solver is None else f" of {solver!r}")
+    mean = "" if len(fitted) == 1 else "mean "
+    for name, what in (("loss_", "loss"), ("best_validation_score_", "best validation score")):
+        values = [getattr(each, name, None) for each in fitted]
+        numbers = np.array([np.nan if value is None else value for value in values])
+        if np.isfinite(numbers).all():
+            told += f", {mean}{what} {numbers.mean():.4g}"
+    return told
 
 
 def _changed(estimator: Any) -> str:
-    """Return the constructor parameters that are no defaults."""
+    """Return the constructor parameters that are no defaults; a table shows the layers."""
     parameters = signature(type(estimator)).parameters
     changed = [
         f"{name}={value!r}"
         for name, value in estimator.get_params(deep=False).items()
-        if repr(value) != repr(parameters[name].default)
+        if name != "layers" and repr(value) != repr(parameters[name].default)
     ]
     return ", ".join(changed) or "all defaults"
