@@ -326,6 +326,8 @@ def test_describe_layers_tells_shapes_parameters_memory_and_flops():
 
 def test_describe_is_the_card_of_every_estimator():
     described = digits(max_iter=2).fit(X, Y).describe()
+    expected = "loss='softmax_cross_entropy', max_iter=2, random_state=0"
+    assert described.facts["parameters"] == expected
     assert described.facts["predicts"].startswith("one of 10 classes: 0, 1")
     assert str(described.network) == str(digits().describe_layers(64))
 
