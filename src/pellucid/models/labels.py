@@ -37,6 +37,15 @@ def as_labels(y: Any) -> Any:
     return y
 
 
+def check_indicators(y: NDArray[Any]) -> None:
+    """Raise ValueError unless several labels a row are given as zeros and ones (n, K)."""
+    unknown = np.setdiff1d(y, (0, 1))
+    if len(unknown):
+        raise ValueError(
+            f"the columns of several labels a row must hold zeros and ones, got {unknown[:5]}"
+        )
+
+
 def plain_classes(y: Any) -> NDArray[Any] | None:
     """Return the sorted distinct labels of a column that scikit-learn takes without a word.
 

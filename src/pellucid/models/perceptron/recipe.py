@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pellucid.engine.contract import ValidationRows
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.models.inputs import normalized_weights
+from pellucid.models.labels import check_indicators
 from pellucid.models.perceptron.architecture import (
     activation_layers,
     activation_names,
@@ -243,6 +244,11 @@ class PerceptronRecipe:
         def encode(y: Any, name: str = "y") -> NDArray[Any]:
             return self.smoothed(targets, targets.encode(y, dtype, name))
 
+        def encode_block(y: NDArray[Any]) -> NDArray[Any]:
+            if isinstance(targets, IndicatorTargets):
+                check_indicators(y)
+            return encode(y, "the target")
+
         training, given = reading.training, reading.validation
         encoded = encode(training.y)
         validation = None
@@ -251,7 +257,7 @@ class PerceptronRecipe:
         if reading.stream is not None:
             source = StreamRows(
                 reading.stream,
-                lambda y: encode(y, "the target"),
+                encode_block,
                 batch_size=self.rows_of_step(reading.stream.n_rows),
                 shuffle=self.shuffle,
                 seed=seed,
