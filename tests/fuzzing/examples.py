@@ -1,7 +1,9 @@
 """Fitted models of every kind that a model file can hold, small enough to damage thousands of."""
 
+import json
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -46,6 +48,9 @@ TABLE = pd.DataFrame(
         "same": 1,
     }
 )
+FOLDER_OF_BEFORE = Path(__file__).parents[1] / "models" / "models_of_before"
+_BEFORE = json.loads((FOLDER_OF_BEFORE / "expected.json").read_text())["models"]
+TABLE_OF_BEFORE = pd.DataFrame(_BEFORE["tabular_classifier.pellucid"]["table"])
 _SEVERAL = np.c_[CODES > 0, CODES > 1, X[:, 2] > 0].astype(int)
 LABELS = {
     "two texts": np.array(["no", "yes", "yes"])[CODES],
@@ -64,11 +69,14 @@ _VALIDATED = {"X_val": X[:20], "sample_weight_val": np.arange(1.0, 21.0)}
 
 
 def data_of(model):
-    """Return the rows that a model predicts."""
+    """Return rows that a model predicts, whatever it was fitted on."""
     member = model.estimators_[0] if hasattr(model, "estimators_") else model
+    names = list(getattr(model, "feature_names_in_", ()))
     if hasattr(member, "encoder_"):
-        return TABLE
-    return NAMED if hasattr(model, "feature_names_in_") else X
+        return TABLE_OF_BEFORE if "city" in names else TABLE
+    n = model.n_features_in_
+    rows = X if n == X.shape[1] or n > 99 else np.random.default_rng(n).normal(size=(60, n))
+    return pd.DataFrame(rows, columns=names) if len(names) == rows.shape[1] else rows
 
 
 def make_examples():

@@ -5,9 +5,9 @@
 
 Case i is always the same file. What may become of it: a `ModelFileError`; the same model, to the
 bit; or, where the checksum was made right for another content, another model that works: it
-predicts finite numbers or raises a ValueError, and can be saved and loaded again. Nothing else may
-happen: no other error, no warning, no crash, no memory beyond twice the file's size plus 64 MiB
-while loading, no code run.
+predicts finite numbers or raises a ValueError, describes itself, and can be saved and loaded again.
+Nothing else may happen: no other error, no warning, no crash, no memory beyond twice the file's
+size plus 64 MiB while loading, no code run.
 """
 
 import mmap
@@ -23,7 +23,7 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fuzzing.examples import data_of, make_examples
+from fuzzing.examples import FOLDER_OF_BEFORE, data_of, make_examples
 from fuzzing.mutations import LARGE, MUTATIONS, SIGNED, Source
 from fuzzing.watch import memory_limit, no_code_run
 
@@ -56,11 +56,15 @@ class Fuzzer:
         self.sources, self.expected = {}, {}
         for name, model in make_examples().items():
             model.save(self.path)
-            data = self.path.read_bytes()
-            self.sources[name] = Source.of(data)
-            loaded = pellucid.load(self.path)
-            self.expected[name] = _predictions(loaded)
-            repr(loaded)  # imports what error messages need
+            self._add(name, self.path)
+        for path in sorted(FOLDER_OF_BEFORE.glob("*.pellucid")):
+            self._add(path.stem, path)
+
+    def _add(self, name, path):
+        self.sources[name] = Source.of(path.read_bytes())
+        loaded = pellucid.load(path)
+        self.expected[name] = _predictions(loaded)
+        repr(loaded), str(loaded.describe())  # imports what they need
 
     def file_of(self, case):
         """Return the kind of mutation, the name of the original, and the damaged file."""
@@ -79,6 +83,7 @@ class Fuzzer:
             return "refused"
         with no_code_run() as events:
             outputs = _predictions(model)
+            str(model.describe())
         if events:
             raise WrongError(f"predicting ran code: {events[:3]}")
         if outputs == self.expected[name]:
