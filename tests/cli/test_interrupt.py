@@ -79,3 +79,20 @@ def read_until(descriptor, wanted):
         if select.select([descriptor], [], [], 1.0)[0]:
             seen += os.read(descriptor, 65536)
     return seen
+
+
+def test_a_search_is_ended_and_the_best_trial_trained_and_saved(command, tmp_path):
+    search = [*command[:3], "tune", "t.csv", "--target", "y", "--out", "m.pellucid"]
+    search += ["--trials", "100000", "--epochs", "2", "--set", "hidden_layer_sizes=[64]"]
+    with subprocess.Popen(
+        search, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            if line.startswith("trial 2/"):
+                process.send_signal(signal.SIGINT)
+                break
+        output, errors = process.communicate(timeout=LONGEST_WAIT)
+    assert process.returncode == 0, errors
+    assert "Interrupted after" in output
+    assert "test rows" in output
+    assert load(tmp_path / "m.pellucid").n_iter_ == 2
