@@ -227,6 +227,20 @@ def test_parameters_stay_what_they_are(path):
         loaded.predict(TABLE[TABLE.columns[::-1]])
 
 
+def test_what_was_learned_decides_what_a_network_answers_and_not_its_parameter(path):
+    for name, loss in (
+        ("Network, numbers", "softmax_cross_entropy"),
+        ("Network, labels", "half_squared_error"),
+    ):
+        kind = KINDS[name]
+        network = fitted(kind)
+        said, score = predictions_of(network, kind.X), network.score(kind.X, kind.y)
+        network.set_params(loss=loss).save(path)
+        for each in (network, load(path)):
+            assert predictions_of(each, kind.X) == said
+            assert each.score(kind.X, kind.y) == score
+
+
 def test_what_a_file_cannot_hold_is_saved_as_none_with_a_word(path):
     def score(estimator, X, y):
         return 0.0
@@ -483,6 +497,17 @@ CRAFTS = {
     "TabularRegressor": {**OF_ALL, **OF_ONE, **PERCEPTRON, **ONE_NUMBER, **TABULAR},
     "DeepEnsembleClassifier of MLPClassifier, three labels": {**OF_ALL, **MEMBERS},
     "DeepEnsembleRegressor of TabularRegressor": OF_ALL,
+}
+
+
+def regressors_in_a_classifier(header, arrays):
+    header["estimator"] = "DeepEnsembleClassifier"
+    for params in places_in(header)[1:]:
+        params["loss"] = "softmax_cross_entropy"
+
+
+CRAFTS["DeepEnsembleRegressor of Network, numbers"] = {
+    "members that know numbers": regressors_in_a_classifier
 }
 
 

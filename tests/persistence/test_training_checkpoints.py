@@ -158,9 +158,7 @@ def test_another_training_is_told_by_what_differs(tmp_path):
     written(tmp_path, 0)
     saved = read_newest(tmp_path, "Own")
     saved.check_is_of(dict(reversed(FINGERPRINT.items())))
-    with pytest.raises(
-        ValueError, match=r"another training: alpha was 0\.1 and is 0\.2\. To go on"
-    ):
+    with pytest.raises(ValueError, match=r"another training: alpha was 0\.1 and is 0\.2\. To"):
         saved.check_is_of({**FINGERPRINT, "alpha": "0.2"})
     with pytest.raises(ValueError, match="y was not there and is int64"):
         saved.check_is_of({**FINGERPRINT, "y": "int64"})

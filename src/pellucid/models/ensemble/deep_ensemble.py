@@ -322,8 +322,14 @@ class DeepEnsemble(  # type: ignore[call-arg]
     def _from_state(cls, state: dict[str, Any], arrays: Arrays) -> Self:
         ensemble = cls()
         members = members_from_state(cls._default_member.__name__, state, arrays)
-        suits = is_classifier if cls._predicts == "classes" else is_regressor
-        if not all(isinstance(m, Estimator) and suits(m) for m in members):
+        has_classes = cls._predicts == "classes"
+        suits = is_classifier if has_classes else is_regressor
+        if not all(
+            isinstance(member, Estimator)
+            and suits(member)
+            and (member._known_targets().classes is not None) == has_classes
+            for member in members
+        ):
             raise ValueError(f"the members do not predict {cls._predicts}")
         if len({type(member) for member in members}) > 1:
             raise ValueError("the members are of different classes")

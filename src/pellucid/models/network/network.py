@@ -48,9 +48,11 @@ _EMPTY: Mapping[str, float] = {}
 
 def _tells_classes(network: Network) -> bool:
     """Return whether the loss is a cross-entropy; raise AttributeError where it is not."""
-    if not network._is_classifier():
+    if not network._answers_labels():
+        chain = network._chain
+        name = network._loss_name() if chain is None else chain.loss.name
         raise AttributeError(
-            f"predict_proba needs a cross-entropy; the loss is {network._loss_name()}. Use predict"
+            f"predict_proba needs a cross-entropy; the loss is {name}. Use predict"
         )
     return True
 
@@ -493,7 +495,7 @@ class Network(NetworkExchange, NetworkTraining):
         predictions = np.asarray(self._predictions(X))
         if len(predictions) != len(wanted):
             raise ValueError(f"y has {len(wanted)} rows and X {len(predictions)}")
-        if self._is_classifier():
+        if self._answers_labels():
             return targets.score(predictions, wanted, weight)
         if predictions.shape != wanted.shape:
             raise ValueError(
@@ -521,7 +523,7 @@ class Network(NetworkExchange, NetworkTraining):
         with np.errstate(over="ignore"):
             loss = float(self.chain_.loss_value(scores, wanted, weights))
             predictions = self.chain_.loss.link(scores)
-        if self._is_classifier():
+        if self._answers_labels():
             return {"loss": loss, "accuracy": targets.score(predictions, wanted, weights)}
         if wanted.shape != predictions.shape or len(wanted) < 2:
             return {"loss": loss}
@@ -595,6 +597,12 @@ class Network(NetworkExchange, NetworkTraining):
 
     def _is_classifier(self) -> bool:
         return self._loss_name() in CROSS_ENTROPIES
+
+    def _answers_labels(self) -> bool:
+        """Return whether what was learned are labels, whatever the parameter `loss` is now."""
+        if self._targets is None:
+            return self._is_classifier()
+        return self._targets.classes is not None
 
     def _loss_name(self) -> str:
         return self.loss if isinstance(self.loss, str) else getattr(self.loss, "name", "own")
