@@ -280,7 +280,7 @@ def test_dates_are_refused():
 @pytest.mark.parametrize(
     "options",
     [{"loss": "quantile", "quantile": 0.8}, {"loss": "poisson"}, {"loss": own_loss}],
-    ids=lambda options: str(options["loss"]),
+    ids=["quantile", "poisson", "own"],
 )
 def test_tabular_regressor_with_any_loss(options):
     y = np.exp(QUANTITY.clip(-2, 2))
