@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from pairs import product_with
 
 from pellucid.engine import _cpu, native
 from pellucid.engine.errors import NonFiniteError
@@ -183,10 +184,11 @@ def test_the_engine_rounds_as_the_formula_does():
 
 @pytest.mark.arithmetic
 @needs_bfloat16
-@pytest.mark.parametrize("batch_size", [1, 13, 14, 200])
-@pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
-@pytest.mark.parametrize("layers", LAYERS)
-def test_same_bits_for_any_number_of_threads(layers, clipping, batch_size):
+@pytest.mark.parametrize(
+    ("clipping", "layers", "batch_size"),
+    product_with([None, ClipByGlobalNorm(0.1)], LAYERS, [1, 13, 14, 200]),
+)
+def test_same_bits_for_any_number_of_threads(clipping, layers, batch_size):
     problem = make_problem(LAYERS[layers], fan_in=50, n=203)
     plan = dataclasses.replace(PLANS["adam"], batch_size=batch_size, clipping=clipping)
     results = [

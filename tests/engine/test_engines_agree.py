@@ -1,11 +1,11 @@
 """The native engine computes what the reference computes, after 20 steps and in both precisions."""
 
-import itertools
 import sys
 
 import numpy as np
 import pytest
 import scipy.sparse
+from pairs import product_with
 
 from pellucid.engine import native, reference
 from pellucid.engine.plan import TrainingData, TrainingPlan
@@ -110,11 +110,11 @@ PLAN = TrainingPlan(Adam(0.01), batch_size=13, l2_penalty=0.1, seed=3)
 
 
 @pytest.mark.arithmetic
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
-    ("activation", "loss"), list(itertools.product(ACTIVATIONS, [*LOSSES, "labels"]))
+    ("dtype", "activation", "loss"),
+    product_with([np.float64, np.float32], ACTIVATIONS, [*LOSSES, "labels"]),
 )
-def test_every_activation_and_loss(activation, loss, dtype):
+def test_every_activation_and_loss(dtype, activation, loss):
     layers = [Linear(9), Activation(activation), Linear(6), Activation(activation), Linear(3)]
     assert_engines_agree(*make_problem(layers, loss, dtype), PLAN)
 
@@ -463,11 +463,16 @@ def test_half_precision_is_read_exactly():
 
 
 @pytest.mark.arithmetic
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("batch_size", [1, 13, 200])
-@pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
-@pytest.mark.parametrize("chain", ["linear", "all together", "recipe", "piecewise", "batch norm"])
-def test_same_bits_for_any_number_of_threads(chain, clipping, batch_size, dtype):
+@pytest.mark.parametrize(
+    ("clipping", "chain", "batch_size", "dtype"),
+    product_with(
+        [None, ClipByGlobalNorm(0.1)],
+        ["linear", "all together", "recipe", "piecewise", "batch norm"],
+        [1, 13, 200],
+        [np.float64, np.float32],
+    ),
+)
+def test_same_bits_for_any_number_of_threads(clipping, chain, batch_size, dtype):
     layers = [Linear(100), Activation("silu"), Linear(37), Activation("relu"), Linear(70)]
     if chain == "piecewise":
         layers = [Linear(5), PiecewiseLinearEmbedding(EDGES, 7), BatchNorm(), Linear(3)]

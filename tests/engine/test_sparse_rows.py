@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from engine.test_engines_agree import PLAN, RELATIVE, assert_engines_agree, train
+from pairs import product_with
 from peak_memory import peak_raised_by
 
 from pellucid.engine import native, reference
@@ -169,11 +170,16 @@ def test_half_precision_entries_are_read():
 
 
 @pytest.mark.arithmetic
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("batch_size", [1, 13, 200])
-@pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
-@pytest.mark.parametrize("form", [lambda X: X, scrambled])
-def test_same_bits_for_any_number_of_threads(form, clipping, batch_size, dtype):
+@pytest.mark.parametrize(
+    ("clipping", "form", "batch_size", "dtype"),
+    product_with(
+        [None, ClipByGlobalNorm(0.1)],
+        [lambda X: X, scrambled],
+        [1, 13, 200],
+        [np.float64, np.float32],
+    ),
+)
+def test_same_bits_for_any_number_of_threads(clipping, form, batch_size, dtype):
     layers = [Linear(100), Activation("silu"), Linear(3)]
     n = 203 if batch_size > 1 else 40  # seven threads on fewer cores take long to meet
     chain, parameters, data = make_problem(layers, dtype, form(make_rows(n)))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from engine.test_engines_agree import OPTIMIZERS, RELATIVE, assert_engines_agree, train
+from pairs import product_with
 
 from pellucid.engine import native, reference
 from pellucid.engine.native import NativeTrainer
@@ -23,8 +24,8 @@ from pellucid.nn import (
     InputScale,
     LayerNorm,
     Linear,
-    ParametricActivation,
     Parameters,
+    ParametricActivation,
     Residual,
     RMSNorm,
 )
@@ -274,9 +275,10 @@ def test_full_gradient(n, dtype):
 
 
 @pytest.mark.arithmetic
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("batch_size", [1, 13, 200])
-@pytest.mark.parametrize("clipping", [None, ClipByGlobalNorm(0.1)])
+@pytest.mark.parametrize(
+    ("clipping", "batch_size", "dtype"),
+    product_with([None, ClipByGlobalNorm(0.1)], [1, 13, 200], [np.float64, np.float32]),
+)
 def test_same_bits_for_any_number_of_threads(clipping, batch_size, dtype):
     n = 203 if batch_size > 1 else 40  # seven threads on fewer cores take long to meet
     chain, parameters, data = make_problem(COLUMNS["every layer"], dtype, n_numbers=3, n=n)
