@@ -357,7 +357,8 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         return self._fan_in
 
     def _predictions(self, X: Any) -> NDArray[Any]:
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises; it takes as long as a small network
         table = self._table(X)
         fitted = self._find_fitted()
         scores = fitted_scores(fitted, table, widens=self._widens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -254,19 +254,16 @@ class EpochRun:
             self.recording.before_epoch()
         if self.callbacks is not None:
             self.callbacks.before_epoch(self.n_epochs + 1)
-        rate = self._learning_rate
-        for result in self._results(n, rate):
-            self._finish_epoch(result, rate)
-
-    def _results(self, n: int, rate: float) -> Iterator[EpochResult]:
-        """Run the next `n` epochs; those of a table in one call of the engine."""
-        first = self._first_epoch + self._n_done
+        rate, first = self._learning_rate, self._first_epoch + self._n_done
         self._n_done += n
+        results: Iterable[EpochResult]
         if isinstance(self.source, TableRows):
-            yield from self.trainer.run_epochs(self.source.orders(first, n), rate)
-            return
-        for epoch in range(first, first + n):
-            yield self.trainer.run_blocks(self.source.blocks(epoch), rate)
+            results = self.trainer.run_epochs(self.source.orders(first, n), rate)
+        else:
+            epochs = range(first, first + n)
+            results = (self.trainer.run_blocks(self.source.blocks(i), rate) for i in epochs)
+        for result in results:
+            self._finish_epoch(result, rate)
 
     def _finish_epoch(self, result: EpochResult, rate: float) -> None:
         self._epoch_seconds = max(result.seconds, 1e-9)

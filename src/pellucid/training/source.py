@@ -66,11 +66,10 @@ class TableRows:
 
     def orders(self, first: int, n: int) -> NDArray[np.int64]:
         """Return the row orders of `n` epochs, (n, n_rows), from epoch `first` on."""
-        order = self._order(first)
         if n == 1:
-            return order[np.newaxis]
-        orders = np.repeat(order[np.newaxis], n, axis=0)
-        for i in range(1, n):
+            return self._order(first)[np.newaxis]
+        orders = np.empty((n, self._order.n_rows), dtype=np.int64)
+        for i in range(n):
             orders[i] = self._order(first + i)
         return orders
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -143,7 +144,7 @@ class FittedPerceptron(HiddenLayers, Estimator):
         """Return what scores rows, kept between calls for as long as the weights are the views."""
         arrays = [*self.coefs_, *self.intercepts_]
         kept = vars(self).get("_views", ())
-        if len(arrays) == len(kept) and all(a is b for a, b in zip(arrays, kept, strict=True)):
+        if len(arrays) == len(kept) and all(map(is_, arrays, kept)):
             return super()._find_fitted()
         return self._make_fitted()
 
