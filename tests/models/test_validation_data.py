@@ -53,40 +53,6 @@ def test_training_stops_by_the_validation_score():
     assert model.score(VAL, y[HELD]) == model.best_validation_score_
 
 
-@pytest.mark.parametrize("how", ["scores", "loss"])
-def test_weights_equal_repetitions(how):
-    k = np.random.default_rng(0).integers(0, 4, len(VAL))
-    scoring = "loss" if how == "loss" else None
-    options = {**FEW, "max_iter": 5, "scoring": scoring}
-    weighted = MLPClassifier(**options).fit(
-        TRAIN, NAMES[~HELD], X_val=VAL, y_val=NAMES[HELD], sample_weight_val=k
-    )
-    repeated = MLPClassifier(**options).fit(
-        TRAIN, NAMES[~HELD], X_val=VAL.repeat(k, axis=0), y_val=NAMES[HELD].repeat(k)
-    )
-    assert_allclose(weighted.validation_scores_, repeated.validation_scores_, rtol=1e-12)
-    assert_allclose(weighted.validation_loss_curve_, repeated.validation_loss_curve_, rtol=1e-12)
-    assert_array_equal(weighted.coefs_[0], repeated.coefs_[0])
-
-
-def test_class_weights_count_on_validation_rows():
-    weights = {"setosa": 5.0, "virginica": 0.5}
-    options = {**FEW, "max_iter": 4}
-    model = MLPClassifier(**options, class_weight=weights)
-    model.fit(TRAIN, NAMES[~HELD], X_val=VAL, y_val=NAMES[HELD])
-    of_rows = np.array([weights.get(name, 1.0) for name in NAMES])
-    same = MLPClassifier(**options).fit(
-        TRAIN,
-        NAMES[~HELD],
-        of_rows[~HELD],
-        X_val=VAL,
-        y_val=NAMES[HELD],
-        sample_weight_val=of_rows[HELD],
-    )
-    assert model.validation_scores_ == same.validation_scores_
-    assert_array_equal(model.coefs_[0], same.coefs_[0])
-
-
 def worst_class(estimator, table, y, sample_weight=None):
     return min(np.mean(estimator.predict(table[y == name]) == name) for name in np.unique(y))
 
