@@ -16,6 +16,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from pellucid.tables.scikit_learn_versions import with_names
+from pellucid.tables.table import TableError
 
 CHUNK_ROWS = 4096
 ENGINE_KINDS = "biuf"
@@ -128,13 +129,16 @@ def renaming(**names: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         text = str(error)
+        if all(given == name for given, name in names.items()):
+            raise
         for given, name in names.items():
             text = re.sub(rf"\b{given}\b", name, text)
         if text == str(error):
             if any(re.search(rf"\b{name}\b", text) for name in names.values()):
                 raise
             text = f"{' and '.join(names.values())}: {text}"
-        raise (ValueError if isinstance(error, ValueError) else TypeError)(text) from error
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise (TableError if isinstance(error, TableError) else kind)(text) from error
 
 
 def _check_has_rows(y: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from os.path import realpath
 from typing import Any
 
 from pellucid.models.estimator import Estimator
@@ -133,9 +133,9 @@ def _checked(network: Estimator, arguments: Mapping[str, Any]) -> Mapping[str, A
 
 
 def _check_folders(networks: Sequence[Estimator]) -> None:
-    folders = [Path(n.checkpoint_path) for n in networks if n.checkpoint_path is not None]
+    folders = [realpath(n.checkpoint_path) for n in networks if n.checkpoint_path is not None]
     if len(set(folders)) < len(folders):
         raise ValueError(
             "checkpoint_path must be another folder for each network, as a folder keeps one "
-            f"training; got {[str(folder) for folder in folders]}"
+            f"training; got {folders}"
         )

@@ -113,7 +113,7 @@ class EpochRun:
         self._kept_parameters: NDArray[Any] = (first if best is None else best).copy()
         self._n_done = 0
         self._epoch_seconds = math.inf
-        self._stopped = False
+        self._stopped = self._has_begun = False
 
     def _best_so_far(self) -> float:
         """Return the best loss or score; the score of the first weights where none compares."""
@@ -166,6 +166,7 @@ class EpochRun:
             validated=self.validation is not None,
             statistics=tuple(self.statistics),
             recording=self.recording,
+            has_begun=self._has_begun,
             error=problem,
         )
 
@@ -250,6 +251,7 @@ class EpochRun:
     def _run_epochs(self, n: int) -> None:
         if self.before_run is not None:
             self.before_run()
+        self._has_begun = True
         if self.recording is not None:
             self.recording.before_epoch()
         if self.callbacks is not None:

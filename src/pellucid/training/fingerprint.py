@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -48,6 +49,11 @@ def described(value: Any, depth: int = 0) -> str:
     if isinstance(value, Mapping):
         items = [f"{described(k, depth + 1)}: {described(v, depth + 1)}" for k, v in value.items()]
         return f"{{{', '.join(sorted(items))}}}"
+    if isinstance(value, partial):
+        parts = (value.func, value.args, value.keywords)
+        return f"partial({', '.join(described(part, depth + 1) for part in parts)})"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(described(item, depth + 1) for item in value))}}}"
     if hasattr(value, "__qualname__"):
         return str(value.__qualname__)
     if is_dataclass(value):

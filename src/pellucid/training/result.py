@@ -32,6 +32,8 @@ class FitResult:
         Replays any step, where that was asked for.
     complaint : str or None
         Why the solver stopped without having converged, where it says so.
+    has_begun : bool
+        Whether any step was taken; a job that others' interruption kept waiting has taken none.
     error : BaseException or None
         What ended training. If it finished no epoch, the parameters are those it began with.
     """
@@ -44,9 +46,15 @@ class FitResult:
     statistics: tuple[StepStatistics, ...] = ()
     recording: Recording | None = None
     complaint: str | None = None
+    has_begun: bool = True
     error: BaseException | None = None
 
     @property
     def learned_something(self) -> bool:
         """Whether there is anything to keep: a finished epoch, or an end without error."""
-        return self.error is None or self.n_iter > 0
+        return self.n_iter > 0 or (self.error is None and self.has_begun)
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether Ctrl-C came before the first epoch was finished."""
+        return self.outcome is Outcome.INTERRUPTED and self.n_iter == 0

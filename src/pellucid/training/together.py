@@ -72,7 +72,9 @@ def run_together(
                 try:
                     results[i] = _run(runs[i], cores)
                 finally:
-                    never_begun = FitResult(Outcome.INTERRUPTED, 0, math.nan, jobs[i].start)
+                    never_begun = FitResult(
+                        Outcome.INTERRUPTED, 0, math.nan, jobs[i].start, has_begun=False
+                    )
                     results.setdefault(i, never_begun)
                     if len(results) == len(runs):
                         finished.set()

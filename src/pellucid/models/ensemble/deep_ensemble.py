@@ -119,7 +119,7 @@ class DeepEnsemble(  # type: ignore[call-arg]
                     result.error.add_note(f"It happened to member {i} of {len(members)}.")
                     raise result.error
             n_had = len(self._members_to_go_on_with())
-            kept = [m for i, m in enumerate(members) if i < n_had or results[i].n_iter > 0]
+            kept = [m for i, m in enumerate(members) if i < n_had or not results[i].was_cut_short]
             if not kept:
                 raise KeyboardInterrupt
             self._learn_from(kept, names_from=self)

@@ -85,7 +85,7 @@ class DeepEnsembleClassifier(ClassifierMixin, PredictsProbabilities, DeepEnsembl
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,

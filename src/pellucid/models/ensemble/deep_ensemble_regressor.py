@@ -76,7 +76,7 @@ class DeepEnsembleRegressor(RegressorMixin, DeepEnsemble):  # type: ignore[misc]
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
