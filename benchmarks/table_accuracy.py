@@ -47,6 +47,7 @@ from training_speed import describe_machine
 
 from pellucid import TabularClassifier, TabularRegressor
 
+ACCURACY, NRMSE = "1 - accuracy", "RMSE / standard deviation"
 FOLDER = Path(os.environ.get("PELLUCID_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -182,26 +183,25 @@ def measure(table, runs, threads):
     for numbers in found.values():
         numbers["mean_error"] = statistics.mean(numbers["errors"])
         numbers["median_seconds"] = statistics.median(numbers["seconds"])
-    measured = "1 - accuracy" if table.is_classification else "RMSE / standard deviation"
     return {
         "rows": len(X),
         "columns": X.shape[1],
-        "measured": measured,
+        "measured": ACCURACY if table.is_classification else NRMSE,
         "stratified": table.is_classification,
         "libraries": found,
     }
 
 
 def row_of(name, result):
-    """Return a line of the Markdown table; the best error is in bold."""
-    libraries = result["libraries"]
-    best = min(numbers["mean_error"] for numbers in libraries.values())
-    cells = []
-    for numbers in libraries.values():
-        error = numbers["mean_error"]
-        text = f"{error:.2%}" if result["measured"].startswith("1") else f"{error:.4f}"
-        text = f"**{text}**" if error == best else text
-        cells.append(f"{text} ({numbers['median_seconds']:.1f} s)")
+    """Return a line of the Markdown table; the best errors, as printed, are in bold."""
+    form = "{:.2%}" if result["measured"] == ACCURACY else "{:.4f}"
+    libraries = result["libraries"].values()
+    errors = [form.format(numbers["mean_error"]) for numbers in libraries]
+    best = form.format(min(numbers["mean_error"] for numbers in libraries))
+    cells = [
+        f"{f'**{error}**' if error == best else error} ({numbers['median_seconds']:.1f} s)"
+        for error, numbers in zip(errors, libraries, strict=True)
+    ]
     return f"| {name}, {result['rows']:,} rows | " + " | ".join(cells) + " |"
 
 
