@@ -5,18 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
+from estimator_kinds import KINDS, predictions_of
 from rich.console import Console
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from pellucid import (
-    MLPClassifier,
-    MLPRegressor,
-    ProgressBar,
-    TabularClassifier,
-    TabularRegressor,
-    load,
-)
+from pellucid import MLPClassifier, MLPRegressor, ProgressBar, load
 from pellucid.training import Outcome
 
 RNG = np.random.default_rng(0)
@@ -25,12 +19,10 @@ LABELS = np.where(X[:, 0] > 0, "yes", "no")
 NUMBERS = X[:, 0] + X[:, 1]
 unfinished = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
-ESTIMATORS = [MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor]
-each_estimator = pytest.mark.parametrize("kind", ESTIMATORS)
-
-
-def _y(kind):
-    return LABELS if "Classifier" in kind.__name__ else NUMBERS
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+one_of_each_family = pytest.mark.parametrize(
+    "kind", {kind.family: kind for kind in KINDS.values()}.values(), ids=lambda kind: kind.family
+)
 
 
 class Reports:
@@ -51,27 +43,69 @@ class Reports:
         self.outcome = outcome
 
 
-@each_estimator
+@each_kind
 def test_reports_and_the_end(kind):
     callback = Reports()
     # Training that a callback ended is neither interrupted nor unfinished: no warning.
-    model = kind(hidden_layer_sizes=(4,), random_state=0, callbacks=[callback])
-    model.fit(X, _y(kind))
+    model = kind.make(callbacks=[callback]).fit(kind.X, kind.y)
     assert model.n_iter_ == 4
     assert [report.loss for report in callback.reports] == model.loss_curve_
-    assert callback.outcome is Outcome.STOPPED
-    assert callback.start.max_epochs == 200
+    assert callback.outcome is model.outcome_ is Outcome.STOPPED
+    assert callback.start.max_epochs == 8
+    assert callback.start.chain is model.chain_
+    np.testing.assert_array_equal(callback.start.parameters.flat, model.parameters_.flat)
 
 
 @unfinished
-@each_estimator
+@each_kind
 def test_callbacks_do_not_change_what_is_learned(kind):
-    model = kind(hidden_layer_sizes=(4,), random_state=0)
-    plain = clone(model).fit(X, _y(kind))
-    told = model.set_params(callbacks=[Reports(last=None)]).fit(X, _y(kind))
-    assert plain.n_iter_ > 20, "without callbacks short epochs run several at once"
+    model = kind.make(max_iter=30)
+    plain = clone(model).fit(kind.X, kind.y)
+    told = model.set_params(callbacks=[Reports(last=None)]).fit(kind.X, kind.y)
+    assert plain.n_iter_ > 12, "without callbacks short epochs run several at once"
     assert told.loss_curve_ == plain.loss_curve_
-    np.testing.assert_array_equal(told.predict(X), plain.predict(X))
+    assert predictions_of(told, kind.X) == predictions_of(plain, kind.X)
+
+
+@unfinished
+@each_kind
+def test_callbacks_may_look_at_the_estimator_in_training(kind):
+    settings, arguments = kind.held_out
+    seen = []
+
+    def look(report):
+        seen.append((model.loss_curve_.copy(), model.validation_scores_.copy()))
+        seen[-1] += (model.chain_, predictions_of(model, kind.X))
+
+    model = kind.make(dropout=0.0, scoring="loss", callbacks=[look], **settings)
+    for _ in range(2):
+        model.fit(kind.X, kind.y, **arguments)
+        for n, (losses, scores, chain, _) in enumerate(seen, start=1):
+            assert losses == model.loss_curve_[:n]
+            assert scores == model.validation_scores_[:n]
+            assert chain is model.chain_
+        best = seen[int(np.argmax(model.validation_scores_))]
+        assert best[-1] == predictions_of(model, kind.X)
+        assert seen[0][-1] != best[-1]
+        seen.clear()
+
+
+@one_of_each_family
+def test_a_look_at_the_estimator_leaves_nothing_where_no_epoch_ends(kind):
+    class Fails:
+        def on_start(self, start):
+            assert model.n_iter_ == 0
+            assert model.chain_ is start.chain
+            raise OSError("no space")
+
+    model = kind.make(callbacks=[Fails()])
+    for _ in range(2):
+        before = dict(vars(model))
+        with pytest.raises(OSError, match="no space"):
+            model.fit(kind.X, kind.y)
+        assert vars(model) == before
+        model = kind.make(max_iter=1, callbacks=[lambda report: True]).fit(kind.X, kind.y)
+        model.callbacks = [Fails()]
 
 
 @pytest.mark.parametrize(
@@ -158,28 +192,28 @@ def test_in_a_search(backend_n_jobs):
     assert [report.loss for report in best.callbacks[0].reports] == best.loss_curve_
 
 
-@each_estimator
+@one_of_each_family
 def test_callbacks_are_not_saved(kind, tmp_path):
-    model = kind(hidden_layer_sizes=(4,), callbacks=[Reports(), lambda report: None])
-    model.fit(X, _y(kind)).save(tmp_path / "model.pellucid")
+    model = kind.make(callbacks=[Reports(), lambda report: None])
+    model.fit(kind.X, kind.y).save(tmp_path / "model.pellucid")
     loaded = load(tmp_path / "model.pellucid")
     assert loaded.callbacks is None
-    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert predictions_of(loaded, kind.X) == predictions_of(model, kind.X)
 
 
-@each_estimator
+@one_of_each_family
 @pytest.mark.parametrize("callbacks", [[ProgressBar], ["no"], ProgressBar(), 3])
 def test_what_is_no_callback_is_refused(kind, callbacks):
     with pytest.raises((TypeError, ValueError), match="callbacks"):
-        kind(callbacks=callbacks).fit(X, _y(kind))
+        kind.make(callbacks=callbacks).fit(kind.X, kind.y)
 
 
-@each_estimator
+@one_of_each_family
 def test_progress_bar(kind):
     console = Console(file=io.StringIO(), width=100)
-    model = kind(hidden_layer_sizes=(4,), random_state=0)
+    model = kind.make(max_iter=200)
     model.set_params(callbacks=[ProgressBar(console), lambda report: report.epoch == 9])
-    model.fit(X, _y(kind))
+    model.fit(kind.X, kind.y)
     first, *_, last = console.file.getvalue().splitlines()
     assert first.startswith("epoch   1/200  loss")
     assert last.startswith("epoch   9/200  loss")
