@@ -80,6 +80,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     _chain: Chain | None = None
     _parameters: Parameters | None = None
     _fan_in: int | None = None
+    _judge: str | None = None
     _kept: KeptFitted | None = None
     _warns_of_length: bool = True
 
@@ -135,7 +136,8 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         data.check(recipe.solver)
         goes_on = call.saved is None and (self.warm_start or call.partial)
         goes_on = goes_on and self.__sklearn_is_fitted__()
-        reading = self._read(data, call, self._targets if goes_on else None)
+        known, before = self._before(call, goes_on=goes_on, keeps=keeps)
+        reading = self._read(data, call, known)
         targets, X = reading.targets, reading.training.X
         chain = recipe.chain_for(targets)
         begun = self._begin(recipe, chain, X, call, goes_on)
@@ -144,15 +146,21 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         rows, seed = recipe.rows(reading, learned, begun.draws)
         length = int(self.max_iter if call.max_iter is None else call.max_iter)
         solver = recipe.solver_for(rows.source, seed, 1 if call.partial else length)
-        validation = self._validation(learned, rows)
+        judge = attributes["_judge"] = self._judge_of(learned, rows)
+        same_judge = self._judge in (None, judge)
+        validation = self._validation(learned, rows, same_judge=same_judge)
         start = TrainingState()
         if call.saved is not None:
             start = call.saved.state
             call.saved.check_is_of(self._fingerprint(recipe, targets, rows))
         elif goes_on:
             start = self._start(recipe, call, validates=validation is not None)
+            if not same_judge:
+                best = start.best if validation is not None else math.nan
+                start = replace(start, best=best, n_without_improvement=0)
         if tasks is not None:
             tasks.follow(start.history, partial(self._snapshot, learned))
+        own, arrays = begun.own
         job = TrainingJob(
             chain=chain,
             parameters=begun.parameters,
@@ -165,33 +173,76 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
                 self.checkpoint_path if keeps else None,
                 self.checkpoint_every,
                 lambda: self._fingerprint(recipe, targets, rows),
-                begun.own,
+                ({**own, **before}, arrays),
             ),
             record=getattr(self, "record", None),
             verbose=bool(self.verbose),
         )
         return PreparedFit(job, self._engine_of(chain), learned, self._take_over, undo, call.saved)
 
-    def _validation(self, learned: Learned, rows: Rows) -> Validation | None:
+    def _before(
+        self, call: Call, *, goes_on: bool, keeps: bool
+    ) -> tuple[Targets | None, dict[str, Any]]:
+        """Return what y meant before, where training goes on, and what checkpoints keep of then.
+
+        The rows of this call, which `resume` gets, need not tell it: they may lack labels.
+        """
+        if call.saved is None:
+            before = self._known_to_json() if goes_on and keeps else {}
+            return self._targets if goes_on else None, {"before": before} if before else {}
+        if "before" not in call.saved.own:
+            return None, {}
+        with call.saved.reading():
+            before = dict(call.saved.own["before"])
+            return self._know_again(before), {"before": before}
+
+    def _known_to_json(self) -> dict[str, Any]:
+        """Return what this estimator knows of X and y that other rows may not tell."""
+        return {}
+
+    def _know_again(self, known: dict[str, Any]) -> Targets:
+        """Know of X what `_known_to_json` told; return what y meant.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            It tells nothing.
+        """
+        raise ValueError(f"a {type(self).__name__} keeps nothing of the fit before")
+
+    def _judge_of(self, learned: Learned, rows: Rows) -> str:
+        """Return what the best score, or the best loss, of a call is measured by."""
+        measured = rows.validation
+        how = "none" if measured is None else "given" if measured.rows is None else "held out"
+        return described((how, self._scoring(), learned.chain.loss))
+
+    def _validation(self, learned: Learned, rows: Rows, *, same_judge: bool) -> Validation | None:
         """Return how the rows to validate on are scored."""
         measured, scoring = rows.validation, self._scoring()
         if measured is None:
             return None
 
+        asked: list[Any] = []
+
         def scorer() -> Score:
             model, given = self._in_training(learned), rows.given_validation()
+            asked.append(model)
             model._knows(given.given, given.X)
             return scorer_on(model, scoring, given.given, given.y, measured.sample_weight)
 
-        return validation_of(
+        is_held_out = measured.rows is not None
+        validation = validation_of(
             measured,
             learned.targets,
             learned.chain,
             scoring,
             scorer,
             chosen_by="X_val" if measured.rows is None else self._held_out_by,
-            compares=measured.rows is not None and self._scores_compare and self.scoring is None,
+            compares=is_held_out and self._scores_compare and self.scoring is None and same_judge,
         )
+        for model in asked:
+            return replace(validation, share_threads=partial(setattr, model, "n_threads"))
+        return validation
 
     def _scoring(self) -> Any:
         """Return `scoring`, or what stands in for it; None for the score of the targets."""
@@ -227,8 +278,8 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
             if fit.job.callbacks:
                 self._show(fit, run.history)
             result = run.run()
-            if result.error is not None and not result.learned_something:
-                raise result.error
+            if not result.learned_something:
+                raise KeyboardInterrupt if result.error is None else result.error
         except BaseException:
             undo()
             raise

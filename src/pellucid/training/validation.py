@@ -44,18 +44,23 @@ class Validation:
     compares_with_before : bool
         Whether the best score of an earlier run was measured alike. Otherwise a run that goes on
         scores its first weights anew.
+    share_threads : callable, optional
+        `(n_threads) -> None`, told the threads of the run before each score that predicts itself.
     """
 
     rows: ValidationRows
     score: Callable[[NDArray[Any], float], float]
     name: str | None = None
     compares_with_before: bool = True
+    share_threads: Callable[[int | None], None] | None = None
 
     def measure(self, trainer: Trainer) -> ValidationResult:
         """Return score and loss at the weights of the moment."""
         loss, scores = trainer.measure(self.rows)
         if math.isnan(loss):
             return ValidationResult(math.nan, math.nan)
+        if self.share_threads is not None:
+            self.share_threads(trainer.n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
             return ValidationResult(float(self.score(scores, loss)), loss)
 

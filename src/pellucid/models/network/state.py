@@ -76,7 +76,7 @@ def network_from_state(network_class: Any, state: dict[str, Any], arrays: Arrays
     parameters = parameters_from_arrays(chain, fan_in, arrays, dtype)
     if parameters.flat.dtype != dtype:
         raise ValueError(f"the arrays must all be {dtype}")
-    targets = _targets_from(state["targets"], chain, fan_in)
+    targets = targets_of_chain(state["targets"], chain, fan_in)
     network.n_features_in_ = fan_in
     network._become(Learned(chain, parameters, fan_in, targets))
     network._remember(_result_from(state))
@@ -108,8 +108,14 @@ def _result_from(state: dict[str, Any]) -> FitResult:
     )
 
 
-def _targets_from(state: dict[str, Any], chain: nn.Chain, fan_in: int) -> Targets:
-    """Return what y means; files of before name other kinds."""
+def targets_of_chain(state: dict[str, Any], chain: nn.Chain, fan_in: int) -> Targets:
+    """Return what y means to a chain; files of before name other kinds.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        It does not fit the chain.
+    """
     n_outputs, loss = chain.fan_out(fan_in), chain.loss
     targets = targets_from_json(state) if "n_outputs" in state else _of_before(state, n_outputs)
     expected = ("own",) if isinstance(loss, nn.CustomLoss) else _KINDS.get(loss.name, ("numbers",))

@@ -19,8 +19,10 @@ from pellucid.models.inputs import (
     renaming,
 )
 from pellucid.models.network.recipe import NetworkRecipe
+from pellucid.models.network.state import targets_of_chain
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.reading import Reading, ReadRows
+from pellucid.models.saving import targets_to_json
 from pellucid.models.streams import OpenStream, class_factors_of, open_stream
 from pellucid.models.targets import Targets, targets_of_loss
 from pellucid.persistence.training_checkpoints import OwnState
@@ -97,6 +99,12 @@ class NetworkTraining(Estimator):
     def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         return checked_table_and_targets(self, X, y, reset=reset, y_numeric=False)
 
+    def _known_to_json(self) -> dict[str, Any]:
+        return {"targets": targets_to_json(self._known_targets()), "fan_in": self._fan_in}
+
+    def _know_again(self, known: dict[str, Any]) -> Targets:
+        return targets_of_chain(known["targets"], nn.Chain(self.layers, self.loss), known["fan_in"])
+
     def _begin(
         self, recipe: NetworkRecipe, chain: nn.Chain, X: Any, call: Call, goes_on: bool
     ) -> Begun:
@@ -155,6 +163,7 @@ class NetworkTraining(Estimator):
     def _become(self, learned: Learned) -> None:
         super()._become(learned)
         classes = learned.targets.classes
+        self.__dict__.pop("classes_", None)
         if classes is not None:
             self.classes_ = classes
 

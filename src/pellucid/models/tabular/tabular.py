@@ -20,7 +20,7 @@ from pellucid.models.perceptron.perceptron import Perceptron
 from pellucid.models.perceptron.recipe import PerceptronRecipe
 from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
 from pellucid.models.reading import Reading, ReadRows, part_of
-from pellucid.models.saving import Arrays
+from pellucid.models.saving import Arrays, targets_from_json, targets_to_json
 from pellucid.models.targets import Targets
 from pellucid.tables import RecognizedColumn, TableEncoder
 from pellucid.tables.encoder import check_columns
@@ -86,6 +86,7 @@ class TabularPerceptron(Perceptron):
 
     _takes_sparse: ClassVar[bool] = False
     _known_table: tuple[Any, Any] | None = None
+    _fitted_columns: Any = None
 
     @abstractmethod
     def _checked_y(self, y: Any, name: str) -> NDArray[Any]:
@@ -181,6 +182,7 @@ class TabularPerceptron(Perceptron):
         name = getattr(data.y, "name", None)
         attributes = {
             "encoder_": encoder,
+            "_fitted_columns": self.columns,
             "target_name_": name if isinstance(name, str) else None,
             **self._learned_of(rows.y, weights, targets),
         }
@@ -209,9 +211,22 @@ class TabularPerceptron(Perceptron):
             with config_context(transform_output="default"):
                 X = encoder.fit_transform(table, sample_weight=weights)
         else:
-            encoder = self.encoder_
+            encoder = self._encoder_to_go_on_with()
             X = encoder._encode(table)
         return _Training(encoder, ReadRows(X, y, weights, given), weights)
+
+    def _encoder_to_go_on_with(self) -> TableEncoder:
+        known: dict[str, Any] = {"dtype": self.encoder_.dtype}
+        if "_fitted_columns" in vars(self):  # A file does not tell.
+            known["columns"] = self._fitted_columns
+        for name, before in known.items():
+            now = getattr(self, name)
+            if before != now:
+                raise ValueError(
+                    f"{name} must stay {before!r} to go on training, got {now!r}; use fit with "
+                    "warm_start=False to start afresh"
+                )
+        return self.encoder_
 
     def _validation_rows(
         self, data: FitData, encoder: TableEncoder, targets: Targets
@@ -258,18 +273,34 @@ class TabularPerceptron(Perceptron):
         estimator.target_name_ = None if name is None else str(name)
         # The oldest files were all float32.
         dtype = str(state.get("dtype" if is_of_before else "encoded_dtype", "float32"))
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"unknown dtype of the encoded table {dtype!r}")
-        estimator.encoder_ = TableEncoder(dtype=dtype)._restore(state["encoder"])
+        estimator._restore_encoder(state["encoder"], dtype)
         width = estimator.encoder_._n_inputs()
         if estimator._n_inputs() != width:
             raise ValueError(
                 f"the encoder makes {width} inputs, the network takes {estimator._n_inputs()}"
             )
-        estimator.n_features_in_ = estimator.encoder_.n_features_in_
-        if hasattr(estimator.encoder_, "feature_names_in_"):
-            estimator.feature_names_in_ = estimator.encoder_.feature_names_in_
         return estimator
+
+    def _restore_encoder(self, state: dict[str, Any], dtype: str) -> None:
+        """Know the columns that a file tells of."""
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"unknown dtype of the encoded table {dtype!r}")
+        self.encoder_ = TableEncoder(dtype=dtype)._restore(state)
+        self.n_features_in_ = self.encoder_.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)
+        if hasattr(self.encoder_, "feature_names_in_"):
+            self.feature_names_in_ = self.encoder_.feature_names_in_
+
+    def _known_to_json(self) -> dict[str, Any]:
+        return {
+            "targets": targets_to_json(self._known_targets()),
+            "encoder": self.encoder_._to_state(),
+            "encoded_dtype": self.encoder_.dtype,
+        }
+
+    def _know_again(self, known: dict[str, Any]) -> Targets:
+        self._restore_encoder(known["encoder"], str(known["encoded_dtype"]))
+        return targets_from_json(known["targets"])
 
 
 def a_twentieth_of_the_rows(n_train: int) -> int:
