@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse
+from estimator_kinds import KINDS
 from sklearn.exceptions import NotFittedError
 
 from pellucid import MLPClassifier, MLPRegressor
@@ -36,6 +37,17 @@ def test_m15_any_fitted_estimator_can_check_its_gradient(task, activation, dtype
     assert report.relative_error < 1e-7
     assert set(report.layers) == {0, 2, 4}
     assert {check.name for check in report.parameters} == {"0.W", "0.b", "2.W", "2.b", "4.W", "4.b"}
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_m15_every_kind_of_estimator_takes_the_rows_that_fit_takes(kind):
+    model = kind.make(activation="tanh") if kind.family != "Network" else kind.make()
+    model.fit(kind.X, kind.y)
+    report = model.check_gradient(kind.X[:9], kind.y[:9])
+    assert report.passed
+    names = {check.name for check in report.parameters}
+    assert names == set(model.parameters_.names())
 
 
 def test_sparse_rows_are_checked_too():

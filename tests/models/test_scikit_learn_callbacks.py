@@ -12,7 +12,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pellucid import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
+from pellucid import MLPClassifier, MLPRegressor, Network, TabularClassifier, TabularRegressor
+from pellucid.nn import Activation, Linear
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has none")
 
@@ -26,8 +27,11 @@ OPTIONS = {
     **{"hidden_layer_sizes": (4,), "max_iter": 5, "n_iter_no_change": 9},
     **{"learning_rate_init": 0.1, "random_state": 0},
 }
+LAYERS = [Linear(4), Activation("relu"), Linear(2)]
 ESTIMATORS = [
-    kind(**OPTIONS) for kind in (MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor)
+    *(kind(**OPTIONS) for kind in (MLPClassifier, MLPRegressor)),
+    *(kind(**OPTIONS) for kind in (TabularClassifier, TabularRegressor)),
+    Network(LAYERS, "softmax_cross_entropy", max_iter=5, learning_rate_init=0.1, random_state=0),
 ]
 each_estimator = pytest.mark.parametrize(
     "estimator", ESTIMATORS, ids=[type(estimator).__name__ for estimator in ESTIMATORS]
