@@ -266,7 +266,7 @@ class TestWeights:
     def test_none_left_for_validation(self):
         weight = np.zeros(150)
         weight[0] = 1.0
-        with pytest.raises(ValueError, match="above zero .* choose others by validation_fraction"):
+        with pytest.raises(ValueError, match=r"above zero .* choose others by validation_fraction"):
             MLPClassifier(early_stopping=True, **QUICK).fit(X, Y, sample_weight=weight)
 
 

@@ -89,7 +89,7 @@ def test_gradient_is_that_of_the_loss_reported(activation, targets):
         **options,
     )
     estimator.fit(X, y, sample_weight=weight)
-    network, layout = estimator.chain_, estimator.parameters_.layout
+    layout = estimator.parameters_.layout
     encoded = estimator._encoded_targets(y, np.float64)
     data = TrainingData(X, encoded, weight / weight.mean(), weight.mean())
     theta = estimator.parameters_.flat.copy()
