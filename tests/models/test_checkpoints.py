@@ -322,6 +322,54 @@ def test_a_warm_start_goes_on(tmp_path, kind):
     assert (again.n_iter_, len(again.loss_curve_)) == (8, 16)
 
 
+OTHER_ROWS = {
+    "MLPClassifier, three labels": np.arange(20, N),
+    "MLPRegressor": np.arange(20, N),
+    "Network, labels": np.flatnonzero(LABELS != "maybe"),
+    "Network, numbers": np.arange(20, N),
+    "TabularClassifier": np.arange(15, N),
+    "TabularRegressor": np.arange(15, N),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_ROWS)
+def test_a_warm_start_on_other_rows_goes_on(tmp_path, name):
+    """They need not tell which labels there are, or what the encoder has learned of the columns."""
+    kind, rows = KINDS[name], OTHER_ROWS[name]
+    first = kind.X if kind.family == "Tabular" else pd.DataFrame(kind.X, columns=list("abcd"))
+    table, y = first.iloc[rows], kind.y[rows]
+
+    def make():
+        return kind.make(warm_start=True, **patient(kind)).fit(first, kind.y)
+
+    whole = make().fit(table, y)
+    model = make().set_params(checkpoint_path=tmp_path, callbacks=raise_in(5, KilledError))
+    with pytest.raises(KilledError):
+        model.fit(table, y)
+    dying = clone(model).set_params(callbacks=raise_in(7, KilledError))
+    with pytest.raises(KilledError):
+        dying.resume(table, y)
+    again = clone(model).set_params(callbacks=None).resume(table, y)
+    assert learned_by(again) == learned_by(whole)
+    if kind.family == "Tabular":
+        assert again.encoder_.recognized_ == whole.encoder_.recognized_
+
+
+@pytest.mark.parametrize("name", ["Network, labels", "TabularClassifier"])
+@pytest.mark.parametrize("before", [3, [1], {}, {"targets": {}}, {"targets": None}])
+def test_a_file_that_tells_nothing_of_the_fit_before_is_refused(tmp_path, name, before):
+    kind = KINDS[name]
+    model = kind.make(warm_start=True).fit(kind.X, kind.y)
+    model.set_params(checkpoint_path=tmp_path).fit(kind.X, kind.y)
+    for path in tmp_path.iterdir():
+        header, arrays = read_model_file(path)
+        assert header["checkpoint"]["own"]["before"]
+        header["checkpoint"]["own"]["before"] = before
+        path.write_bytes(signed(header, arrays))
+    error = try_to_resume(kind, model, tmp_path / "any")
+    assert isinstance(error, ModelFileError)
+
+
 def test_a_fitted_model_of_other_labels_can_resume(tmp_path):
     for name, other_y in (("MLPClassifier, three labels", X[:, 0] > 0), ("Network, labels", CODES)):
         kind, folder = KINDS[name], tmp_path / name

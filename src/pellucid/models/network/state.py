@@ -77,15 +77,26 @@ def network_from_state(network_class: Any, state: dict[str, Any], arrays: Arrays
     if parameters.flat.dtype != dtype:
         raise ValueError(f"the arrays must all be {dtype}")
     targets = targets_of_chain(state["targets"], chain, fan_in)
-    network.n_features_in_ = fan_in
+    restore_columns(network, fan_in, state.get("feature_names_in"))
     network._become(Learned(chain, parameters, fan_in, targets))
     network._remember(_result_from(state))
-    names = state.get("feature_names_in")
+    return network
+
+
+def restore_columns(network: Any, fan_in: int, names: Any) -> None:
+    """Know how many columns X has, and their names.
+
+    Raises
+    ------
+    ValueError, TypeError
+        They do not fit together.
+    """
+    network.n_features_in_ = fan_in
+    network.__dict__.pop("feature_names_in_", None)
     if names is not None:
         if len(names) != fan_in or {*map(type, names)} != {str}:
             raise ValueError("the feature names do not fit the network")
         network.feature_names_in_ = np.array(names, dtype=object)
-    return network
 
 
 def _result_from(state: dict[str, Any]) -> FitResult:

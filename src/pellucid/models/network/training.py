@@ -19,10 +19,10 @@ from pellucid.models.inputs import (
     renaming,
 )
 from pellucid.models.network.recipe import NetworkRecipe
-from pellucid.models.network.state import targets_of_chain
+from pellucid.models.network.state import restore_columns, targets_of_chain
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.reading import Reading, ReadRows
-from pellucid.models.saving import targets_to_json
+from pellucid.models.saving import count_from_json, targets_to_json
 from pellucid.models.streams import OpenStream, class_factors_of, open_stream
 from pellucid.models.targets import Targets, targets_of_loss
 from pellucid.persistence.training_checkpoints import OwnState
@@ -100,10 +100,17 @@ class NetworkTraining(Estimator):
         return checked_table_and_targets(self, X, y, reset=reset, y_numeric=False)
 
     def _known_to_json(self) -> dict[str, Any]:
-        return {"targets": targets_to_json(self._known_targets()), "fan_in": self._fan_in}
+        names = getattr(self, "feature_names_in_", None)
+        return {
+            "targets": targets_to_json(self._known_targets()),
+            "fan_in": self._fan_in,
+            "feature_names_in": None if names is None else names.tolist(),
+        }
 
     def _know_again(self, known: dict[str, Any]) -> Targets:
-        return targets_of_chain(known["targets"], nn.Chain(self.layers, self.loss), known["fan_in"])
+        fan_in = count_from_json(known["fan_in"])
+        restore_columns(self, fan_in, known["feature_names_in"])
+        return targets_of_chain(known["targets"], nn.Chain(self.layers, self.loss), fan_in)
 
     def _begin(
         self, recipe: NetworkRecipe, chain: nn.Chain, X: Any, call: Call, goes_on: bool

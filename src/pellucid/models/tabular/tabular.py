@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from numpy.typing import NDArray
 from sklearn import config_context
+from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils._tags import Tags
 
@@ -300,7 +301,10 @@ class TabularPerceptron(Perceptron):
 
     def _know_again(self, known: dict[str, Any]) -> Targets:
         self._restore_encoder(known["encoder"], str(known["encoded_dtype"]))
-        return targets_from_json(known["targets"])
+        targets = targets_from_json(known["targets"])
+        if targets.kind != ("label" if is_classifier(self) else "numbers"):
+            raise ValueError(f"targets of the kind {targets.kind} do not fit this estimator")
+        return targets
 
 
 def a_twentieth_of_the_rows(n_train: int) -> int:

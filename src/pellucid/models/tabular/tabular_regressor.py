@@ -235,8 +235,8 @@ class TabularRegressor(Regression, TabularPerceptron):
         loss = regressor_loss(self.loss, self.quantile).name
         is_count, is_standardized = loss == "poisson", loss in _OF_STANDARDIZED
         if known is not None:
-            had = self._number_targets()
-            if (had.at_least_zero, bool(had.scale)) != (is_count, is_count or is_standardized):
+            assert isinstance(known, NumberTargets)
+            if (known.at_least_zero, bool(known.scale)) != (is_count, is_count or is_standardized):
                 raise ValueError(
                     f"loss={self.loss!r} scales the target in another way than the loss of the "
                     "previous call; use fit with warm_start=False to start afresh"
