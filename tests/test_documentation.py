@@ -4,8 +4,8 @@ The Python blocks of a page run in order, in an empty folder. A plain block righ
 what it prints: there, `...` stands for any text or, alone on a line, for any lines, a decimal
 number may differ by one unit of its last digit, and one below a millionth stands for any such
 number. Blocks that begin with `>>>` are doctests. Console blocks hold calls of the `pellucid`
-command after `$ `, each followed by what it prints. Sections that import a package that is not
-installed are skipped. A new page needs no entry here.
+command after `$ `, each followed by what it prints. Sections that need a package or data that
+are not there are skipped. A new page needs no entry here.
 """
 
 import ast
@@ -21,15 +21,15 @@ from pathlib import Path
 import pytest
 import sklearn
 from command_line import invoke
-from real_data import real_data
+from real_data import FOLDER
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 WITH_LINKS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
-#: Variables that a page expects.
-GIVEN = {"network.md": lambda: {"folder": real_data("mnist/train-labels-idx1-ubyte.gz").parent}}
+#: Sections that expect real data in `folder`.
+DATA = {("network.md", "MNIST"): "mnist"}
 SLOW = {"network.md"}
 #: Sections that need a newer scikit-learn than the oldest supported one.
 SCIKIT_LEARN = {("uncertainty.md", "Temperature scaling"): (1, 8)}
@@ -73,7 +73,10 @@ def blocks_of(page):
 
 
 def lacks(page, section, blocks):
-    """Return what a section needs and is not installed."""
+    """Return what a section needs and is not there."""
+    data = DATA.get((page.name, section))
+    if data and not (FOLDER / data).exists():
+        yield f"the data set {data} in {FOLDER}"
     oldest = SCIKIT_LEARN.get((page.name, section), (0,))
     if tuple(map(int, sklearn.__version__.split(".")[:2])) < oldest:
         yield f"scikit-learn {'.'.join(map(str, oldest))}"
@@ -143,13 +146,14 @@ def assert_printed(printed, output):
 )
 def test_the_examples_run_as_shown(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names = GIVEN.get(page.name, dict)()
-    left_out = {}
+    names, left_out = {}, {}
     for section, group in groupby(blocks_of(page), lambda block: block.section):
         blocks = list(group)
         if missing := sorted(set(lacks(page, section, blocks))):
             left_out[section] = missing
             continue
+        if (page.name, section) in DATA:
+            names["folder"] = FOLDER / DATA[page.name, section]
         for block in blocks:
             if page == README and block.code.startswith(("import ", "from ")):
                 names = {}  # such an example can be copied on its own
@@ -231,12 +235,6 @@ def test_every_row_of_the_mathematics_has_its_section_and_its_test(row):
     assert section is not None
     assert re.search(r"^Tested", section.group(), re.MULTILINE)
     assert f"test_{row.lower()}_" in section.group()
-
-
-def test_training_mnist_takes_seven_lines():
-    blocks = blocks_of(ROOT / "docs" / "network.md")
-    code = next(block.code for block in blocks if "mnist.pellucid" in block.code)
-    assert len([line for line in code.splitlines() if line]) == 7
 
 
 def test_the_table_of_a_sorted_file_is_what_was_measured():
