@@ -36,6 +36,8 @@ OPTIONS = {
     "weight decay": {"weight_decay": 0.1},
     "schedule": {"schedule": "one_cycle"},
     "schedule object": {"schedule": nn.Cosine()},
+    "schedules": {"schedule": {"learning_rate": "cosine", "dropout": "cosine"}, "dropout": 0.3},
+    "schedule of weight decay": {"schedule": {"weight_decay": "one_cycle"}, "weight_decay": 0.1},
     "clipping": {"clipping": 0.5},
     "clipping object": {"clipping": nn.ClipByValue(0.01)},
     "float32": {"dtype": "float32"},
@@ -270,6 +272,25 @@ def test_what_does_not_go_together(estimator, params, message):
     with pytest.raises((ValueError, TypeError), match=message):
         model.fit(X, NAMES if estimator is MLPClassifier else NUMBERS)
     assert not hasattr(model, "coefs_")
+
+
+@pytest.mark.parametrize(
+    ("key", "needs"),
+    [("learning_rate", {}), ("weight_decay", {"weight_decay": 0.5}), ("dropout", {"dropout": 0.5})],
+)
+def test_schedules_change_what_their_keys_name(key, needs):
+    """A constant schedule leaves the bits as they are; one that falls changes them."""
+    options = {**FEW, "max_iter": 4, **needs}
+    plain = MLPRegressor(**options).fit(X, NUMBERS)
+    constant = MLPRegressor(**options, schedule={key: "constant"}).fit(X, NUMBERS)
+    assert_array_equal(constant.parameters_.flat, plain.parameters_.flat)
+    changed = MLPRegressor(**options, schedule={key: nn.Exponential(1e-3)}).fit(X, NUMBERS)
+    assert not np.allclose(changed.parameters_.flat, plain.parameters_.flat, rtol=1e-6)
+
+
+def test_a_schedule_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"schedule=.* changes weight_decay, which is 0; set"):
+        MLPRegressor(schedule={"weight_decay": "cosine"}).fit(X, NUMBERS)
 
 
 def test_a_schedule_needs_the_whole_training():

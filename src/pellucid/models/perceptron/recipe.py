@@ -142,6 +142,11 @@ class PerceptronRecipe:
                 f"weight_decay is that of AdamW and needs solver='adam', got {self.solver!r}; "
                 "alpha is a penalty for every solver"
             )
+        if self.weight_decay == 0 and get_schedules(self.schedule).weight_decay is not None:
+            raise ValueError(
+                f"schedule={self.schedule!r} changes weight_decay, which is 0; set weight_decay "
+                "above 0 and solver='adam'"
+            )
         if self.solver == "lbfgs":
             self._check_lbfgs(keeps_checkpoints)
         hidden_sizes(self.hidden_layer_sizes)
