@@ -56,6 +56,12 @@ class Kind:
         return self.y.dtype.kind != "f"
 
     @property
+    def patient(self):
+        """Settings with which training never ends by itself."""
+        own = {"MLP": {"tol": 0.0, "n_iter_no_change": 99}, "Tabular": {"n_iter_no_change": 99}}
+        return own.get(self.family, {})
+
+    @property
     def held_out(self):
         """Settings and arguments of `fit` that hold out some of its rows for validation."""
         if self.family == "Network":
@@ -117,6 +123,8 @@ KINDS = {
     **{name: Kind(_perceptron(cls), TABLE, y, "Tabular") for name, (cls, y) in _TABULAR.items()},
 }
 """All that trains one network."""
+FAMILIES = {name: KINDS[name] for name in ("MLPRegressor", "Network, labels", "TabularClassifier")}
+"""One of each family, for what does not depend on the form of y."""
 
 _MEMBERS = {
     "MLPClassifier, three labels": DeepEnsembleClassifier,
