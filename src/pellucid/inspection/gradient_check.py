@@ -18,8 +18,10 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 _EPSILON = 2.0**-52
-_LEAST_RELATIVE_STEP: float = _EPSILON ** (2 / 3)
-"""Steps stay this large against θ, so that θ ± h differ from θ."""
+_STEP: float = _EPSILON ** (1 / 3)
+"""Balances the truncation error h²L‴/6 of the difference with its rounding error ε|L|/h."""
+_LEAST_RELATIVE_STEP: float = _EPSILON ** (1 / 2)
+"""Steps stay this large against θ, so that rounding of θ ± h changes the difference little."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,10 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare a gradient of the loss with central differences in float64.
 
-    ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = max(1, |L|)^(1/3)·ε^(1/3), which balances
-    the truncation error h²L‴/6 with the rounding error ε|L|/h. The check takes two forward passes
-    per parameter, so use a small batch. Running moments are skipped: they are measured, not
-    learned, and have no gradient.
+    ĝ_j = (L(θ + h·e_j) - L(θ - h·e_j))/(2h), with h = ε^(1/3), which balances the truncation error
+    h²L‴/6 with the rounding error ε|L|/h where L‴ and L are about as large. The check takes two
+    forward passes per parameter, so use a small batch. Running moments are skipped: they are
+    measured, not learned, and have no gradient.
 
     Parameters
     ----------
@@ -176,11 +178,10 @@ def check_gradient(
         raise ValueError(f"gradient must be laid out as {parameters!r}, got {gradient!r}")
     terms = partial(_terms, chain, targets, sample_weight)
     estimate, kinks = np.empty(theta.flat.size), np.empty(theta.flat.size, dtype=np.bool_)
-    step = _step_for(terms(trace))
-    for j, distance, above, below in _neighbours(chain, theta, X, context, step):
+    for j, distance, above, below in _neighbours(chain, theta, X, context):
         estimate[j] = float(np.mean(terms(above) - terms(below))) / distance
         kinks[j] = _differ(_sides(chain, above, targets), _sides(chain, below, targets))
-    rounding = 8.0 * step**2  # 8·ε·|L|/h: how much rounding of the losses can change an estimate
+    rounding = _rounding_of_estimate(terms(trace))
     return GradientCheck(
         tuple(
             ParameterCheck(
@@ -198,7 +199,7 @@ def check_gradient(
 
 
 def _neighbours(
-    chain: Chain, theta: Parameters, X: Floats, context: Context, step: float
+    chain: Chain, theta: Parameters, X: Floats, context: Context
 ) -> Iterator[tuple[int, float, Trace, Trace]]:
     """Yield, for each parameter j, the traces at θ_j + h and θ_j - h and the distance of the two.
 
@@ -206,7 +207,7 @@ def _neighbours(
     """
     moved = theta.copy()
     for j, value in enumerate(theta.flat.tolist()):
-        h = max(step, _LEAST_RELATIVE_STEP * abs(value))
+        h = max(_STEP, _LEAST_RELATIVE_STEP * abs(value))
         moved.flat[j] = value + h
         above = chain.forward(moved, X, context)
         moved.flat[j] = value - h
@@ -233,10 +234,9 @@ def _differ(left: list[Floats], right: list[Floats]) -> bool:
     return any((a != b).any() for a, b in zip(left, right, strict=True))
 
 
-def _step_for(terms: Floats) -> float:
-    """Return the h that balances truncation and rounding, where L‴ is about 1."""
-    size = max(1.0, float(np.abs(terms).mean()))
-    return float((_EPSILON * size) ** (1 / 3))
+def _rounding_of_estimate(terms: Floats) -> float:
+    """Return 8·ε·|L|/h: how much rounding of the losses can change an estimate."""
+    return 8.0 * _EPSILON * max(1.0, float(np.abs(terms).mean())) / _STEP
 
 
 def _relative_error(g: Floats, estimate: Floats) -> float:
