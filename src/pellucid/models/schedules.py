@@ -34,7 +34,7 @@ def get_schedules(schedule: Any) -> Schedules:
     --------
     >>> from pellucid.models.schedules import get_schedules
     >>> get_schedules({"learning_rate": "cosine", "dropout": "constant"})
-    Schedules(learning_rate=Cosine(end=0.0), weight_decay=None, dropout=Constant())
+    Schedules(learning_rate=Cosine(final=0.0), weight_decay=None, dropout=Constant())
     """
     if not isinstance(schedule, Mapping):
         return Schedules(_one(schedule))
