@@ -4,6 +4,11 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
+
+# No test may fail because the machine is busy.
+settings.register_profile("pellucid", deadline=None)
+settings.load_profile("pellucid")
 
 # The products of NumPy and scikit-learn in these tests are small: threads of BLAS only get in each
 # other's way, above all where tests run side by side.
