@@ -164,6 +164,8 @@ class MLPClassifier(Classification, MlpTable):
         Maximum of `validation_scores_`.
     n_iter_ : int
         Epochs or iterations of the last call.
+    outcome_ : training.Outcome or None
+        How the last call ended; None after an error.
     t_ : int
         Number of rows trained on so far, counted once per epoch.
     n_layers_ : int
