@@ -184,3 +184,14 @@ def test_a_file_that_tells_nothing_of_the_fit_before_is_refused(tmp_path, name, 
         path.write_bytes(signed(header, arrays))
     error = try_to_resume(kind, model, tmp_path / "any")
     assert isinstance(error, ModelFileError)
+
+
+def test_columns_of_an_unknown_kind_are_refused(tmp_path):
+    kind = KINDS["TabularClassifier"]
+    model = kind.make(warm_start=True).fit(kind.X, kind.y)
+    model.set_params(checkpoint_path=tmp_path, checkpoint_every=99).fit(kind.X, kind.y)
+    for path in tmp_path.iterdir():
+        header, arrays = read_model_file(path)
+        header["checkpoint"]["own"]["before"]["encoder"]["columns"][0]["kind"] = "exec"
+        path.write_bytes(signed(header, arrays))
+    assert isinstance(try_to_resume(kind, model, tmp_path / "any"), ModelFileError)

@@ -226,7 +226,8 @@ def test_contents_that_make_no_checkpoint_are_refused(tmp_path, what):
 @pytest.mark.parametrize(
     "error",
     [KeyError("x"), ValueError("x"), TypeError("x"), OverflowError("x"), AttributeError("x")]
-    + [AssertionError("x"), IndexError("x"), RecursionError("x"), ZeroDivisionError("x")],
+    + [AssertionError("x"), IndexError("x"), RecursionError("x"), ZeroDivisionError("x")]
+    + [StopIteration("x"), MemoryError("x")],
     ids=lambda error: type(error).__name__,
 )
 def test_what_unusable_contents_raise_names_the_file(tmp_path, error):
@@ -239,7 +240,7 @@ def test_what_unusable_contents_raise_names_the_file(tmp_path, error):
         raise error
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), OSError()])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), OSError()])
 def test_other_errors_are_what_they_are(tmp_path, error):
     written(tmp_path, 0)
     saved = read_newest(tmp_path, "Own")

@@ -14,6 +14,7 @@ from pellucid.models.saving import SAVEABLE, restore
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
 from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError, read_model_file
+from pellucid.persistence.file import UNUSABLE
 
 # Importing an estimator enters it in SAVEABLE.
 __all__ = [
@@ -60,17 +61,7 @@ def load(path: str | Path) -> Any:
         )
     try:
         return restore(estimator_class, header["params"], header["state"], arrays)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        MemoryError,
-        RecursionError,
-        RuntimeError,
-        StopIteration,
-        TypeError,
-        ValueError,
-    ) as error:
+    except UNUSABLE as error:
         raise ModelFileError(
             f"{path} is damaged: its contents do not make a {name} "
             f"({type(error).__name__}: {error!s:.500})."

@@ -52,6 +52,20 @@ _KINDS = {
 }
 
 
+UNUSABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,  # RecursionError is one.
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+"""What making something of the contents of a file may raise where they do not fit together."""
+
+
 class ModelFileError(ValueError):
     """A model file that cannot be read or written; the message says what is wrong with it."""
 

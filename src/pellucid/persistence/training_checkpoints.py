@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid.engine.instruction_set import INSTRUCTION_SET
 from pellucid.persistence.checkpoint_folder import CheckpointFolder
-from pellucid.persistence.file import Arrays, ModelFileError
+from pellucid.persistence.file import UNUSABLE, Arrays, ModelFileError
 from pellucid.persistence.training_state import training_state_from_parts, training_state_to_parts
 from pellucid.training import Checkpoints, StateError, TrainingState
 from pellucid.training.fingerprint import Fingerprint, differences
@@ -24,16 +24,6 @@ OwnState = tuple[dict[str, Any], Arrays]
 """What a model adds to the state of its training: what JSON can hold, and arrays."""
 
 _OWN = "own."
-_UNUSABLE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What parts that do not fit together may raise."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ class SavedTraining:
             yield
         except ModelFileError:
             raise
-        except _UNUSABLE as error:
+        except UNUSABLE as error:
             raise _damaged(self.path, error) from error
 
     @contextmanager
@@ -200,7 +190,7 @@ def read_newest(path: Any, model: str) -> SavedTraining:
         state = training_state_from_parts(parts["run"], run_arrays)
         was = {str(name): str(text) for name, text in parts["of"].items()}
         saved = SavedTraining(stored.path, was, state, dict(parts["own"]), own_arrays)
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         raise _damaged(stored.path, error) from error
     saved.check_is_of({**saved.fingerprint, "model": model})
     return saved
