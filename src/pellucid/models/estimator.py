@@ -80,7 +80,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     _chain: Chain | None = None
     _parameters: Parameters | None = None
     _fan_in: int | None = None
-    _judge: str | None = None
+    _judge: tuple[Any, ...] | None = None
     _kept: KeptFitted | None = None
     _warns_of_length: bool = True
 
@@ -210,11 +210,11 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         """
         raise ValueError(f"a {type(self).__name__} keeps nothing of the fit before")
 
-    def _judge_of(self, learned: Learned, rows: Rows) -> str:
+    def _judge_of(self, learned: Learned, rows: Rows) -> tuple[Any, ...]:
         """Return what the best score, or the best loss, of a call is measured by."""
         measured = rows.validation
         how = "none" if measured is None else "given" if measured.rows is None else "held out"
-        return described((how, self._scoring(), learned.chain.loss))
+        return how, self._scoring(), learned.chain.loss
 
     def _validation(self, learned: Learned, rows: Rows, *, same_judge: bool) -> Validation | None:
         """Return how the rows to validate on are scored."""

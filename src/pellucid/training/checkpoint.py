@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,7 +94,9 @@ class Checkpoints:
 
 def copied(history: History) -> History:
     """Return a history that does not grow with this one."""
-    result = copy(history)
-    for name, value in vars(history).items():
-        setattr(result, name, copy(value))
-    return result
+    return History(
+        losses=history.losses.copy(),
+        validation_scores=history.validation_scores.copy(),
+        validation_losses=history.validation_losses.copy(),
+        examples_seen=history.examples_seen,
+    )

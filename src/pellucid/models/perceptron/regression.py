@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils._tags import Tags
 
 from pellucid.models.perceptron.loss import regressor_loss
@@ -66,7 +66,6 @@ def check_dense_numbers(y: Any) -> None:
 
 def checked_numbers(y: NDArray[Any]) -> NDArray[Any]:
     """Return y, which scikit-learn has checked, with a single column made one-dimensional."""
-    assert_all_finite(y, input_name="y")  # None among objects has become NaN
     if y.dtype.kind not in "biuf":
         raise ValueError(f"a regressor needs numbers as y, got dtype {y.dtype}")
     return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
