@@ -424,11 +424,15 @@ PERCEPTRON = {
     "a curve of texts": put("state", "curves", value={"loss_curve_": ["x"]}),
     "a curve that is a number": put("state", "curves", value={"loss_curve_": 1.0}),
 }
+NUMBERS_OF_A = ("state", "encoder", "columns", 0, "encoding")
 TABULAR = {
     "no encoder": drop("state", "encoder"),
     "no columns": put("state", "encoder", "columns", value=[]),
     "a kind that is code": put("state", "encoder", "columns", 0, "kind", value="exec"),
     "an encoding of nothing": put("state", "encoder", "columns", 0, "encoding", value={}),
+    "numbers beyond float32": put(*NUMBERS_OF_A, "scale", value=1e-300),
+    "an infinite edge": put(*NUMBERS_OF_A, "edges", value=[float("-inf"), 0.0, 1.0]),
+    "edges too close": put(*NUMBERS_OF_A, "edges", value=[0.0, 5e-324, 1.0]),
     "two columns of one name": put("state", "encoder", "columns", 0, "name", value="b"),
     "an unknown precision": put("state", "encoded_dtype", value="object"),
 }

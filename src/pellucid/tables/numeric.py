@@ -149,6 +149,15 @@ class NumericEncoding:
             raise ValueError(f"values cannot be clipped between {numbers}")
         if any(not low < high for low, high in pairwise(edges)) or len(edges) == 1:
             raise ValueError("the edges of pieces must increase")
+        limits = numbers["lower"], numbers["upper"]
+        furthest = max(abs(limit - numbers["mean"]) for limit in limits) / numbers["scale"]
+        if not furthest <= _LARGEST_FLOAT32:
+            raise ValueError(f"standardized values are beyond float32 with {numbers}")
+        if edges:
+            narrowest = min(high - low for low, high in pairwise(edges))
+            largest = max(map(abs, (*edges, *limits, numbers["mean"])))
+            if not math.isfinite(2.0 * largest / narrowest):
+                raise ValueError("the edges of pieces must be finite numbers, not too close")
         return cls(**numbers, indicator=bool(state["indicator"]), edges=edges)
 
 
@@ -164,6 +173,7 @@ def _edges(values: FloatVector, n_pieces: int, weights: Weights) -> tuple[float,
     return tuple(kept.tolist()) if len(kept) > 2 else ()
 
 
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _DAY = 86_400.0
 _CYCLES = {"day_of_year": 365.2425 * _DAY, "day_of_week": 7 * _DAY, "time_of_day": _DAY}
 
