@@ -138,6 +138,16 @@ def test_weights_that_are_not_finite_are_told(kind):
         model.predict(kind.X, return_std=True)
 
 
+@pytest.mark.parametrize("return_std", [False, True])
+def test_a_nan_that_signals_is_told_without_a_warning(return_std):
+    """Which NumPy warns of where it makes float64 of float32."""
+    model = KINDS["MLPRegressor"].make(dtype="float32").fit(X, NUMBERS)
+    model.parameters_.flat.view(np.uint32)[:] = 0x7F800001
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the weights hold NaN"):
+            model.predict(X, return_std=return_std)
+
+
 @pytest.mark.parametrize("settings", [{"dropout": [0.1, 0.5]}, {"normalization": "batch"}])
 def test_several_layers_and_normalizations(settings):
     settings = {"hidden_layer_sizes": (16, 8), **settings}

@@ -67,6 +67,10 @@ class Fitted:
         """Return the network with its parameters, as they are now, in `dtype`."""
         if self.parameters.flat.dtype == dtype:
             return self
+        with np.errstate(invalid="ignore"):  # NaN that signals; `check_finite` tells of it.
+            return self._widened_to(dtype)
+
+    def _widened_to(self, dtype: np.dtype[Any]) -> Fitted:
         widened = self._widened
         if widened is None or widened.parameters.flat.dtype != dtype:
             flat = self.parameters.flat.astype(dtype)
