@@ -1,5 +1,6 @@
 """`pellucid tune`: random search with cross-validation."""
 
+import io
 import math
 import os
 import signal
@@ -70,6 +71,23 @@ def test_an_interrupt_keeps_the_trials_that_are_done(examples, capsys):
     trials = tune(TabularClassifier, settings, examples, 10, seed=0)
     assert len(trials) == 2
     assert "Interrupted after 2 trials." in capsys.readouterr().out
+
+
+def test_an_interrupt_while_a_trial_is_printed_keeps_it(examples, monkeypatch):
+    class Screen(io.StringIO):
+        interrupted = False
+
+        def write(self, text):
+            written = super().write(text)
+            if "trial 2" in text and not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+            return written
+
+    monkeypatch.setattr(sys, "stdout", Screen())
+    trials = tune(TabularClassifier, {"max_iter": 2, "random_state": 0}, examples, 10, seed=0)
+    assert len(trials) == 2
+    assert "Interrupted after 2 trials." in sys.stdout.getvalue()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal cannot be sent to one process there")

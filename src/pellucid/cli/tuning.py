@@ -85,18 +85,18 @@ def tune(
     folds = _folds(examples.y, hasattr(model_class, "predict_proba"), seed)
     trials: list[Trial] = []
     console = screen()
-    for number in range(1, n_trials + 1):
-        parameters = dict(settings) if number == 1 else draw(settings, rng)
-        try:
+    try:
+        for number in range(1, n_trials + 1):
+            parameters = dict(settings) if number == 1 else draw(settings, rng)
             error = _mean_error(model_class, parameters, examples, folds)
-        except KeyboardInterrupt:
-            if not trials:
-                raise
-            console.print(f"Interrupted after {len(trials)} trials.")
-            break
-        trials.append(Trial(parameters, error))
-        best = min(trial.error for trial in trials)
-        console.print(f"trial {number}/{n_trials}: {error:.5g} (best {best:.5g})", soft_wrap=True)
+            trials.append(Trial(parameters, error))
+            best = min(trial.error for trial in trials)
+            line = f"trial {number}/{n_trials}: {error:.5g} (best {best:.5g})"
+            console.print(line, soft_wrap=True)
+    except KeyboardInterrupt:
+        if not trials:
+            raise
+        console.print(f"Interrupted after {len(trials)} trials.")
     return sorted(trials, key=lambda trial: trial.error)
 
 
