@@ -385,6 +385,24 @@ class PressedWhile:
         return getattr(self.event, name)
 
 
+class PressedAfter(PressedWhile):
+    """Stands for an event whose waiting thread gets Ctrl-C when all jobs have finished."""
+
+    def wait(self, seconds):
+        assert self.event.wait(60)
+        raise self.error
+
+
+def test_an_interrupt_that_comes_as_all_have_finished_is_not_lost(monkeypatch):
+    together = Counting(5, 5, 5)
+    events = iter([threading.Event(), PressedAfter(KeyboardInterrupt())])
+    fake = type("threading", (), {**vars(threading), "Event": lambda: next(events)})
+    monkeypatch.setattr("pellucid.training.together.threading", fake)
+    results = together.run(2)
+    assert [result.n_iter for result in results] == [5, 5, 5]
+    assert results[-1].outcome is Outcome.INTERRUPTED
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), TimeoutError("from a signal handler")])
 def test_what_interrupts_the_calling_thread_stops_all(monkeypatch, error):
     """Those that run and those that have not begun."""

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from pellucid.engine.contract import Engine
@@ -45,9 +46,10 @@ def run_together(
     -------
     list of FitResult
         In the order of `jobs`. The error of one does not touch the others. After Ctrl-C every job
-        stops within a step and has the outcome `INTERRUPTED`, also one that had not begun. Where
-        the system refuses to start so many threads, those there are and the caller's do the work,
-        with one RuntimeWarning.
+        stops within a step and has the outcome `INTERRUPTED`, also one that had not begun; if all
+        had finished before they could be stopped, the last one has it. Where the system refuses to
+        start so many threads, those there are and the caller's do the work, with one
+        RuntimeWarning.
 
     Raises
     ------
@@ -104,7 +106,11 @@ def run_together(
             interruption = error
     if interruption is not None and not isinstance(interruption, KeyboardInterrupt):
         raise interruption
-    return [results[i] for i in range(len(runs))]
+    ends = [results[i] for i in range(len(runs))]
+    if interruption is not None and all(end.outcome is not Outcome.INTERRUPTED for end in ends):
+        # All had finished when the stop reached them: the caller must still learn of it.
+        ends[-1] = replace(ends[-1], outcome=Outcome.INTERRUPTED)
+    return ends
 
 
 def _starts(work: Callable[[], None], number: int) -> bool:
