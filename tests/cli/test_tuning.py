@@ -64,6 +64,7 @@ class InterruptAt:
         self.reports.append(report)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal cannot be sent to one process there")
 def test_an_interrupt_keeps_the_trials_that_are_done(examples, capsys):
     interrupt = InterruptAt(7)  # The first fold of the third trial.
@@ -90,6 +91,7 @@ def test_an_interrupt_while_a_trial_is_printed_keeps_it(examples, monkeypatch):
     assert "Interrupted after 2 trials." in sys.stdout.getvalue()
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal cannot be sent to one process there")
 def test_an_interrupt_of_the_first_trial_stops_all_folds(examples):
     interrupt = InterruptAt(1)

@@ -170,6 +170,7 @@ def _with_trainer(estimator_class, trainer):
     return Estimator
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
 def test_control_c_in_the_middle_of_an_epoch_keeps_the_model():
     table = np.random.default_rng(0).standard_normal((20_000, 20))

@@ -447,6 +447,7 @@ def test_lbfgs_runs_beside_epochs():
         np.testing.assert_array_equal(alone[i].parameters.flat, together[i].parameters.flat)
 
 
+@pytest.mark.alone
 def test_ctrl_c_stops_all_and_leaves_usable_networks():
     code = """
         import os, signal, threading, time, warnings

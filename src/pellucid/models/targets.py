@@ -526,10 +526,9 @@ def targets_from_state(state: dict[str, Any]) -> Targets:
 
 
 def _mean(right: NDArray[Any], sample_weight: Any) -> float:
-    # np.average takes as long as a small network.
-    return float(
-        right.mean() if sample_weight is None else np.average(right, weights=sample_weight)
-    )
+    if sample_weight is None:
+        return int(np.count_nonzero(right)) / len(right)  # Ten times as fast as a mean.
+    return float(np.average(right, weights=sample_weight))
 
 
 def _in_precision(numbers: NDArray[Any], dtype: Any, name: str) -> NDArray[Any]:

@@ -491,6 +491,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.alone
 @with_signals
 @pytest.mark.parametrize("n_estimators", [2, 5])
 @pytest.mark.parametrize("solver", ENDLESS)
@@ -511,6 +512,7 @@ def test_ctrl_c_keeps_the_members_that_have_learned(solver, n_estimators):
     assert all(member.n_iter_ > 0 for member in model.estimators_)
 
 
+@pytest.mark.alone
 @with_signals
 def test_ctrl_c_before_any_epoch_leaves_the_ensemble_as_it_was():
     class Interrupt:

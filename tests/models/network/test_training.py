@@ -474,6 +474,7 @@ def test_dropout_takes_other_units_in_each_step_and_none_in_prediction():
     assert (network.parameters_.flat != without.parameters_.flat).any()
 
 
+@pytest.mark.alone
 def test_ctrl_c_leaves_a_usable_network():
     code = """
         import os, signal, threading, warnings
