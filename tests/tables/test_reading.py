@@ -7,6 +7,7 @@ import pytest
 from real_data import real_data
 
 from pellucid.tables import TableError, read_table
+from pellucid.tables.conventions import Conventions, NumberFormat
 
 
 @pytest.fixture
@@ -52,6 +53,19 @@ def test_gzip_and_plain_read_the_same(write, tmp_path):
     plain, zipped = read_table(write(text)), read_table(tmp_path / "t.csv.gz")
     for one, other in zip(plain, zipped, strict=True):
         assert one.values.tolist() == other.values.tolist()
+
+
+def test_dialect_as_told(write):
+    path = write("# exported\nvaleur~ville\n1.234,5~Évian\n2,5~Nîmes\n".encode("latin-1"))
+    told = {"delimiter": "~", "encoding": "latin-1", "comment": "#"}
+    table = read_table(path, **told, decimal=",", thousands=".")
+    assert table.names == ("valeur", "ville")
+    assert table["valeur"].values.tolist() == [1234.5, 2.5]
+    assert table["ville"].values.tolist() == ["Évian", "Nîmes"]
+    assert table.conventions == Conventions(NumberFormat(",", "."))
+    assert Conventions.from_state(table.conventions.to_state()) == table.conventions
+    kept = table.take(np.array([1])).without("ville").select(["valeur"])
+    assert kept.conventions == table.conventions
 
 
 def test_without_header(write):

@@ -7,6 +7,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.tables.columns import as_table
+from pellucid.tables.conventions import Conventions, NumberFormat
 from pellucid.tables.table import Column, Table, TableError
 from pellucid.tables.text import clean_text, numbers_from_text
 
@@ -25,7 +27,25 @@ _ROWS_PER_CHUNK = 50_000
 _NOT_A_NUMBER = re.compile(r"_|^\s*0\d+\s*$", re.MULTILINE)
 
 
-def read_table(path: str | Path, *, header: bool | None = None) -> Table:
+@dataclass(frozen=True)
+class _Dialect:
+    header: bool | None
+    delimiter: str | None
+    encoding: str | None
+    comment: str | None
+    numbers: NumberFormat
+
+
+def read_table(
+    path: str | Path,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    comment: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+) -> Table:
     r"""Read a table from a CSV file (optionally gzipped) or a Parquet file.
 
     CSV needs no additional packages. The delimiter is detected: the most frequent one of comma,
@@ -40,6 +60,16 @@ def read_table(path: str | Path, *, header: bool | None = None) -> Table:
         Whether the first line contains column names. Without names, the columns are called
         ``column_1``, ``column_2``, … By default, the first line must contain names, and an error is
         raised if it looks like data.
+    delimiter : str, optional
+        The character between cells. By default, it is recognized.
+    encoding : str, optional
+        The encoding of a text file, such as ``"latin-1"``. By default UTF-8.
+    comment : str, optional
+        What lines before the table begin with that are not part of it, such as ``"#"``.
+    decimal : {".", ","}, optional
+        The decimal mark of numbers. By default a point.
+    thousands : str, optional
+        What separates groups of three digits in numbers. By default nothing does.
 
     Returns
     -------
@@ -68,7 +98,8 @@ def read_table(path: str | Path, *, header: bool | None = None) -> Table:
     if suffix[0] in {".parquet", ".pq"} and not gzipped:
         return _read_parquet(path)
     if suffix[0] in _TEXT_SUFFIXES or not suffix[0][1:].isalpha():
-        return _read_csv(path, gzipped, header)
+        numbers = NumberFormat(decimal or ".", thousands or "")
+        return _read_csv(path, gzipped, _Dialect(header, delimiter, encoding, comment, numbers))
     raise TableError(
         f"{path}: cannot read {suffix[0]} files. Save the table as .csv, .csv.gz or .parquet."
     )
@@ -118,29 +149,35 @@ def _parquet_frame(path: Path) -> Any:
     return polars.read_parquet(path)
 
 
-def _read_csv(path: Path, gzipped: bool, header: bool | None) -> Table:
+def _read_csv(path: Path, gzipped: bool, dialect: _Dialect) -> Table:
     opener = gzip.open if gzipped else open
+    encoding = dialect.encoding or "utf-8-sig"
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return _parse_csv(file, path, header)
+        with opener(path, "rt", encoding=encoding, newline="") as file:
+            return _parse_csv(file, path, dialect)
     except UnicodeDecodeError as error:
         raise TableError(
-            f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x}). "
-            "Save it as CSV in UTF-8."
+            f"{path} is not {dialect.encoding or 'UTF-8'} text "
+            f"(byte {error.object[error.start]:#04x}). Save it as CSV in UTF-8."
         ) from error
+    except LookupError as error:
+        raise TableError(f"encoding={encoding!r}: Python knows no such encoding.") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise TableError(f"{path} is not a complete gzip file: {error}") from error
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
-def _parse_csv(file: TextIO, path: Path, header: bool | None) -> Table:
+def _parse_csv(file: TextIO, path: Path, dialect: _Dialect) -> Table:
+    header, comment = dialect.header, dialect.comment
     first_line = file.readline()
-    while first_line and not first_line.strip():
+    while first_line and (
+        not first_line.strip() or (comment is not None and first_line.startswith(comment))
+    ):
         first_line = file.readline()
     if not first_line:
         raise TableError(f"{path} contains only blank lines. Export the table again.")
-    delimiter = max(_DELIMITERS, key=first_line.count)
+    delimiter = dialect.delimiter or max(_DELIMITERS, key=first_line.count)
     reader = csv.reader(
         chain([first_line], file), delimiter=delimiter, skipinitialspace=True, strict=True
     )
@@ -155,7 +192,8 @@ def _parse_csv(file: TextIO, path: Path, header: bool | None) -> Table:
             column.extend(part)
     if not cells[0]:
         raise TableError(f"{path} has a header ({len(names)} columns) but no rows.")
-    return Table(tuple(_typed(n, cells.pop(0)) for n in names))
+    columns = tuple(_typed(n, cells.pop(0), dialect.numbers) for n in names)
+    return Table(columns, conventions=Conventions(dialect.numbers))
 
 
 def _checked_rows(reader: Any, path: Path) -> Iterator[list[str]]:
@@ -208,8 +246,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _typed(name: str, cells: list[str]) -> Column:
+def _typed(name: str, cells: list[str], format: NumberFormat) -> Column:
     """Return a column of numbers if all cells that are not missing are numbers, else of text."""
+    if format != NumberFormat():
+        plain = _typed(name, [format.plain(cell) for cell in cells], NumberFormat())
+        return plain if plain.storage == "number" else Column(name, "text", clean_text(cells))
     numbers = _all_numbers(cells)
     if numbers is not None:
         return Column(name, "number", numbers)

@@ -76,7 +76,8 @@ def recognize_table(
     """Recognize every column of a table that `wanted` does not set; see `recognize`."""
     found = [recognize(column, wanted.get(column.name), weights) for column in table]
     recognized, converted = zip(*found, strict=True)
-    return RecognizedTable(table.columns, table.has_names, recognized, converted, wanted)
+    known = (table.columns, table.has_names, table.conventions, table.remarks)
+    return RecognizedTable(*known, recognized, converted, wanted)
 
 
 def recognize(

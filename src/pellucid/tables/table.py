@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from pellucid.tables.conventions import Conventions
 
 Storage = Literal["number", "boolean", "datetime", "text"]
 
@@ -60,6 +62,10 @@ class Table:
     columns : tuple of Column
     has_names : bool
         False if the names were generated (``x0``, ``x1``, … for an array).
+    conventions : Conventions
+        How the file that the table comes from writes numbers and dates.
+    remarks : tuple of str
+        What the user should know about how the file was read, such as an assumed encoding.
 
     Examples
     --------
@@ -72,6 +78,8 @@ class Table:
 
     columns: tuple[Column, ...]
     has_names: bool = True
+    conventions: Conventions = field(default_factory=Conventions)
+    remarks: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,15 +105,18 @@ class Table:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Table:
         """Return a new table with the given rows, in this order."""
-        return Table(tuple(column.take(rows) for column in self.columns), self.has_names)
+        return self._with(column.take(rows) for column in self.columns)
 
     def without(self, name: str) -> Table:
         """Return the table without the column `name`."""
-        return Table(tuple(c for c in self.columns if c.name != name), self.has_names)
+        return self._with(c for c in self.columns if c.name != name)
 
     def select(self, names: Sequence[str]) -> Table:
         """Return a table with the named columns only, in this order."""
-        return Table(tuple(self[name] for name in names), self.has_names)
+        return self._with(self[name] for name in names)
+
+    def _with(self, columns: Iterable[Column]) -> Table:
+        return Table(tuple(columns), self.has_names, self.conventions, self.remarks)
 
 
 def missing_column_error(name: str, names: Sequence[str]) -> TableError:
