@@ -10,6 +10,7 @@ import pytest
 
 from pellucid import TabularClassifier, TabularRegressor, load
 from pellucid.cli.data import Examples
+from pellucid.cli.screen import Output
 from pellucid.cli.tuning import tune
 from pellucid.tables import as_table
 
@@ -69,7 +70,7 @@ class InterruptAt:
 def test_an_interrupt_keeps_the_trials_that_are_done(examples, capsys):
     interrupt = InterruptAt(7)  # The first fold of the third trial.
     settings = {"callbacks": [interrupt], "max_iter": 2, "random_state": 0}
-    trials = tune(TabularClassifier, settings, examples, 10, seed=0)
+    trials = tune(TabularClassifier, settings, examples, 10, 0, Output())
     assert len(trials) == 2
     assert "Interrupted after 2 trials." in capsys.readouterr().out
 
@@ -86,7 +87,7 @@ def test_an_interrupt_while_a_trial_is_printed_keeps_it(examples, monkeypatch):
             return written
 
     monkeypatch.setattr(sys, "stdout", Screen())
-    trials = tune(TabularClassifier, {"max_iter": 2, "random_state": 0}, examples, 10, seed=0)
+    trials = tune(TabularClassifier, {"max_iter": 2, "random_state": 0}, examples, 10, 0, Output())
     assert len(trials) == 2
     assert "Interrupted after 2 trials." in sys.stdout.getvalue()
 
@@ -97,14 +98,14 @@ def test_an_interrupt_of_the_first_trial_stops_all_folds(examples):
     interrupt = InterruptAt(1)
     settings = {"callbacks": [interrupt], "max_iter": 10**6, "n_iter_no_change": 10**6}
     with pytest.raises(KeyboardInterrupt):
-        tune(TabularClassifier, settings, examples, 1, seed=0)
+        tune(TabularClassifier, settings, examples, 1, 0, Output())
     assert len(interrupt.reports) < 10**5
 
 
 def test_a_trial_that_diverges_is_the_worst(parts):
     few = Examples(as_table(parts[["a"]][:90]), parts["size"].to_numpy()[:90])
     diverging = {"learning_rate_init": 1e30, "max_iter": 20, "random_state": 0}
-    [trial] = tune(TabularRegressor, diverging, few, 1, seed=0)
+    [trial] = tune(TabularRegressor, diverging, few, 1, 0, Output())
     assert trial.error == math.inf
 
 
@@ -113,6 +114,6 @@ def test_other_errors_end_the_search(examples):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        tune(TabularClassifier, {"callbacks": [fail]}, examples, 3, seed=0)
+        tune(TabularClassifier, {"callbacks": [fail]}, examples, 3, 0, Output())
     with pytest.raises(ValueError, match="dropout"):
-        tune(TabularClassifier, {"dropout": 2.0}, examples, 3, seed=0)
+        tune(TabularClassifier, {"dropout": 2.0}, examples, 3, 0, Output())

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import get_tags
 
+from pellucid.cli.options import ReadingOptions
 from pellucid.cli.request import Request, TaskChoice
+from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
 from pellucid.tables.recognition import as_text
 
@@ -53,9 +55,14 @@ class Material:
     validation: Examples | None
 
 
-def read_material(request: Request) -> Material:
+def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
+    """Read a table."""
+    return read_table(path, **reading.given())
+
+
+def read_material(request: Request, out: Output) -> Material:
     """Read the tables, recognize the task and split the rows."""
-    table = read_table(request.path, header=request.header)
+    table = read_rows(request.path, request.reading, out)
     truth = target_in(table, request.target)
     if len(np.unique(truth.values.astype(np.str_))) == 1:
         raise TableError(
@@ -67,7 +74,7 @@ def read_material(request: Request) -> Material:
     testing = None
 
     def read(path: Path) -> Examples:
-        other = read_table(path, header=request.header)
+        other = read_rows(path, request.reading, out)
         values = target_values(target_in(other, truth.name), task)
         return Examples(other.select(examples.X.names), values)
 
@@ -134,13 +141,13 @@ def split_rows(
     return np.sort(train), np.sort(test)
 
 
-def read_model_table(path: Path, model: Any, header: bool | None) -> Table:
+def read_model_table(path: Path, model: Any, reading: ReadingOptions, out: Output) -> Table:
     """Read a table for a model; detect --no-header if the model was trained without names."""
     names = getattr(model, "feature_names_in_", None)
-    if header is None and names is not None:
+    if reading.header is None and names is not None and path.suffix not in {".parquet", ".pq"}:
         headerless = all(re.fullmatch(r"column_\d+", name) for name in names)
-        header = False if headerless and path.suffix not in {".parquet", ".pq"} else None
-    return read_table(path, header=header)
+        reading = replace(reading, header=False) if headerless else reading
+    return read_rows(path, reading, out)
 
 
 @contextmanager

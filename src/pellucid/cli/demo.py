@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import typer
-from rich.console import Console
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from pellucid.cli.data import Examples
 from pellucid.cli.describe import network_table
 from pellucid.cli.evaluation import measure
-from pellucid.cli.metrics import metrics_table
-from pellucid.cli.screen import INTERRUPTED
+from pellucid.cli.metrics import metrics_facts, metrics_table
+from pellucid.cli.screen import INTERRUPTED, Output
 from pellucid.cli.training import train
 from pellucid.models.perceptron.mlp_classifier import MLPClassifier
 
 
-def run_demo(console: Console, seed: int) -> None:
+def run_demo(seed: int, out: Output) -> None:
     """Train on 1,347 handwritten digits of 8 × 8 pixels and test on 450 others."""
     X, y = load_digits(return_X_y=True)
     X = (X / 16.0).astype(np.float32)
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=seed)
-    console.print(
+    out.say(
         f"{len(X):,} handwritten digits of 8 × 8 pixels: {len(X_train):,} for training, "
-        f"{len(X_test):,} for testing.",
-        soft_wrap=True,
+        f"{len(X_test):,} for testing."
     )
-    console.print(_drawing(X_test[0]), f"\nThis digit is a {y_test[0]}.\n", soft_wrap=True)
+    out.say(f"{_drawing(X_test[0])} \nThis digit is a {y_test[0]}.\n")
     model = MLPClassifier((128, 64), batch_size=16, random_state=seed)
-    training = train(model, Examples(X_train, y_train), None, console)
-    console.print()
-    console.print(network_table(model.describe().network))
-    console.print()
+    training = train(model, Examples(X_train, y_train), None, out)
+    out.say("")
+    out.table(network_table(model.describe().network))
+    out.say("")
     found, baseline, _ = measure(model, X_test, y_test)
     title = f"{len(y_test):,} test digits; training took {training.seconds:.2f} s"
-    console.print(metrics_table(found, title, baseline))
+    out.table(metrics_table(found, title, baseline))
+    out.add(seconds=training.seconds, **metrics_facts(found, baseline))
     told = model.predict(X_test[:1])[0]
-    console.print(f"\nPrediction for the digit above: {told}.")
+    out.say(f"\nPrediction for the digit above: {told}.")
     if training.interrupted:
         raise typer.Exit(INTERRUPTED)
 

@@ -7,32 +7,57 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table as ScreenTable
 
+from pellucid.cli.screen import Output
 from pellucid.inspection.description import NetworkDescription
-from pellucid.inspection.model_card import ColumnDescription
+from pellucid.inspection.model_card import ColumnDescription, ModelDescription
 from pellucid.models.loading import load
 from pellucid.tables import RecognizedColumn
 
 
-def describe_file(path: Path, console: Console) -> None:
+def describe_file(path: Path, out: Output) -> None:
     """Print a description of a saved model."""
     model = load(path)
     description = model.describe()
-    console.print(f"{path}: {description.estimator}", style="bold")
+    out.add(model=path, **description_facts(model, description))
+    out.say(f"{path}: {description.estimator}", style="bold")
     facts = description.facts
-    console.print(f"Predicts {facts['predicts']}.", soft_wrap=True)
+    out.say(f"Predicts {facts['predicts']}.")
     if "members" in facts:
-        console.print(f"Members: {facts['members']}.", soft_wrap=True)
-    console.print(f"Parameters: {facts['parameters']}.", soft_wrap=True)
-    console.print()
-    console.print(network_table(description.network))
+        out.say(f"Members: {facts['members']}.")
+    out.say(f"Parameters: {facts['parameters']}.\n")
+    out.table(network_table(description.network))
     if description.columns:
-        console.print()
-        console.print(columns_table(description.columns))
-    console.print()
-    console.print(training_table(model))
+        out.say("")
+        out.table(columns_table(description.columns))
+    out.say("")
+    history = training_table(model)
+    out.say(history) if isinstance(history, str) else out.table(history)
+
+
+def description_facts(model: Any, description: ModelDescription) -> dict[str, Any]:
+    """Return what there is to know of a model as a dict for JSON."""
+    network = description.network
+    facts: dict[str, Any] = {
+        "estimator": description.estimator,
+        **description.facts,
+        "loss": network.loss,
+        "n_parameters": network.n_parameters,
+        "layers": [
+            {"layer": layer.layer, "outputs": layer.width, "parameters": layer.n_parameters}
+            for layer in network.layers
+        ],
+        "columns": [vars(column) for column in description.columns],
+    }
+    curves = {"loss": "loss_curve_", "validation_score": "validation_scores_"}
+    return facts | {
+        "history": {
+            name: getattr(model, attribute)
+            for name, attribute in curves.items()
+            if getattr(model, attribute, None)
+        }
+    }
 
 
 def network_table(network: NetworkDescription) -> ScreenTable:

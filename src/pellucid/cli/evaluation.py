@@ -18,34 +18,40 @@ from pellucid.cli.metrics import (
     Metric,
     classification_metrics,
     match_labels,
+    metrics_facts,
     metrics_table,
     regression_metrics,
 )
-from pellucid.cli.screen import note, screen
+from pellucid.cli.options import ReadingOptions
+from pellucid.cli.screen import Output
 from pellucid.models.loading import load
 from pellucid.tables import TableError
 
 
-def evaluate_file(path: Path, table: Path, target: str | None, header: bool | None) -> None:
+def evaluate_file(
+    path: Path, table: Path, target: str | None, reading: ReadingOptions, out: Output
+) -> None:
     """Run `pellucid evaluate`: compare the predictions of a saved model with the true values."""
     model = load(path)
-    rows = read_model_table(table, model, header)
+    rows = read_model_table(table, model, reading, out)
     name = target or getattr(model, "target_name_", None)
     if name is None:
         raise TableError("The model has no target name: give it with --target.")
     truth = target_in(rows, name)
     task = "classification" if hasattr(model, "predict_proba") else "regression"
     X, y = inputs_for(model, rows, truth.name), target_values(truth, task)
+    out.add(model=path, table=table, rows=len(rows), target=truth.name)
     with columns_matched_by_name():
-        show_metrics(model, X, y, f"{table.name}: {len(rows):,} rows")
+        show_metrics(model, X, y, f"{table.name}: {len(rows):,} rows", out)
 
 
-def show_metrics(model: Any, X: Any, y: Any, title: str) -> None:
+def show_metrics(model: Any, X: Any, y: Any, title: str, out: Output) -> None:
     """Evaluate a model on a table and print the result."""
     found, baseline, remark = measure(model, X, y)
     if remark is not None:
-        note(remark)
-    screen().print(metrics_table(found, title, baseline))
+        out.note(remark)
+    out.add(**metrics_facts(found, baseline))
+    out.table(metrics_table(found, title, baseline))
 
 
 def measure(model: Any, X: Any, y: Any) -> tuple[list[Metric], str, str | None]:

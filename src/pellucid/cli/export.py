@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pellucid.cli.screen import say
+from pellucid.cli.screen import Output
 from pellucid.models.loading import load
 from pellucid.tables import TableError
 
 
-def export_file(path: Path, onnx: Path) -> None:
+def export_file(path: Path, onnx: Path, out: Output) -> None:
     """Run `pellucid export`: write a saved model as ONNX."""
     model = load(path)
     try:
         model.to_onnx(onnx)
     except (ImportError, TypeError) as error:
         raise TableError(str(error)) from error
-    say(f"Wrote {onnx} ({onnx.stat().st_size / 1e6:.2f} MB).")
+    out.add(model=path, exported=onnx)
+    out.say(f"Wrote {onnx} ({onnx.stat().st_size / 1e6:.2f} MB).")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from pellucid.cli.options import ReadingOptions, with_options
 from pellucid.cli.request import Request, TaskChoice
-from pellucid.cli.screen import readable_failures, say, screen
+from pellucid.cli.screen import Output, readable_failures
 from pellucid.version import __version__
 
 # A command imports what it needs when it runs, so that `--version` and `--help` are there at once.
@@ -25,15 +26,6 @@ app = typer.Typer(
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file.")]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pellucid file.")]
-HeaderOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--header/--no-header",
-        help="Whether the first line of a CSV file contains column names. Without names, the "
-        "columns are named column_1, column_2, …",
-        show_default="names; an error if the line looks like data",
-    ),
-]
 
 
 def main() -> None:
@@ -43,7 +35,7 @@ def main() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        say(f"pellucid {__version__}")
+        Output().say(f"pellucid {__version__}")
         raise typer.Exit()
 
 
@@ -58,7 +50,9 @@ def _options(
 
 
 TargetOption = Annotated[str, typer.Option(help="Name of the column to predict.")]
-OutOption = Annotated[Path, typer.Option(metavar="MODEL", help="File to save the model to.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="MODEL", help="File to save the model to.")
+]
 TaskOption = Annotated[
     TaskChoice, typer.Option(help="auto chooses the task from the values of the target.")
 ]
@@ -89,10 +83,11 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Random seed, for reproduci
 
 
 @app.command("train")
+@with_options
 def train_command(
     table: TableArgument,
     target: TargetOption,
-    out: OutOption,
+    path: OutOption,
     task: TaskOption = "auto",
     test: TestOption = 0.2,
     test_table: TestTableOption = None,
@@ -103,7 +98,6 @@ def train_command(
             help="Use this file for early stopping and keep the weights with the best score on it.",
         ),
     ] = None,
-    header: HeaderOption = None,
     column: ColumnOption = None,
     hidden: Annotated[str, typer.Option(help="Sizes of the hidden layers.")] = "128,64",
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 200,
@@ -120,6 +114,9 @@ def train_command(
         ),
     ] = False,
     seed: SeedOption = 0,
+    *,
+    reading: ReadingOptions,
+    out: Output,
 ) -> None:
     """Train on a table, test on held-out rows, and save the model.
 
@@ -128,8 +125,8 @@ def train_command(
     """
     if resume and checkpoints is None:
         raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
-    request = Request(table, target, task, test, test_table, validation, header, seed)
-    with readable_failures():
+    request = Request(table, target, task, test, test_table, validation, reading, seed)
+    with readable_failures(out):
         from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
         from pellucid.cli.training import train_and_save
 
@@ -142,23 +139,26 @@ def train_command(
             "checkpoint_path": checkpoints,
             **settings_from(set_),
         }
-        train_and_save(request, options, out, resumes=resume)
+        train_and_save(request, options, path, out, resumes=resume)
 
 
 @app.command("tune")
+@with_options
 def tune_command(
     table: TableArgument,
     target: TargetOption,
-    out: OutOption,
+    path: OutOption,
     task: TaskOption = "auto",
     test: TestOption = 0.2,
     test_table: TestTableOption = None,
-    header: HeaderOption = None,
     column: ColumnOption = None,
     trials: Annotated[int, typer.Option(min=1, help="Number of parameter sets to try.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs per fit.")] = 200,
     set_: SetOption = None,
     seed: SeedOption = 0,
+    *,
+    reading: ReadingOptions,
+    out: Output,
 ) -> None:
     """Search for good parameters by cross-validation, train with the best ones, test and save.
 
@@ -166,8 +166,8 @@ def tune_command(
     --set. The search does not use the test rows. Ctrl-C ends the search and trains with the best
     trial so far; a second Ctrl-C stops training.
     """
-    request = Request(table, target, task, test, test_table, None, header, seed)
-    with readable_failures():
+    request = Request(table, target, task, test, test_table, None, reading, seed)
+    with readable_failures(out):
         from pellucid.cli.settings import kinds_from, settings_from
         from pellucid.cli.training import train_and_save
 
@@ -177,22 +177,26 @@ def tune_command(
             "columns": kinds_from(column),
             **settings_from(set_),
         }
-        train_and_save(request, options, out, n_trials=trials)
+        train_and_save(request, options, path, out, n_trials=trials)
 
 
 @app.command()
+@with_options
 def export(
     model: ModelArgument,
     onnx: Annotated[Path, typer.Option(metavar="FILE", help="Output file, such as model.onnx.")],
+    *,
+    out: Output,
 ) -> None:
     """Export a model to ONNX, including the encoding of its columns."""
-    with readable_failures():
+    with readable_failures(out):
         from pellucid.cli.export import export_file
 
-        export_file(model, onnx)
+        export_file(model, onnx, out)
 
 
 @app.command()
+@with_options
 def evaluate(
     model: ModelArgument,
     table: TableArgument,
@@ -200,50 +204,59 @@ def evaluate(
         str | None,
         typer.Option(help="Column with the true values; by default, the target used in training."),
     ] = None,
-    header: HeaderOption = None,
+    *,
+    reading: ReadingOptions,
+    out: Output,
 ) -> None:
     """Evaluate a model on a table with true values."""
-    with readable_failures():
+    with readable_failures(out):
         from pellucid.cli.evaluation import evaluate_file
 
-        evaluate_file(model, table, target, header)
+        evaluate_file(model, table, target, reading, out)
 
 
 @app.command()
+@with_options
 def predict(
     model: ModelArgument,
     table: TableArgument,
-    out: Annotated[
+    path: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Output file; by default, standard output."),
+        typer.Option("--out", metavar="CSV", help="Output file; by default, standard output."),
     ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability of each class.")
     ] = False,
-    header: HeaderOption = None,
+    *,
+    reading: ReadingOptions,
+    out: Output,
 ) -> None:
     """Predict the target for each row of a table and write CSV."""
-    with readable_failures():
+    with readable_failures(out):
         from pellucid.cli.predict import predict_file
 
-        predict_file(model, table, out, probabilities, header)
+        predict_file(model, table, path, probabilities, reading, out)
 
 
 @app.command()
-def describe(model: ModelArgument) -> None:
+@with_options
+def describe(model: ModelArgument, *, out: Output) -> None:
     """Show the layers, columns and training of a model."""
-    with readable_failures():
+    with readable_failures(out):
         from pellucid.cli.describe import describe_file
 
-        describe_file(model, screen())
+        describe_file(model, out)
 
 
 @app.command()
+@with_options
 def demo(
     seed: SeedOption = 0,
+    *,
+    out: Output,
 ) -> None:
     """Train a network on handwritten digits and show its progress."""
-    with readable_failures():
+    with readable_failures(out):
         from pellucid.cli.demo import run_demo
 
-        run_demo(screen(), seed)
+        run_demo(seed, out)

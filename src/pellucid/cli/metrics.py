@@ -107,6 +107,17 @@ def metrics_table(found: list[Metric], title: str, baseline: str) -> ScreenTable
     return table
 
 
+def metrics_facts(found: list[Metric], baseline: str) -> dict[str, Any]:
+    """Return the metrics for JSON; a share is between 0 and 1."""
+    return {
+        "metrics": {metric.name: metric.model for metric in found},
+        "baseline": {
+            "always": baseline,
+            "metrics": {metric.name: metric.baseline for metric in found},
+        },
+    }
+
+
 def _shown(value: float, unit: str) -> str:
     if unit == "percent":
         return f"{100 * value:.2f} %"

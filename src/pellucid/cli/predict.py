@@ -14,39 +14,46 @@ from typing import Any, TextIO
 import numpy as np
 
 from pellucid.cli.data import columns_matched_by_name, inputs_for, read_model_table
-from pellucid.cli.screen import note
+from pellucid.cli.options import ReadingOptions
+from pellucid.cli.screen import Output
 from pellucid.models.loading import load
 from pellucid.tables import TableError
 
 
 def predict_file(
-    path: Path, table: Path, out: Path | None, probabilities: bool, header: bool | None
+    path: Path,
+    table: Path,
+    written: Path | None,
+    probabilities: bool,
+    reading: ReadingOptions,
+    out: Output,
 ) -> None:
     """Run `pellucid predict`: write the predictions of a saved model for a table."""
     model = load(path)
-    rows = read_model_table(table, model, header)
+    rows = read_model_table(table, model, reading, out)
     with columns_matched_by_name():
-        n_rows = write_predictions(model, inputs_for(model, rows, None), out, probabilities)
-    if out is not None:
-        note(f"Wrote {n_rows:,} predictions to {out}.")
+        names, predicted = predictions(model, inputs_for(model, rows, None), probabilities)
+    out.add(model=path, table=table, rows=len(predicted))
+    if written is not None:
+        _replace(written, names, predicted)
+        out.add(written=written)
+        out.note(f"Wrote {len(predicted):,} predictions to {written}.")
+    elif out.json:
+        out.add(predictions=[dict(zip(names, row, strict=True)) for row in predicted])
+    else:
+        _write(sys.stdout, names, predicted)
+        sys.stdout.flush()
 
 
-def write_predictions(model: Any, X: Any, path: Path | None, probabilities: bool) -> int:
-    """Write a line for each row: the prediction and optionally the probability of each class.
+def predictions(model: Any, X: Any, probabilities: bool) -> tuple[list[str], list[list[Any]]]:
+    """Return the names of the columns, and the values of each row.
 
     Parameters
     ----------
     model : fitted estimator
     X : input of `model.predict`
-    path : Path or None
-        None writes to standard output. A file is written completely or not at all.
     probabilities : bool
-        Whether to write the probability of each class.
-
-    Returns
-    -------
-    int
-        Number of rows.
+        Whether to add the probability of each class.
     """
     header = ["prediction"]
     if probabilities:
@@ -54,20 +61,15 @@ def write_predictions(model: Any, X: Any, path: Path | None, probabilities: bool
             raise TableError("--probabilities needs a classifier, but the model is a regressor.")
         P = model.predict_proba(X)
         header += [f"probability of {label}" for label in model.classes_]
-        predictions = model.classes_[P.argmax(axis=1)]
-        rows: Iterable[Any] = zip(
-            predictions.tolist(), *np.asarray(P, float).T.tolist(), strict=True
-        )
-        rows = [[label, *(f"{p:.6g}" for p in row)] for label, *row in rows]
+        labels = model.classes_[P.argmax(axis=1)]
+        columns = [labels.tolist(), *np.asarray(P, float).T.tolist()]
+        rows = [
+            [label, *(float(f"{p:.6g}") for p in row)] for label, *row in zip(*columns, strict=True)
+        ]
     else:
-        predictions = model.predict(X)
-        rows = predictions.reshape(len(predictions), -1).tolist()
-    if path is None:
-        _write(sys.stdout, header, rows)
-        sys.stdout.flush()
-    else:
-        _replace(path, header, rows)
-    return len(predictions)
+        predicted = model.predict(X)
+        rows = predicted.reshape(len(predicted), -1).tolist()
+    return header, rows
 
 
 def _write(file: TextIO, header: list[str], rows: Iterable[Any]) -> None:

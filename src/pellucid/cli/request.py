@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pellucid.cli.options import ReadingOptions
+
 TaskChoice = Literal["auto", "classification", "regression"]
 
 
@@ -26,8 +28,8 @@ class Request:
         Table to test on.
     validation_path : Path or None
         Table for early stopping and for choosing the best weights.
-    header : bool or None
-        See :func:`pellucid.tables.read_table`.
+    reading : ReadingOptions
+        How all these tables are read.
     seed : int
         Seed for drawing the test rows.
     """
@@ -38,5 +40,5 @@ class Request:
     test_share: float
     test_path: Path | None
     validation_path: Path | None
-    header: bool | None
+    reading: ReadingOptions
     seed: int

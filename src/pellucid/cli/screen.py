@@ -1,45 +1,114 @@
-"""Console output and error handling of the commands."""
+"""Output and error handling of the commands."""
 
 from __future__ import annotations
 
+import json as json_format
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table as ScreenTable
 
 #: Nonzero exit codes: file or data error, invalid command line, Ctrl-C.
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 
-def screen() -> Console:
-    """Return the console for results: standard output."""
-    return Console(markup=False, highlight=False, emoji=False)
+@dataclass(frozen=True)
+class Output:
+    """Where a command puts its results and remarks; its fields are options of every command.
+
+    Results go to standard output, remarks to standard error. With `json`, one JSON object with the
+    facts is all that standard output gets, at the end. With `quiet`, only errors are shown.
+    """
+
+    json: Annotated[bool, typer.Option("--json", help="Write the results as one JSON object.")] = (
+        False
+    )
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show errors only.")] = False
+    facts: dict[str, Any] = field(default_factory=dict, init=False)
+
+    @property
+    def console(self) -> Console:
+        """The console for results, which shows nothing with `json` or `quiet`."""
+        return Console(markup=False, highlight=False, emoji=False, quiet=self.json or self.quiet)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print a line of a result without wrapping it."""
+        self.console.print(text, soft_wrap=True, style=style)
+
+    def table(self, table: ScreenTable) -> None:
+        """Print a table as a result."""
+        self.console.print(table)
+
+    def note(self, text: str) -> None:
+        """Print a remark to standard error, so that results can be piped."""
+        self.facts.setdefault("remarks", []).append(text)
+        if not self.quiet:
+            _console_for_errors().print(text, soft_wrap=True, style="dim")
+
+    def add(self, **facts: Any) -> None:
+        """Add facts to the JSON object: anything made of dicts, lists, arrays and scalars."""
+        self.facts.update(facts)
+
+    def finish(self) -> None:
+        """Write the JSON object if one is wanted."""
+        if self.json:
+            print(json_format.dumps(as_json(self.facts), indent=2, allow_nan=False), flush=True)
 
 
-def say(text: str) -> None:
-    """Print a line of a result without wrapping it."""
-    screen().print(text, soft_wrap=True)
+def as_json(value: Any) -> Any:
+    """Return a value as JSON can hold it; a number that is not finite becomes None.
 
-
-def note(text: str) -> None:
-    """Print a remark to standard error, so that results can be piped."""
-    Console(stderr=True, markup=False, highlight=False).print(text, soft_wrap=True, style="dim")
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.cli.screen import as_json
+    >>> as_json({"losses": np.array([0.5, np.nan]), 1: (True, None)})
+    {'losses': [0.5, None], '1': [True, None]}
+    """
+    if hasattr(value, "tolist"):  # An array or a scalar of NumPy.
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): as_json(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.as_posix() if isinstance(value, PurePath) else str(value)
 
 
 def fail(text: str) -> None:
     """Print an error message to standard error."""
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = _console_for_errors()
     console.print("Error:", style="bold red", end=" ")
     console.print(text, soft_wrap=True)
 
 
+def _console_for_errors() -> Console:
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
 @contextmanager
-def readable_failures() -> Iterator[None]:
-    """Convert expected errors to a message and an exit code, without a traceback."""
+def readable_failures(out: Output) -> Iterator[None]:
+    """Finish the output; convert expected errors to a message and an exit code.
+
+    A command that exits by itself has its facts written, too.
+    """
     try:
-        yield
+        try:
+            yield
+        except typer.Exit:
+            out.finish()
+            raise
+        out.finish()
     except KeyboardInterrupt:
         fail("interrupted; nothing was saved.")
         raise typer.Exit(INTERRUPTED) from None

@@ -12,13 +12,12 @@ from typing import Any
 from uuid import uuid4
 
 import typer
-from rich.console import Console
 
 from pellucid.cli.data import Examples, read_material
 from pellucid.cli.describe import columns_table, network_table
 from pellucid.cli.evaluation import show_metrics
 from pellucid.cli.request import Request
-from pellucid.cli.screen import INTERRUPTED, note, say, screen
+from pellucid.cli.screen import INTERRUPTED, Output
 from pellucid.cli.settings import check_settings
 from pellucid.cli.tuning import trials_table, tune
 from pellucid.models.saving import save
@@ -48,13 +47,13 @@ def train(
     model: Any,
     training: Examples,
     validation: Examples | None,
-    console: Console,
+    out: Output,
     resumes: bool = False,
 ) -> Training:
     """Fit or resume a model with live progress; print warnings as remarks below it."""
     rows_val = {} if validation is None else {"X_val": validation.X, "y_val": validation.y}
     fit = model.resume if resumes else model.fit
-    model.set_params(callbacks=[ProgressBar(console)])
+    model.set_params(callbacks=[ProgressBar(out.console)])
     started = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -67,14 +66,15 @@ def train(
     if interrupted and model.n_iter_ == 0:
         raise KeyboardInterrupt
     for warning in caught:
-        note(str(warning.message))
+        out.note(str(warning.message))
     return Training(seconds, interrupted)
 
 
 def train_and_save(
     request: Request,
     options: dict[str, Any],
-    out: Path,
+    path: Path,
+    out: Output,
     *,
     resumes: bool = False,
     n_trials: int = 0,
@@ -86,46 +86,56 @@ def train_and_save(
     request : Request
     options : dict
         Parameters of the estimator.
-    out : Path
+    path : Path
+        File to save the model to.
+    out : Output
     resumes : bool
         Whether to resume from the checkpoints.
     n_trials : int
         Number of parameter sets to try first; 0 trains with the options only.
     """
-    check_can_save(out)
-    material = read_material(request)
-    training, testing, console = material.training, material.testing, screen()
+    check_can_save(path)
+    material = read_material(request, out)
+    training, testing = material.training, material.testing
     tested = "" if testing is None else f", {len(testing):,} for testing"
-    say(f"{request.path.name}: {len(training):,} rows for training{tested}.")
-    say(f"Target {material.target!r}: {material.task} ({material.reason}).")
+    out.say(f"{request.path.name}: {len(training):,} rows for training{tested}.")
+    out.add(
+        table=request.path,
+        target=material.target,
+        task=material.task,
+        training_rows=len(training),
+        test_rows=0 if testing is None else len(testing),
+    )
+    out.say(f"Target {material.target!r}: {material.task} ({material.reason}).")
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
     check_settings(options, model_class, material.task)
     if material.validation is not None:
-        say(f"{request.validation_path}: {len(material.validation):,} rows for validation.")
+        out.say(f"{request.validation_path}: {len(material.validation):,} rows for validation.")
     table = TableEncoder(columns=options.get("columns")).recognize_table(training.X)
-    console.print(columns_table(table.recognized, most_rows=60))
+    out.table(columns_table(table.recognized, most_rows=60))
     training = Examples(table, training.y)
     if n_trials > 0:
-        trials = tune(model_class, options, training, n_trials, request.seed)
+        trials = tune(model_class, options, training, n_trials, request.seed, out)
         error_name = "log loss" if material.task == "classification" else "RMSE"
-        console.print(trials_table(trials, error_name))
+        out.table(trials_table(trials, error_name))
         options = trials[0].parameters
     model = model_class(**options)
-    done = train(model, training, material.validation, console, resumes)
+    done = train(model, training, material.validation, out, resumes)
     model.target_name_ = material.target
-    say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
-    console.print(network_table(model.describe().network))
+    out.add(epochs=model.n_iter_, seconds=done.seconds)
+    out.say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
+    out.table(network_table(model.describe().network))
     if testing is not None:
-        show_metrics(model, testing.X, testing.y, f"{len(testing):,} test rows")
-    if done.interrupted and not _wanted_after_interrupt(model, out):
-        note("Nothing was saved.")
+        show_metrics(model, testing.X, testing.y, f"{len(testing):,} test rows", out)
+    if done.interrupted and not _wanted_after_interrupt(model, path, out):
+        out.note("Nothing was saved.")
         raise typer.Exit(INTERRUPTED)
-    _save_somewhere(model, out)
+    _save_somewhere(model, path, out)
     if done.interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
-def _save_somewhere(model: Any, path: Path) -> None:
+def _save_somewhere(model: Any, path: Path, out: Output) -> None:
     """Save a model; if that fails, save it to the temporary folder so that it is not lost."""
     try:
         save(model, path)
@@ -136,7 +146,8 @@ def _save_somewhere(model: Any, path: Path) -> None:
         except ModelFileError:
             raise error from None
         raise ModelFileError(f"{error} The trained model is in {rescued} instead.") from error
-    say(f"Saved {path} ({path.stat().st_size / 1e6:.2f} MB).")
+    out.add(model=path)
+    out.say(f"Saved {path} ({path.stat().st_size / 1e6:.2f} MB).")
 
 
 def check_can_save(path: Path) -> None:
@@ -147,9 +158,9 @@ def check_can_save(path: Path) -> None:
         raise TableError(f"{path}: the folder {path.parent} does not exist. Create it first.")
 
 
-def _wanted_after_interrupt(model: Any, path: Path) -> bool:
+def _wanted_after_interrupt(model: Any, path: Path, out: Output) -> bool:
     """Return whether to save the model after Ctrl-C; ask on a terminal, otherwise return False."""
-    note(f"Interrupted after {model.n_iter_} epochs.")
+    out.note(f"Interrupted after {model.n_iter_} epochs.")
     try:
         return sys.stdin.isatty() and typer.confirm(f"Save the model so far to {path}?", err=True)
     except typer.Abort:

@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from pellucid.cli.data import Examples
-from pellucid.cli.screen import screen
+from pellucid.cli.screen import Output
 from pellucid.engine.errors import NonFiniteError
 from pellucid.models.fit_data import FitData
 from pellucid.models.together import fit_all
@@ -59,7 +59,12 @@ def draw(settings: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any
 
 
 def tune(
-    model_class: Any, settings: Mapping[str, Any], examples: Examples, n_trials: int, seed: int
+    model_class: Any,
+    settings: Mapping[str, Any],
+    examples: Examples,
+    n_trials: int,
+    seed: int,
+    out: Output,
 ) -> list[Trial]:
     """Try `n_trials` parameter sets; the first one is the defaults with `settings`.
 
@@ -75,6 +80,7 @@ def tune(
     n_trials : int
     seed : int
         Seed of the folds and of the random parameters.
+    out : Output
 
     Returns
     -------
@@ -84,19 +90,17 @@ def tune(
     rng = np.random.default_rng(seed)
     folds = _folds(examples.y, hasattr(model_class, "predict_proba"), seed)
     trials: list[Trial] = []
-    console = screen()
     try:
         for number in range(1, n_trials + 1):
             parameters = dict(settings) if number == 1 else draw(settings, rng)
             error = _mean_error(model_class, parameters, examples, folds)
             trials.append(Trial(parameters, error))
             best = min(trial.error for trial in trials)
-            line = f"trial {number}/{n_trials}: {error:.5g} (best {best:.5g})"
-            console.print(line, soft_wrap=True)
+            out.say(f"trial {number}/{n_trials}: {error:.5g} (best {best:.5g})")
     except KeyboardInterrupt:
         if not trials:
             raise
-        console.print(f"Interrupted after {len(trials)} trials.")
+        out.say(f"Interrupted after {len(trials)} trials.")
     return sorted(trials, key=lambda trial: trial.error)
 
 

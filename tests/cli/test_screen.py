@@ -1,0 +1,68 @@
+"""`--json` and `--quiet` of every command."""
+
+import json
+
+import pytest
+
+QUICK = ("--target", "rich", "--epochs", 2, "--set", "hidden_layer_sizes=[4]")
+COMMANDS = {
+    "train": ("train", "people.csv", *QUICK, "--out", "n.pellucid"),
+    "tune": ("tune", "people.csv", *QUICK, "--out", "n.pellucid", "--trials", 2),
+    "evaluate": ("evaluate", "m.pellucid", "people.csv"),
+    "predict": ("predict", "m.pellucid", "people.csv", "--out", "p.csv"),
+    "describe": ("describe", "m.pellucid"),
+    "export": ("export", "m.pellucid", "--onnx", "m.onnx"),
+    "demo": ("demo",),
+}
+#: Some of the facts that each command tells.
+FACTS = {
+    "train": {"table": "people.csv", "target": "rich", "task": "classification", "test_rows": 120},
+    "tune": {"target": "rich", "model": "n.pellucid"},
+    "evaluate": {"model": "m.pellucid", "table": "people.csv", "rows": 600},
+    "predict": {"rows": 600, "written": "p.csv"},
+    "describe": {"estimator": "TabularClassifier", "loss": "logistic_cross_entropy"},
+    "export": {"exported": "m.onnx"},
+    "demo": {},
+}
+
+
+@pytest.fixture
+def model(run, people):
+    run("train", people, *QUICK, "--out", "m.pellucid")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_is_all_that_standard_output_gets(run, model, command):
+    if command == "export":
+        pytest.importorskip("onnx", reason="needs onnx")
+    told = json.loads(run(*COMMANDS[command], "--json").stdout)
+    assert FACTS[command].items() <= told.items()
+    if command in ("train", "tune", "evaluate", "demo"):
+        assert 0 < told["metrics"]["accuracy"] <= 1
+        assert told["baseline"]["metrics"]["log loss"] > 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_quiet_shows_nothing(run, model, command):
+    if command == "export":
+        pytest.importorskip("onnx", reason="needs onnx")
+    assert run(*COMMANDS[command], "--quiet").output == ""
+
+
+def test_quiet_and_json_together_write_json(run, model):
+    done = run(*COMMANDS["predict"], "--json", "--quiet")
+    assert done.output == done.stdout
+    assert json.loads(done.stdout)["remarks"] == ["Wrote 600 predictions to p.csv."]
+
+
+def test_predictions_are_written_however_quiet(run, model):
+    assert run("predict", "m.pellucid", "people.csv", "--quiet").output.count("\n") == 601
+    told = json.loads(run("predict", "m.pellucid", "people.csv", "--json").stdout)
+    assert len(told["predictions"]) == told["rows"] == 600
+    assert told["predictions"][0].keys() == {"prediction"}
+
+
+def test_errors_are_shown_however_quiet(run):
+    done = run("describe", "absent.pellucid", "--quiet", "--json", code=1)
+    assert "no such file" in done.stderr
+    assert done.stdout == ""
