@@ -56,8 +56,11 @@ class Material:
 
 
 def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
-    """Read a table."""
-    return read_table(path, **reading.given())
+    """Read a table; show what the user should know about how it was read."""
+    table = read_table(path, **reading.given())
+    for remark in table.remarks:
+        out.note(f"{path.name}: {remark}")
+    return table
 
 
 def read_material(request: Request, out: Output) -> Material:

