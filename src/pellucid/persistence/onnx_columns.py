@@ -10,8 +10,8 @@ import numpy as np
 from pellucid.persistence.onnx_graph import Graph
 from pellucid.tables import TableEncoder
 from pellucid.tables.categorical import CategoricalEncoding
+from pellucid.tables.missing_words import MISSING_TEXT
 from pellucid.tables.numeric import NumericEncoding
-from pellucid.tables.text import MISSING_TEXT
 
 
 def emit_columns(graph: Graph, encoder: TableEncoder) -> str:

@@ -1,10 +1,19 @@
-"""How numbers and dates are written in the text of a table."""
+"""How the text of a table writes numbers and dates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pellucid.tables.missing_words import is_missing_word
+from pellucid.tables.number_notation import WrittenNumber, decimal_mark, written_number
+
+#: Number of cells of a column, evenly spaced, from which the format of a table is recognized.
+CELLS_LOOKED_AT = 500
+#: At least this share of them must be numbers, or the column is not asked.
+SHARE_OF_NUMBERS = 0.95
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,11 @@ class NumberFormat:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> NumberFormat:
-        """Build the format that `to_state` described."""
-        return cls(str(state["decimal"]), str(state["thousands"]))
+        """Build the format that `to_state` described; raise ValueError if it is none."""
+        decimal, thousands = str(state["decimal"]), str(state["thousands"])
+        if decimal not in (".", ",") or len(thousands) > 1 or thousands == decimal:
+            raise ValueError(f"numbers cannot be written with {decimal!r} and {thousands!r}")
+        return cls(decimal, thousands)
 
 
 @dataclass(frozen=True)
@@ -53,16 +65,82 @@ class Conventions:
     numbers : NumberFormat
     day_first : bool or None
         Whether dates such as 3/1/2020 begin with the day; None if no column decides it.
+    exceptions : dict of str to Conventions
+        Columns that are written differently from the rest of the table, by name.
     """
 
     numbers: NumberFormat = field(default_factory=NumberFormat)
     day_first: bool | None = None
+    exceptions: Mapping[str, Conventions] = field(default_factory=dict)
+
+    def of(self, name: str) -> Conventions:
+        """Return the conventions of a column."""
+        return self.exceptions.get(name) or Conventions(self.numbers, self.day_first)
 
     def to_state(self) -> dict[str, Any]:
         """Return the conventions as plain data."""
-        return {"numbers": self.numbers.to_state(), "day_first": self.day_first}
+        exceptions = {name: other.to_state() for name, other in self.exceptions.items()}
+        return {
+            "numbers": self.numbers.to_state(),
+            "day_first": self.day_first,
+            **({"exceptions": exceptions} if exceptions else {}),
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Conventions:
-        """Build the conventions that `to_state` described."""
-        return cls(NumberFormat.from_state(state["numbers"]), state["day_first"])
+        """Build the conventions that `to_state` described; raise ValueError if they are none."""
+        day_first = state["day_first"]
+        if day_first not in (None, True, False):
+            raise ValueError(f"day_first must be true, false or null, got {day_first!r}")
+        exceptions = {
+            str(name): Conventions(NumberFormat.from_state(e["numbers"]), e["day_first"])
+            for name, e in state.get("exceptions", {}).items()
+        }
+        return cls(NumberFormat.from_state(state["numbers"]), day_first, exceptions)
+
+
+def recognize_number_format(columns: Iterable[Sequence[str | None]]) -> NumberFormat:
+    """Recognize how a table writes numbers, from the cells of its text columns.
+
+    Each column of numbers in which a cell decides it, such as "12,5" or "1.234.567", has one vote.
+    Without a majority, the decimal mark is a point.
+
+    Parameters
+    ----------
+    columns : iterable of sequences of str
+        Cells without surrounding blanks. Columns that hold other text do no harm.
+
+    Examples
+    --------
+    >>> from pellucid.tables.conventions import recognize_number_format
+    >>> recognize_number_format([["1.234", "7.800"], ["12,5", "13,25"], ["Rome", "Oslo"]])
+    NumberFormat(decimal=',', thousands='')
+    """
+    found = [numbers for cells in columns if (numbers := _numbers_in(cells))]
+    marks = [decimal_mark(numbers) for numbers in found]
+    decimal = "," if marks.count(",") > marks.count(".") else "."
+    separators: dict[str, float] = {}
+    for numbers, mark in zip(found, marks, strict=True):
+        if mark in (decimal, None):
+            for number, count in numbers:
+                if number.value(decimal) is not None:
+                    separator = number.separator(decimal)
+                    separators[separator] = separators.get(separator, 0.0) + count
+    separators.pop("", None)
+    return NumberFormat(decimal, max(separators, key=separators.__getitem__, default=""))
+
+
+def _numbers_in(cells: Sequence[str | None]) -> list[tuple[WrittenNumber, float]]:
+    """Return the different numbers in some cells, and how many hold each; none if other text."""
+    counts = Counter(cells[:: 1 + len(cells) // CELLS_LOOKED_AT])
+    numbers: list[tuple[WrittenNumber, float]] = []
+    n_others, most_others = 0, (1 - SHARE_OF_NUMBERS) * counts.total()
+    for text, count in counts.items():
+        if text is None or is_missing_word(text):
+            continue
+        number = written_number(text)
+        if number is not None:
+            numbers.append((number, count))
+        elif (n_others := n_others + count) > most_others:
+            return []
+    return numbers

@@ -165,9 +165,10 @@ def _recognize_text(column: Column, weights: Weights) -> tuple[RecognizedColumn,
         number = Column(name, "number", numbers.values)
         recognized = _recognize_number(number, weights)
         if recognized.kind == "numeric":
-            strays = ", ".join(repr(text) for text in numbers.stray)
+            strays = ", ".join(map(repr, (*numbers.stray, *numbers.words)))
             told = f" ({strays} treated as missing)" if strays else ""
-            recognized = replace(recognized, reason=f"numbers stored as text{told}")
+            reason = ", ".join((f"numbers stored as text{told}", *numbers.notes))
+            recognized = replace(recognized, reason=reason)
         return recognized, number
     seconds = seconds_from_text(column.values)
     if seconds is not None:

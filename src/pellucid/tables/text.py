@@ -10,32 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.row_weights import Weights, counts_of
-
-#: Texts that mean a missing value, compared after stripping whitespace.
-MISSING_TEXT = frozenset(
-    [
-        "",
-        "?",
-        "NA",
-        "N/A",
-        "n/a",
-        "#N/A",
-        "NaN",
-        "nan",
-        "NAN",
-        "null",
-        "NULL",
-        "None",
-        "NaT",
-        "<NA>",
-    ]
+from pellucid.tables.conventions import NumberFormat
+from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
+from pellucid.tables.number_notation import (
+    WrittenNumber,
+    decimal_mark,
+    notes_on,
+    plain_number,
+    written_number,
 )
+from pellucid.tables.row_weights import Weights, counts_of
 
 #: A text column is read as numbers if at most this fraction of its cells are not numbers, and …
 STRAY_SHARE = 0.05
 #: … those cells have at most this many different values ("unknown", "n.a.").
 MOST_STRAY_TEXTS = 3
+
+
+PLAIN_NUMBERS = NumberFormat()
 
 
 @dataclass(frozen=True)
@@ -50,11 +42,20 @@ class NumbersInText:
         Number of missing cells.
     stray : tuple of str
         Distinct texts that are not numbers and are treated as missing.
+    words : tuple of str
+        Distinct texts that stand for a missing value among numbers, such as "-" or "n.a.".
+    format : NumberFormat
+        How the numbers of this column are written.
+    notes : tuple of str
+        What was understood beyond digits and a decimal point, such as "'$' taken off".
     """
 
     values: npt.NDArray[Any]
     n_blank: int
     stray: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    format: NumberFormat = PLAIN_NUMBERS
+    notes: tuple[str, ...] = ()
 
 
 def clean_text(values: Iterable[object]) -> npt.NDArray[np.object_]:
@@ -117,12 +118,15 @@ def _clean_cell(cell: object) -> str | None:
 
 
 def numbers_from_text(
-    values: npt.NDArray[np.object_], weights: Weights = None
+    values: npt.NDArray[np.object_], weights: Weights = None, format: NumberFormat = PLAIN_NUMBERS
 ) -> NumbersInText | None:
     """Parse a cleaned text column as numbers; return None if it does not contain numbers.
 
-    A few cells that are not numbers ("unknown") are allowed and treated as missing: at most 5 % of
-    the column and 3 different texts. Numbers with leading zeros ("01234") are codes and stay text.
+    The decimal mark is the one with which more cells are numbers, else that of `format`. Separators
+    of thousands, signs of currencies, percent signs and the parentheses of negative amounts are
+    taken off. Words for a missing value, such as "-" or "n.a.", are missing. A few other cells
+    ("see below") are allowed and treated as missing: at most 5 % of the column and 3 different
+    texts. Numbers with leading zeros ("01234") are codes and stay text.
 
     Parameters
     ----------
@@ -130,27 +134,67 @@ def numbers_from_text(
         Result of :func:`clean_text`.
     weights : ndarray of float64, shape (n,), optional
         Number of rows that each cell counts for.
+    format : NumberFormat
+        How the table writes numbers.
+
+    Examples
+    --------
+    >>> from pellucid.tables.text import clean_text, numbers_from_text
+    >>> read = numbers_from_text(clean_text(["1.200 €", "3,5 €", "-"]))
+    >>> read.values
+    array([1200. ,    3.5,    nan])
+    >>> read.notes
+    ('with decimal commas', 'thousands separated by points', "'€' taken off")
     """
     counts, n_missing = counts_of(values, weights)
-    numbers: dict[str | None, float] = {None: np.nan}
-    stray = []
-    for text in counts:
-        number = _number(text)
-        if number is None:
-            stray.append(text)
-            if len(stray) > MOST_STRAY_TEXTS:
-                return None
-            number = np.nan
-        elif _is_code(text):
-            return None
-        numbers[text] = number
-    n_stray = sum(counts[text] for text in stray)
-    if len(stray) == len(counts) or n_stray > STRAY_SHARE * sum(counts.values()):
+    words = tuple(text for text in counts if is_missing_word(text))
+    n_missing += sum(counts.pop(text) for text in words)
+    found = _numbers_of(counts, format)
+    if found is None:
         return None
-    result = np.fromiter(map(numbers.__getitem__, values), np.float64, len(values))
-    if n_missing == 0 and not stray and all(_is_whole(text) for text in counts):
-        return NumbersInText(result.astype(np.int64), 0, ())
-    return NumbersInText(result, round(n_missing), tuple(stray))
+    numbers, format, notes = found
+    stray = tuple(text for text in counts if text not in numbers)
+    n_stray = sum(counts[text] for text in stray)
+    if not numbers or len(stray) > MOST_STRAY_TEXTS or n_stray > STRAY_SHARE * sum(counts.values()):
+        return None
+    whole = not n_missing and not stray and all(_is_whole(text, format) for text in counts)
+    read: dict[str | None, float] = dict.fromkeys([None, *words, *stray], np.nan)
+    read.update(numbers)
+    result = np.fromiter(map(read.__getitem__, values), np.float64, len(values))
+    kept = result.astype(np.int64) if whole else result
+    return NumbersInText(kept, round(n_missing), stray, words, format, notes)
+
+
+def _numbers_of(
+    counts: dict[str, float], format: NumberFormat
+) -> tuple[dict[str, float], NumberFormat, tuple[str, ...]] | None:
+    """Return the number in each text, their format and notes about it; None if most are others."""
+    plain: dict[str, float] = {}
+    written: dict[str, WrittenNumber] = {}
+    n_others = 0
+    for text in counts:
+        if _is_code(text):
+            return None
+        number = plain_number(text)
+        if number is not None:
+            plain[text] = number
+        elif (notation := written_number(text)) is not None:
+            written[text] = notation
+        elif (n_others := n_others + 1) > MOST_STRAY_TEXTS:
+            return None
+    if not written and format.decimal == ".":
+        return plain, format, ()
+    written |= {text: n for text in plain if (n := written_number(text)) is not None}
+    mark = decimal_mark((number, counts[text]) for text, number in written.items())
+    decimal = mark or format.decimal
+    read = {t: value for t, n in written.items() if (value := n.value(decimal)) is not None}
+    numbers = {**{t: value for t, value in plain.items() if t not in written}, **read}
+    used = [written[text] for text in read]
+    separators = {number.separator(decimal) for number in used} - {""}
+    if mark is not None or separators:
+        thousands = format.thousands if format.thousands in separators else ""
+        format = NumberFormat(decimal, thousands or min(separators, default=""))
+    return numbers, format, notes_on(used, decimal, mark is None)
 
 
 def seconds_from_text(values: npt.NDArray[np.object_]) -> npt.NDArray[np.float64] | None:
@@ -170,18 +214,14 @@ def seconds_from_text(values: npt.NDArray[np.object_]) -> npt.NDArray[np.float64
     return np.fromiter(map(seconds.__getitem__, values), np.float64, len(values))
 
 
-def _number(text: str) -> float | None:
-    if "_" in text:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def _is_code(text: str) -> bool:
     return len(text) > 1 and text[0] == "0" and text.isdigit()
 
 
-def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal() and len(text) < 19
+def _is_whole(text: str, format: NumberFormat) -> bool:
+    if text.removeprefix("-").isdecimal():
+        return len(text) < 19
+    number = written_number(text)
+    if number is None or not number.is_whole(format.decimal):
+        return False
+    return sum(map(str.isdigit, number.digits)) < 19

@@ -1,0 +1,46 @@
+"""Texts that stand for a missing value."""
+
+from __future__ import annotations
+
+#: Texts that mean a missing value in every column, compared after stripping whitespace.
+MISSING_TEXT = frozenset(
+    [
+        "",
+        "?",
+        "NA",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "NaN",
+        "nan",
+        "NAN",
+        "null",
+        "NULL",
+        "None",
+        "NaT",
+        "<NA>",
+    ]
+)
+
+#: Texts that mean a missing value among numbers and times, in lower case. Elsewhere they may be
+#: categories: "none", or "-" beside "+".
+MISSING_AMONG_NUMBERS = frozenset(text.lower() for text in MISSING_TEXT) | frozenset(
+    [
+        *("-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "\u2026", "*", "??", "???"),
+        *("n.a.", "n.a", "n/d", "nd", "n.d.", "nil", "none", "(none)", "(null)", "(blank)", "\\n"),
+        *("missing", "unknown", "not available", "not applicable", "no data", "#na"),
+        *("#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!"),
+    ]
+)
+
+
+def is_missing_word(text: str) -> bool:
+    """Return whether a cell among numbers or times says that there is no value.
+
+    Examples
+    --------
+    >>> from pellucid.tables.missing_words import is_missing_word
+    >>> is_missing_word("n.a."), is_missing_word("-"), is_missing_word("-1")
+    (True, True, False)
+    """
+    return text.lower() in MISSING_AMONG_NUMBERS

@@ -1,0 +1,212 @@
+"""Numbers as people write them: signs, currencies, percent, separators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+#: Characters that separate groups of digits, besides the one of ``.,`` that is no decimal mark.
+BLANKS_AND_APOSTROPHES = " \u00a0\u202f\u2009'\u2019"
+
+_CURRENCIES = (
+    r"(?:US|AU|CA|NZ|HK|SG|A|C|S|R)?\$|[€£¥₹₽₩₺₪₫₴₦₱฿¢]|zł|Kč|kr\.?|Ft|Fr\.|Rs\.?"
+    r"|USD|EUR|GBP|CHF|JPY|CNY|RMB|INR|AUD|CAD|NZD|HKD|SGD|KRW|TWD|THB|IDR|MYR|PHP|VND|SEK|NOK|DKK"
+    r"|ISK|PLN|CZK|HUF|RON|BGN|TRY|RUB|UAH|ILS|AED|SAR|EGP|ZAR|NGN|KES|BRL|MXN|ARS|CLP|COP|PEN"
+)
+_AFFIXED = re.compile(
+    rf"""(?P<open>\()?\s*
+    (?P<sign>[+\-\u2212\u2013])?\s*
+    (?:(?P<before>{_CURRENCIES})\s*(?P<inner>[+\-\u2212\u2013])?\s*)?
+    (?P<digits>(?:\d[\d.,{BLANKS_AND_APOSTROPHES}]*|[.,]\d+)(?<!\s)(?:[eE][+-]?\d+)?)\s*
+    (?P<percent>%)?\s*
+    (?P<after>{_CURRENCIES})?\s*
+    (?P<trailing>[-\u2212\u2013])?\s*
+    (?P<close>\))?""",
+    re.VERBOSE,
+)
+_NAMES_OF_SEPARATORS = {
+    "": "",
+    ",": "commas",
+    ".": "points",
+    **dict.fromkeys(" \u00a0\u202f\u2009", "blanks"),
+    **dict.fromkeys("'\u2019", "apostrophes"),
+}
+_PLAIN = re.compile(r"(-?)(\d[\d.,]*)")
+_MOST_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class WrittenNumber:
+    """A number as it is written, before its separators are understood.
+
+    Attributes
+    ----------
+    digits : str
+        Digits with separators, and an exponent if there is one.
+    negative : bool
+    currency : str
+        The sign or code that was taken off; empty if there was none.
+    percent, parentheses : bool
+        Whether a percent sign, or the parentheses of a negative amount, were taken off.
+    """
+
+    digits: str
+    negative: bool = False
+    currency: str = ""
+    percent: bool = False
+    parentheses: bool = False
+
+    def value(self, decimal: str) -> float | None:
+        """Return the number if `decimal` is the decimal mark; None if it cannot be.
+
+        Examples
+        --------
+        >>> from pellucid.tables.number_notation import written_number
+        >>> number = written_number("-1.234")
+        >>> number.value("."), number.value(",")
+        (-1.234, -1234.0)
+        >>> written_number("1.234,5").value(".") is None
+        True
+        """
+        mantissa, _, exponent = self.digits.lower().partition("e")
+        whole, mark, fraction = mantissa.partition(decimal)
+        if whole and not whole.isdigit():
+            if not _grouped(decimal).fullmatch(whole):
+                return None
+            whole = "".join(filter(str.isdigit, whole))
+        if (fraction and not fraction.isdigit()) or (mark == "," and not fraction):
+            return None
+        number = float(f"{whole or 0}.{fraction or 0}e{exponent or 0}")
+        return -number if self.negative else number
+
+    def is_whole(self, decimal: str) -> bool:
+        """Return whether the number is written without fraction and exponent."""
+        return decimal not in self.digits and "e" not in self.digits.lower()
+
+    def separator(self, decimal: str) -> str:
+        """Return what separates groups of digits; empty if nothing does."""
+        whole = self.digits.lower().partition("e")[0].partition(decimal)[0]
+        return next((c for c in whole if not c.isdigit()), "")
+
+
+def written_number(text: str) -> WrittenNumber | None:
+    """Take signs, currency, percent and parentheses off a number; None if it is not a number.
+
+    Examples
+    --------
+    >>> from pellucid.tables.number_notation import written_number
+    >>> written_number("($1,234.50)").value(".")
+    -1234.5
+    """
+    if len(text) > _MOST_CHARACTERS:
+        return None
+    if (plain := _PLAIN.fullmatch(text)) is not None:
+        return WrittenNumber(plain[2], plain[1] == "-")
+    parts = _AFFIXED.fullmatch(text)
+    if parts is None or bool(parts["open"]) != bool(parts["close"]):
+        return None
+    signs = [parts[name] for name in ("sign", "inner", "trailing") if parts[name]]
+    in_parentheses = parts["open"] is not None
+    if len(signs) + in_parentheses > 1 or (parts["before"] and parts["after"]):
+        return None
+    return WrittenNumber(
+        parts["digits"],
+        in_parentheses or (bool(signs) and signs[0] != "+"),
+        parts["before"] or parts["after"] or "",
+        parts["percent"] is not None,
+        in_parentheses,
+    )
+
+
+def plain_number(text: str) -> float | None:
+    """Return the number that Python reads in a text; None if there is none."""
+    if "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def number_in(text: str, decimal: str) -> float | None:
+    """Return the number in a cell, with a decimal point or a decimal comma; None if there is none.
+
+    Examples
+    --------
+    >>> from pellucid.tables.number_notation import number_in
+    >>> number_in("12,5 %", ","), number_in("12,5 %", ".")
+    (12.5, None)
+    """
+    if decimal == "." or not ("." in text or "," in text):
+        number = plain_number(text)
+        if number is not None:
+            return number
+    written = written_number(text)
+    return None if written is None else written.value(decimal)
+
+
+def decimal_mark(numbers: Iterable[tuple[WrittenNumber, float]]) -> str | None:
+    """Return the decimal mark with which more cells are numbers; None if both fit equally.
+
+    Parameters
+    ----------
+    numbers : iterable of (WrittenNumber, float)
+        Different numbers and how many cells hold each.
+
+    Examples
+    --------
+    >>> from pellucid.tables.number_notation import decimal_mark, written_number
+    >>> decimal_mark([(written_number("1.234"), 1), (written_number("12,5"), 1)])
+    ','
+    >>> decimal_mark([(written_number("1.234"), 1)]) is None
+    True
+    """
+    surplus = 0.0
+    for number, count in numbers:
+        if not number.digits.isdigit():
+            fits = [number.value(mark) is not None for mark in ".,"]
+            surplus += count * (fits[0] - fits[1])
+    return None if surplus == 0 else "." if surplus > 0 else ","
+
+
+def notes_on(numbers: Sequence[WrittenNumber], decimal: str, is_ambiguous: bool) -> tuple[str, ...]:
+    """Tell what was understood in numbers beyond digits and a decimal point.
+
+    Parameters
+    ----------
+    numbers : sequence of WrittenNumber
+    decimal : str
+        The decimal mark that they were read with.
+    is_ambiguous : bool
+        Whether the other decimal mark would have fit as well.
+    """
+    notes = []
+    other = "," if decimal == "." else "."
+    unclear = [n for n in numbers if is_ambiguous and n.value(decimal) != n.value(other)]
+    if unclear:
+        example = unclear[0]
+        notes.append(f"'{example.digits}' read as {abs(example.value(decimal) or 0.0):.15g}")
+    elif decimal == "," and any("," in number.digits for number in numbers):
+        notes.append("with decimal commas")
+    separators = {_NAMES_OF_SEPARATORS[number.separator(decimal)] for number in numbers} - {""}
+    if separators and not unclear:
+        notes.append(f"thousands separated by {' and '.join(sorted(separators))}")
+    taken_off = sorted({number.currency for number in numbers} - {""})
+    taken_off += ["%"] * any(number.percent for number in numbers)
+    if taken_off:
+        notes.append(f"{' and '.join(map(repr, taken_off))} taken off")
+    if any(number.parentheses for number in numbers):
+        notes.append("parentheses read as minus")
+    return tuple(notes)
+
+
+@cache
+def _grouped(decimal: str) -> re.Pattern[str]:
+    """Match whole numbers in groups of three digits, or of two as in 12,34,567."""
+    other = "," if decimal == "." else r"\."
+    return re.compile(
+        rf"[1-9]\d{{0,2}}(?:(?P<by>[{other}{BLANKS_AND_APOSTROPHES}])\d{{3}})(?:(?P=by)\d{{3}})*"
+        + (r"|[1-9]\d?(?:,\d{2})+,\d{3}" if decimal == "." else "")
+    )
