@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
@@ -10,6 +11,7 @@ from pellucid.models.inputs import (
     NormalizedWeights,
     as_engine_takes_it,
     check_in_memory,
+    checked_table,
     checked_table_and_targets,
     is_stream,
     normalized_weights,
@@ -130,3 +132,17 @@ def test_streams_are_told_from_tables():
     check_in_memory(X)
     with pytest.raises(ValueError, match=r"only fit and resume of .* take a ParquetStream"):
         check_in_memory(stream)
+
+
+def test_columns_in_another_order_are_refused_with_the_way_out():
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    estimator = BaseEstimator()
+    checked_table(estimator, frame, reset=True)
+    way_out = re.escape("X[list(model.feature_names_in_)].")
+    for other in (frame[["b", "a"]], frame.assign(c=1.0)):
+        with pytest.raises(ValueError, match=rf"(?s)feature names should match.*\nPass {way_out}$"):
+            checked_table(estimator, other, reset=False)
+        checked_table(estimator, other[list(estimator.feature_names_in_)], reset=False)
+    message = rf"(?s)missing:\n- a\nAdd or rename the missing columns, then pass {way_out}$"
+    with pytest.raises(ValueError, match=message):
+        checked_table(estimator, frame[["b"]], reset=False)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from pellucid.tables import TableEncoder, TableError, as_table, recognition
+from pellucid.tables import TableEncoder, TableError, recognition
 
 
 @pytest.fixture
@@ -180,27 +180,6 @@ def test_lists_in_cells_duplicate_names_and_lazy_tables():
         TableEncoder().fit(pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))
     with pytest.raises(TypeError, match="collect"):
         TableEncoder().fit(pl.LazyFrame({"a": [1, 2]}))
-
-
-def test_wrong_columns_at_transform(people):
-    encoder = TableEncoder().fit(people)
-    with pytest.raises(ValueError, match="same order"):
-        encoder.transform(people[["city", "age", "member"]])
-    with pytest.raises(ValueError, match="now missing"):
-        encoder.transform(people[["age", "city"]])
-    with (
-        pytest.warns(UserWarning, match="valid feature names"),
-        pytest.raises(ValueError, match="expecting 3 features"),
-    ):
-        encoder.transform(np.zeros((2, 2)))
-
-
-def test_own_tables_are_matched_by_name(people):
-    encoder = TableEncoder().fit(as_table(people))
-    shuffled = as_table(people.assign(extra=1)[["extra", "city", "member", "age"]])
-    np.testing.assert_array_equal(encoder.transform(shuffled), encoder.transform(people))
-    with pytest.raises(TableError, match="no column 'age'"):
-        encoder.transform(as_table(people[["city", "member"]]))
 
 
 CELLS = {

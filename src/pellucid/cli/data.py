@@ -164,12 +164,12 @@ def columns_matched_by_name() -> Iterator[None]:
 def inputs_for(model: Any, table: Table, target: str | None) -> Any:
     """Return the model's input from a table, with columns matched by name."""
     names = getattr(model, "feature_names_in_", None)
-    if names is not None:
-        table = table.select([str(name) for name in names])
-    elif target is not None:
+    if names is None and target is not None:
         table = table.without(target)
     if get_tags(model).input_tags.string:
-        return table
+        return table  # The model finds the columns that it uses by name.
+    if names is not None:
+        table = table.select([str(name) for name in names])
     for column in table:
         if column.storage == "text":
             raise TableError(

@@ -59,7 +59,7 @@ def check_in_memory(X: Any) -> None:
 def checked_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return `X` for prediction: an ndarray or CSR matrix of its own dtype, not copied."""
     check_in_memory(X)
-    with _naming_text(estimator):
+    with _with_ways_out(estimator):
         X = validate_data(estimator, with_names(X), reset=reset, **_table_options(X))
     return as_engine_takes_it(X, type(estimator).__name__)
 
@@ -77,7 +77,7 @@ def checked_table_and_targets(
     """
     _check_has_rows(y)
     options = {"reset": reset, "multi_output": True, "y_numeric": y_numeric, **_table_options(X)}
-    with _naming_text(estimator):
+    with _with_ways_out(estimator):
         X, y = validate_data(estimator, with_names(X), y, **options)
     return as_engine_takes_it(X, type(estimator).__name__), y
 
@@ -158,12 +158,18 @@ def _mean(weights: NDArray[np.float64]) -> float:
 
 
 @contextmanager
-def _naming_text(estimator: BaseEstimator) -> Iterator[None]:
-    """Say what to do where a table holds text, beside the text that NumPy names."""
+def _with_ways_out(estimator: BaseEstimator) -> Iterator[None]:
+    """Say what to do where a table holds text, or columns of other names or in another order."""
     try:
         yield
     except ValueError as error:
-        if not any(sign in str(error) for sign in ("could not convert string", "bytes/strings")):
+        text = str(error)
+        if "feature names should match" in text:
+            first = "Add or rename the missing columns, then pass" if "missing" in text else "Pass"
+            raise ValueError(
+                f"{text.rstrip()}\n{first} X[list(model.feature_names_in_)]."
+            ) from error
+        if not any(sign in text for sign in ("could not convert string", "bytes/strings")):
             raise
         other = "TabularClassifier" if is_classifier(estimator) else "TabularRegressor"
         raise ValueError(

@@ -12,9 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from pellucid.engine.contract import Engine
 from pellucid.models.targets import Targets
 from pellucid.nn import Chain, Parameters
+from pellucid.outside_warning import warn_outside
 from pellucid.persistence.training_checkpoints import SavedTraining
 from pellucid.training import EpochRun, FitResult, LbfgsRun, Outcome, TrainingJob
-from pellucid.training.outside_warning import warn_outside
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from pellucid.models.estimator import Estimator
 from pellucid.models.fit_data import FitData
 from pellucid.models.prepared_fit import PreparedFit, warn_of
+from pellucid.outside_warning import warn_outside
 from pellucid.training import FitResult, run_together
-from pellucid.training.outside_warning import warn_outside
 
 _ARGUMENTS = ("sample_weight", "X_val", "y_val", "sample_weight_val")
 _ARGUMENTS_OF_NETWORKS = (*_ARGUMENTS, "rows", "rows_val", "classes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,19 +10,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.table import Column, Storage, Table, TableError
+from pellucid.tables.table import Column, Storage, Table, TableError, missing_columns_error
 from pellucid.tables.text import clean_text, is_missing
 
 _EPOCH = np.datetime64(0, "s")
 
 
-def as_table(X: Any) -> Table:
+def as_table(X: Any, needed: Sequence[str] | None = None) -> Table:
     """Convert any table to named NumPy columns. Numeric columns are not copied.
 
     Parameters
     ----------
     X : Table, DataFrame or Table of any library supported by narwhals, or 2-D array-like
         For example from pandas, polars, pyarrow or modin; arrays of numbers, strings or objects.
+    needed : sequence of str, optional
+        Names of columns that X must have, if its columns have names. Others are then not converted.
 
     Returns
     -------
@@ -30,7 +33,8 @@ def as_table(X: Any) -> Table:
     Raises
     ------
     ValueError, TypeError
-        If X is not a table, has no rows or columns, or has two columns with the same name.
+        If X is not a table, has no rows or columns, has two columns with the same name, or lacks a
+        column that is needed.
 
     Examples
     --------
@@ -40,11 +44,13 @@ def as_table(X: Any) -> Table:
     ('x0', 'x1')
     """
     if isinstance(X, Table):
+        if needed is not None and X.has_names:
+            _check_are_there(needed, X.names)
         return X
     import narwhals as nw
 
     if nw.dependencies.is_into_dataframe(X):
-        return _from_frame(X)
+        return _from_frame(X, needed)
     if isinstance(X, nw.LazyFrame) or nw.dependencies.is_polars_lazyframe(X):
         raise TypeError("X is a lazy table: call .collect() on it first.")
     return _from_array(X)
@@ -71,23 +77,38 @@ def column_from_values(name: str, values: Any) -> Column:
     return _from_vector(name, array)
 
 
-def _from_frame(X: Any) -> Table:
+def _from_frame(X: Any, needed: Sequence[str] | None) -> Table:
     import narwhals as nw
 
     try:
         frame = nw.from_native(X, eager_only=True)
-        names = [str(name) for name in frame.columns]
     except nw.exceptions.DuplicateError as error:
-        raise TableError(f"{error} Give every column a unique name.") from error
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise TableError(
-            f"The table has more than one column named {repeated[0]!r}. "
-            "Give every column a unique name."
-        )
-    columns = tuple(_from_series(n, s) for n, s in zip(names, frame.iter_columns(), strict=True))
+        names = X.column_names if hasattr(X, "column_names") else X.columns
+        raise _repeated_name_error([str(name) for name in names]) from error
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        raise _repeated_name_error(names)
     _check_not_empty(frame.shape)
-    return Table(columns, all(isinstance(name, str) for name in frame.columns))
+    has_names = all(isinstance(name, str) for name in frame.columns)
+    if needed is not None and has_names:
+        _check_are_there(needed, names)
+        return Table(tuple(_from_series(name, frame[name]) for name in needed))
+    columns = tuple(_from_series(n, s) for n, s in zip(names, frame.iter_columns(), strict=True))
+    return Table(columns, has_names)
+
+
+def _repeated_name_error(names: Sequence[str]) -> TableError:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    return TableError(
+        f"The table has more than one column named {repeated[0]!r}. "
+        "Give every column a unique name."
+    )
+
+
+def _check_are_there(needed: Sequence[str], names: Sequence[str]) -> None:
+    there = set(names)
+    if missing := [name for name in needed if name not in there]:
+        raise missing_columns_error(missing, names)
 
 
 def _from_array(X: Any) -> Table:

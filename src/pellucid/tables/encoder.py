@@ -8,10 +8,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
+from pellucid.tables.matching import learn_columns, match_columns
 from pellucid.tables.numeric import DatetimeEncoding, NumericEncoding
 from pellucid.tables.recognition import (
     KINDS,
@@ -30,7 +31,6 @@ from pellucid.tables.row_weights import (
     of,
     rows_that_count,
 )
-from pellucid.tables.scikit_learn_versions import with_names
 from pellucid.tables.table import Column, Table, TableError, missing_column_error
 
 Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
@@ -139,7 +139,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If no column is left to learn from, or a parameter or weight is invalid.
         """
-        table = check_columns(self, X, reset=True)
+        table = learn_columns(self, X)
         self._learn(table, checked_weights(sample_weight, table))
         return self
 
@@ -179,20 +179,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : table
-            As for :meth:`fit`.
+            As for :meth:`fit`. Columns with names may be in any order; columns that `fit` left out
+            may be missing, and others may be there as well.
 
         Returns
         -------
         ndarray of `dtype`, C order, shape (n_rows, n_inputs)
         """
         check_is_fitted(self)
-        return self._encode(check_columns(self, X, reset=False))
+        return self._encode(match_columns(self, X, self._used_names()))
 
     def fit_transform(
         self, X: Any, y: Any = None, sample_weight: Any = None
     ) -> npt.NDArray[np.floating[Any]]:
         """Return ``fit(X, y, sample_weight).transform(X)``, but read X only once."""
-        table = check_columns(self, X, reset=True)
+        table = learn_columns(self, X)
         return self._encode(self._learn(table, checked_weights(sample_weight, table)))
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -281,10 +282,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _encode(self, table: Table) -> npt.NDArray[np.floating[Any]]:
         out = np.zeros((len(table), self._n_inputs()), dtype=self.dtype)
         start = 0
-        for recognized, column in zip(self.recognized_, table, strict=True):
-            encoding = self.encodings_.get(recognized.name)
-            if encoding is None:
-                continue
+        for recognized, column in self._used_columns(table):
+            encoding = self.encodings_[recognized.name]
             stop = start + len(encoding.suffixes)
             if isinstance(encoding, CategoricalEncoding):
                 encoding.write(as_text(column).values, out[:, start:stop])
@@ -293,6 +292,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 encoding.write(convert(column).as_float(), out[:, start:stop])
             start = stop
         return out
+
+    def _used_names(self) -> list[str]:
+        """Return the names of the columns that are not left out."""
+        return [column.name for column in self.recognized_ if column.kind != "left out"]
+
+    def _used_columns(self, table: Table) -> list[tuple[RecognizedColumn, Column]]:
+        """Return the columns that are not left out: by name, or by position without names."""
+        if table.has_names and hasattr(self, "feature_names_in_"):
+            by_name = {column.name: column for column in table}
+            known = [column for column in self.recognized_ if column.kind != "left out"]
+            return [(column, by_name[column.name]) for column in known]
+        pairs = zip(self.recognized_, table, strict=True)
+        return [(known, column) for known, column in pairs if known.kind != "left out"]
 
     def _n_inputs(self) -> int:
         """Return the number of encoded columns."""
@@ -347,41 +359,3 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def check_columns(estimator: Any, X: Any, *, reset: bool) -> Table:
-    """Read X and set or check the estimator's column names and number of columns.
-
-    Parameters
-    ----------
-    estimator : object
-        Its ``n_features_in_`` and, if the table has names, ``feature_names_in_`` are set or
-        checked.
-    X : any table
-    reset : bool
-        Whether to set the attributes (in `fit`) rather than check them.
-
-    Returns
-    -------
-    Table
-    """
-    table = as_table(X)
-    if not isinstance(X, Table):
-        shaped = with_names(X) if hasattr(X, "shape") else np.empty((0, table.shape[1]))
-        validate_data(estimator, shaped, reset=reset, skip_check_array=True)
-        return table
-    if reset:
-        estimator.n_features_in_ = table.shape[1]
-        vars(estimator).pop("feature_names_in_", None)
-        if table.has_names:
-            estimator.feature_names_in_ = np.array(table.names, dtype=object)
-        return table
-    fitted = getattr(estimator, "feature_names_in_", None)
-    if fitted is not None and table.has_names:
-        return table.select(list(fitted))
-    if table.shape[1] != estimator.n_features_in_:
-        raise TableError(
-            f"X has {table.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input."
-        )
-    return table

@@ -121,8 +121,30 @@ class Table:
 
 def missing_column_error(name: str, names: Sequence[str]) -> TableError:
     """Return an error for a missing column that suggests the most similar name."""
+    return missing_columns_error([name], names)
+
+
+def missing_columns_error(missing: Sequence[str], names: Sequence[str]) -> TableError:
+    """Return an error for columns that are not among `names`, with the most similar names."""
     folded = {n.casefold(): n for n in reversed(names)}
-    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
-    shown = ", ".join(repr(n) for n in names[:20]) + (", …" if len(names) > 20 else "")
-    suggestion = f" Did you mean {folded[close[0]]!r}?" if close else ""
-    return TableError(f"There is no column {name!r}.{suggestion} The columns are: {shown}.")
+    close = {
+        name: folded[found[0]]
+        for name in missing[:_MOST_NAMES_SHOWN]
+        if (found := get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5))
+    }
+    if len(missing) == 1:
+        what = f"There is no column {missing[0]!r}."
+        suggestion = "".join(f" Did you mean {similar!r}?" for similar in close.values())
+    else:
+        what = f"There are no columns {_listed(missing)}."
+        pairs = ", ".join(f"{similar!r} for {name!r}" for name, similar in close.items())
+        suggestion = f" Did you mean {pairs}?" if pairs else ""
+    return TableError(f"{what}{suggestion} The columns are: {_listed(names)}.")
+
+
+_MOST_NAMES_SHOWN = 20
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_MOST_NAMES_SHOWN]))
+    return shown + (", …" if len(names) > _MOST_NAMES_SHOWN else "")

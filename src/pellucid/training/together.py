@@ -11,11 +11,11 @@ from queue import Empty, SimpleQueue
 
 from pellucid.engine.contract import Engine
 from pellucid.engine.threads import resolve_n_threads
+from pellucid.outside_warning import warn_outside
 from pellucid.training.epochs import EpochRun
 from pellucid.training.job import TrainingJob
 from pellucid.training.lbfgs import LbfgsRun
 from pellucid.training.outcome import Outcome
-from pellucid.training.outside_warning import warn_outside
 from pellucid.training.result import FitResult
 
 Run = EpochRun | LbfgsRun

@@ -27,7 +27,7 @@ from pellucid.models.estimator import Estimator
 from pellucid.models.exchange.ensemble_onnx import onnx_of_ensemble
 from pellucid.models.exchange.onnx_export import OnnxExport
 from pellucid.models.fit_data import FitData
-from pellucid.models.inputs import checked_table, is_stream, renaming
+from pellucid.models.inputs import check_in_memory, checked_table, is_stream, renaming
 from pellucid.models.model_card import describe_ensemble
 from pellucid.models.predicting import Predicts
 from pellucid.models.prepared_fit import undo_of
@@ -35,9 +35,10 @@ from pellucid.models.saving import Arrays, members_from_state, members_to_state,
 from pellucid.models.tabular.tabular import TabularPerceptron
 from pellucid.models.targets import Targets
 from pellucid.models.together import fit_all
+from pellucid.outside_warning import warn_outside
+from pellucid.tables.matching import match_columns
 from pellucid.training import FitResult, Outcome
 from pellucid.training.fingerprint import described
-from pellucid.training.outside_warning import warn_outside
 
 LARGEST_SEED = 2**31 - 1
 
@@ -193,15 +194,17 @@ class DeepEnsemble(  # type: ignore[call-arg]
         names = getattr(first, "feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = names
-        elif names_from is not self:
+        elif names_from is not self or isinstance(first, TabularPerceptron):
             self.__dict__.pop("feature_names_in_", None)
 
     def _as_members_take(self, X: Any) -> Any:
         """Return a table that is checked and converted once for all members."""
         check_is_fitted(self)
-        if isinstance(self.estimators_[0], TabularPerceptron):
-            return X
-        return checked_table(self, X, reset=False)
+        if not isinstance(self.estimators_[0], TabularPerceptron):
+            return checked_table(self, X, reset=False)
+        check_in_memory(X)
+        used = dict.fromkeys(n for each in self.estimators_ for n in each.encoder_._used_names())
+        return match_columns(self, X, list(used))
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return the outputs (n_members, n_rows, n_outputs) of every member, after the link."""

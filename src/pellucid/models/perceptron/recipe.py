@@ -37,6 +37,7 @@ from pellucid.nn import (
     Layer,
     Optimizer,
 )
+from pellucid.outside_warning import warn_outside
 from pellucid.training import (
     EpochRate,
     FixedOrder,
@@ -49,7 +50,6 @@ from pellucid.training import (
     get_epoch_rate,
     hold_out,
 )
-from pellucid.training.outside_warning import warn_outside
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 LARGEST_AUTO_BATCH = 200

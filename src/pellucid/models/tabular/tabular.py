@@ -24,7 +24,7 @@ from pellucid.models.reading import Reading, ReadRows, part_of
 from pellucid.models.saving import Arrays, targets_from_json, targets_to_json
 from pellucid.models.targets import Targets
 from pellucid.tables import RecognizedColumn, TableEncoder
-from pellucid.tables.encoder import check_columns
+from pellucid.tables.matching import learn_columns, match_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
 
 FEWEST_ROWS_TO_HOLD_OUT = 100
@@ -153,7 +153,7 @@ class TabularPerceptron(Perceptron):
         if self._known_table is not None and self._known_table[0] is X:
             return self._known_table[1]
         check_in_memory(X)
-        return self.encoder_._encode(check_columns(self, X, reset=False))
+        return self.encoder_._encode(match_columns(self, X, self.encoder_._used_names()))
 
     def _knows(self, given: Any, X: Any) -> None:
         self._known_table = given, X
@@ -200,7 +200,10 @@ class TabularPerceptron(Perceptron):
     def _encoded(self, data: FitData, known: Targets | None) -> _Training:
         """Return the rows without those of weight zero, and the encoder that was fitted on them."""
         y = self._checked_y(data.y, "y")
-        table = check_columns(self, data.X, reset=known is None)
+        if known is None:
+            table = learn_columns(self, data.X)
+        else:
+            table = match_columns(self, data.X, self.encoder_._used_names())
         check_consistent_length(table, y)
         weights, given = checked_weights(data.sample_weight, table), data.X
         kept = rows_that_count(weights)
@@ -236,7 +239,7 @@ class TabularPerceptron(Perceptron):
             return None
         y = self._checked_y(data.y_val, "y_val")
         with renaming(X="X_val"):
-            table = check_columns(self, data.X_val, reset=False)
+            table = match_columns(self, data.X_val, encoder._used_names())
         with renaming(X="X_val", y="y_val"):
             check_consistent_length(table, y)
         with renaming(y="y_val"):

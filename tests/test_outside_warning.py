@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from pellucid.training.outside_warning import warn_outside
+from pellucid.outside_warning import warn_outside
 
 
 def test_the_first_line_outside_is_named():

@@ -1,0 +1,82 @@
+"""Match the columns of a table with those that an estimator was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from pellucid.tables.columns import as_table
+from pellucid.tables.scikit_learn_versions import with_names
+from pellucid.tables.table import Table, TableError
+
+
+def learn_columns(estimator: Any, X: Any) -> Table:
+    """Read the table that an estimator is fitted on, and set the estimator's column names.
+
+    Parameters
+    ----------
+    estimator : object
+        Its ``n_features_in_`` and, if the table has names, ``feature_names_in_`` are set.
+    X : any table
+
+    Returns
+    -------
+    Table
+    """
+    table = as_table(X)
+    if not isinstance(X, Table):
+        _validate(estimator, X, table, reset=True)
+        return table
+    estimator.n_features_in_ = table.shape[1]
+    vars(estimator).pop("feature_names_in_", None)
+    if table.has_names:
+        estimator.feature_names_in_ = np.array(table.names, dtype=object)
+    return table
+
+
+def match_columns(estimator: Any, X: Any, needed: Sequence[str]) -> Table:
+    """Read a table for a fitted estimator.
+
+    Where the estimator and X have names, columns are found by name: their order does not matter,
+    and X may have others. Without names, X must have as many columns as in `fit`, in its order.
+
+    Parameters
+    ----------
+    estimator : object
+        With ``n_features_in_`` and, if it was fitted on a table with names,
+        ``feature_names_in_``.
+    X : any table
+    needed : sequence of str
+        Names of the columns that the estimator uses.
+
+    Returns
+    -------
+    Table
+        With names, it has the needed columns, in any order; without, all of X.
+
+    Raises
+    ------
+    TableError
+        If a column is missing, or X has too many or too few columns without names.
+    """
+    is_named = hasattr(estimator, "feature_names_in_")
+    table = as_table(X, needed if is_named else None)
+    if is_named and table.has_names:
+        return table
+    if not isinstance(X, Table):
+        _validate(estimator, X, table, reset=False)
+    elif table.shape[1] != estimator.n_features_in_:
+        raise TableError(
+            f"X has {table.shape[1]} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    return table
+
+
+def _validate(estimator: Any, X: Any, table: Table, *, reset: bool) -> None:
+    """Set or check names and number of columns as scikit-learn does."""
+    shaped = with_names(X) if hasattr(X, "shape") else np.empty((0, table.shape[1]))
+    validate_data(estimator, shaped, reset=reset, skip_check_array=True)
