@@ -53,6 +53,10 @@ TargetOption = Annotated[str, typer.Option(help="Name of the column to predict."
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="MODEL", help="File to save the model to.")
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace a file at --out that is not a model.")
+]
+ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 TaskOption = Annotated[
     TaskChoice, typer.Option(help="auto chooses the task from the values of the target.")
 ]
@@ -114,6 +118,7 @@ def train_command(
         ),
     ] = False,
     seed: SeedOption = 0,
+    force: ForceOption = False,
     *,
     reading: ReadingOptions,
     out: Output,
@@ -139,7 +144,7 @@ def train_command(
             "checkpoint_path": checkpoints,
             **settings_from(set_),
         }
-        train_and_save(request, options, path, out, resumes=resume)
+        train_and_save(request, options, path, out, resumes=resume, force=force)
 
 
 @app.command("tune")
@@ -156,6 +161,7 @@ def tune_command(
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs per fit.")] = 200,
     set_: SetOption = None,
     seed: SeedOption = 0,
+    force: ForceOption = False,
     *,
     reading: ReadingOptions,
     out: Output,
@@ -177,7 +183,7 @@ def tune_command(
             "columns": kinds_from(column),
             **settings_from(set_),
         }
-        train_and_save(request, options, path, out, n_trials=trials)
+        train_and_save(request, options, path, out, n_trials=trials, force=force)
 
 
 @app.command()
@@ -185,6 +191,7 @@ def tune_command(
 def export(
     model: ModelArgument,
     onnx: Annotated[Path, typer.Option(metavar="FILE", help="Output file, such as model.onnx.")],
+    force: ReplaceOption = False,
     *,
     out: Output,
 ) -> None:
@@ -192,7 +199,7 @@ def export(
     with readable_failures(out):
         from pellucid.cli.export import export_file
 
-        export_file(model, onnx, out)
+        export_file(model, onnx, out, force=force)
 
 
 @app.command()
@@ -227,6 +234,7 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability of each class.")
     ] = False,
+    force: ReplaceOption = False,
     *,
     reading: ReadingOptions,
     out: Output,
@@ -235,7 +243,7 @@ def predict(
     with readable_failures(out):
         from pellucid.cli.predict import predict_file
 
-        predict_file(model, table, path, probabilities, reading, out)
+        predict_file(model, table, path, probabilities, reading, out, force=force)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from pellucid.cli.data import columns_matched_by_name, inputs_for, read_model_table
+from pellucid.cli.files import check_can_write
 from pellucid.cli.options import ReadingOptions
 from pellucid.cli.screen import Output
 from pellucid.models.loading import load
@@ -27,8 +28,12 @@ def predict_file(
     probabilities: bool,
     reading: ReadingOptions,
     out: Output,
+    *,
+    force: bool = False,
 ) -> None:
     """Run `pellucid predict`: write the predictions of a saved model for a table."""
+    if written is not None:
+        check_can_write(written, [path, table], force=force)
     model = load(path)
     rows = read_model_table(table, model, reading, out)
     with columns_matched_by_name():

@@ -42,3 +42,8 @@ class Request:
     validation_path: Path | None
     reading: ReadingOptions
     seed: int
+
+    def tables(self) -> list[Path]:
+        """Return the files that are read."""
+        paths = [self.path, self.test_path, self.validation_path]
+        return [path for path in paths if path is not None]

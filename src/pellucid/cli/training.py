@@ -16,6 +16,7 @@ import typer
 from pellucid.cli.data import Examples, read_material
 from pellucid.cli.describe import columns_table, network_table
 from pellucid.cli.evaluation import show_metrics
+from pellucid.cli.files import check_can_save
 from pellucid.cli.request import Request
 from pellucid.cli.screen import INTERRUPTED, Output
 from pellucid.cli.settings import check_settings
@@ -24,7 +25,7 @@ from pellucid.models.saving import save
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
 from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError
-from pellucid.tables import TableEncoder, TableError
+from pellucid.tables import TableEncoder
 from pellucid.training import Outcome, ProgressBar
 
 
@@ -78,6 +79,7 @@ def train_and_save(
     *,
     resumes: bool = False,
     n_trials: int = 0,
+    force: bool = False,
 ) -> None:
     """Run `pellucid train` or `tune`: read, recognize columns, train, test and save.
 
@@ -93,8 +95,10 @@ def train_and_save(
         Whether to resume from the checkpoints.
     n_trials : int
         Number of parameter sets to try first; 0 trains with the options only.
+    force : bool
+        Whether a file at `path` that is not a model may be replaced.
     """
-    check_can_save(path)
+    check_can_save(path, [*request.tables(), options.get("checkpoint_path")], force)
     material = read_material(request, out)
     training, testing = material.training, material.testing
     tested = "" if testing is None else f", {len(testing):,} for testing"
@@ -148,14 +152,6 @@ def _save_somewhere(model: Any, path: Path, out: Output) -> None:
         raise ModelFileError(f"{error} The trained model is in {rescued} instead.") from error
     out.add(model=path)
     out.say(f"Saved {path} ({path.stat().st_size / 1e6:.2f} MB).")
-
-
-def check_can_save(path: Path) -> None:
-    """Raise before training if the model cannot be saved to `path`."""
-    if path.is_dir():
-        raise TableError(f"{path} is a directory. Pass a file name such as model.pellucid.")
-    if not path.absolute().parent.is_dir():
-        raise TableError(f"{path}: the folder {path.parent} does not exist. Create it first.")
 
 
 def _wanted_after_interrupt(model: Any, path: Path, out: Output) -> bool:

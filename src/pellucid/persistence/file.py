@@ -164,6 +164,21 @@ def read_model_file(
         raise ModelFileError(f"{path}: cannot be read: {reason_of(error)}.") from error
 
 
+def is_model_file(path: str | Path) -> bool:
+    """Return whether a file is a saved model and no checkpoint, as its header says."""
+    path = Path(path)
+    try:
+        found = path.stat()
+        _check_is_regular(found.st_mode, path)
+        with path.open("rb") as file:
+            metadata = _read_entries(file, found.st_size, path).get("__metadata__")
+        text = str(metadata["pellucid"]).partition(" ")[2]  # type: ignore[index]
+        header = _parse_json(text, path)
+    except (OSError, ModelFileError, LookupError, TypeError):
+        return False
+    return "estimator" in header and "checkpoint" not in header
+
+
 def _check_is_regular(mode: int, path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise ModelFileError(f"{path} is a directory. Give a file name such as model.pellucid.")

@@ -1,0 +1,86 @@
+"""Check where a command writes, before it does any work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from pellucid.persistence.file import is_model_file
+from pellucid.tables.table import TableError
+
+STANDARD_STREAM = "-"
+"""Stands for standard input or output in place of a file."""
+
+
+def check_can_save(path: Path, inputs: Iterable[Path | None], force: bool = False) -> None:
+    """Raise TableError unless a model can be saved to `path`: see :func:`check_can_write`.
+
+    A model of ours is replaced without `force`.
+    """
+    if path.suffix.lower() == ".onnx":
+        raise TableError(
+            f"{path} would be a .pellucid model under the name of an ONNX file. Save the model as "
+            f"{path.with_suffix('.pellucid').name}, then run: pellucid export MODEL --onnx {path}"
+        )
+    if is_model_file(path) and not _is_input(path, inputs):
+        force = True
+    check_can_write(path, inputs, force=force, wanted=" and is not a model of Pellucid")
+
+
+def check_can_write(
+    path: Path, inputs: Iterable[Path | None], *, force: bool = False, wanted: str = ""
+) -> None:
+    """Raise TableError unless a file can be written to `path`.
+
+    Parameters
+    ----------
+    path : Path
+        A new file, or with `force` one that exists.
+    inputs : iterable of Path or None
+        Files and folders that the command reads, which are never written over; "-" is standard
+        input.
+    force : bool
+        Whether another file may be replaced.
+    wanted : str
+        What the message adds about a file that exists.
+    """
+    if path.is_dir():
+        raise TableError(f"{path} is a directory. Pass a file name, such as {path / 'result'}.")
+    if not path.absolute().parent.is_dir():
+        raise TableError(f"{path}: the folder {path.parent} does not exist. Create it first.")
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise TableError(f"{path} is not a regular file. Pass another path.")
+    if _is_input(path, inputs):
+        raise TableError(
+            f"{path} is an input of this command and would be written over. Pass another path."
+        )
+    if not force:
+        raise TableError(
+            f"{path} exists{wanted}. Pass another path, or --force to replace the file."
+        )
+
+
+def _is_input(path: Path, inputs: Iterable[Path | None]) -> bool:
+    """Return whether a file that exists is one of the inputs, or in a folder among them.
+
+    A model in a folder of tables or checkpoints is none.
+    """
+    for given in inputs:
+        if given is None:
+            continue
+        if str(given) == STANDARD_STREAM:
+            with suppress(OSError, ValueError):  # It may be no file at all.
+                if os.path.samestat(os.fstat(sys.stdin.fileno()), path.stat()):
+                    return True
+        elif given.is_dir():
+            folders = path.resolve().parents
+            if any(given.samefile(folder) for folder in folders) and not is_model_file(path):
+                return True
+        elif given.exists() and given.samefile(path):
+            return True
+    return False

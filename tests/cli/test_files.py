@@ -1,0 +1,149 @@
+"""What commands never write over, and what only with `--force`."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from pellucid import TabularClassifier, load
+from pellucid.cli.files import check_can_write
+from pellucid.tables import TableError
+
+QUICK = ("--target", "rich", "--epochs", 1, "--set", "hidden_layer_sizes=[4]")
+
+
+@pytest.fixture
+def model(run, people):
+    run("train", people, *QUICK, "--out", "m.pellucid")
+
+
+def folder_of(path):
+    return {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+
+
+def link(kind, people):
+    other = people.with_name("other.csv")
+    if kind == "symbolic":
+        other.symlink_to(people)
+    elif kind == "hard":
+        os.link(people, other)
+    else:
+        return people.parent / "." / people.name
+    return other
+
+
+@pytest.mark.parametrize("kind", ["the same", "symbolic", "hard"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_table_that_is_read_is_never_written_over(run, model, people, kind, force):
+    out = link(kind, people)
+    before = folder_of(people)
+    for command in (
+        ["train", people, *QUICK],
+        ["tune", people, *QUICK, "--trials", 1],
+        ["predict", "m.pellucid", people],
+    ):
+        done = run(*command, "--out", out, *force, code=1)
+        assert "would be written over" in done.output
+        assert "epoch" not in done.output
+    assert folder_of(people) == before
+
+
+@pytest.mark.parametrize("option", ["--test-table", "--validation"])
+def test_nor_is_another_table_of_a_training(run, people, tmp_path, option):
+    other = tmp_path / "other.csv"
+    other.write_bytes(people.read_bytes())
+    done = run("train", people, *QUICK, option, other, "--out", other, "--force", code=1)
+    assert "other.csv is an input" in done.output
+    assert other.read_bytes() == people.read_bytes()
+
+
+def test_nor_is_a_model_that_is_read(run, model, people):
+    before = folder_of(people)
+    for command in (
+        ["predict", "m.pellucid", people, "--out", "m.pellucid", "--force"],
+        ["export", "m.pellucid", "--onnx", "m.pellucid", "--force"],
+    ):
+        assert "m.pellucid is an input" in run(*command, code=1).output
+    assert folder_of(people) == before
+
+
+def test_nor_are_checkpoints(run, people, tmp_path):
+    train = ["train", people, *QUICK, "--checkpoints", "folder"]
+    run(*train, "--out", "m.pellucid")
+    checkpoint = tmp_path / "folder" / "epoch-000001.pellucid"
+    before = checkpoint.read_bytes()
+    done = run(*train, "--out", checkpoint, "--force", "--resume", code=1)
+    assert "would be written over" in done.output
+    assert checkpoint.read_bytes() == before
+
+
+def test_nor_is_what_standard_input_reads(people, monkeypatch):
+    with people.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        with pytest.raises(TableError, match=r"people.csv is an input"):
+            check_can_write(people, [Path("-")], force=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a,b\n"))
+    with pytest.raises(TableError, match="--force"):
+        check_can_write(people, [Path("-")])
+
+
+def test_another_file_is_replaced_with_force_only(run, model, people, tmp_path):
+    other = tmp_path / "thesis.txt"
+    commands = [
+        ["train", people, *QUICK, "--out", other],
+        ["tune", people, *QUICK, "--trials", 1, "--out", other],
+    ]
+    for command in commands:
+        other.write_text("years of work")
+        done = run(*command, code=1)
+        assert "thesis.txt exists and is not a model of Pellucid" in done.output
+        assert "--force" in done.output
+        assert "Target" not in done.output, "told before any work"
+        assert other.read_text() == "years of work"
+        run(*command, "--force")
+        assert isinstance(load(other), TabularClassifier)
+
+
+def test_a_model_replaces_a_model(run, model, people):
+    run("train", people, *QUICK, "--out", "m.pellucid", "--seed", 1)
+    assert load("m.pellucid").random_state == 1
+
+
+def test_predictions_replace_a_file_with_force_only(run, model, people, tmp_path):
+    predict = ["predict", "m.pellucid", people, "--out"]
+    run(*predict, "p.csv")
+    assert "p.csv exists" in run(*predict, "p.csv", code=1).output
+    run(*predict, "p.csv", "--force")
+    other = tmp_path / "other.csv"
+    other.write_bytes((tmp_path / "m.pellucid").read_bytes())
+    assert "other.csv exists" in run(*predict, other, code=1).output
+
+
+def test_an_export_replaces_a_file_with_force_only(run, model, tmp_path):
+    pytest.importorskip("onnx", reason="needs onnx")
+    (tmp_path / "m.onnx").write_text("mine")
+    export = ["export", "m.pellucid", "--onnx", "m.onnx"]
+    assert "m.onnx exists" in run(*export, code=1).output
+    assert (tmp_path / "m.onnx").read_text() == "mine"
+    run(*export, "--force")
+
+
+def test_places_that_no_file_can_be_written_to(tmp_path):
+    with pytest.raises(TableError, match="is a directory"):
+        check_can_write(tmp_path, [])
+    with pytest.raises(TableError, match=r"the folder .*absent does not exist"):
+        check_can_write(tmp_path / "absent" / "m.pellucid", [])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_only_regular_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TableError, match="not a regular file"):
+        check_can_write(tmp_path / "pipe", [], force=True)
+
+
+def test_an_export_is_not_written_by_train(run, people):
+    for command in ("train", "tune"):
+        done = run(command, people, *QUICK, "--out", "m.onnx", code=1)
+        assert "pellucid export MODEL --onnx m.onnx" in done.output
