@@ -10,7 +10,17 @@ import warnings
 
 import numpy as np
 import pytest
-from estimator_kinds import ENSEMBLES, KINDS, LABELS, NUMBERS, TABLE, X, learned_by, predictions_of
+from estimator_kinds import (
+    ENSEMBLES,
+    FAMILIES,
+    KINDS,
+    LABELS,
+    NUMBERS,
+    TABLE,
+    X,
+    learned_by,
+    predictions_of,
+)
 from fuzzing.examples import EXAMPLES, data_of
 from fuzzing.mutations import signed
 from sklearn.base import BaseEstimator, clone
@@ -67,6 +77,20 @@ def test_what_is_loaded_is_what_was_saved(path, name):
     first = path.read_bytes()
     save(loaded, path)
     assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *ENSEMBLES][::2])
+def test_facts_of_the_training_are_kept_until_the_next(path, name):
+    kind = ALL[name]
+    model = kind.make(max_iter=1).fit(kind.X, kind.y)
+    model.training_facts_ = {"seed": 3, "test": {"accuracy": 0.5}, "rows": [1, None]}
+    save(model, path)
+    loaded = load(path)
+    assert loaded.training_facts_ == model.training_facts_
+    loaded.fit(kind.X, kind.y)
+    assert not hasattr(loaded, "training_facts_")
+    save(loaded, path)
+    assert not hasattr(load(path), "training_facts_")
 
 
 def test_an_ensemble_of_default_networks_comes_back(path):

@@ -337,6 +337,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         self.loss_ = result.loss
 
     def _take_over(self, learned: Learned, result: FitResult) -> None:
+        self.__dict__.pop("training_facts_", None)
         self._become(learned)
         self._remember(result)
 

@@ -60,7 +60,10 @@ def load(path: str | Path) -> Any:
             "Upgrade with: pip install --upgrade pellucid"
         )
     try:
-        return restore(estimator_class, header["params"], header["state"], arrays)
+        estimator = restore(estimator_class, header["params"], header["state"], arrays)
+        if facts := header.get("training_facts"):
+            estimator.training_facts_ = dict(facts)
+        return estimator
     except UNUSABLE as error:
         raise ModelFileError(
             f"{path} is damaged: its contents do not make a {name} "

@@ -86,6 +86,9 @@ def is_saveable(estimator: Any) -> bool:
 def save(estimator: SaveableEstimator, path: str | Path) -> None:
     """Write a fitted estimator to one `.pellucid` file.
 
+    An attribute `training_facts_`, a dict of what JSON can hold, is kept with it: what the command
+    line knows of the training. Another training removes it.
+
     What `pellucid.load` returns predicts the same to the bit, in any process and on any machine
     with the same instruction set.
 
@@ -123,6 +126,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
         "params": params,
         "state": state,
     }
+    if facts := getattr(estimator, "training_facts_", None):
+        header["training_facts"] = facts
     write_model_file(path, header, arrays)
 
 

@@ -188,6 +188,7 @@ class DeepEnsemble(  # type: ignore[call-arg]
             raise ValueError("the members know different classes or numbers of targets")
         if len({member.n_features_in_ for member in members}) > 1:
             raise ValueError("the members take tables of different widths")
+        self.__dict__.pop("training_facts_", None)
         self.estimators_ = members
         self._targets: Targets | None = first._known_targets()
         self.n_features_in_ = first.n_features_in_
