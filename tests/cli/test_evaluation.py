@@ -1,5 +1,6 @@
 """`pellucid evaluate`."""
 
+import json
 import re
 
 import numpy as np
@@ -10,10 +11,12 @@ from pellucid import (
     DeepEnsembleClassifier,
     MLPClassifier,
     MLPRegressor,
+    Network,
     TabularClassifier,
     TabularRegressor,
     save,
 )
+from pellucid.nn import Linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -57,15 +60,55 @@ def test_the_baseline_is_the_mean_of_the_training_rows(run, people, loss):
     few = table[table["age"] > 60]
     few.to_csv("few.csv", index=False)
     output = run("evaluate", "m.pellucid", "few.csv", "--target", "pay").output
-    shown = re.search(r"│ RMSE +│ +[\d.,]+ │ +([\d.,]+) │", output).group(1)
+    shown = re.search(r"│ RMSE +│ +[\d.,]+ │[\d., to]+│ +([\d.,]+) │", output).group(1)
     expected = np.sqrt(np.mean((few["pay"] - y.mean()) ** 2))
     assert float(shown.replace(",", "")) == pytest.approx(expected, rel=1e-3)
 
 
-def test_several_numbers_a_row_are_refused(run):
+def test_several_targets_have_a_table_each(run):
     X = np.random.default_rng(0).normal(size=(60, 3))
     table = pd.DataFrame(X, columns=list("abc"))
     MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(table, X[:, :2]).save("m.pellucid")
-    table.assign(y=1.0).to_csv("t.csv", index=False)
-    output = run("evaluate", "m.pellucid", "t.csv", "--target", "y", code=1).output
-    assert "predicts 2 numbers for each row" in output
+    table.assign(y=1.0, z=table["b"]).to_csv("t.csv", index=False)
+    call = ("evaluate", "m.pellucid", "t.csv", "--target", "y")
+    output = run(*call, code=1).output
+    assert "predicts 2 targets, but 1 was given: 'y'. Repeat --target" in output
+    output = run(*call, "--target", "z").output
+    assert "t.csv: 60 rows, target 'y'" in output
+    assert "t.csv: 60 rows, target 'z'" in output
+    facts = json.loads(run(*call, "--target", "z", "--json").stdout)
+    assert facts["target"] == ["y", "z"]
+    assert set(facts["targets"]) == {"y", "z"}
+    assert set(facts["targets"]["z"]["metrics"]) == {"RMSE", "MAE", "R²"}
+
+
+def test_several_labels_have_a_table_each(run):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    table = pd.DataFrame(X, columns=list("abc"))
+    MLPClassifier((4,), max_iter=2).fit(table, (X[:, :2] > 0).astype(int)).save("m.pellucid")
+    table.assign(y=1, z=table["b"] > 0).to_csv("t.csv", index=False)
+    call = ("evaluate", "m.pellucid", "t.csv")
+    assert "all 2 with --target" in run(*call, code=1).output
+    facts = json.loads(run(*call, "--target", "y", "--target", "z", "--json").stdout)
+    assert np.sum(facts["targets"]["z"]["confusion_matrix"]) == 60
+    assert "ROC AUC" not in facts["targets"]["y"]["metrics"], "all its labels are 1"
+
+
+def test_a_regression_network_is_evaluated(run):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    Network([Linear(1)], "squared_error", max_iter=3).fit(X, X[:, 0]).save("m.pellucid")
+    pd.DataFrame(X, columns=list("abc")).assign(y=X[:, 0]).to_csv("t.csv", index=False)
+    output = run("evaluate", "m.pellucid", "t.csv", "--target", "y").output
+    assert "RMSE" in output
+    assert "bootstrap of the rows, 1,000 resamples" in output
+
+
+def test_json_has_every_number(run, people):
+    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
+    facts = json.loads(run("evaluate", "m.pellucid", people, "--json").stdout)
+    assert facts["rows"] == 600
+    assert set(facts["metrics"]) == set(facts["baseline"]["metrics"])
+    low, high = facts["intervals"]["accuracy"]
+    assert low <= facts["metrics"]["accuracy"] <= high
+    assert [one["class"] for one in facts["classes"]] == ["no", "yes"]
+    assert np.sum(facts["confusion_matrix"]) == 600

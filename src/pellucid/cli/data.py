@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,11 +161,12 @@ def columns_matched_by_name() -> Iterator[None]:
         yield
 
 
-def inputs_for(model: Any, table: Table, target: str | None) -> Any:
+def inputs_for(model: Any, table: Table, targets: Sequence[str] = ()) -> Any:
     """Return the model's input from a table, with columns matched by name."""
     names = getattr(model, "feature_names_in_", None)
-    if names is None and target is not None:
-        table = table.without(target)
+    if names is None:
+        for target in targets:
+            table = table.without(target)
     if get_tags(model).input_tags.string:
         return table  # The model finds the columns that it uses by name.
     if names is not None:

@@ -9,8 +9,8 @@ from sklearn.model_selection import train_test_split
 
 from pellucid.cli.data import Examples
 from pellucid.cli.describe import network_table
-from pellucid.cli.evaluation import measure
-from pellucid.cli.metrics import metrics_facts, metrics_table
+from pellucid.cli.measurement import measure
+from pellucid.cli.metrics import metrics_table
 from pellucid.cli.screen import INTERRUPTED, Output
 from pellucid.cli.training import train
 from pellucid.models.perceptron.mlp_classifier import MLPClassifier
@@ -31,10 +31,10 @@ def run_demo(seed: int, out: Output) -> None:
     out.say("")
     out.table(network_table(model.describe().network))
     out.say("")
-    found, baseline, _ = measure(model, X_test, y_test)
+    [report] = measure(model, X_test, y_test)
     title = f"{len(y_test):,} test digits; training took {training.seconds:.2f} s"
-    out.table(metrics_table(found, title, baseline))
-    out.add(seconds=training.seconds, **metrics_facts(found, baseline))
+    out.table(metrics_table(report, title))
+    out.add(seconds=training.seconds, **report.facts())
     told = model.predict(X_test[:1])[0]
     out.say(f"\nPrediction for the digit above: {told}.")
     if training.interrupted:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from pellucid.cli.class_report import class_table, confusions_line
 from pellucid.cli.data import (
     columns_matched_by_name,
     inputs_for,
@@ -14,64 +17,77 @@ from pellucid.cli.data import (
     target_in,
     target_values,
 )
-from pellucid.cli.metrics import (
-    Metric,
-    classification_metrics,
-    match_labels,
-    metrics_facts,
-    metrics_table,
-    regression_metrics,
-)
+from pellucid.cli.measurement import measure, n_targets_of
+from pellucid.cli.metrics import Report, explanation, metrics_table
 from pellucid.cli.options import ReadingOptions
 from pellucid.cli.screen import Output
 from pellucid.models.loading import load
-from pellucid.tables import TableError
+from pellucid.tables import Column, Table, TableError
 
 
 def evaluate_file(
-    path: Path, table: Path, target: str | None, reading: ReadingOptions, out: Output
+    path: Path, table: Path, target: Sequence[str], reading: ReadingOptions, out: Output
 ) -> None:
     """Run `pellucid evaluate`: compare the predictions of a saved model with the true values."""
     model = load(path)
     rows = read_model_table(table, model, reading, out)
-    name = target or getattr(model, "target_name_", None)
-    if name is None:
-        raise TableError("The model has no target name: give it with --target.")
-    truth = target_in(rows, name)
-    task = "classification" if hasattr(model, "predict_proba") else "regression"
-    X, y = inputs_for(model, rows, truth.name), target_values(truth, task)
-    out.add(model=path, table=table, rows=len(rows), target=truth.name)
+    truths = _targets_in(rows, model, target)
+    names = [truth.name for truth in truths]
+    y = _true_values(truths, model)
+    X = inputs_for(model, rows, names)
+    out.add(model=path, table=table, rows=len(rows), target=names[0] if len(names) == 1 else names)
     with columns_matched_by_name():
-        show_metrics(model, X, y, f"{table.name}: {len(rows):,} rows", out)
+        reports = measure(model, X, y, names)
+    show_reports(reports, f"{table.name}: {len(rows):,} rows", out)
 
 
-def show_metrics(model: Any, X: Any, y: Any, title: str, out: Output) -> None:
-    """Evaluate a model on a table and print the result."""
-    found, baseline, remark = measure(model, X, y)
-    if remark is not None:
-        out.note(remark)
-    out.add(**metrics_facts(found, baseline))
-    out.table(metrics_table(found, title, baseline))
-
-
-def measure(model: Any, X: Any, y: Any) -> tuple[list[Metric], str, str | None]:
-    """Evaluate a model on a table; return the metrics, the baseline's name and a remark.
-
-    The baseline always predicts the most frequent class or the mean of the training rows.
-    """
-    if hasattr(model, "predict_proba"):
-        labels, remark = match_labels(y, model.classes_)
-        shares = getattr(model, "class_shares_", None)
-        if shares is None:  # An MLPClassifier does not store them; use those of these rows.
-            shares = np.array([(labels == label).mean() for label in model.classes_])
-        probabilities = model.predict_proba(X)
-        found = classification_metrics(labels, probabilities, model.classes_, shares)
-        return found, "most frequent class", remark
-    predictions = model.predict(X)
-    if predictions.ndim > 1:
+def _targets_in(rows: Table, model: Any, given: Sequence[str]) -> list[Column]:
+    """Return the columns with the true values, which are named or those of training."""
+    known = getattr(model, "target_name_", None)
+    names = list(given) or ([] if known is None else [known])
+    n = n_targets_of(model)
+    if not names:
+        how = "it with --target" if n == 1 else f"all {n} with --target, once for each"
+        raise TableError(f"The model has no target name: give {how}.")
+    if len(names) != n:
         raise TableError(
-            f"The model predicts {predictions.shape[1]} numbers for each row, but only one can be "
-            "compared with the target. Evaluate it in Python with model.score(X, y)."
+            f"The model predicts {n} {'target' if n == 1 else 'targets'}, but {len(names)} "
+            f"{'was' if len(names) == 1 else 'were'} given: {', '.join(map(repr, names))}. Repeat "
+            "--target for each of them, in the order of training."
         )
-    mean = float(getattr(model, "target_mean_", y.mean()))
-    return regression_metrics(y, predictions, mean), "mean", None
+    return [target_in(rows, name) for name in names]
+
+
+def _true_values(truths: Sequence[Column], model: Any) -> npt.NDArray[Any]:
+    """Return labels or numbers, (n_rows,) of one target and (n_rows, n_targets) of several."""
+    if model._known_targets().kind == "label":
+        return target_values(truths[0], "classification")
+    values = [target_values(_as_number(truth), "regression") for truth in truths]
+    return values[0] if len(values) == 1 else np.column_stack(values)
+
+
+def _as_number(truth: Column) -> Column:
+    """Return "true" and "false" as one and zero, other columns as they are."""
+    if truth.storage != "text":
+        return truth
+    texts = [value.casefold() for value in truth.values.tolist()]
+    if not {*texts} <= {"true", "false"}:
+        return truth
+    return Column(truth.name, "boolean", np.array([text == "true" for text in texts]))
+
+
+def show_reports(reports: Sequence[Report], title: str, out: Output) -> None:
+    """Show what was measured, a table for each target."""
+    for report in reports:
+        for remark in report.remarks:
+            out.note(remark)
+        out.table(metrics_table(report, title))
+        if report.by_class is not None:
+            out.table(class_table(report.by_class))
+            if line := confusions_line(report.by_class):
+                out.say(line)
+    out.say(explanation(reports[0]))
+    if len(reports) == 1:
+        out.add(**reports[0].facts())
+    else:
+        out.add(targets={report.target: report.facts() for report in reports})

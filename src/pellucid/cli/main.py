@@ -208,8 +208,11 @@ def evaluate(
     model: ModelArgument,
     table: TableArgument,
     target: Annotated[
-        str | None,
-        typer.Option(help="Column with the true values; by default, the target used in training."),
+        list[str] | None,
+        typer.Option(
+            help="Column with the true values; by default, the target used in training. Repeat it "
+            "for a model of several targets."
+        ),
     ] = None,
     *,
     reading: ReadingOptions,
@@ -219,7 +222,7 @@ def evaluate(
     with readable_failures(out):
         from pellucid.cli.evaluation import evaluate_file
 
-        evaluate_file(model, table, target, reading, out)
+        evaluate_file(model, table, target or (), reading, out)
 
 
 @app.command()

@@ -1,17 +1,27 @@
-"""Metrics of a model and of a constant baseline."""
+"""What is measured of a model, beside a constant baseline, and how it is shown."""
 
 from __future__ import annotations
 
-import warnings
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from rich.table import Table as ScreenTable
-from sklearn import metrics
 
+from pellucid.cli import measures
+from pellucid.cli.class_report import ClassReport, class_report
+from pellucid.cli.measures import Measure
 from pellucid.tables import TableError
+
+SEED = 0
+"""Of the resamples behind the intervals."""
+MOST_CLASSES_FOR_AUC_INTERVAL = 50
+"""The area under the curve of each class against the rest takes long to resample."""
+
+Unit = Literal["percent", "plain", "target"]
 
 
 @dataclass(frozen=True)
@@ -24,20 +34,82 @@ class Metric:
     model, baseline : float
     unit : {"percent", "plain", "target"}
         How the value is printed; "target" is in the unit of the target.
+    low, high : float
+        Ends of the 95 % interval of the model's value; NaN without one.
     """
 
     name: str
     model: float
     baseline: float
-    unit: Literal["percent", "plain", "target"] = "plain"
+    unit: Unit = "plain"
+    low: float = math.nan
+    high: float = math.nan
 
 
-def classification_metrics(
+@dataclass(frozen=True)
+class Report:
+    """What was measured of one target.
+
+    Attributes
+    ----------
+    n_rows : int
+    metrics : tuple of Metric
+    baseline : str
+        Name of the baseline.
+    n_resamples : int
+        Behind the intervals.
+    target : str or None
+        Named where there are several.
+    by_class : ClassReport or None
+    remarks : tuple of str
+        What the user should know.
+    """
+
+    n_rows: int
+    metrics: tuple[Metric, ...]
+    baseline: str
+    n_resamples: int
+    target: str | None = None
+    by_class: ClassReport | None = None
+    remarks: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Metric:
+        return {metric.name: metric for metric in self.metrics}[name]
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything for JSON; a share is between 0 and 1."""
+        known = [metric for metric in self.metrics if not math.isnan(metric.low)]
+        return {
+            "metrics": {metric.name: metric.model for metric in self.metrics},
+            "intervals": {metric.name: [metric.low, metric.high] for metric in known},
+            "resamples": self.n_resamples,
+            "baseline": {
+                "always": self.baseline,
+                "metrics": {metric.name: metric.baseline for metric in self.metrics},
+            },
+            **({} if self.by_class is None else self.by_class.facts()),
+        }
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A metric to compute."""
+
+    name: str
+    model: Measure
+    baseline: Measure
+    unit: Unit = "plain"
+    has_interval: bool = True
+
+
+def label_report(
     labels: npt.NDArray[Any],
     probabilities: npt.NDArray[np.float64],
     classes: npt.NDArray[Any],
     shares: npt.NDArray[np.float64],
-) -> list[Metric]:
+    target: str | None = None,
+    remarks: tuple[str, ...] = (),
+) -> Report:
     """Compare a model with always predicting the class that is most frequent in training.
 
     Parameters
@@ -47,78 +119,135 @@ def classification_metrics(
     probabilities : ndarray of shape (n_rows, n_classes)
     classes, shares : ndarray of shape (n_classes,)
         Classes, and their frequencies in training, which are the baseline's probabilities.
+    target : str, optional
+        Name of the target, if there are several.
+    remarks : tuple of str
     """
-    constant = np.broadcast_to(shares, probabilities.shape)
+    P = np.asarray(probabilities, dtype=np.float64)
+    constant = np.broadcast_to(shares, P.shape)
     codes = np.searchsorted(classes, labels)
-    every_class = np.arange(len(classes))
-
-    def accuracy(p: npt.NDArray[Any]) -> float:
-        return float(np.mean(p.argmax(axis=1) == codes))
-
-    def balanced(p: npt.NDArray[Any]) -> float:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Classes that do not occur in the test rows.
-            return float(metrics.balanced_accuracy_score(codes, p.argmax(axis=1)))
-
-    def log_loss(p: npt.NDArray[Any]) -> float:
-        tiny = np.finfo(np.float64).eps
-        told = np.clip(p[np.arange(len(codes)), codes], tiny, 1.0)
-        return float(np.mean(-np.log(told)))
-
-    found = [
-        Metric("accuracy", accuracy(probabilities), accuracy(constant), "percent"),
-        Metric("balanced accuracy", balanced(probabilities), balanced(constant), "percent"),
+    plans = [
+        _Plan(name, make(P, codes), make(constant, codes), unit, has_interval)
+        for name, make, unit, has_interval in _OF_LABELS
     ]
-    found.append(Metric("log loss", log_loss(probabilities), log_loss(constant)))
-    if len(every_class) == 2 and len(np.unique(codes)) == 2:
-        auc = float(metrics.roc_auc_score(codes, probabilities[:, 1]))
-        found.append(Metric("ROC AUC", auc, 0.5))
-    return found
-
-
-def regression_metrics(
-    targets: npt.NDArray[np.float64], predictions: npt.NDArray[np.float64], mean: float
-) -> list[Metric]:
-    """Compare a model with always predicting the mean of the training targets."""
-    constant = np.full_like(predictions, mean)
-    rmse, mae, r2 = (
-        metrics.root_mean_squared_error,
-        metrics.mean_absolute_error,
-        metrics.r2_score,
+    if len(np.unique(codes)) > 1:
+        is_quick = len(classes) <= MOST_CLASSES_FOR_AUC_INTERVAL
+        auc = measures.roc_auc(P, codes)
+        plans.append(_Plan("ROC AUC", auc, _half, has_interval=is_quick))
+    n_resamples = measures.n_resamples_for(len(codes))
+    return Report(
+        len(codes),
+        _measured(plans, len(codes), n_resamples),
+        "most frequent class",
+        n_resamples,
+        target,
+        class_report(codes, P.argmax(axis=1), classes),
+        remarks,
     )
-    found = [
-        Metric("RMSE", rmse(targets, predictions), rmse(targets, constant), "target"),
-        Metric("MAE", mae(targets, predictions), mae(targets, constant), "target"),
-    ]
-    if len(targets) > 1:
-        found.append(Metric("R²", r2(targets, predictions), r2(targets, constant)))
-    return found
 
 
-def metrics_table(found: list[Metric], title: str, baseline: str) -> ScreenTable:
+def _half(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.full(len(weights), 0.5)
+
+
+_OF_LABELS: tuple[tuple[str, Any, Unit, bool], ...] = (
+    ("accuracy", measures.accuracy, "percent", True),
+    ("balanced accuracy", measures.balanced_accuracy, "percent", True),
+    ("log loss", measures.log_loss, "plain", True),
+    # A resample repeats rows, which makes the gaps within the bins wider than those of new rows.
+    ("calibration error", measures.calibration_error, "plain", False),
+)
+
+
+def number_report(
+    targets: npt.NDArray[np.float64],
+    predictions: npt.NDArray[np.float64],
+    mean: float,
+    loss: str = "squared_error",
+    level: float | None = None,
+    target: str | None = None,
+) -> Report:
+    """Compare a model with always predicting the mean of the training targets.
+
+    Parameters
+    ----------
+    targets, predictions : ndarray of shape (n_rows,)
+    mean : float
+    loss : str
+        Name of the loss: "quantile" and "poisson" have metrics of their own.
+    level : float, optional
+        Of a predicted quantile.
+    target : str, optional
+        Name of the target, if there are several.
+    """
+    y, told = np.asarray(targets, np.float64), np.asarray(predictions, np.float64)
+    constant = np.full_like(told, mean)
+    plans: list[_Plan] = []
+
+    def add(name: str, make: Callable[..., Measure], unit: Unit, *more: float) -> None:
+        plans.append(_Plan(name, make(y, told, *more), make(y, constant, *more), unit))
+
+    if loss == "quantile" and level is not None:
+        add(f"pinball loss at {level:g}", measures.pinball, "target", level)
+        add(f"coverage at {level:g}", measures.coverage, "percent")
+    if loss == "poisson" and y.min() >= 0:
+        add("Poisson deviance", measures.poisson_deviance, "plain")
+    add("RMSE", measures.rmse, "target")
+    add("MAE", measures.mae, "target")
+    if len(y) > 1:
+        add("R²", measures.r2, "plain")
+    n_resamples = measures.n_resamples_for(len(y))
+    return Report(len(y), _measured(plans, len(y), n_resamples), "mean", n_resamples, target)
+
+
+def _measured(plans: list[_Plan], n_rows: int, n_resamples: int) -> tuple[Metric, ...]:
+    values = measures.values_of([plan.model for plan in plans], n_rows)
+    baselines = measures.values_of([plan.baseline for plan in plans], n_rows)
+    resampled = [i for i, plan in enumerate(plans) if plan.has_interval and n_rows > 1]
+    ends = np.full((len(plans), 2), math.nan)
+    if resampled:
+        chosen = [plans[i].model for i in resampled]
+        low, high = measures.intervals_of(chosen, n_rows, n_resamples, SEED)
+        ends[resampled] = np.column_stack([low, high])
+    return tuple(
+        Metric(plan.name, float(value), float(baseline), plan.unit, *map(float, interval))
+        for plan, value, baseline, interval in zip(plans, values, baselines, ends, strict=True)
+    )
+
+
+def metrics_table(report: Report, title: str) -> ScreenTable:
     """Return the metrics as a table for the screen."""
+    if report.target is not None:
+        title = f"{title}, target {report.target!r}"
     table = ScreenTable(title=title, title_justify="left", title_style="bold")
     table.add_column("")
     table.add_column("model", justify="right")
-    table.add_column(baseline, justify="right")
-    for metric in found:
-        shown = [_shown(value, metric.unit) for value in (metric.model, metric.baseline)]
-        table.add_row(metric.name, *shown)
+    table.add_column("95 % interval", justify="right")
+    table.add_column(report.baseline, justify="right")
+    for metric in report.metrics:
+        interval = ""
+        if not math.isnan(metric.low):
+            low, high = (_shown(value, metric.unit) for value in (metric.low, metric.high))
+            interval = f"{low.removesuffix(' %')} to {high}"
+        model, baseline = (_shown(v, metric.unit) for v in (metric.model, metric.baseline))
+        table.add_row(metric.name, model, interval, baseline)
     return table
 
 
-def metrics_facts(found: list[Metric], baseline: str) -> dict[str, Any]:
-    """Return the metrics for JSON; a share is between 0 and 1."""
-    return {
-        "metrics": {metric.name: metric.model for metric in found},
-        "baseline": {
-            "always": baseline,
-            "metrics": {metric.name: metric.baseline for metric in found},
-        },
-    }
+_EXPLANATIONS: Mapping[str, str] = {
+    "calibration error": "Calibration error: expected, of the most probable class, "
+    f"{measures.CALIBRATION_BINS} bins.",
+}
 
 
-def _shown(value: float, unit: str) -> str:
+def explanation(report: Report) -> str:
+    """Return how the numbers came about, in a line."""
+    names = {metric.name for metric in report.metrics}
+    how = f"Intervals: bootstrap of the rows, {report.n_resamples:,} resamples, seed {SEED}."
+    return " ".join([how, *(text for name, text in _EXPLANATIONS.items() if name in names)])
+
+
+def _shown(value: float, unit: Unit) -> str:
     if unit == "percent":
         return f"{100 * value:.2f} %"
     if unit == "plain":

@@ -37,7 +37,7 @@ def predict_file(
     model = load(path)
     rows = read_model_table(table, model, reading, out)
     with columns_matched_by_name():
-        names, predicted = predictions(model, inputs_for(model, rows, None), probabilities)
+        names, predicted = predictions(model, inputs_for(model, rows), probabilities)
     out.add(model=path, table=table, rows=len(predicted))
     if written is not None:
         _replace(written, names, predicted)

@@ -15,8 +15,9 @@ import typer
 
 from pellucid.cli.data import Examples, read_material
 from pellucid.cli.describe import columns_table, network_table
-from pellucid.cli.evaluation import show_metrics
+from pellucid.cli.evaluation import show_reports
 from pellucid.cli.files import check_can_save
+from pellucid.cli.measurement import measure
 from pellucid.cli.request import Request
 from pellucid.cli.screen import INTERRUPTED, Output
 from pellucid.cli.settings import check_settings
@@ -130,7 +131,8 @@ def train_and_save(
     out.say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
     out.table(network_table(model.describe().network))
     if testing is not None:
-        show_metrics(model, testing.X, testing.y, f"{len(testing):,} test rows", out)
+        reports = measure(model, testing.X, testing.y)
+        show_reports(reports, f"{len(testing):,} test rows", out)
     if done.interrupted and not _wanted_after_interrupt(model, path, out):
         out.note("Nothing was saved.")
         raise typer.Exit(INTERRUPTED)

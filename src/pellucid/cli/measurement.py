@@ -1,0 +1,110 @@
+"""Measure any model on a table: one report for each target or label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.cli.metrics import Report, label_report, match_labels, number_report
+from pellucid.models.targets import Targets
+from pellucid.nn import Loss
+
+
+def measure(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str] = ()) -> list[Report]:
+    """Evaluate a model on a table.
+
+    The baseline always predicts the most frequent class or the mean: that of the training rows, or
+    that of these rows if the model does not store it.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    X : input of `model.predict`
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        True values.
+    names : sequence of str
+        Names of the targets, if there are several.
+
+    Returns
+    -------
+    list of Report
+        One; or one for each target or label if the model has several.
+    """
+    targets: Targets = model._known_targets()
+    if targets.kind == "label":
+        return [_of_labels(model, X, y)]
+    if targets.kind == "shares":
+        return [_of_shares(model, X, y)]
+    if targets.kind == "indicators":
+        return _of_indicators(model, X, y, names)
+    return _of_numbers(model, X, y, names)
+
+
+def n_targets_of(model: Any) -> int:
+    """Return the number of columns that hold the true values."""
+    targets: Targets = model._known_targets()
+    return 1 if targets.kind == "label" else targets.n_outputs
+
+
+def _of_labels(model: Any, X: Any, y: npt.NDArray[Any]) -> Report:
+    labels, remark = match_labels(y, model.classes_)
+    shares = _known(model, "class_shares_")
+    if shares is None:
+        shares = np.array([(labels == label).mean() for label in model.classes_])
+    remarks = () if remark is None else (remark,)
+    return label_report(labels, model.predict_proba(X), model.classes_, shares, remarks=remarks)
+
+
+def _of_shares(model: Any, X: Any, y: npt.NDArray[Any]) -> Report:
+    labels = y.argmax(axis=1)
+    remark = "Each row counts as the class that has its largest share."
+    shares = y.mean(axis=0)
+    return label_report(labels, model.predict_proba(X), model.classes_, shares, remarks=(remark,))
+
+
+def _of_indicators(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str]) -> list[Report]:
+    P = model.predict_proba(X)
+    is_set = y.reshape(P.shape) > 0.5
+    classes = np.array([0, 1])
+    reports = []
+    for k in range(P.shape[1]):
+        shares = np.array([1 - is_set[:, k].mean(), is_set[:, k].mean()])
+        both = np.column_stack([1 - P[:, k], P[:, k]])
+        reports.append(label_report(is_set[:, k].astype(int), both, classes, shares, names[k]))
+    return reports
+
+
+def _of_numbers(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str]) -> list[Report]:
+    predictions = np.asarray(model.predict(X), dtype=np.float64)
+    wanted = np.asarray(y, dtype=np.float64).reshape(len(predictions), -1)
+    told = predictions.reshape(wanted.shape)
+    means = _known(model, "target_mean_")
+    means = wanted.mean(axis=0) if means is None else np.atleast_1d(means)
+    loss = _loss_of(model)
+    several = wanted.shape[1] > 1
+    return [
+        number_report(
+            wanted[:, k],
+            told[:, k],
+            float(means[k]),
+            loss.name,
+            loss.parameter_value if loss.name == "quantile" else None,
+            names[k] if several else None,
+        )
+        for k in range(wanted.shape[1])
+    ]
+
+
+def _known(model: Any, name: str) -> Any:
+    """Return an attribute of a model, or of the first member of an ensemble, or None."""
+    member = getattr(model, "estimators_", [model])[0]
+    return getattr(model, name, getattr(member, name, None))
+
+
+def _loss_of(model: Any) -> Loss:
+    member = getattr(model, "estimators_", [model])[0]
+    loss: Loss = member.chain_.loss
+    return loss
