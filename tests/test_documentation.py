@@ -4,8 +4,8 @@ The Python blocks of a page run in order, in an empty folder. A plain block righ
 what it prints: there, `...` stands for any text or, alone on a line, for any lines, a decimal
 number may differ by one unit of its last digit, and one below a millionth stands for any such
 number. Blocks that begin with `>>>` are doctests. Console blocks hold calls of the `pellucid`
-command after `$ `, each followed by what it prints. Sections that need a package or data that
-are not there are skipped. A new page needs no entry here.
+command after `$ `, each followed by what it prints; `< FILE` at the end feeds a file to it.
+Sections that need a package or data that are not there are skipped. A new page needs no entry here.
 """
 
 import ast
@@ -115,7 +115,12 @@ def run(page, block, names):
 def run_command(command, output):
     program, *arguments = shlex.split(command.replace("\\\n", " "))
     assert program == "pellucid"
-    assert_printed(re.sub(r" +$", "", invoke(*arguments).output, flags=re.MULTILINE), output)
+    given = None
+    if "<" in arguments:
+        *arguments, _, file = arguments
+        given = Path(file).read_bytes()
+    printed = invoke(*arguments, input=given).output
+    assert_printed(re.sub(r" +$", "", printed, flags=re.MULTILINE), output)
 
 
 def assert_printed(printed, output):

@@ -37,7 +37,7 @@ def test_train_evaluate_and_predict_read_as_told(run, german):
     assert load("m.pellucid").encoder_.recognized_[1].kind == "numeric"
     run("evaluate", "m.pellucid", german, *reading)
     done = run("predict", "m.pellucid", german, *reading)
-    assert set(done.stdout.split()) <= {"prediction", "ä", "ö"}
+    assert set(done.stdout.split()) <= {"predicted_art", "ä", "ö"}
     assert (
         "Invalid value for '--decimal'"
         in run("predict", "m.pellucid", german, "--decimal", "x", code=2).output

@@ -1,27 +1,207 @@
 """`pellucid predict`."""
 
+import gzip
+import io
+import json
+import sys
+
+import numpy as np
 import pandas as pd
+import pytest
+
+from pellucid import MLPClassifier, MLPRegressor, TabularRegressor, load
+from pellucid.cli.options import ReadingOptions
+from pellucid.cli.predict import predict_file
+from pellucid.cli.predictions import uniquely_named
+from pellucid.cli.screen import Output
+
+X = np.random.default_rng(0).normal(size=(60, 3))
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def test_truncated_model(run, people):
+@pytest.fixture
+def model(run, people):
     run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
+    return load("m.pellucid")
+
+
+def test_truncated_model(run, model, people):
     path = people.with_name("m.pellucid")
     path.write_bytes(path.read_bytes()[:-100])
     assert "is damaged" in run("predict", path, people, code=1).output
 
 
-def test_prediction_needs_the_columns_but_not_the_target(run, people, tmp_path):
-    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
+def test_prediction_needs_the_columns_but_not_the_target(run, model, people, tmp_path):
     table = pd.read_csv(people)
     table[["job", "age", "pay", "id"]].to_csv(tmp_path / "new.csv", index=False)
     run("predict", "m.pellucid", "new.csv")
     done = run("evaluate", "m.pellucid", "new.csv", code=1)
     assert "no column 'rich'" in done.output
-    table[["job", "age", "pay"]].to_csv(tmp_path / "used.csv", index=False)
-    assert (
-        run("predict", "m.pellucid", "used.csv").stdout
-        == run("predict", "m.pellucid", "new.csv").stdout
-    )
     table.rename(columns={"age": "Age"}).to_csv(tmp_path / "new.csv", index=False)
     done = run("predict", "m.pellucid", "new.csv", code=1)
     assert "no column 'age'. Did you mean 'Age'?" in done.output
+
+
+def test_columns_are_named_after_target_and_labels(run, model, people):
+    table = pd.read_csv(people)
+    done = run("predict", "m.pellucid", people, "--probabilities")
+    predicted = pd.read_csv(io.StringIO(done.stdout))
+    assert list(predicted) == ["predicted_rich", "probability_no", "probability_yes"]
+    assert predicted["predicted_rich"].tolist() == model.predict(table).tolist()
+    np.testing.assert_allclose(
+        predicted[["probability_no", "probability_yes"]], model.predict_proba(table), atol=1e-6
+    )
+
+
+def predicted_by(run, model, *options):
+    model.save("m.pellucid")
+    pd.DataFrame(X, columns=list("abc")).to_csv("new.csv", index=False)
+    return pd.read_csv(io.StringIO(run("predict", "m.pellucid", "new.csv", *options).stdout))
+
+
+def test_several_numbers_a_row_have_a_column_each(run):
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(X, X[:, :2])
+    predicted = predicted_by(run, model)
+    assert list(predicted) == ["prediction_1", "prediction_2"]
+    np.testing.assert_allclose(predicted, model.predict(X), rtol=1e-6)
+
+
+def test_several_labels_a_row_have_a_column_each(run):
+    model = MLPClassifier((4,), max_iter=2).fit(X, (X > 0).astype(int))
+    predicted = predicted_by(run, model, "--probabilities")
+    numbers = range(1, 4)
+    assert list(predicted) == [
+        *[f"prediction_{i}" for i in numbers],
+        *[f"probability_{i}" for i in numbers],
+    ]
+    np.testing.assert_array_equal(predicted.iloc[:, :3], model.predict(X))
+    np.testing.assert_allclose(predicted.iloc[:, 3:], model.predict_proba(X), rtol=1e-6)
+
+
+def test_a_quantile_is_named_by_its_level(run):
+    y = pd.Series(X[:, 0], name="price")
+    table = pd.DataFrame(X, columns=list("abc"))
+    model = TabularRegressor((4,), loss="quantile", quantile=0.9, max_iter=2).fit(table, y)
+    assert list(predicted_by(run, model)) == ["predicted_price_quantile_0.9"]
+
+
+def test_no_two_columns_have_one_name():
+    columns = uniquely_named([("a", np.zeros(1)), ("a", np.ones(1)), ("b", np.ones(1))])
+    assert columns == {"a": [0], "a_2": [1], "b": [1]}
+
+
+def test_columns_are_carried_through_as_they_are(run, model, people):
+    table = pd.read_csv(people)
+    table["code"] = [f"{i:05}" for i in range(600)]
+    table["count"] = pd.array([None, *range(1, 600)], "Int64")
+    table["day"] = pd.Timestamp("2020-02-28") + pd.to_timedelta(table["id"], "D")
+    table.to_csv("more.csv", index=False)
+    keep = [part for name in ("code", "job", "count", "id", "day") for part in ("--keep", name)]
+    run("predict", "m.pellucid", "more.csv", *keep, "--out", "p.csv")
+    written = pd.read_csv("p.csv", dtype=str, keep_default_na=False)
+    assert list(written) == ["code", "job", "count", "id", "day", "predicted_rich"]
+    expected = pd.read_csv("more.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(
+        written[["code", "job", "count", "id", "day"]],
+        expected[["code", "job", "count", "id", "day"]],
+    )
+    assert (
+        "no column 'Code'. Did you mean 'code'?"
+        in run("predict", "m.pellucid", "more.csv", "--keep", "Code", code=1).output
+    )
+
+
+def test_a_kept_column_may_not_have_the_name_of_a_prediction(run, model, people):
+    pd.read_csv(people).assign(predicted_rich=1).to_csv("more.csv", index=False)
+    done = run("predict", "m.pellucid", "more.csv", "--keep", "predicted_rich", code=1)
+    assert "'predicted_rich' of --keep has the name of a prediction" in done.output
+
+
+def test_a_model_without_names_predicts_from_what_is_not_kept(run):
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(X, X[:, 0])
+    model.save("m.pellucid")
+    table = pd.DataFrame(X, columns=list("abc")).assign(id=range(60))
+    table.to_csv("new.csv", index=False)
+    predicted = run("predict", "m.pellucid", "new.csv", "--keep", "id").stdout
+    assert predicted.startswith("id,prediction\n0,")
+    done = run("predict", "m.pellucid", "new.csv", code=1)
+    assert "has 4 columns to predict from, but the model was trained on 3" in done.output
+
+
+READERS = {
+    "csv": pd.read_csv,
+    "tsv": lambda path: pd.read_csv(path, sep="\t"),
+    "jsonl": lambda path: pd.read_json(path, lines=True),
+    "parquet": pd.read_parquet,
+}
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_the_suffix_chooses_the_format(run, model, people, suffix):
+    keep = ["--keep", "id", "--keep", "job"]
+    run("predict", "m.pellucid", people, "--probabilities", *keep, "--out", f"p.{suffix}")
+    written = READERS[suffix](f"p.{suffix}")
+    table = pd.read_csv(people)
+    assert written["id"].tolist() == table["id"].tolist()
+    assert written["job"].isna().sum() == 1
+    assert written["predicted_rich"].tolist() == model.predict(table).tolist()
+    np.testing.assert_allclose(
+        written["probability_yes"], model.predict_proba(table)[:, 1], atol=1e-6
+    )
+
+
+def test_dates_of_parquet_files_stay_dates(run, model, people):
+    days = pd.Series(pd.Timestamp("2020-02-28") + pd.to_timedelta(range(600), "D"))
+    table = pd.read_csv(people).assign(day=days.mask(days.index == 5))
+    table.to_parquet("more.parquet")
+    run("predict", "m.pellucid", "more.parquet", "--keep", "day", "--out", "p.parquet")
+    kept = pd.read_parquet("p.parquet")["day"]
+    assert kept.astype("datetime64[us]").equals(table["day"].astype("datetime64[us]"))
+    told = run("predict", "m.pellucid", "more.parquet", "--keep", "day").stdout.splitlines()
+    assert told[1].startswith("2020-02-28,")
+    assert told[6].startswith(",")
+
+
+def test_an_unknown_format_is_refused_before_any_work(run, people):
+    done = run("predict", "absent.pellucid", people, "--out", "p.xlsx", code=1)
+    assert "cannot be written as .xlsx files" in done.output
+
+
+def test_parquet_without_its_packages(run, model, people, monkeypatch):
+    monkeypatch.setattr("pellucid.cli.formats.find_spec", lambda name: None)
+    done = run("predict", "m.pellucid", people, "--out", "p.parquet", code=1)
+    assert "pip install 'pellucid[tables]'" in done.output
+
+
+def test_standard_input_and_output(run, model, people):
+    expected = run("predict", "m.pellucid", people).stdout
+    pd.read_csv(people).to_parquet("people.parquet")
+    for name in ("people.csv", "people.parquet"):
+        data = people.with_name(name).read_bytes()
+        assert run("predict", "m.pellucid", "-", "--out", "-", input=data).stdout == expected
+    gzipped = gzip.compress(people.read_bytes())
+    run("evaluate", "m.pellucid", "-", input=gzipped)
+
+
+def test_problems_of_standard_input_are_told(run, model):
+    done = run("predict", "m.pellucid", "-", input="age,job\n1\n", code=1)
+    assert "Error: Standard input, line 2: 1 cells" in done.output
+    assert "Standard input is empty" in run("predict", "m.pellucid", "-", input="", code=1).output
+
+
+def test_output_is_utf_8_whatever_the_locale_is(run, people, monkeypatch):
+    table = pd.read_csv(people)
+    table["rich"] = table["rich"].map({"yes": "ça va", "no": "né"})
+    table.to_csv("french.csv", index=False)
+    run("train", "french.csv", "--target", "rich", "--out", "m.pellucid", "--epochs", 1)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    predict_file("m.pellucid", people.with_name("french.csv"), None, ReadingOptions(), Output())
+    assert set(stream.buffer.getvalue().decode("utf-8").split("\n")[1:-1]) <= {"ça va", "né"}
+
+
+def test_json_has_the_same_rows(run, model, people):
+    told = json.loads(run("predict", "m.pellucid", people, "--keep", "id", "--json").stdout)
+    assert told["predictions"][599]["id"] == 600
+    assert {row["predicted_rich"] for row in told["predictions"]} <= {"no", "yes"}

@@ -59,7 +59,7 @@ def test_predictions_are_written_however_quiet(run, model):
     assert run("predict", "m.pellucid", "people.csv", "--quiet").output.count("\n") == 601
     told = json.loads(run("predict", "m.pellucid", "people.csv", "--json").stdout)
     assert len(told["predictions"]) == told["rows"] == 600
-    assert told["predictions"][0].keys() == {"prediction"}
+    assert told["predictions"][0].keys() == {"predicted_rich"}
 
 
 def test_errors_are_shown_however_quiet(run):

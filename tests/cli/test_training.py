@@ -32,7 +32,7 @@ def test_train_evaluate_predict_describe(run, people):
     done = run("predict", "m.pellucid", people, "--probabilities")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(rows) == 600
-    assert set(rows[0]) == {"prediction", "probability of no", "probability of yes"}
+    assert set(rows[0]) == {"predicted_rich", "probability_no", "probability_yes"}
 
     done = run("describe", "m.pellucid")
     for word in [

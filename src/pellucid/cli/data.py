@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import get_tags
 
+from pellucid.cli.files import STANDARD_STREAM
 from pellucid.cli.options import ReadingOptions
 from pellucid.cli.request import Request, TaskChoice
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
 from pellucid.tables.recognition import as_text
+
+#: What files of other formats than CSV begin with.
+_STARTS = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,27 @@ class Material:
 
 def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
     """Read a table; show what the user should know about how it was read."""
-    table = read_table(path, **reading.given())
+    if str(path) == STANDARD_STREAM:
+        table, name = _standard_input(reading), "standard input"
+    else:
+        table, name = read_table(path, **reading.given()), path.name
     for remark in table.remarks:
-        out.note(f"{path.name}: {remark}")
+        out.note(f"{name}: {remark}")
     return table
+
+
+def _standard_input(reading: ReadingOptions) -> Table:
+    """Read a table of any format from standard input, by way of a temporary file."""
+    data = getattr(sys.stdin, "buffer", sys.stdin).read()
+    data = data.encode() if isinstance(data, str) else data
+    suffix = next((s for start, s in _STARTS.items() if data.startswith(start)), ".csv")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"table{suffix}"
+        path.write_bytes(data)
+        try:
+            return read_table(path, **reading.given())
+        except TableError as error:
+            raise TableError(str(error).replace(str(path), "Standard input")) from None
 
 
 def read_material(request: Request, out: Output) -> Material:
@@ -90,12 +113,17 @@ def read_material(request: Request, out: Output) -> Material:
     return Material(truth.name, task, reason, examples, testing, validation)
 
 
-def target_in(table: Table, name: str) -> Column:
-    """Find the target by name, or by its number (from 1) in a table without names."""
+def column_in(table: Table, name: str) -> Column:
+    """Find a column by name, or by its number (from 1) in a table without names."""
     headerless = all(re.fullmatch(r"column_\d+", n) for n in table.names)
     if headerless and name.isdecimal() and f"column_{int(name)}" in table.names:
         name = f"column_{int(name)}"
-    return read_target(table[name])
+    return table[name]
+
+
+def target_in(table: Table, name: str) -> Column:
+    """Find the target as :func:`column_in` does."""
+    return read_target(column_in(table, name))
 
 
 def task_of(target: Column, choice: TaskChoice) -> tuple[str, str]:
@@ -161,12 +189,22 @@ def columns_matched_by_name() -> Iterator[None]:
         yield
 
 
-def inputs_for(model: Any, table: Table, targets: Sequence[str] = ()) -> Any:
-    """Return the model's input from a table, with columns matched by name."""
+def inputs_for(model: Any, table: Table, others: Sequence[str] = ()) -> Any:
+    """Return the model's input from a table, with columns matched by name.
+
+    For a model that knows no names, the input is all columns but `others`.
+    """
     names = getattr(model, "feature_names_in_", None)
     if names is None:
-        for target in targets:
-            table = table.without(target)
+        for other in others:
+            table = table.without(other)
+        n_columns, n_expected = len(table.names), int(model.n_features_in_)
+        if n_columns != n_expected:
+            raise TableError(
+                f"The table has {n_columns} columns to predict from, but the model was trained on "
+                f"{n_expected} and does not know their names. Pass a table of these columns in "
+                "the order of training."
+            )
     if get_tags(model).input_tags.string:
         return table  # The model finds the columns that it uses by name.
     if names is not None:

@@ -24,7 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file.")]
+TableArgument = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file; - for standard input.")
+]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pellucid file.")]
 
 
@@ -232,7 +234,20 @@ def predict(
     table: TableArgument,
     path: Annotated[
         Path | None,
-        typer.Option("--out", metavar="CSV", help="Output file; by default, standard output."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Output file: .csv, .tsv, .jsonl or .parquet. By default, or with -, CSV goes to "
+            "standard output.",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Write this column of TABLE beside the predictions, such as an id. Can be "
+            "repeated.",
+        ),
     ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability of each class.")
@@ -242,11 +257,16 @@ def predict(
     reading: ReadingOptions,
     out: Output,
 ) -> None:
-    """Predict the target for each row of a table and write CSV."""
+    """Predict the target for each row of a table."""
     with readable_failures(out):
         from pellucid.cli.predict import predict_file
 
-        predict_file(model, table, path, probabilities, reading, out, force=force)
+        predict_file(
+            *(model, table, path, reading, out),
+            keep=keep or (),
+            probabilities=probabilities,
+            force=force,
+        )
 
 
 @app.command()
