@@ -96,3 +96,44 @@ def test_a_search_is_ended_and_the_best_trial_trained_and_saved(command, tmp_pat
     assert "Interrupted after" in output
     assert "test rows" in output
     assert load(tmp_path / "m.pellucid").n_iter_ == 2
+
+
+STOPPING = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+except BaseException:
+    raise ImportError("an extension module takes Ctrl-C for a missing package")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal cannot be sent to one process there")
+@pytest.mark.parametrize("package", ["typer", "sklearn"])
+@pytest.mark.parametrize(
+    "start", [["-m", "pellucid"], ["-c", "from pellucid.__main__ import main; main()"]]
+)
+def test_while_modules_are_imported(tmp_path, package, start):
+    (tmp_path / f"{package}.py").write_text(STOPPING)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, *start, "describe", "m.pellucid"],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
+        timeout=LONGEST_WAIT,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr == "Error: interrupted.\n"
+
+
+def test_where_it_is_ignored_it_stays_ignored():
+    program = """
+import signal
+from pellucid.cli.interrupt import interruptible, leave_on_interrupt
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+leave_on_interrupt()
+with interruptible():
+    signal.raise_signal(signal.SIGINT)
+print("still here")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "still here\n")

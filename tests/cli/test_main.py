@@ -1,12 +1,17 @@
 """The `pellucid` command itself: version, help, wrong usage."""
 
+import os
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import pellucid
+from pellucid import MLPRegressor
 from pellucid.tables.recognition import KINDS
 
 
@@ -46,3 +51,23 @@ def test_wrong_usage_is_code_2(run, people):
     assert "NAME=KIND" in run(*train, "--column", "job=ordinal", code=2).output
     run(*train, "--test", "1.5", code=2)
     run(*train, "--task", "magic", code=2)
+
+
+def test_the_command_is_the_module():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"pellucid": "pellucid.__main__:main"}
+
+
+def test_an_encoding_that_lacks_characters(tmp_path):
+    table = pd.DataFrame({"größe": [1.0, 2.0, 3.0, 4.0], "日": [1.0, 0.0, 1.0, 0.0]})
+    MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs").fit(table, [1.0, 2.0, 3.0, 4.0]).save(
+        tmp_path / "m.pellucid"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pellucid", "describe", "m.pellucid"],
+        cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+        capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.decode("ascii")
+    assert "W 2 x 2" in shown

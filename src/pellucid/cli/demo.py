@@ -9,9 +9,10 @@ from sklearn.model_selection import train_test_split
 
 from pellucid.cli.data import Examples
 from pellucid.cli.describe import network_table
+from pellucid.cli.interrupt import INTERRUPTED
 from pellucid.cli.measurement import measure
 from pellucid.cli.metrics import metrics_table
-from pellucid.cli.screen import INTERRUPTED, Output
+from pellucid.cli.screen import Output
 from pellucid.cli.training import train
 from pellucid.models.perceptron.mlp_classifier import MLPClassifier
 

@@ -9,10 +9,11 @@ import typer
 
 from pellucid.cli.options import ReadingOptions, with_options
 from pellucid.cli.request import Request, TaskChoice
-from pellucid.cli.screen import Output, readable_failures
+from pellucid.cli.screen import Output, readable_failures, show_in_any_encoding
 from pellucid.version import __version__
 
-# A command imports what it needs when it runs, so that `--version` and `--help` are there at once.
+# A command imports what it needs when it runs, so that `--version` and `--help` are there at once;
+# and before it begins, because Ctrl-C ends an import at once.
 
 KINDS = "numeric, boolean, categorical, datetime, left out"
 
@@ -32,6 +33,7 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pelluci
 
 def main() -> None:
     """Run the command line."""
+    show_in_any_encoding()
     app(prog_name="pellucid")
 
 
@@ -133,10 +135,10 @@ def train_command(
     if resume and checkpoints is None:
         raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
     request = Request(table, target, task, test, test_table, validation, reading, seed)
-    with readable_failures(out):
-        from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
-        from pellucid.cli.training import train_and_save
+    from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
+    from pellucid.cli.training import train_and_save
 
+    with readable_failures(out):
         options = {
             "hidden_layer_sizes": hidden_sizes_from(hidden),
             "learning_rate_init": learning_rate,
@@ -175,10 +177,10 @@ def tune_command(
     trial so far; a second Ctrl-C stops training.
     """
     request = Request(table, target, task, test, test_table, None, reading, seed)
-    with readable_failures(out):
-        from pellucid.cli.settings import kinds_from, settings_from
-        from pellucid.cli.training import train_and_save
+    from pellucid.cli.settings import kinds_from, settings_from
+    from pellucid.cli.training import train_and_save
 
+    with readable_failures(out):
         options = {
             "max_iter": epochs,
             "random_state": seed,
@@ -198,9 +200,9 @@ def export(
     out: Output,
 ) -> None:
     """Export a model to ONNX, including the encoding of its columns."""
-    with readable_failures(out):
-        from pellucid.cli.export import export_file
+    from pellucid.cli.export import export_file
 
+    with readable_failures(out):
         export_file(model, onnx, out, force=force)
 
 
@@ -221,9 +223,9 @@ def evaluate(
     out: Output,
 ) -> None:
     """Evaluate a model on a table with true values."""
-    with readable_failures(out):
-        from pellucid.cli.evaluation import evaluate_file
+    from pellucid.cli.evaluation import evaluate_file
 
+    with readable_failures(out):
         evaluate_file(model, table, target or (), reading, out)
 
 
@@ -258,9 +260,9 @@ def predict(
     out: Output,
 ) -> None:
     """Predict the target for each row of a table."""
-    with readable_failures(out):
-        from pellucid.cli.predict import predict_file
+    from pellucid.cli.predict import predict_file
 
+    with readable_failures(out):
         predict_file(
             *(model, table, path, reading, out),
             keep=keep or (),
@@ -273,9 +275,9 @@ def predict(
 @with_options
 def describe(model: ModelArgument, *, out: Output) -> None:
     """Show the layers, columns and training of a model."""
-    with readable_failures(out):
-        from pellucid.cli.describe import describe_file
+    from pellucid.cli.describe import describe_file
 
+    with readable_failures(out):
         describe_file(model, out)
 
 
@@ -287,7 +289,7 @@ def demo(
     out: Output,
 ) -> None:
     """Train a network on handwritten digits and show its progress."""
-    with readable_failures(out):
-        from pellucid.cli.demo import run_demo
+    from pellucid.cli.demo import run_demo
 
+    with readable_failures(out):
         run_demo(seed, out)

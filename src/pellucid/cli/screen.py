@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import json as json_format
 import math
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -15,8 +18,17 @@ import typer
 from rich.console import Console
 from rich.table import Table as ScreenTable
 
-#: Nonzero exit codes: file or data error, invalid command line, Ctrl-C.
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+from pellucid.cli.interrupt import INTERRUPTED, interruptible
+
+#: Nonzero exit codes beside INTERRUPTED: file or data error, invalid command line.
+FAILED, WRONG_USAGE = 1, 2
+
+#: What stands for characters that a stream cannot show and that have no other form in Unicode.
+_IN_ASCII = {
+    **{"×": "x", "–": "-", "—": "-", "−": "-", "→": "->", "≤": "<=", "≥": ">=", "±": "+/-"},
+    **{"‘": "'", "’": "'", "“": '"', "”": '"', "░": ".", "▒": ":", "▓": "o", "█": "#"},
+    **{"━": "-", "─": "-", "│": "|", "┃": "|"},
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,26 @@ class Output:
             print(json_format.dumps(as_json(self.facts), indent=2, allow_nan=False), flush=True)
 
 
+def show_in_any_encoding() -> None:
+    """Let standard output and error replace what their encoding does not have."""
+    codecs.register_error("pellucid", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="pellucid")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    characters = error.object[error.start : error.end]
+    return "".join(map(_one_in_ascii, characters)), error.end
+
+
+def _one_in_ascii(character: str) -> str:
+    """Return "..." for "…", "2" for "²", "e" for "é" and "?" for what has no such form."""
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return _IN_ASCII.get(character) or plain or "?"
+
+
 def as_json(value: Any) -> Any:
     """Return a value as JSON can hold it; a number that is not finite becomes None.
 
@@ -103,12 +135,13 @@ def readable_failures(out: Output) -> Iterator[None]:
     A command that exits by itself has its facts written, too.
     """
     try:
-        try:
-            yield
-        except typer.Exit:
+        with interruptible():
+            try:
+                yield
+            except typer.Exit:
+                out.finish()
+                raise
             out.finish()
-            raise
-        out.finish()
     except KeyboardInterrupt:
         fail("interrupted; nothing was saved.")
         raise typer.Exit(INTERRUPTED) from None

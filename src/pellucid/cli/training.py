@@ -17,9 +17,10 @@ from pellucid.cli.data import Examples, read_material
 from pellucid.cli.describe import columns_table, network_table
 from pellucid.cli.evaluation import show_reports
 from pellucid.cli.files import check_can_save
+from pellucid.cli.interrupt import INTERRUPTED
 from pellucid.cli.measurement import measure
 from pellucid.cli.request import Request
-from pellucid.cli.screen import INTERRUPTED, Output
+from pellucid.cli.screen import Output
 from pellucid.cli.settings import check_settings
 from pellucid.cli.tuning import trials_table, tune
 from pellucid.models.saving import save
