@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,40 @@ from pellucid.cli.screen import Output
 from pellucid.inspection.description import NetworkDescription
 from pellucid.inspection.model_card import ColumnDescription, ModelDescription
 from pellucid.models.loading import load
+from pellucid.persistence import ModelFileError
 from pellucid.tables import RecognizedColumn
 
+#: Facts of a training that say nothing to people.
+_INTERNAL = ("training_rows",)
+#: Columns that a table shows; `--all` shows more.
+MOST_COLUMNS = 40
 
-def describe_file(path: Path, out: Output) -> None:
-    """Print a description of a saved model."""
+
+def describe_file(path: Path, out: Output, *, shows_all: bool = False) -> None:
+    """Print a description of a saved model; `shows_all` is about its columns."""
     model = load(path)
     description = model.describe()
+    try:
+        lines = training_lines(getattr(model, "training_facts_", {}))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} is damaged: it tells nothing of its training.") from error
     out.add(model=path, **description_facts(model, description))
     out.say(f"{path}: {description.estimator}", style="bold")
     facts = description.facts
     out.say(f"Predicts {facts['predicts']}.")
     if "members" in facts:
         out.say(f"Members: {facts['members']}.")
-    out.say(f"Parameters: {facts['parameters']}.\n")
+    out.say(f"Parameters: {facts['parameters']}.")
+    for line in lines:
+        out.say(line)
+    out.say("")
     out.table(network_table(description.network))
     if description.columns:
         out.say("")
-        out.table(columns_table(description.columns))
+        table = columns_table(description.columns, None if shows_all else MOST_COLUMNS)
+        if table.caption:
+            table.caption = f"{table.caption}; --all shows them"
+        out.table(table)
     out.say("")
     history = training_table(model)
     out.say(history) if isinstance(history, str) else out.table(history)
@@ -50,6 +66,11 @@ def description_facts(model: Any, description: ModelDescription) -> dict[str, An
         ],
         "columns": [vars(column) for column in description.columns],
     }
+    facts["training_facts"] = {
+        name: value
+        for name, value in getattr(model, "training_facts_", {}).items()
+        if name not in _INTERNAL
+    }
     curves = {"loss": "loss_curve_", "validation_score": "validation_scores_"}
     return facts | {
         "history": {
@@ -58,6 +79,50 @@ def description_facts(model: Any, description: ModelDescription) -> dict[str, An
             if getattr(model, attribute, None)
         }
     }
+
+
+def training_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Return what a model knows of its training and test, as sentences.
+
+    Examples
+    --------
+    >>> from pellucid.cli.describe import training_lines
+    >>> test = {"rows": 180, "metrics": {"accuracy": 0.90556}}
+    >>> facts = {"rows": 720, "file": "passengers.csv", "seed": 0, "test": test}
+    >>> for line in training_lines(facts):
+    ...     print(line)
+    Trained on 720 rows of passengers.csv with seed 0.
+    Test on 180 rows: accuracy 0.9056.
+    """
+    known = {name: value for name, value in facts.items() if value is not None}
+    origin = ""
+    if "rows" in known:
+        origin += f" on {known['rows']:,} rows"
+    if "file" in known:
+        origin += f" of {known['file']}"
+    if "sha256" in known:
+        origin += f" (SHA-256 {str(known['sha256'])[:12]}…)"
+    if "date" in known:
+        origin += " on " + str(known["date"]).replace("T", " ").replace("+00:00", " UTC")
+    if "seed" in known:
+        origin += f" with seed {known['seed']}"
+    if "version" in known:
+        origin += f" by Pellucid {known['version']}"
+    lines = [f"Trained{origin}."] if origin else []
+    if "test" in known:
+        before = ", before training on all rows" if known.get("refit") else ""
+        test = known["test"]
+        lines.append(f"Test on {test['rows']:,} rows{before}: {_listed(test['metrics'])}.")
+    if "folds" in known:
+        folds = known["folds"]
+        means = {name: score["mean"] for name, score in folds["metrics"].items()}
+        lines.append(f"Cross-validation with {folds['folds']} folds: {_listed(means)}.")
+    return lines
+
+
+def _listed(metrics: Mapping[str, float | None]) -> str:
+    known = {name: value for name, value in metrics.items() if value is not None}
+    return ", ".join(f"{name} {value:.4g}" for name, value in known.items())
 
 
 def network_table(network: NetworkDescription) -> ScreenTable:
@@ -96,6 +161,7 @@ def columns_table(
         table.add_row(*cells, style=style)
     if most_rows is not None and len(columns) > most_rows:
         table.caption = f"and {len(columns) - most_rows:,} more columns"
+        table.caption_justify = "left"
     return table
 
 

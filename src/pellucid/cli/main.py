@@ -273,12 +273,19 @@ def predict(
 
 @app.command()
 @with_options
-def describe(model: ModelArgument, *, out: Output) -> None:
-    """Show the layers, columns and training of a model."""
+def describe(
+    model: ModelArgument,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Show all columns, however many there are.")
+    ] = False,
+    *,
+    out: Output,
+) -> None:
+    """Show the layers, columns, training and test of a model."""
     from pellucid.cli.describe import describe_file
 
     with readable_failures(out):
-        describe_file(model, out)
+        describe_file(model, out, shows_all=all_)
 
 
 @app.command()
