@@ -27,7 +27,7 @@ def _with(value, dtype=np.float64):
 
 
 BAD_FITS = {
-    "NaN": (MLPClassifier, {}, _with(np.nan), Y, "Input X contains NaN"),
+    "NaN": (MLPClassifier, {}, _with(np.nan), Y, "Input X contains NaN.*Tabular"),
     "NaN in half precision": (MLPClassifier, {}, _with(np.nan, np.float16), Y, "X contains NaN"),
     "infinity": (MLPRegressor, {}, _with(np.inf), Y, "infinity"),
     "no rows": (MLPClassifier, {}, X[:0], Y[:0], "0 sample"),

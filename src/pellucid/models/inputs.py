@@ -159,7 +159,7 @@ def _mean(weights: NDArray[np.float64]) -> float:
 
 @contextmanager
 def _with_ways_out(estimator: BaseEstimator) -> Iterator[None]:
-    """Say what to do where a table holds text, or columns of other names or in another order."""
+    """Say what to do about text, NaN, and columns of other names or in another order."""
     try:
         yield
     except ValueError as error:
@@ -169,13 +169,20 @@ def _with_ways_out(estimator: BaseEstimator) -> Iterator[None]:
             raise ValueError(
                 f"{text.rstrip()}\n{first} X[list(model.feature_names_in_)]."
             ) from error
+        name = type(estimator).__name__
+        other = "TabularClassifier" if is_classifier(estimator) else "TabularRegressor"
+        if text.startswith("Input X contains NaN"):
+            raise ValueError(
+                f"Input X contains NaN. {name} takes no missing values: fill them in, or use "
+                f"{other}, which takes them as they are."
+            ) from error
         if not any(sign in text for sign in ("could not convert string", "bytes/strings")):
             raise
-        other = "TabularClassifier" if is_classifier(estimator) else "TabularRegressor"
         raise ValueError(
-            f"{type(estimator).__name__} needs a table of numbers, but X holds text: {error}. "
+            f"{name} needs a table of numbers, but X holds text: {text.rstrip('.')}. "
             f"Encode it first, or use {other}, which encodes columns of text itself."
         ) from error
+
 
 
 def _table_options(X: Any) -> dict[str, Any]:
