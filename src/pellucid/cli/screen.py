@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table as ScreenTable
 
 from pellucid.cli.interrupt import INTERRUPTED, interruptible
+from pellucid.cli.words import in_options
 
 #: Nonzero exit codes beside INTERRUPTED: file or data error, invalid command line.
 FAILED, WRONG_USAGE = 1, 2
@@ -59,7 +60,8 @@ class Output:
         self.console.print(table)
 
     def note(self, text: str) -> None:
-        """Print a remark to standard error, so that results can be piped."""
+        """Print a remark, in words of the command line, to standard error."""
+        text = in_options(text)
         self.facts.setdefault("remarks", []).append(text)
         if not self.quiet:
             _console_for_errors().print(text, soft_wrap=True, style="dim")
@@ -118,10 +120,10 @@ def as_json(value: Any) -> Any:
 
 
 def fail(text: str) -> None:
-    """Print an error message to standard error."""
+    """Print an error message, in words of the command line, to standard error."""
     console = _console_for_errors()
     console.print("Error:", style="bold red", end=" ")
-    console.print(text, soft_wrap=True)
+    console.print(in_options(text), soft_wrap=True)
 
 
 def _console_for_errors() -> Console:
