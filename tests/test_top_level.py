@@ -38,3 +38,15 @@ def test_an_unknown_name_is_an_attribute_error():
     name = "Perceptron"
     with pytest.raises(AttributeError, match="no attribute 'Perceptron'"):
         getattr(pellucid, name)
+
+
+def test_reading_a_table_does_not_import_scikit_learn(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n")
+    code = (
+        "import sys; from pellucid.tables import read_table; read_table('t.csv'); "
+        "print(sorted({'scipy', 'sklearn', 'pandas', 'narwhals'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

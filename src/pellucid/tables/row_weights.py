@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import _check_sample_weight
 
 from pellucid.tables.table import Table
 
@@ -32,6 +31,8 @@ def checked_weights(sample_weight: Any, table: Table) -> Weights:
     """
     if sample_weight is None:
         return None
+    from sklearn.utils.validation import _check_sample_weight  # Slow, and reading needs none of it.
+
     first = table.columns[0].values
     weights: FloatVector = _check_sample_weight(
         sample_weight, first, dtype=np.float64, ensure_non_negative=True
