@@ -1,8 +1,11 @@
 """`pellucid tune`: random search with cross-validation."""
 
 import io
+import json
 import math
 import os
+import pathlib
+import re
 import signal
 import sys
 
@@ -10,9 +13,13 @@ import pytest
 
 from pellucid import TabularClassifier, TabularRegressor, load
 from pellucid.cli.data import Examples
+from pellucid.cli.folds import make_folds
 from pellucid.cli.screen import Output
-from pellucid.cli.tuning import tune
+from pellucid.cli.trials import TrialsFile
+from pellucid.cli.tuning import Search, tune
 from pellucid.tables import as_table
+
+QUICK = ("--trials", 2, "--epochs", 2, "--set", "hidden_layer_sizes=[8]")
 
 
 @pytest.mark.parametrize(
@@ -33,8 +40,74 @@ def test_tune_finds_something_and_saves_it(run, parts, target, kind):
         "tune", "train.csv", "--target", target, "--test-table", "test.csv", "--out", "n.pellucid",
         "--trials", 3, "--epochs", 5, "--set", "dropout=0.05", "--column", f"{other}=left out",
     )  # fmt: skip
-    trials = [line for line in done.output.splitlines() if line.startswith("trial")]
-    assert trials == [line for line in again.output.splitlines() if line.startswith("trial")]
+    assert errors_of(done) == errors_of(again)
+
+
+def errors_of(done):
+    return re.findall(r"^trial .*?\)", done.output, re.MULTILINE)
+
+
+def test_the_folds_are_named_and_can_be_chosen(run, parts):
+    call = ("tune", "train.csv", "--target", "kind", "--out", "m.pellucid", *QUICK)
+    output = run(*call).output
+    assert "by log loss on 3 folds of 64 rows, stratified by class, seed 0." in output
+    assert ", about 0:00:0" in output
+    facts = json.loads(run(*call, "--folds", 4, "--json").stdout)
+    assert facts["compared_on"].startswith("4 folds of 48 rows")
+    assert [trial["trial"] for trial in sorted(facts["trials"], key=lambda t: t["trial"])] == [1, 2]
+
+
+def test_trials_can_be_compared_on_another_table(run, parts):
+    call = ("tune", "train.csv", "--target", "size", "--out", "m.pellucid", *QUICK)
+    output = run(*call, "--validation", "val.csv", "--test-table", "test.csv").output
+    assert "val.csv: 80 rows for validation." in output
+    assert "by RMSE on 80 rows for validation" in output
+    assert "80 test rows" in output
+
+
+def test_a_search_goes_on_from_its_file(run, parts):
+    call = ("tune", "train.csv", "--target", "kind", "--out", "m.pellucid", "--epochs", 2)
+    kept = ("--save-trials", "trials.jsonl")
+    first = run(*call, "--trials", 2, *kept)
+    more = run(*call, "--trials", 4, *kept)
+    whole = run(*call, "--trials", 4)
+    assert errors_of(more) == errors_of(whole)
+    assert errors_of(more)[0].split(": ")[1] == errors_of(first)[0].split(": ")[1]
+    lines = [json.loads(line) for line in pathlib.Path("trials.jsonl").read_text().splitlines()]
+    assert [line["trial"] for line in lines[1:]] == [1, 2, 3, 4]
+    output = run(*call, "--trials", 2, *kept, "--seed", 1, code=1).output
+    assert "another search" in output
+    before = pathlib.Path("train.csv").read_bytes()
+    run(*call, "--save-trials", "train.csv", code=1)
+    assert pathlib.Path("train.csv").read_bytes() == before
+
+
+def test_finished_trials_are_not_fitted_again(examples, tmp_path, capsys):
+    class Count:
+        begun = 0
+
+        def on_start(self, start):
+            Count.begun += 1
+
+    settings = {"callbacks": [Count()], **FEW}
+
+    def found():
+        file = TrialsFile(tmp_path / "trials.jsonl", {"seed": 0})
+        search = search_of(examples, 2, file=file)
+        return tune(TabularClassifier, settings, examples, search, Output())
+
+    trials = found()
+    assert Count.begun == 6
+    again = found()
+    assert Count.begun == 6
+    assert [trial.error for trial in again] == [trial.error for trial in trials]
+
+
+def test_no_trial_begins_after_the_time_limit(run, parts):
+    call = ("tune", "train.csv", "--target", "kind", "--out", "m.pellucid", *QUICK)
+    output = run(*call, "--minutes", 0).output
+    assert "Stopped after 0 minutes: 1 trial." in output
+    assert "trial 2/" not in output
 
 
 def test_too_few_rows_to_tune(run, parts):
@@ -43,6 +116,14 @@ def test_too_few_rows_to_tune(run, parts):
         "tune", "few.csv", "--target", "kind", "--test", 0, "--out", "m", "--set", "alpha=0", code=1
     )
     assert "too few for 3 folds" in done.output
+
+
+FEW = {"max_iter": 2, "random_state": 0}
+
+
+def search_of(examples, n_trials, labels=True, **more):
+    """Return a search with three folds."""
+    return Search(n_trials, 0, make_folds(examples.y, 3, labels, 0), **more)
 
 
 @pytest.fixture
@@ -70,7 +151,7 @@ class InterruptAt:
 def test_an_interrupt_keeps_the_trials_that_are_done(examples, capsys):
     interrupt = InterruptAt(7)  # The first fold of the third trial.
     settings = {"callbacks": [interrupt], "max_iter": 2, "random_state": 0}
-    trials = tune(TabularClassifier, settings, examples, 10, 0, Output())
+    trials = tune(TabularClassifier, settings, examples, search_of(examples, 10), Output())
     assert len(trials) == 2
     assert "Interrupted after 2 trials." in capsys.readouterr().out
 
@@ -87,7 +168,7 @@ def test_an_interrupt_while_a_trial_is_printed_keeps_it(examples, monkeypatch):
             return written
 
     monkeypatch.setattr(sys, "stdout", Screen())
-    trials = tune(TabularClassifier, {"max_iter": 2, "random_state": 0}, examples, 10, 0, Output())
+    trials = tune(TabularClassifier, FEW, examples, search_of(examples, 10), Output())
     assert len(trials) == 2
     assert "Interrupted after 2 trials." in sys.stdout.getvalue()
 
@@ -98,22 +179,24 @@ def test_an_interrupt_of_the_first_trial_stops_all_folds(examples):
     interrupt = InterruptAt(1)
     settings = {"callbacks": [interrupt], "max_iter": 10**6, "n_iter_no_change": 10**6}
     with pytest.raises(KeyboardInterrupt):
-        tune(TabularClassifier, settings, examples, 1, 0, Output())
+        tune(TabularClassifier, settings, examples, search_of(examples, 1), Output())
     assert len(interrupt.reports) < 10**5
 
 
 def test_a_trial_that_diverges_is_the_worst(parts):
     few = Examples(as_table(parts[["a"]][:90]), parts["size"].to_numpy()[:90])
     diverging = {"learning_rate_init": 1e30, "max_iter": 20, "random_state": 0}
-    [trial] = tune(TabularRegressor, diverging, few, 1, 0, Output())
+    [trial] = tune(TabularRegressor, diverging, few, search_of(few, 1, labels=False), Output())
     assert trial.error == math.inf
 
 
 def test_other_errors_end_the_search(examples):
+    search = search_of(examples, 3)
+
     def fail(report):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        tune(TabularClassifier, {"callbacks": [fail]}, examples, 3, 0, Output())
+        tune(TabularClassifier, {"callbacks": [fail]}, examples, search, Output())
     with pytest.raises(ValueError, match="dropout"):
-        tune(TabularClassifier, {"dropout": 2.0}, examples, 3, 0, Output())
+        tune(TabularClassifier, {"dropout": 2.0}, examples, search, Output())

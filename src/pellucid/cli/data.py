@@ -1,4 +1,4 @@
-"""Read tables and targets for the commands and split them into training and test rows."""
+"""Read tables and targets for the commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sklearn.utils import get_tags
 
 from pellucid.cli.files import STANDARD_STREAM
 from pellucid.cli.options import ReadingOptions
-from pellucid.cli.request import Request, TaskChoice
+from pellucid.cli.request import TaskChoice
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
 from pellucid.tables.recognition import as_text
@@ -49,18 +49,6 @@ class Examples:
         return Examples(self.X.take(rows), self.y[rows])
 
 
-@dataclass(frozen=True)
-class Material:
-    """The target, the task and its reason, and the rows for training, testing and validation."""
-
-    target: str
-    task: str
-    reason: str
-    training: Examples
-    testing: Examples | None
-    validation: Examples | None
-
-
 def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
     """Read a table; show what the user should know about how it was read."""
     if str(path) == STANDARD_STREAM:
@@ -84,33 +72,6 @@ def _standard_input(reading: ReadingOptions) -> Table:
             return read_table(path, **reading.given())
         except TableError as error:
             raise TableError(str(error).replace(str(path), "Standard input")) from None
-
-
-def read_material(request: Request, out: Output) -> Material:
-    """Read the tables, recognize the task and split the rows."""
-    table = read_rows(request.path, request.reading, out)
-    truth = target_in(table, request.target)
-    if len(np.unique(truth.values.astype(np.str_))) == 1:
-        raise TableError(
-            f"The target {truth.name!r} has only one distinct value, {truth.values[0]!r}, so there "
-            "is nothing to learn. Add rows with other values."
-        )
-    task, reason = task_of(truth, request.task)
-    examples = Examples(table.without(truth.name), target_values(truth, task))
-    testing = None
-
-    def read(path: Path) -> Examples:
-        other = read_rows(path, request.reading, out)
-        values = target_values(target_in(other, truth.name), task)
-        return Examples(other.select(examples.X.names), values)
-
-    validation = None if request.validation_path is None else read(request.validation_path)
-    if request.test_path is not None:
-        testing = read(request.test_path)
-    elif request.test_share > 0:
-        train_rows, test_rows = split_rows(examples.y, request.test_share, task, request.seed)
-        examples, testing = examples.take(train_rows), examples.take(test_rows)
-    return Material(truth.name, task, reason, examples, testing, validation)
 
 
 def column_in(table: Table, name: str) -> Column:
@@ -151,25 +112,6 @@ def target_values(target: Column, task: str) -> npt.NDArray[Any]:
             return values.astype(np.int64)
         return as_text(target).values.astype(np.str_)
     return target.values if target.storage != "datetime" else as_text(target).values.astype(np.str_)
-
-
-def split_rows(
-    y: npt.NDArray[Any], fraction: float, task: str, seed: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Split the rows into training and test rows; every test label occurs in training, too."""
-    n_rows = len(y)
-    n_test = round(fraction * n_rows)
-    order = np.random.default_rng(seed).permutation(n_rows)
-    test, train = order[:n_test], order[n_test:]
-    if task == "classification":
-        known = np.isin(y[test], y[train])
-        test, train = test[known], np.concatenate([train, test[~known]])
-    if n_test < 1 or len(train) < 2 or len(test) < 1:
-        raise TableError(
-            f"The table has {n_rows:,} rows: too few to hold out {fraction:g} of them for testing. "
-            "Use --test 0, or --test-table with other rows."
-        )
-    return np.sort(train), np.sort(test)
 
 
 def read_model_table(path: Path, model: Any, reading: ReadingOptions, out: Output) -> Table:

@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from pellucid.cli.class_report import class_table, confusions_line
 from pellucid.cli.data import (
+    Examples,
     columns_matched_by_name,
     inputs_for,
     read_model_table,
     target_in,
     target_values,
 )
+from pellucid.cli.facts import warn_of_training_rows
 from pellucid.cli.measurement import measure, n_targets_of
 from pellucid.cli.metrics import Report, explanation, metrics_table
 from pellucid.cli.options import ReadingOptions
@@ -38,6 +40,7 @@ def evaluate_file(
     out.add(model=path, table=table, rows=len(rows), target=names[0] if len(names) == 1 else names)
     with columns_matched_by_name():
         reports = measure(model, X, y, names)
+        warn_of_training_rows(model, Examples(rows, y), table, out)
     show_reports(reports, f"{table.name}: {len(rows):,} rows", out)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pellucid.cli.options import ReadingOptions, with_options
-from pellucid.cli.request import Request, TaskChoice
+from pellucid.cli.request import Request, RowOptions, SearchOptions, TaskChoice
 from pellucid.cli.screen import Output, readable_failures, show_in_any_encoding
 from pellucid.version import __version__
 
@@ -64,12 +64,12 @@ ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file tha
 TaskOption = Annotated[
     TaskChoice, typer.Option(help="auto chooses the task from the values of the target.")
 ]
-TestOption = Annotated[
-    float,
-    typer.Option(min=0, max=0.9, help="Fraction of the rows held out for testing; 0 for none."),
-]
-TestTableOption = Annotated[
-    Path | None, typer.Option(help="Test on this file and train on all rows of TABLE.")
+ValidationOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        help="Use this file for early stopping and keep the weights with the best score on it.",
+    ),
 ]
 ColumnOption = Annotated[
     list[str] | None,
@@ -97,15 +97,7 @@ def train_command(
     target: TargetOption,
     path: OutOption,
     task: TaskOption = "auto",
-    test: TestOption = 0.2,
-    test_table: TestTableOption = None,
-    validation: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TABLE",
-            help="Use this file for early stopping and keep the weights with the best score on it.",
-        ),
-    ] = None,
+    validation: ValidationOption = None,
     column: ColumnOption = None,
     hidden: Annotated[str, typer.Option(help="Sizes of the hidden layers.")] = "128,64",
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 200,
@@ -124,6 +116,7 @@ def train_command(
     seed: SeedOption = 0,
     force: ForceOption = False,
     *,
+    rows: RowOptions,
     reading: ReadingOptions,
     out: Output,
 ) -> None:
@@ -134,7 +127,7 @@ def train_command(
     """
     if resume and checkpoints is None:
         raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
-    request = Request(table, target, task, test, test_table, validation, reading, seed)
+    request = Request(table, target, task, rows, reading, seed, validation)
     from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
     from pellucid.cli.training import train_and_save
 
@@ -158,15 +151,15 @@ def tune_command(
     target: TargetOption,
     path: OutOption,
     task: TaskOption = "auto",
-    test: TestOption = 0.2,
-    test_table: TestTableOption = None,
+    validation: ValidationOption = None,
     column: ColumnOption = None,
-    trials: Annotated[int, typer.Option(min=1, help="Number of parameter sets to try.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs per fit.")] = 200,
     set_: SetOption = None,
     seed: SeedOption = 0,
     force: ForceOption = False,
     *,
+    rows: RowOptions,
+    search: SearchOptions,
     reading: ReadingOptions,
     out: Output,
 ) -> None:
@@ -176,7 +169,7 @@ def tune_command(
     --set. The search does not use the test rows. Ctrl-C ends the search and trains with the best
     trial so far; a second Ctrl-C stops training.
     """
-    request = Request(table, target, task, test, test_table, None, reading, seed)
+    request = Request(table, target, task, rows, reading, seed, validation)
     from pellucid.cli.settings import kinds_from, settings_from
     from pellucid.cli.training import train_and_save
 
@@ -187,7 +180,7 @@ def tune_command(
             "columns": kinds_from(column),
             **settings_from(set_),
         }
-        train_and_save(request, options, path, out, n_trials=trials, force=force)
+        train_and_save(request, options, path, out, search=search, force=force)
 
 
 @app.command()

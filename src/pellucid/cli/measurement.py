@@ -13,7 +13,9 @@ from pellucid.models.targets import Targets
 from pellucid.nn import Loss
 
 
-def measure(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str] = ()) -> list[Report]:
+def measure(
+    model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str] = (), resample: bool = True
+) -> list[Report]:
     """Evaluate a model on a table.
 
     The baseline always predicts the most frequent class or the mean: that of the training rows, or
@@ -27,6 +29,8 @@ def measure(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str] = ()) 
         True values.
     names : sequence of str
         Names of the targets, if there are several.
+    resample : bool
+        Whether to make intervals.
 
     Returns
     -------
@@ -35,12 +39,12 @@ def measure(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str] = ()) 
     """
     targets: Targets = model._known_targets()
     if targets.kind == "label":
-        return [_of_labels(model, X, y)]
+        return [_of_labels(model, X, y, resample)]
     if targets.kind == "shares":
-        return [_of_shares(model, X, y)]
+        return [_of_shares(model, X, y, resample)]
     if targets.kind == "indicators":
-        return _of_indicators(model, X, y, names)
-    return _of_numbers(model, X, y, names)
+        return _of_indicators(model, X, y, names, resample)
+    return _of_numbers(model, X, y, names, resample)
 
 
 def n_targets_of(model: Any) -> int:
@@ -49,23 +53,27 @@ def n_targets_of(model: Any) -> int:
     return 1 if targets.kind == "label" else targets.n_outputs
 
 
-def _of_labels(model: Any, X: Any, y: npt.NDArray[Any]) -> Report:
+def _of_labels(model: Any, X: Any, y: npt.NDArray[Any], resample: bool) -> Report:
     labels, remark = match_labels(y, model.classes_)
     shares = _known(model, "class_shares_")
     if shares is None:
         shares = np.array([(labels == label).mean() for label in model.classes_])
     remarks = () if remark is None else (remark,)
-    return label_report(labels, model.predict_proba(X), model.classes_, shares, remarks=remarks)
+    P = model.predict_proba(X)
+    return label_report(labels, P, model.classes_, shares, remarks=remarks, resample=resample)
 
 
-def _of_shares(model: Any, X: Any, y: npt.NDArray[Any]) -> Report:
+def _of_shares(model: Any, X: Any, y: npt.NDArray[Any], resample: bool) -> Report:
     labels = y.argmax(axis=1)
     remark = "Each row counts as the class that has its largest share."
     shares = y.mean(axis=0)
-    return label_report(labels, model.predict_proba(X), model.classes_, shares, remarks=(remark,))
+    P = model.predict_proba(X)
+    return label_report(labels, P, model.classes_, shares, remarks=(remark,), resample=resample)
 
 
-def _of_indicators(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str]) -> list[Report]:
+def _of_indicators(
+    model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str], resample: bool
+) -> list[Report]:
     P = model.predict_proba(X)
     is_set = y.reshape(P.shape) > 0.5
     classes = np.array([0, 1])
@@ -73,11 +81,14 @@ def _of_indicators(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str]
     for k in range(P.shape[1]):
         shares = np.array([1 - is_set[:, k].mean(), is_set[:, k].mean()])
         both = np.column_stack([1 - P[:, k], P[:, k]])
-        reports.append(label_report(is_set[:, k].astype(int), both, classes, shares, names[k]))
+        codes = is_set[:, k].astype(int)
+        reports.append(label_report(codes, both, classes, shares, names[k], resample=resample))
     return reports
 
 
-def _of_numbers(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str]) -> list[Report]:
+def _of_numbers(
+    model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str], resample: bool
+) -> list[Report]:
     predictions = np.asarray(model.predict(X), dtype=np.float64)
     wanted = np.asarray(y, dtype=np.float64).reshape(len(predictions), -1)
     told = predictions.reshape(wanted.shape)
@@ -93,6 +104,7 @@ def _of_numbers(model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str]) -
             loss.name,
             loss.parameter_value if loss.name == "quantile" else None,
             names[k] if several else None,
+            resample,
         )
         for k in range(wanted.shape[1])
     ]

@@ -76,6 +76,11 @@ class Report:
     def __getitem__(self, name: str) -> Metric:
         return {metric.name: metric for metric in self.metrics}[name]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the metrics."""
+        return tuple(metric.name for metric in self.metrics)
+
     def facts(self) -> dict[str, Any]:
         """Return everything for JSON; a share is between 0 and 1."""
         known = [metric for metric in self.metrics if not math.isnan(metric.low)]
@@ -109,6 +114,7 @@ def label_report(
     shares: npt.NDArray[np.float64],
     target: str | None = None,
     remarks: tuple[str, ...] = (),
+    resample: bool = True,
 ) -> Report:
     """Compare a model with always predicting the class that is most frequent in training.
 
@@ -122,6 +128,8 @@ def label_report(
     target : str, optional
         Name of the target, if there are several.
     remarks : tuple of str
+    resample : bool
+        Whether to make intervals.
     """
     P = np.asarray(probabilities, dtype=np.float64)
     constant = np.broadcast_to(shares, P.shape)
@@ -134,7 +142,7 @@ def label_report(
         is_quick = len(classes) <= MOST_CLASSES_FOR_AUC_INTERVAL
         auc = measures.roc_auc(P, codes)
         plans.append(_Plan("ROC AUC", auc, _half, has_interval=is_quick))
-    n_resamples = measures.n_resamples_for(len(codes))
+    n_resamples = measures.n_resamples_for(len(codes)) if resample else 0
     return Report(
         len(codes),
         _measured(plans, len(codes), n_resamples),
@@ -166,6 +174,7 @@ def number_report(
     loss: str = "squared_error",
     level: float | None = None,
     target: str | None = None,
+    resample: bool = True,
 ) -> Report:
     """Compare a model with always predicting the mean of the training targets.
 
@@ -179,6 +188,8 @@ def number_report(
         Of a predicted quantile.
     target : str, optional
         Name of the target, if there are several.
+    resample : bool
+        Whether to make intervals.
     """
     y, told = np.asarray(targets, np.float64), np.asarray(predictions, np.float64)
     constant = np.full_like(told, mean)
@@ -196,14 +207,16 @@ def number_report(
     add("MAE", measures.mae, "target")
     if len(y) > 1:
         add("R²", measures.r2, "plain")
-    n_resamples = measures.n_resamples_for(len(y))
+    n_resamples = measures.n_resamples_for(len(y)) if resample else 0
     return Report(len(y), _measured(plans, len(y), n_resamples), "mean", n_resamples, target)
 
 
 def _measured(plans: list[_Plan], n_rows: int, n_resamples: int) -> tuple[Metric, ...]:
     values = measures.values_of([plan.model for plan in plans], n_rows)
     baselines = measures.values_of([plan.baseline for plan in plans], n_rows)
-    resampled = [i for i, plan in enumerate(plans) if plan.has_interval and n_rows > 1]
+    resampled = [
+        i for i, plan in enumerate(plans) if plan.has_interval and n_rows > 1 and n_resamples
+    ]
     ends = np.full((len(plans), 2), math.nan)
     if resampled:
         chosen = [plans[i].model for i in resampled]
@@ -227,9 +240,9 @@ def metrics_table(report: Report, title: str) -> ScreenTable:
     for metric in report.metrics:
         interval = ""
         if not math.isnan(metric.low):
-            low, high = (_shown(value, metric.unit) for value in (metric.low, metric.high))
+            low, high = (shown(value, metric.unit) for value in (metric.low, metric.high))
             interval = f"{low.removesuffix(' %')} to {high}"
-        model, baseline = (_shown(v, metric.unit) for v in (metric.model, metric.baseline))
+        model, baseline = (shown(v, metric.unit) for v in (metric.model, metric.baseline))
         table.add_row(metric.name, model, interval, baseline)
     return table
 
@@ -247,7 +260,8 @@ def explanation(report: Report) -> str:
     return " ".join([how, *(text for name, text in _EXPLANATIONS.items() if name in names)])
 
 
-def _shown(value: float, unit: Unit) -> str:
+def shown(value: float, unit: Unit) -> str:
+    """Return a value of a metric as text."""
     if unit == "percent":
         return f"{100 * value:.2f} %"
     if unit == "plain":

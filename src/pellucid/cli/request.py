@@ -4,11 +4,94 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from pellucid.cli.options import ReadingOptions
 
 TaskChoice = Literal["auto", "classification", "regression"]
+
+#: Largest share of the rows that can be held out for testing.
+LARGEST_TEST_SHARE = 0.9
+
+
+def _checked_test(test: float) -> float:
+    """Accept a share of the rows, or a whole number of at least two of them."""
+    if not 0 <= test <= LARGEST_TEST_SHARE and not (test >= 2 and test == int(test)):
+        raise typer.BadParameter(
+            f"must be a share of the rows from 0 to {LARGEST_TEST_SHARE}, or a whole number of "
+            f"rows of at least 2, got {test:g}"
+        )
+    return test
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """Which rows and columns of the table are trained on, and which the model is tested on."""
+
+    test: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE or ROWS",
+            callback=_checked_test,
+            help="Rows held out for testing: a share below 1, or a whole number of rows; 0 for "
+            "none.",
+        ),
+    ] = 0.2
+    test_table: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Test on this file and train on all rows of TABLE."),
+    ] = None
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Cross-validate with so many folds of the training rows first, and show the mean "
+            "and standard deviation of each metric.",
+        ),
+    ] = None
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Train on all rows, test rows included, after the test."),
+    ] = False
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help='Leave a column out, as --column COLUMN="left out" does. Can be repeated.',
+        ),
+    ] = None
+    drop_missing_target: Annotated[
+        bool,
+        typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
+    ] = False
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether some rows of TABLE are held out for testing."""
+        return self.test_table is None and self.test > 0
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How `pellucid tune` searches."""
+
+    trials: Annotated[int, typer.Option(min=1, help="Maximum number of parameter sets to try.")] = (
+        20
+    )
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Begin no trial after so many minutes."),
+    ] = None
+    save_trials: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write each trial that ends to this file, as JSON lines. If the file has trials "
+            "of the same search already, go on from them.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -22,28 +105,30 @@ class Request:
     target : str
         Name of the column to predict.
     task : {"auto", "classification", "regression"}
-    test_share : float
-        Fraction of the rows held out for testing if `test_path` is None; can be 0.
-    test_path : Path or None
-        Table to test on.
-    validation_path : Path or None
-        Table for early stopping and for choosing the best weights.
+    rows : RowOptions
     reading : ReadingOptions
         How all these tables are read.
     seed : int
         Seed for drawing the test rows.
+    validation_path : Path or None
+        Table for early stopping and for choosing the best weights.
     """
 
     path: Path
     target: str
     task: TaskChoice
-    test_share: float
-    test_path: Path | None
-    validation_path: Path | None
+    rows: RowOptions
     reading: ReadingOptions
     seed: int
+    validation_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.rows.refit and not self.rows.holds_out:
+            raise typer.BadParameter(
+                "trains on the rows held out by --test, and none are held out", param_hint="--refit"
+            )
 
     def tables(self) -> list[Path]:
         """Return the files that are read."""
-        paths = [self.path, self.test_path, self.validation_path]
+        paths = [self.path, self.rows.test_table, self.validation_path]
         return [path for path in paths if path is not None]

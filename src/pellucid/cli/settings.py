@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import typer
@@ -88,6 +88,24 @@ def kinds_from(options: Iterable[str] | None) -> dict[str, str] | None:
             )
         kinds[name] = kind
     return kinds or None
+
+
+def kinds_with(kinds: Mapping[str, str] | None, dropped: Iterable[str]) -> dict[str, str] | None:
+    """Return the kinds of columns with those of --drop left out.
+
+    Raises
+    ------
+    TableError
+        If --column gives a dropped column another kind.
+    """
+    wanted = dict(kinds or {})
+    for name in dropped:
+        if wanted.setdefault(name, "left out") != "left out":
+            raise TableError(
+                f"Column {name!r} is left out by --drop, but --column makes it {wanted[name]}. "
+                "Remove one of these options."
+            )
+    return wanted or None
 
 
 def _parameters_of(model_class: type) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -13,16 +14,21 @@ from uuid import uuid4
 
 import typer
 
-from pellucid.cli.data import Examples, read_material
+from pellucid.cli.data import Examples
 from pellucid.cli.describe import columns_table, network_table
 from pellucid.cli.evaluation import show_reports
+from pellucid.cli.facts import sha256_of, training_facts, warn_of_training_rows
 from pellucid.cli.files import check_can_save
+from pellucid.cli.folds import cross_validated, folds_facts, folds_table, make_folds
 from pellucid.cli.interrupt import INTERRUPTED
+from pellucid.cli.material import Material, read_material
 from pellucid.cli.measurement import measure
-from pellucid.cli.request import Request
+from pellucid.cli.metrics import Report
+from pellucid.cli.request import Request, SearchOptions
 from pellucid.cli.screen import Output
-from pellucid.cli.settings import check_settings
-from pellucid.cli.tuning import trials_table, tune
+from pellucid.cli.settings import check_settings, kinds_with
+from pellucid.cli.trials import TrialsFile
+from pellucid.cli.tuning import N_FOLDS, Search, trials_table, tune
 from pellucid.models.saving import save
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
 from pellucid.models.tabular.tabular_regressor import TabularRegressor
@@ -80,7 +86,7 @@ def train_and_save(
     out: Output,
     *,
     resumes: bool = False,
-    n_trials: int = 0,
+    search: SearchOptions | None = None,
     force: bool = False,
 ) -> None:
     """Run `pellucid train` or `tune`: read, recognize columns, train, test and save.
@@ -95,13 +101,43 @@ def train_and_save(
     out : Output
     resumes : bool
         Whether to resume from the checkpoints.
-    n_trials : int
-        Number of parameter sets to try first; 0 trains with the options only.
+    search : SearchOptions, optional
+        Search for parameters first.
     force : bool
-        Whether a file at `path` that is not a model may be replaced.
+        Whether to replace a file at `path` that is not a model.
     """
-    check_can_save(path, [*request.tables(), options.get("checkpoint_path")], force)
+    check_can_save(path, request.tables(), force=force)
     material = read_material(request, out)
+    _show_material(material, request, out)
+    model_class = TabularClassifier if material.task == "classification" else TabularRegressor
+    check_settings(options, model_class, material.task)
+    options = {**options, "columns": kinds_with(options.get("columns"), material.dropped)}
+    table = TableEncoder(columns=options["columns"]).recognize_table(material.training.X)
+    out.table(columns_table(table.recognized, most_rows=60))
+    training = Examples(table, material.training.y)
+    tested = None
+    if search is not None:
+        options = _tuned(model_class, options, training, material, request, search, out)
+    elif request.rows.folds is not None:
+        tested = _cross_validated(model_class, options, training, request, out)
+    model = model_class(**options)
+    done = train(model, training, material.validation, out, resumes)
+    out.add(epochs=model.n_iter_, seconds=done.seconds)
+    out.say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
+    out.table(network_table(model.describe().network))
+    reports = _test(model, training, material, request, tested, out)
+    if request.rows.refit and not done.interrupted:
+        model, done = _refit(model, material, request, reports, tested, out)
+    model.target_name_ = material.target
+    if done.interrupted and not _wanted_after_interrupt(model, path, out):
+        out.note("Nothing was saved.")
+        raise typer.Exit(INTERRUPTED)
+    _save_somewhere(model, path, out)
+    if done.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _show_material(material: Material, request: Request, out: Output) -> None:
     training, testing = material.training, material.testing
     tested = "" if testing is None else f", {len(testing):,} for testing"
     out.say(f"{request.path.name}: {len(training):,} rows for training{tested}.")
@@ -113,33 +149,107 @@ def train_and_save(
         test_rows=0 if testing is None else len(testing),
     )
     out.say(f"Target {material.target!r}: {material.task} ({material.reason}).")
-    model_class = TabularClassifier if material.task == "classification" else TabularRegressor
-    check_settings(options, model_class, material.task)
     if material.validation is not None:
         out.say(f"{request.validation_path}: {len(material.validation):,} rows for validation.")
-    table = TableEncoder(columns=options.get("columns")).recognize_table(training.X)
-    out.table(columns_table(table.recognized, most_rows=60))
-    training = Examples(table, training.y)
-    if n_trials > 0:
-        trials = tune(model_class, options, training, n_trials, request.seed, out)
-        error_name = "log loss" if material.task == "classification" else "RMSE"
-        out.table(trials_table(trials, error_name))
-        options = trials[0].parameters
-    model = model_class(**options)
-    done = train(model, training, material.validation, out, resumes)
-    model.target_name_ = material.target
-    out.add(epochs=model.n_iter_, seconds=done.seconds)
-    out.say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
-    out.table(network_table(model.describe().network))
+
+
+def _tuned(
+    model_class: Any,
+    options: dict[str, Any],
+    training: Examples,
+    material: Material,
+    request: Request,
+    search: SearchOptions,
+    out: Output,
+) -> dict[str, Any]:
+    """Return the parameters of the best trial."""
+    labels, folds, validation = material.task == "classification", None, material.validation
+    if validation is None:
+        folds = make_folds(training.y, request.rows.folds or N_FOLDS, labels, request.seed)
+    compared_on = f"{len(validation):,} rows for validation" if validation else str(folds)
+    error_name = "log loss" if labels else "RMSE"
+    out.say(f"Trials are compared by {error_name} on {compared_on}.")
+    file = None
+    if search.save_trials is not None:
+        identity = {
+            "table": sha256_of(request.path),
+            "target": material.target,
+            "rows": len(training),
+            "compared on": compared_on,
+            "seed": request.seed,
+            "settings": options,
+        }
+        file = TrialsFile(search.save_trials, identity)
+    seconds = math.inf if search.minutes is None else 60.0 * search.minutes
+    plan = Search(search.trials, request.seed, folds, validation, seconds, file)
+    trials = tune(model_class, options, training, plan, out)
+    out.table(trials_table(trials, error_name))
+    out.add(compared_on=compared_on, trials=[trial.facts() for trial in trials])
+    return trials[0].parameters
+
+
+def _cross_validated(
+    model_class: Any, options: dict[str, Any], training: Examples, request: Request, out: Output
+) -> dict[str, Any]:
+    """Show and return cross-validated scores of the training rows."""
+    labels = model_class is TabularClassifier
+    assert request.rows.folds is not None
+    folds = make_folds(training.y, request.rows.folds, labels, request.seed)
+    options = {**options, "checkpoint_path": None}
+    scores = cross_validated(model_class, options, training, folds)
+    out.table(folds_table(scores, folds, "most frequent class" if labels else "mean"))
+    facts = folds_facts(scores, folds)
+    out.add(cross_validation=facts)
+    return facts
+
+
+def _test(
+    model: Any,
+    training: Examples,
+    material: Material,
+    request: Request,
+    tested: dict[str, Any] | None,
+    out: Output,
+) -> list[Report]:
+    """Measure a model on the test rows if there are any; keep the facts with it."""
+    testing, reports = material.testing, []
     if testing is not None:
         reports = measure(model, testing.X, testing.y)
         show_reports(reports, f"{len(testing):,} test rows", out)
-    if done.interrupted and not _wanted_after_interrupt(model, path, out):
-        out.note("Nothing was saved.")
-        raise typer.Exit(INTERRUPTED)
-    _save_somewhere(model, path, out)
+    model.training_facts_ = training_facts(
+        model, training, request.path, seed=request.seed, test=reports, folds=tested
+    )
+    if request.rows.test_table is not None and testing is not None:
+        warn_of_training_rows(model, testing, request.rows.test_table, out)
+    return reports
+
+
+def _refit(
+    model: Any,
+    material: Material,
+    request: Request,
+    reports: list[Report],
+    tested: dict[str, Any] | None,
+    out: Output,
+) -> tuple[Any, Training]:
+    """Train on all rows; after Ctrl-C, return the model of before."""
+    options = {**model.get_params(deep=False), "checkpoint_path": None}
+    rows = material.all_rows
+    out.say(f"Training again on all {len(rows):,} rows.")
+    fresh = type(model)(**options)
+    try:
+        done = train(fresh, rows, material.validation, out)
+    except KeyboardInterrupt:
+        done = Training(0.0, True)
     if done.interrupted:
-        raise typer.Exit(INTERRUPTED)
+        out.note("Interrupted: the model that was tested is kept.")
+        return model, done
+    out.add(refit=True, epochs=fresh.n_iter_)
+    out.say(f"Trained for {fresh.n_iter_} epochs in {done.seconds:.2f} s.")
+    fresh.training_facts_ = training_facts(
+        fresh, rows, request.path, seed=request.seed, test=reports, folds=tested, refit=True
+    )
+    return fresh, done
 
 
 def _save_somewhere(model: Any, path: Path, out: Output) -> None:

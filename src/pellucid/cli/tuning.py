@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.table import Table as ScreenTable
-from sklearn.metrics import log_loss, root_mean_squared_error
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from pellucid.cli.data import Examples
+from pellucid.cli.folds import Folds, fit_folds
 from pellucid.cli.screen import Output
+from pellucid.cli.trials import Trial, TrialsFile
 from pellucid.engine.errors import NonFiniteError
 from pellucid.models.fit_data import FitData
 from pellucid.models.together import fit_all
-from pellucid.tables import TableError
 from pellucid.training import FitResult, Outcome
 
 N_FOLDS = 3
@@ -36,14 +36,6 @@ SPACE: dict[str, tuple[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Trial:
-    """Parameters and their mean error over the folds (log loss or RMSE, lower is better)."""
-
-    parameters: dict[str, Any]
-    error: float
-
-
 def draw(settings: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     """Return a random point of `SPACE`, except for parameters in `settings`."""
     drawn = dict(settings)
@@ -58,18 +50,40 @@ def draw(settings: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any
     return drawn
 
 
-def tune(
-    model_class: Any,
-    settings: Mapping[str, Any],
-    examples: Examples,
-    n_trials: int,
-    seed: int,
-    out: Output,
-) -> list[Trial]:
-    """Try `n_trials` parameter sets; the first one is the defaults with `settings`.
+@dataclass(frozen=True)
+class Search:
+    """How parameters are searched.
 
-    Each trial is cross-validated. Its folds are fitted in parallel, each on its own processor.
-    Ctrl-C ends the search and keeps the finished trials.
+    Attributes
+    ----------
+    n_trials : int
+    seed : int
+        Seed of the random parameters.
+    folds : Folds or None
+        Folds of the training rows; None if there are rows for validation.
+    validation : Examples or None
+        Rows to stop by and to compare the trials on.
+    seconds : float
+        No trial begins after so long.
+    file : TrialsFile or None
+        Has the trials of an earlier run, and gets those that end.
+    """
+
+    n_trials: int
+    seed: int
+    folds: Folds | None
+    validation: Examples | None = None
+    seconds: float = math.inf
+    file: TrialsFile | None = None
+
+
+def tune(
+    model_class: Any, settings: Mapping[str, Any], examples: Examples, search: Search, out: Output
+) -> list[Trial]:
+    """Try parameter sets; the first one is the defaults with `settings`.
+
+    Each trial is cross-validated, or measured on the rows for validation. Folds are fitted at the
+    same time, each on its own processor. Ctrl-C ends the search and keeps the finished trials.
 
     Parameters
     ----------
@@ -77,9 +91,7 @@ def tune(
     settings : mapping
         Parameters that are not searched.
     examples : Examples
-    n_trials : int
-    seed : int
-        Seed of the folds and of the random parameters.
+    search : Search
     out : Output
 
     Returns
@@ -87,21 +99,53 @@ def tune(
     list of Trial
         Trials, best first.
     """
-    rng = np.random.default_rng(seed)
-    folds = _folds(examples.y, hasattr(model_class, "predict_proba"), seed)
     trials: list[Trial] = []
+    started = time.monotonic()
     try:
-        for number in range(1, n_trials + 1):
-            parameters = dict(settings) if number == 1 else draw(settings, rng)
-            error = _mean_error(model_class, parameters, examples, folds)
-            trials.append(Trial(parameters, error))
+        for number in range(1, search.n_trials + 1):
+            elapsed = time.monotonic() - started
+            if trials and elapsed >= search.seconds:
+                n = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
+                out.say(f"Stopped after {search.seconds / 60:g} minutes: {n}.")
+                break
+            trial = _tried(number, model_class, settings, examples, search)
+            trials.append(trial)
             best = min(trial.error for trial in trials)
-            out.say(f"trial {number}/{n_trials}: {error:.5g} (best {best:.5g})")
+            line = f"trial {number}/{search.n_trials}: {trial.error:.5g} (best {best:.5g})"
+            out.say(line + _left(trials, search, time.monotonic() - started))
     except KeyboardInterrupt:
         if not trials:
             raise
         out.say(f"Interrupted after {len(trials)} trials.")
     return sorted(trials, key=lambda trial: trial.error)
+
+
+def _tried(
+    number: int, model_class: Any, settings: Mapping[str, Any], examples: Examples, search: Search
+) -> Trial:
+    """Return a trial from the file, or the outcome of a new one."""
+    parameters = dict(settings)
+    if number > 1:
+        parameters = draw(settings, np.random.default_rng([search.seed, number]))
+    known = None if search.file is None else search.file.find(number, parameters)
+    if known is not None:
+        return known
+    started = time.monotonic()
+    error = _mean_error(model_class, parameters, examples, search)
+    trial = Trial(number, parameters, error, time.monotonic() - started)
+    if search.file is not None:
+        search.file.add(trial)
+    return trial
+
+
+def _left(trials: Sequence[Trial], search: Search, elapsed: float) -> str:
+    """Return how long the other trials take, if they are like those so far."""
+    n_left = search.n_trials - len(trials)
+    if not n_left:
+        return ""
+    each = sum(trial.seconds for trial in trials) / len(trials)
+    seconds = min(each * n_left, max(0.0, search.seconds - elapsed) + each)
+    return f", about {timedelta(seconds=round(seconds))} left"
 
 
 def trials_table(trials: list[Trial], error_name: str, most_rows: int = 10) -> ScreenTable:
@@ -119,39 +163,23 @@ def _shown(value: Any) -> str:
     return repr(list(value)).replace(" ", "") if isinstance(value, tuple) else str(value)
 
 
-def _folds(
-    y: npt.NDArray[Any], labels: bool, seed: int
-) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    if len(y) < 2 * N_FOLDS:
-        raise TableError(
-            f"There are {len(y)} rows for training: too few for {N_FOLDS} folds. Use `train`."
-        )
-    rarest = np.unique(y, return_counts=True)[1].min() if labels else N_FOLDS
-    kind = StratifiedKFold if labels and rarest >= N_FOLDS else KFold
-    return list(kind(N_FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(y)), y))
-
-
 def _mean_error(
-    model_class: Any,
-    parameters: Mapping[str, Any],
-    examples: Examples,
-    folds: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
+    model_class: Any, parameters: Mapping[str, Any], examples: Examples, search: Search
 ) -> float:
-    """Return the mean error over the folds, which are fitted in parallel."""
-    models = [model_class(**parameters) for _ in folds]
-    training = [examples.take(rows) for rows, _ in folds]
+    """Return the mean error over the folds, or that on the rows for validation."""
+    if search.folds is not None:
+        fitted = fit_folds(model_class, parameters, examples, search.folds)
+        return float(np.mean([_error(*one) for one in fitted]))
+    validation = search.validation
+    assert validation is not None
+    model = model_class(**parameters)
+    data = FitData(examples.X, examples.y, X_val=validation.X, y_val=validation.y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = fit_all(
-            models, [FitData(part.X, part.y) for part in training], parameters.get("n_threads")
-        )
-        if any(result.outcome is Outcome.INTERRUPTED for result in results):
-            raise KeyboardInterrupt
-        errors = [
-            _error(model, result, examples.take(rows))
-            for model, result, (_, rows) in zip(models, results, folds, strict=True)
-        ]
-    return float(np.mean(errors))
+        [result] = fit_all([model], [data], parameters.get("n_threads"))
+    if result.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    return _error(model, result, validation)
 
 
 def _error(model: Any, result: FitResult, testing: Examples) -> float:
@@ -161,7 +189,11 @@ def _error(model: Any, result: FitResult, testing: Examples) -> float:
     if result.error is not None:
         raise result.error
     if not hasattr(model, "predict_proba"):
+        from sklearn.metrics import root_mean_squared_error
+
         return float(root_mean_squared_error(testing.y, model.predict(testing.X)))
+    from sklearn.metrics import log_loss
+
     known = np.isin(testing.y, model.classes_)
     probabilities = model.predict_proba(testing.X.take(np.flatnonzero(known)))
     return float(log_loss(testing.y[known], probabilities, labels=model.classes_))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.tables.table import Column, TableError
 from pellucid.tables.text import numbers_from_text
@@ -68,30 +70,58 @@ def recognize_task(column: Column) -> RecognizedTask:
     return RecognizedTask("regression", f"whole numbers, {len(distinct):,} different")
 
 
-def read_target(column: Column) -> Column:
+def row_place(row: int) -> str:
+    """Say where a row is, given its number from 0."""
+    return f"row {row + 1:,}"
+
+
+def read_target(column: Column, place: Callable[[int], str] = row_place) -> Column:
     """Check a target column and convert text that contains numbers to numbers.
+
+    Parameters
+    ----------
+    column : Column
+    place : callable
+        `(row) -> str` for messages: where row number `row`, from 0, is.
 
     Raises
     ------
     TableError
-        If values are missing or infinite. The message names the first such row.
+        If values are missing or infinite. The message says how many and where the first one is.
     """
-    if column.storage == "text":
-        numbers = numbers_from_text(column.values)
-        if numbers is not None and not numbers.stray:
-            column = Column(column.name, "number", numbers.values)
+    column = converted_target(column)
     missing = column.missing()
     if missing.any():
-        raise TableError(
-            f"The target {column.name!r} is missing in {int(missing.sum()):,} of {len(missing):,} "
-            f"rows (the first is row {int(missing.argmax()) + 1}). "
-            "Fill in or remove these rows first."
-        )
+        raise missing_target_error(f"The target {column.name!r}", missing, place)
     if column.storage == "number":
         infinite = ~np.isfinite(column.as_float())
         if infinite.any():
             raise TableError(
-                f"The target {column.name!r} is infinite in row {int(infinite.argmax()) + 1}. "
+                f"The target {column.name!r} is infinite in {place(int(infinite.argmax()))}. "
                 "Correct or remove such rows first."
             )
     return column
+
+
+def converted_target(column: Column) -> Column:
+    """Return a target column with text that contains numbers as numbers."""
+    if column.storage == "text":
+        numbers = numbers_from_text(column.values)
+        if numbers is not None and not numbers.stray:
+            return Column(column.name, "number", numbers.values)
+    return column
+
+
+def missing_target_error(
+    what: str,
+    missing: npt.NDArray[np.bool_],
+    place: Callable[[int], str] = row_place,
+    way_out: str = "Fill in or remove these rows first.",
+) -> TableError:
+    """Return an error that says how many targets are missing, and where the first one is."""
+    n = int(missing.sum())
+    rows = "row" if len(missing) == 1 else "rows"
+    return TableError(
+        f"{what} is missing in {n:,} of {len(missing):,} {rows} (the first is "
+        f"{place(int(missing.argmax()))}). {way_out}"
+    )

@@ -144,7 +144,7 @@ def test_name_of_the_target_is_remembered(fruit):
     [
         (np.array(["a", None] * 200, dtype=object), "missing in 200 of 400 rows"),
         ([0.5, 1.7] * 200, "continuous"),
-        ([1.0, np.nan] * 200, "NaN"),
+        ([1.0, np.nan] * 200, "is missing in"),
         (np.array([1, "a"] * 200, dtype=object), "one type"),
     ],
 )

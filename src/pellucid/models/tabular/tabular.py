@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import is_classifier
@@ -26,6 +27,8 @@ from pellucid.models.targets import Targets
 from pellucid.tables import RecognizedColumn, TableEncoder
 from pellucid.tables.matching import learn_columns, match_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
+from pellucid.tables.target import missing_target_error
+from pellucid.tables.text import is_missing
 
 FEWEST_ROWS_TO_HOLD_OUT = 100
 """Tables of fewer rows are trained on whole: too few to spare some for validation."""
@@ -313,3 +316,23 @@ class TabularPerceptron(Perceptron):
 def a_twentieth_of_the_rows(n_train: int) -> int:
     """Return the rows of a step such that an epoch has about 20 steps or more."""
     return max(1, min(n_train, LARGEST_BATCH, max(SMALLEST_BATCH, n_train // 20)))
+
+
+def check_none_missing(y: Any) -> None:
+    """Raise TableError if targets are missing; the message says how many and where.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    """
+    values = np.asarray(y)
+    if values.dtype.kind == "f":
+        missing = np.isnan(values)
+    elif values.dtype.kind == "O":
+        cells = np.fromiter(map(is_missing, values.ravel()), np.bool_, values.size)
+        missing = cells.reshape(values.shape)
+    else:
+        return
+    rows = missing.reshape(len(values), -1).any(axis=1) if values.size else missing
+    if rows.any():
+        raise missing_target_error("The target", rows, lambda row: f"y[{row}], counting from 0")

@@ -18,11 +18,14 @@ from pellucid.models.labels import codes_of
 from pellucid.models.perceptron.classification import Classification, learned_or_known
 from pellucid.models.perceptron.parameters import CLASSIFIER_CONSTRAINTS
 from pellucid.models.saving import Arrays, saveable
-from pellucid.models.tabular.tabular import TABULAR_CONSTRAINTS, TabularPerceptron
+from pellucid.models.tabular.tabular import (
+    TABULAR_CONSTRAINTS,
+    TabularPerceptron,
+    check_none_missing,
+)
 from pellucid.models.targets import Targets
 from pellucid.tables import TableError
 from pellucid.tables.row_weights import Weights, as_repetitions
-from pellucid.tables.text import is_missing
 
 
 @saveable
@@ -264,14 +267,9 @@ def checked_labels(y: Any) -> NDArray[Any]:
         When labels are missing, continuous, or of types that cannot be sorted together.
     """
     labels: NDArray[Any] = column_or_1d(y, warn=True)
+    check_none_missing(labels)
     assert_all_finite(labels, input_name="y")
     if labels.dtype.kind == "O":
-        missing = np.fromiter(map(is_missing, labels), np.bool_, len(labels))
-        if missing.any():
-            raise TableError(
-                f"The target is missing in {int(missing.sum()):,} of {len(labels):,} rows (the "
-                f"first is row {int(missing.argmax()) + 1}). Fill in or remove these rows first."
-            )
         types = {type(label) for label in labels.tolist()}
         if types <= {str}:
             labels = labels.astype(np.str_)

@@ -18,7 +18,11 @@ from pellucid.models.perceptron.loss import regressor_loss
 from pellucid.models.perceptron.parameters import REGRESSOR_CONSTRAINTS
 from pellucid.models.perceptron.regression import Regression
 from pellucid.models.saving import Arrays, saveable
-from pellucid.models.tabular.tabular import TABULAR_CONSTRAINTS, TabularPerceptron
+from pellucid.models.tabular.tabular import (
+    TABULAR_CONSTRAINTS,
+    TabularPerceptron,
+    check_none_missing,
+)
 from pellucid.models.targets import NumberTargets, Targets, number_targets, targets_from_state
 from pellucid.tables import row_weights
 from pellucid.tables.row_weights import Weights, as_repetitions
@@ -226,6 +230,7 @@ class TabularRegressor(Regression, TabularPerceptron):
 
     def _checked_y(self, y: Any, name: str) -> NDArray[Any]:
         with renaming(y=name):
+            check_none_missing(y)
             checked = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
             numbers: NDArray[np.float64] = np.asarray(checked, dtype=np.float64)
             assert_all_finite(numbers, input_name=name)

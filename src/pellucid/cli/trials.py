@@ -1,0 +1,126 @@
+"""The file of finished trials: JSON lines, from which a search goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid.tables import TableError
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A set of parameters that was tried.
+
+    Attributes
+    ----------
+    number : int
+        From 1 on.
+    parameters : dict
+    error : float
+        Log loss or RMSE, lower is better; infinity if training diverged.
+    seconds : float
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    error: float
+    seconds: float = 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """Return the trial as JSON has it."""
+        error = self.error if math.isfinite(self.error) else None
+        parameters = _plain(self.parameters)
+        return {
+            "trial": self.number,
+            "error": error,
+            "seconds": round(self.seconds, 3),
+            "parameters": parameters,
+        }
+
+
+class TrialsFile:
+    """Keeps the trials of a search as they end.
+
+    The first line of the file says which search they belong to, each other line has a trial.
+
+    Parameters
+    ----------
+    path : Path
+        A new file, or one that an earlier run of the same search has begun.
+    search : mapping
+        What decides the outcome of a trial, of plain values.
+
+    Raises
+    ------
+    TableError
+        If the file is that of another search, or no file of trials.
+    """
+
+    def __init__(self, path: Path, search: Mapping[str, Any]) -> None:
+        self._path = path
+        self._known: dict[int, dict[str, Any]] = {}
+        wanted = {"search": _plain(search)}
+        if path.exists():
+            self._read(wanted)
+        else:
+            self._append(wanted)
+
+    def _read(self, wanted: dict[str, Any]) -> None:
+        if not self._path.is_file():
+            raise TableError(f"{self._path} is not a regular file. Pass another --save-trials.")
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            header = json.loads(lines[0])
+            known = header["search"]
+            is_known = isinstance(known, dict)
+        except (IndexError, KeyError, TypeError, ValueError):
+            is_known = False
+        if not is_known:
+            raise TableError(
+                f"{self._path} exists and is not a file of trials. Pass another --save-trials."
+            )
+        for name, value in wanted["search"].items():
+            if known.get(name) != value:
+                raise TableError(
+                    f"{self._path} has the trials of another search: {name} was "
+                    f"{known.get(name)!r}, and is {value!r} now. Repeat the options of that "
+                    "search, or pass another --save-trials."
+                )
+        for line in lines[1:]:
+            try:
+                trial = json.loads(line)
+                self._known[int(trial["trial"])] = trial
+            except (KeyError, TypeError, ValueError):
+                continue  # A line that was not finished: the trial is repeated.
+        if lines and not self._path.read_bytes().endswith(b"\n"):
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("\n")
+
+    def find(self, number: int, parameters: Mapping[str, Any]) -> Trial | None:
+        """Return a trial that is finished, or None."""
+        trial = self._known.get(number)
+        if trial is None or trial.get("parameters") != _plain(parameters):
+            return None
+        error = trial["error"]
+        return Trial(
+            number, dict(parameters), math.inf if error is None else error, trial["seconds"]
+        )
+
+    def add(self, trial: Trial) -> None:
+        """Write a trial that has just ended."""
+        self._append(trial.facts())
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return plain
