@@ -57,10 +57,18 @@ def test_hashes_depend_on_every_cell_and_its_place():
 
 
 def test_rows_that_repeat_in_training_are_no_sign():
-    hashes = np.repeat(np.arange(10, dtype=np.uint64), 10)
-    facts = row_hashes.facts_of(hashes)
-    assert facts["repeated"] == 0.9
-    assert row_hashes.share_trained_on(hashes, facts) == pytest.approx(0.1)
+    rng = np.random.default_rng(0)
+    few = rng.integers(0, 1500, 1000).astype(np.uint64)  # About half of them are there twice.
+    facts = row_hashes.facts_of(few)
+    assert 0.4 < facts["repeated"] < 0.6
+    assert row_hashes.share_trained_on(few, facts) == pytest.approx(1.0)
+    others = rng.integers(0, 1500, 1000).astype(np.uint64)
+    assert row_hashes.share_trained_on(others, facts) == 0
+    # The standard error of the share is 0.02.
+    both = np.concatenate([few, others])
+    assert row_hashes.share_trained_on(both, facts) == pytest.approx(0.5, abs=0.1)
+    always = row_hashes.facts_of(np.repeat(few, 2))
+    assert row_hashes.share_trained_on(few, always) is None
 
 
 @pytest.mark.parametrize(

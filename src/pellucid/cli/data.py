@@ -51,13 +51,16 @@ class Examples:
 
 def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
     """Read a table; show what the user should know about how it was read."""
-    if str(path) == STANDARD_STREAM:
-        table, name = _standard_input(reading), "standard input"
-    else:
-        table, name = read_table(path, **reading.given()), path.name
+    is_stream = str(path) == STANDARD_STREAM
+    table = _standard_input(reading) if is_stream else read_table(path, **reading.given())
     for remark in table.remarks:
-        out.note(f"{name}: {remark}")
+        out.note(f"{shown_name(path)}: {remark}")
     return table
+
+
+def shown_name(path: Path) -> str:
+    """Return what a table is called in messages."""
+    return "standard input" if str(path) == STANDARD_STREAM else path.name
 
 
 def _standard_input(reading: ReadingOptions) -> Table:

@@ -15,6 +15,7 @@ from pellucid.cli.data import (
     columns_matched_by_name,
     inputs_for,
     read_model_table,
+    shown_name,
     target_in,
     target_values,
 )
@@ -41,7 +42,7 @@ def evaluate_file(
     with columns_matched_by_name():
         reports = measure(model, X, y, names)
         warn_of_training_rows(model, Examples(rows, y), table, out)
-    show_reports(reports, f"{table.name}: {len(rows):,} rows", out)
+    show_reports(reports, f"{shown_name(table)}: {len(rows):,} rows", out)
 
 
 def _targets_in(rows: Table, model: Any, given: Sequence[str]) -> list[Column]:

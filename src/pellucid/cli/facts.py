@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pellucid.cli.data import Examples
+from pellucid.cli.data import Examples, shown_name
 from pellucid.cli.metrics import Report
 from pellucid.cli.row_hashes import facts_of, hashes_or_none, row_hashes, share_trained_on
 from pellucid.cli.screen import Output
@@ -50,7 +50,7 @@ def training_facts(
     return {
         "version": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "file": path.name,
+        "file": shown_name(path),
         "sha256": sha256_of(path),
         "rows": len(training),
         "seed": seed,
@@ -83,6 +83,6 @@ def warn_of_training_rows(model: Any, rows: Examples, path: Path, out: Output) -
     if share is not None and share > LARGEST_SHARE:
         same = ", which is the file of the training," if is_same else ""
         out.note(
-            f"{path.name}{same} has rows that the model was trained on (about {share:.0%}), so "
-            "the metrics are too good. Evaluate on other rows."
+            f"{shown_name(path)}{same} has rows that the model was trained on (about "
+            f"{share:.0%}), so the metrics are too good. Evaluate on other rows."
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.cli.data import Examples, column_in, read_rows, target_values, task_of
+from pellucid.cli.data import Examples, column_in, read_rows, shown_name, target_values, task_of
 from pellucid.cli.request import Request
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError
@@ -85,16 +85,18 @@ def _read(path: Path, target: str, request: Request, out: Output) -> tuple[Table
         return table, read_target(column, place)
     if not request.rows.drop_missing_target:
         raise missing_target_error(
-            f"{path.name}: the target {column.name!r}",
+            f"{shown_name(path)}: the target {column.name!r}",
             missing,
             place,
             "Fill them in, or leave these rows out with --drop-missing-target.",
         )
     if missing.all():
-        raise TableError(f"{path.name}: the target {column.name!r} is missing in every row.")
+        raise TableError(f"{shown_name(path)}: the target {column.name!r} is missing in every row.")
     n = int(missing.sum())
     rows = "row" if n == 1 else "rows"
-    out.note(f"{path.name}: {n:,} {rows} left out, as the target {column.name!r} is missing.")
+    out.note(
+        f"{shown_name(path)}: {n:,} {rows} left out, as the target {column.name!r} is missing."
+    )
     out.add(rows_without_target=n)
     kept = np.flatnonzero(~missing)
     return table.take(kept), read_target(column.take(kept), lambda row: place(int(kept[row])))

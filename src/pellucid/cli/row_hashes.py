@@ -9,6 +9,7 @@ up to the largest of these were trained on if theirs is among them.
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import numpy as np
@@ -68,17 +69,20 @@ def _mixed(bits: Hashes) -> Hashes:
 
 def facts_of(hashes: Hashes) -> dict[str, Any]:
     """Return what a model keeps of the hashes of its training rows, as JSON can hold it."""
-    distinct = np.unique(hashes)
+    distinct, counts = np.unique(hashes, return_counts=True)
     smallest = distinct[:MOST_HASHES].astype("<u8")
     return {
         "hashes": base64.b64encode(smallest.tobytes()).decode("ascii"),
         "all": len(distinct) <= MOST_HASHES,
-        "repeated": 1.0 - len(distinct) / len(hashes),
+        "repeated": float(counts[counts > 1].sum() / len(hashes)),
     }
 
 
 def share_trained_on(hashes: Hashes, facts: Any) -> float | None:
-    """Return the share of rows that were trained on, beyond that of training rows that repeat.
+    """Return the share of rows that were trained on.
+
+    Rows that were not may equal a training row as often as training rows equal each other. This is
+    taken off: the share is 0 where it can be chance (two standard errors).
 
     Parameters
     ----------
@@ -97,9 +101,12 @@ def share_trained_on(hashes: Hashes, facts: Any) -> float | None:
     except (KeyError, TypeError, ValueError):
         return None
     sampled = hashes if has_all or not len(known) else hashes[hashes <= known.max()]
-    if len(sampled) < min(FEWEST_ROWS, len(hashes)):
+    n = len(sampled)
+    if n < min(FEWEST_ROWS, len(hashes)) or not 0 <= repeated < 1:
         return None
-    return max(0.0, float(np.isin(sampled, known).mean()) - repeated)
+    beyond = float(np.isin(sampled, known).mean()) - repeated
+    is_chance = beyond <= 2.0 * math.sqrt(repeated * (1.0 - repeated) / n)
+    return 0.0 if is_chance else beyond / (1.0 - repeated)
 
 
 def hashes_or_none(model: Any, rows: Examples) -> Hashes | None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import typer
 
-from pellucid.cli.data import Examples
+from pellucid.cli.data import Examples, shown_name
 from pellucid.cli.describe import columns_table, network_table
 from pellucid.cli.evaluation import show_reports
 from pellucid.cli.facts import sha256_of, training_facts, warn_of_training_rows
@@ -140,7 +140,7 @@ def train_and_save(
 def _show_material(material: Material, request: Request, out: Output) -> None:
     training, testing = material.training, material.testing
     tested = "" if testing is None else f", {len(testing):,} for testing"
-    out.say(f"{request.path.name}: {len(training):,} rows for training{tested}.")
+    out.say(f"{shown_name(request.path)}: {len(training):,} rows for training{tested}.")
     out.add(
         table=request.path,
         target=material.target,

@@ -56,7 +56,8 @@ def test_small_tables(homes, n_rows):
 
 
 @pytest.mark.parametrize(
-    ("bad", "message"), [(np.nan, "is missing in"), (np.inf, "infinity"), ("text", "text|could not convert")]
+    ("bad", "message"),
+    [(np.nan, "is missing in"), (np.inf, "infinity"), ("text", "text|could not convert")],
 )
 def test_bad_targets(homes, bad, message):
     table, price = homes
