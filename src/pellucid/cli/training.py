@@ -106,7 +106,7 @@ def train_and_save(
     force : bool
         Whether to replace a file at `path` that is not a model.
     """
-    check_can_save(path, request.tables(), force=force)
+    check_can_save(path, [*request.tables(), options.get("checkpoint_path")], force)
     material = read_material(request, out)
     _show_material(material, request, out)
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
