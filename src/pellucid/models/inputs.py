@@ -184,7 +184,6 @@ def _with_ways_out(estimator: BaseEstimator) -> Iterator[None]:
         ) from error
 
 
-
 def _table_options(X: Any) -> dict[str, Any]:
     # scikit-learn adds up the values to look for NaN, and a sum in float16 soon overflows.
     half = getattr(X, "dtype", None) == np.float16
