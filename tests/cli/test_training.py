@@ -137,7 +137,8 @@ def test_one_class_only(run, tmp_path):
 
 def test_bad_places(run, people, tmp_path):
     assert "no such file" in run("train", "x.csv", "--target", "y", "--out", "m", code=1).output
-    assert "directory" in run("train", tmp_path, "--target", "y", "--out", "m", code=1).output
+    (tmp_path / "empty").mkdir()
+    assert "no files" in run("train", "empty", "--target", "y", "--out", "m", code=1).output
     done = run("train", people, "--target", "rich", "--out", tmp_path, code=1)
     assert "is a directory" in done.output
     assert "epoch" not in done.output, "told before training"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,6 @@ from pellucid.cli.request import TaskChoice
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
 from pellucid.tables.recognition import as_text
-
-#: What files of other formats than CSV begin with.
-_STARTS = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +46,7 @@ class Examples:
 
 def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
     """Read a table; show what the user should know about how it was read."""
-    is_stream = str(path) == STANDARD_STREAM
-    table = _standard_input(reading) if is_stream else read_table(path, **reading.given())
+    table = read_table(path, **reading.given())
     for remark in table.remarks:
         out.note(f"{shown_name(path)}: {remark}")
     return table
@@ -61,20 +55,6 @@ def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
 def shown_name(path: Path) -> str:
     """Return what a table is called in messages."""
     return "standard input" if str(path) == STANDARD_STREAM else path.name
-
-
-def _standard_input(reading: ReadingOptions) -> Table:
-    """Read a table of any format from standard input, by way of a temporary file."""
-    data = getattr(sys.stdin, "buffer", sys.stdin).read()
-    data = data.encode() if isinstance(data, str) else data
-    suffix = next((s for start, s in _STARTS.items() if data.startswith(start)), ".csv")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"table{suffix}"
-        path.write_bytes(data)
-        try:
-            return read_table(path, **reading.given())
-        except TableError as error:
-            raise TableError(str(error).replace(str(path), "Standard input")) from None
 
 
 def column_in(table: Table, name: str) -> Column:

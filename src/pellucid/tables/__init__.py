@@ -14,6 +14,7 @@ __all__ = [
     "TableError",
     "as_table",
     "column_from_values",
+    "places_of_rows",
     "read_table",
     "read_target",
     "recognize",
@@ -23,7 +24,7 @@ __all__ = [
 if TYPE_CHECKING:
     from pellucid.tables.columns import as_table, column_from_values
     from pellucid.tables.encoder import TableEncoder
-    from pellucid.tables.reading import read_table
+    from pellucid.tables.reading import places_of_rows, read_table
     from pellucid.tables.recognition import RecognizedColumn, recognize
     from pellucid.tables.stream import ParquetStream
     from pellucid.tables.stream_reader import StreamBlock
@@ -43,6 +44,7 @@ _PLACES = {
     "TableError": "table",
     "as_table": "columns",
     "column_from_values": "columns",
+    "places_of_rows": "reading",
     "read_table": "reading",
     "read_target": "target",
     "recognize": "recognition",

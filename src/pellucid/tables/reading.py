@@ -1,43 +1,29 @@
-"""Read tables from CSV and Parquet files."""
+"""Read tables from files of many formats."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
 
-import numpy as np
-import numpy.typing as npt
+from pellucid.tables import other_formats
+from pellucid.tables.csv_file import NumberedRows, TextTable, column_names, read_csv
+from pellucid.tables.databases import DatabaseTable, parse_address, read_database
+from pellucid.tables.dialect import CsvOptions, recognize_dialect
+from pellucid.tables.encodings import as_utf8
+from pellucid.tables.files import STANDARD_INPUT, Content, read_content
+from pellucid.tables.joining import join_tables, join_text_tables
+from pellucid.tables.table import Table, TableError
+from pellucid.tables.text_columns import typed_table
 
-from pellucid.tables.columns import as_table
-from pellucid.tables.conventions import Conventions, NumberFormat
-from pellucid.tables.table import Column, Table, TableError
-from pellucid.tables.text import clean_text, numbers_from_text
+#: A file, folder, address of a database table, or several of these.
+TablePath = str | Path | Sequence[str | Path]
 
-_TEXT_SUFFIXES = {"", ".csv", ".tsv", ".txt", ".data", ".test"}
-_DELIMITERS = ",;\t|"
-_ROWS_PER_CHUNK = 50_000
-# Python parses these as numbers, but they are text: 1_000, or a code such as 01234.
-_NOT_A_NUMBER = re.compile(r"_|^\s*0\d+\s*$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    header: bool | None
-    delimiter: str | None
-    encoding: str | None
-    comment: str | None
-    numbers: NumberFormat
+_ARFF = re.compile(rb"(\s*(%[^\n]*)?\n)*\s*@relation\b", re.IGNORECASE)
 
 
 def read_table(
-    path: str | Path,
+    path: TablePath,
     *,
     header: bool | None = None,
     delimiter: str | None = None,
@@ -46,30 +32,40 @@ def read_table(
     decimal: str | None = None,
     thousands: str | None = None,
 ) -> Table:
-    r"""Read a table from a CSV file (optionally gzipped) or a Parquet file.
+    r"""Read a table from one or more files.
 
-    CSV needs no additional packages. The delimiter is detected: the most frequent one of comma,
-    semicolon, tab and vertical bar in the first line. Empty cells and cells such as ``?``, ``NA``,
-    ``NaN`` or ``null`` are missing values. Parquet needs pyarrow or polars.
+    CSV, SQLite, JSON lines and ARFF need no additional packages, Parquet and Arrow need pyarrow or
+    polars, Excel needs openpyxl, DuckDB needs duckdb. Large CSV files are read many times faster if
+    pyarrow is installed. Compressed files (gzip, bzip2, xz, zstd, zip) are unpacked. What is in the
+    file counts, not its name.
+
+    Of a CSV file, the encoding, the delimiter, comment lines before the table and the format of
+    numbers are recognized. Empty cells and cells such as ``?``, ``NA``, ``NaN`` or ``null`` are
+    missing values. `Table.remarks` tells what is unusual, such as an encoding other than UTF-8.
 
     Parameters
     ----------
-    path : str or Path
-        ``.csv``, ``.tsv``, ``.txt``, ``.data``, any of these with ``.gz``, or ``.parquet``.
+    path : str or Path, or a sequence of these
+        A file; ``"-"`` for standard input; a folder, whose files are joined in the order of their
+        names; ``"sqlite:///file.db#table"`` or ``"duckdb:///file.duckdb#table"``;
+        ``"book.xlsx#sheet"``. Several files need to have the same columns.
     header : bool, optional
         Whether the first line contains column names. Without names, the columns are called
         ``column_1``, ``column_2``, … By default, the first line must contain names, and an error is
         raised if it looks like data.
     delimiter : str, optional
-        The character between cells. By default, it is recognized.
+        The character between cells. By default, that of comma, semicolon, tab and vertical bar
+        which cuts the first lines into the same number of cells.
     encoding : str, optional
-        The encoding of a text file, such as ``"latin-1"``. By default UTF-8.
+        The encoding of a text file, such as ``"cp1252"``. By default, that of a byte order mark,
+        else UTF-8, else Windows-1252 or Latin-1.
     comment : str, optional
-        What lines before the table begin with that are not part of it, such as ``"#"``.
+        Skip all lines that begin with this. By default, lines before the table that begin with
+        ``#`` are skipped, unless the last of them holds the column names.
     decimal : {".", ","}, optional
-        The decimal mark of numbers. By default a point.
+        The decimal mark of numbers.
     thousands : str, optional
-        What separates groups of three digits in numbers. By default nothing does.
+        What separates groups of three digits in numbers; empty if nothing does.
 
     Returns
     -------
@@ -85,192 +81,149 @@ def read_table(
     >>> import tempfile, pathlib
     >>> from pellucid.tables import read_table
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "people.csv"
-    >>> _ = path.write_text("age,city\n31,Rome\n?,Oslo\n")
+    >>> _ = path.write_text("# from the town hall\nage;height;city\n31;1,75;Rome\n?;1,81;Oslo\n")
     >>> table = read_table(path)
-    >>> table["age"].values
-    array([31., nan])
+    >>> table["height"].values
+    array([1.75, 1.81])
+    >>> table.remarks
+    ('1 comment line skipped', 'numbers have a decimal comma')
     """
-    path = Path(path)
-    _check_is_file(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    gzipped = bool(suffixes) and suffixes[-1] == ".gz"
-    suffix = (suffixes[:-1] if gzipped else suffixes)[-1:] or [""]
-    if suffix[0] in {".parquet", ".pq"} and not gzipped:
-        return _read_parquet(path)
-    if suffix[0] in _TEXT_SUFFIXES or not suffix[0][1:].isalpha():
-        numbers = NumberFormat(decimal or ".", thousands or "")
-        return _read_csv(path, gzipped, _Dialect(header, delimiter, encoding, comment, numbers))
-    raise TableError(
-        f"{path}: cannot read {suffix[0]} files. Save the table as .csv, .csv.gz or .parquet."
-    )
+    _check_marks(decimal, thousands)
+    options = CsvOptions(header, delimiter, encoding, comment)
+    sources = list(_sources(path))
+    names = [str(source) for source in sources]
+    found = [_read(source, options) for source in sources]
+    texts = [table for table in found if isinstance(table, TextTable)]
+    if len(texts) == len(found):
+        return typed_table(join_text_tables(names, texts), decimal, thousands)
+    return join_tables(names, [_typed(table, decimal, thousands) for table in found])
 
 
-def _check_is_file(path: Path) -> None:
-    if path.is_dir():
-        raise TableError(f"{path} is a directory. Pass a CSV or Parquet file.")
-    if not path.exists():
-        beside = path.parent
-        where = "" if beside.is_dir() else f" (the folder {beside} does not exist either)"
-        raise TableError(f"{path}: there is no such file{where}. Check the path.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise TableError(f"{path} is empty (0 bytes). Export the table again.")
+def places_of_rows(
+    path: TablePath,
+    rows: Iterable[int],
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    comment: str | None = None,
+) -> list[str]:
+    r"""Return where rows of a table are in its files, for use in error messages.
+
+    Parameters
+    ----------
+    path, header, delimiter, encoding, comment
+        What :func:`read_table` read the table with.
+    rows : iterable of int
+        Numbers of rows in the table, counted from 0.
+
+    Returns
+    -------
+    list of str
+        The file and the line of each row. Blank lines, comments and line ends in quoted cells are
+        counted. In a file that is not CSV, it is the number of the row.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from pellucid.tables.reading import places_of_rows
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "people.csv"
+    >>> _ = path.write_text("age,city\n31,Rome\n\n?,Oslo\n")
+    >>> places_of_rows(path, [0, 1]) == [f"{path}, line 2", f"{path}, line 4"]
+    True
+    """
+    options = CsvOptions(header, delimiter, encoding, comment)
+    wanted = sorted(enumerate(rows), key=lambda numbered: numbered[1])
+    if str(path) == STANDARD_INPUT:
+        return [f"standard input, row {row + 1}" for _, row in sorted(wanted)]
+    places: dict[int, str] = {}
+    before = 0
+    for source in _sources(path):
+        lines, what = _lines_of_rows(source, options)
+        for i, row in wanted:
+            if before <= row < before + len(lines):
+                places[i] = f"{source}, {what} {lines[row - before]}"
+        before += len(lines)
+    return [places[i] for i, _ in sorted(wanted)]
 
 
-def _read_parquet(path: Path) -> Table:
-    try:
-        frame = _parquet_frame(path)
-    except (ImportError, TableError):
-        raise
-    except OSError as error:
-        raise TableError(f"{path}: cannot be read: {error}.") from error
-    except Exception as error:  # Libraries raise different exceptions for a broken file.
-        raise TableError(f"{path} is not a Parquet file or is damaged: {error}") from error
-    try:
-        return as_table(frame)
-    except (TableError, TypeError) as error:
-        raise TableError(f"{path}: {error}") from error
+def _sources(path: TablePath) -> Iterator[str | Path]:
+    """Yield the files of a path; those of a folder in the order of their names."""
+    if not isinstance(path, str | Path):
+        for part in path:
+            yield from _sources(part)
+        return
+    if str(path) == STANDARD_INPUT or not Path(path).is_dir():
+        yield path
+        return
+    files = [p for p in sorted(Path(path).iterdir()) if p.is_file() and p.name[0] not in "._"]
+    if not files:
+        raise TableError(f"The folder {path} holds no files. Pass a file, or a folder of files.")
+    yield from files
 
 
-def _parquet_frame(path: Path) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        pass
-    else:
-        with path.open("rb") as file:
-            return pyarrow.parquet.read_table(file)
-    try:
-        import polars
-    except ImportError:
-        raise TableError(
-            f"{path}: reading Parquet needs pyarrow or polars. "
-            "Install one with: pip install 'pellucid[tables]'"
-        ) from None
-    return polars.read_parquet(path)
+def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
+    """Read a file; of a CSV file the text, as the type of a column depends on all files."""
+    address = parse_address(str(source))
+    if address is not None:
+        return read_database(address)
+    content, sheet = _content(source)
+    if content.kind in _BINARY:
+        return _BINARY[content.kind](content)
+    if content.kind == "excel":
+        return other_formats.read_excel(content, sheet, options.header)
+    if content.kind in {"sqlite", "duckdb"}:
+        return read_database(DatabaseTable(content.kind, Path(content.name), None))
+    if _is_json(content):
+        text, _ = as_utf8(content.data, content.name, options.encoding)
+        return other_formats.read_json(text.decode(), content.name)
+    if content.suffix == ".arff" or _ARFF.match(content.data):
+        text, _ = as_utf8(content.data, content.name, options.encoding)
+        return other_formats.read_arff(text.decode(), content.name)
+    return read_csv(content.data, content.name, options)
 
 
-def _read_csv(path: Path, gzipped: bool, dialect: _Dialect) -> Table:
-    opener = gzip.open if gzipped else open
-    encoding = dialect.encoding or "utf-8-sig"
-    try:
-        with opener(path, "rt", encoding=encoding, newline="") as file:
-            return _parse_csv(file, path, dialect)
-    except UnicodeDecodeError as error:
-        raise TableError(
-            f"{path} is not {dialect.encoding or 'UTF-8'} text "
-            f"(byte {error.object[error.start]:#04x}). Save it as CSV in UTF-8."
-        ) from error
-    except LookupError as error:
-        raise TableError(f"encoding={encoding!r}: Python knows no such encoding.") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise TableError(f"{path} is not a complete gzip file: {error}") from error
-    except OSError as error:
-        raise TableError(f"{path}: cannot be read: {error.strerror or error}.") from error
+def _content(source: str | Path) -> tuple[Content, str | None]:
+    """Read a file; the name of a sheet may follow its path."""
+    file, mark, sheet = str(source).rpartition("#")
+    if mark and not Path(source).exists() and Path(file).is_file():
+        return read_content(file), sheet
+    return read_content(source), None
 
 
-def _parse_csv(file: TextIO, path: Path, dialect: _Dialect) -> Table:
-    header, comment = dialect.header, dialect.comment
-    first_line = file.readline()
-    while first_line and (
-        not first_line.strip() or (comment is not None and first_line.startswith(comment))
-    ):
-        first_line = file.readline()
-    if not first_line:
-        raise TableError(f"{path} contains only blank lines. Export the table again.")
-    delimiter = dialect.delimiter or max(_DELIMITERS, key=first_line.count)
-    reader = csv.reader(
-        chain([first_line], file), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
-    rows = _checked_rows(reader, path)
-    first = next(rows)
-    names = _column_names(first, path, header)
-    if header is False:
-        rows = chain([first], rows)
-    cells: list[list[Any]] = [[] for _ in names]
-    while chunk := list(islice(rows, _ROWS_PER_CHUNK)):
-        for column, part in zip(cells, zip(*chunk, strict=True), strict=True):
-            column.extend(part)
-    if not cells[0]:
-        raise TableError(f"{path} has a header ({len(names)} columns) but no rows.")
-    columns = tuple(_typed(n, cells.pop(0), dialect.numbers) for n in names)
-    return Table(columns, conventions=Conventions(dialect.numbers))
+def _is_json(content: Content) -> bool:
+    if content.suffix in other_formats.JSON_SUFFIXES:
+        return True
+    return re.match(rb'\s*\{\s*"[^"\n]*"\s*:', content.data) is not None
 
 
-def _checked_rows(reader: Any, path: Path) -> Iterator[list[str]]:
-    """Yield all rows, skipping blank lines; raise if one has not as many cells as the first."""
-    width = None
-    line = 1
-    try:
-        for row in reader:
-            if row:
-                width = len(row) if width is None else width
-                if len(row) != width:
-                    raise TableError(
-                        f"{path}, line {line}: {len(row)} cells, but the first line has {width}. "
-                        "Correct this line. It may have a stray or missing delimiter or quote."
-                    )
-                yield row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise TableError(
-            f"{path}, line {line}: broken CSV ({error}). "
-            "Check for a quotation mark that is not closed or is in the middle of a cell."
-        ) from error
+def _typed(found: TextTable | Table, decimal: str | None, thousands: str | None) -> Table:
+    return typed_table(found, decimal, thousands) if isinstance(found, TextTable) else found
 
 
-def _column_names(first: list[str], path: Path, header: bool | None) -> list[str]:
-    if header is False:
-        return [f"column_{i + 1}" for i in range(len(first))]
-    names = [cell.strip() for cell in first]
-    n_numbers = sum(_is_number(name) for name in names)
-    if header is None and 3 * n_numbers >= len(names):
-        shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-        raise TableError(
-            f"{path}: the first line looks like data, not like column names ({shown}). "
-            "Use --no-header (header=False) if it is data, --header (header=True) if it is not."
-        )
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise TableError(
-            f"{path}, line 1: more than one column is named {repeated[0]!r}. "
-            "Give every column a unique name (or use --no-header if line 1 is data)."
-        )
-    return names
+def _check_marks(decimal: str | None, thousands: str | None) -> None:
+    if decimal not in (None, ".", ","):
+        raise TableError(f"decimal must be '.' or ',', got {decimal!r}.")
+    if thousands is not None and (len(thousands) > 1 or thousands.isalnum()):
+        raise TableError(f"thousands must be one character or empty, got {thousands!r}.")
+    if decimal is not None and decimal == thousands:
+        raise TableError(f"decimal and thousands must differ, got {decimal!r} for both.")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _lines_of_rows(source: str | Path, options: CsvOptions) -> tuple[Sequence[int], str]:
+    """Return the line of each row, or its number, and which of them it is."""
+    table = _read(source, options)
+    if not isinstance(table, TextTable):
+        return range(1, len(table) + 1), "row"
+    content, _ = _content(source)
+    data, _ = as_utf8(content.data, content.name, options.encoding)
+    rows = NumberedRows(data, recognize_dialect(data, content.name, options), content.name)
+    column_names(rows, content.name, options.header)
+    return [rows.line for _ in rows], "line"
 
 
-def _typed(name: str, cells: list[str], format: NumberFormat) -> Column:
-    """Return a column of numbers if all cells that are not missing are numbers, else of text."""
-    if format != NumberFormat():
-        plain = _typed(name, [format.plain(cell) for cell in cells], NumberFormat())
-        return plain if plain.storage == "number" else Column(name, "text", clean_text(cells))
-    numbers = _all_numbers(cells)
-    if numbers is not None:
-        return Column(name, "number", numbers)
-    text = clean_text(cells)
-    read = numbers_from_text(text)
-    if read is not None and not read.stray:
-        return Column(name, "number", read.values)
-    return Column(name, "text", text)
-
-
-def _all_numbers(cells: list[str]) -> npt.NDArray[Any] | None:
-    """Parse numbers without missing values quickly; return None if slower parsing is needed."""
-    values: npt.NDArray[Any]
-    try:
-        values = np.fromiter(map(int, cells), np.int64, len(cells))
-    except (ValueError, OverflowError):
-        try:
-            values = np.fromiter(map(float, cells), np.float64, len(cells))
-        except ValueError:
-            return None
-        if not np.isfinite(values).all():
-            return None
-    return None if _NOT_A_NUMBER.search("\n".join(cells)) else values
+_BINARY = {
+    "parquet": other_formats.read_parquet,
+    "arrow": other_formats.read_arrow,
+    "feather": other_formats.read_arrow,
+}

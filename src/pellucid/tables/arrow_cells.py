@@ -1,0 +1,119 @@
+"""Convert text columns of pyarrow to numbers, or to their different texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pellucid.tables.missing_words import MISSING_TEXT
+
+_ZERO = ord("0")
+_AFTER_ZERO_OF_CODE = np.zeros(256, np.bool_)
+_AFTER_ZERO_OF_CODE[list(b"0123456789xX")] = True
+#: Whether most cells of a column are different is judged from this many.
+CELLS_TO_COUNT = 10_000
+_MISSING = pa.array(sorted(MISSING_TEXT))
+
+
+def numbers(cells: pa.ChunkedArray, decimal: str = ".") -> npt.NDArray[Any] | None:
+    """Convert a column whose cells are all plain numbers or missing; return None for any other.
+
+    The result is what Python's int and float give: int64 if all numbers are whole and none is
+    missing, else float64. None is returned as well where pyarrow and Python could differ: for
+    leading zeros, infinities, blanks around numbers and whole numbers with a plus sign.
+
+    Parameters
+    ----------
+    cells : pyarrow.ChunkedArray of str
+    decimal : str
+        The decimal mark.
+    """
+    some = [cell.replace(decimal, ".") for cell in cells.take(_evenly(len(cells), 10)).to_pylist()]
+    if not _are_numbers([cell.strip() for cell in some]):
+        return None  # before pyarrow writes an error for each cell
+    if any(cell != cell.strip() for cell in some):
+        cells = pc.ascii_trim_whitespace(cells)
+    if decimal != ".":
+        if pc.any(pc.match_substring(cells, ".")).as_py():
+            return None
+        cells = pc.replace_substring(cells, decimal, ".")
+    is_whole = all(cell.strip().removeprefix("-").isdecimal() for cell in some)
+    values = _cast(cells, pa.int64()) if is_whole else None
+    if values is None:
+        values = _floats(cells)
+    if values is None or any(map(_has_leading_zero, cells.chunks)):
+        return None
+    return values
+
+
+def texts(cells: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.intp] | None]:
+    """Return the different cells, and for each row the number of its cell.
+
+    If most cells are different, all cells are returned, and None.
+    """
+    some = cells.take(_evenly(len(cells), CELLS_TO_COUNT))
+    if 2 * len(some.unique()) > len(some):
+        return cells.to_numpy().tolist(), None
+    encoded = cells.dictionary_encode().combine_chunks()
+    distinct = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
+    return distinct, encoded.indices.to_numpy().astype(np.intp)
+
+
+def _are_numbers(cells: list[str]) -> bool:
+    """Return whether all of some cells are missing or numbers, if perhaps not only these."""
+    for cell in cells:
+        try:
+            float(cell)
+        except ValueError:
+            if cell not in MISSING_TEXT:
+                return False
+    return True
+
+
+def _evenly(n: int, most: int) -> npt.NDArray[np.intp]:
+    """Return evenly spaced rows."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+
+
+def _cast(cells: pa.ChunkedArray, kind: pa.DataType) -> npt.NDArray[Any] | None:
+    try:
+        values: npt.NDArray[Any] = pc.cast(cells, kind).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    return values
+
+
+def _floats(cells: pa.ChunkedArray) -> npt.NDArray[Any] | None:
+    values = _cast(cells, pa.float64())
+    if values is None:
+        missing = pc.is_in(cells, value_set=_MISSING)
+        n_missing = pc.sum(missing).as_py() or 0
+        if n_missing in (0, len(cells)):
+            return None
+        present = pc.if_else(missing, pa.scalar(None, pa.string()), cells)
+        values = _cast(present, pa.float64())
+        if values is None:
+            return None
+        found = values[np.isfinite(values)]
+        return values if len(found) == len(values) - n_missing else None
+    if not np.isfinite(values).all():
+        return None
+    if np.all(values == np.floor(values)) and pc.any(pc.match_substring(cells, "+")).as_py():
+        return None
+    return values
+
+
+def _has_leading_zero(chunk: pa.StringArray) -> bool:
+    """Return whether a cell begins with a zero and a digit, as codes do, or with 0x."""
+    if not len(chunk):
+        return False
+    _, offsets_buffer, text_buffer = chunk.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[chunk.offset :][: len(chunk) + 1]
+    text = np.frombuffer(text_buffer, np.uint8)
+    starts = offsets[:-1][np.diff(offsets) > 1]
+    zeros = starts[text[starts] == _ZERO]
+    return bool(_AFTER_ZERO_OF_CODE[text[zeros + 1]].any())

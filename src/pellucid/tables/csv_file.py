@@ -1,0 +1,206 @@
+"""Read the cells of a CSV file as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+from pellucid.tables.dialect import CsvOptions, Dialect, looks_like_number, recognize_dialect
+from pellucid.tables.encodings import as_utf8
+from pellucid.tables.table import TableError
+
+#: Smaller files are read faster than pyarrow is imported.
+FEWEST_BYTES_FOR_ARROW = 1_000_000
+_ROWS_PER_CHUNK = 50_000
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The cells of a table as they are written.
+
+    Attributes
+    ----------
+    names : tuple of str
+    columns : list
+        The cells of each column: a list of str, or a pyarrow.ChunkedArray of str.
+    remarks : tuple of str
+    """
+
+    names: tuple[str, ...]
+    columns: list[Any]
+    remarks: tuple[str, ...] = ()
+
+
+def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
+    """Read the cells of a CSV file.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str
+        What errors call the file.
+    options : CsvOptions
+
+    Raises
+    ------
+    TableError
+        If the file is not a table. The message names the line.
+    """
+    data, remarks = as_utf8(data, name, options.encoding)
+    dialect = recognize_dialect(data, name, options)
+    rows = NumberedRows(data, dialect, name)
+    names = column_names(rows, name, options.header)
+    columns = None
+    if len(data) - dialect.start >= FEWEST_BYTES_FOR_ARROW:
+        columns = _read_fast(data, dialect, rows, len(names))
+    if columns is None:
+        columns = read_plainly(rows, len(names))
+    if not len(columns[0]):
+        raise TableError(f"{name} has a header ({len(names)} columns) but no rows.")
+    n_comments = dialect.n_comments + rows.n_comments
+    if n_comments:
+        lines = "comment line" if n_comments == 1 else "comment lines"
+        remarks = (*remarks, f"{n_comments:,} {lines} skipped")
+    return TextTable(names, columns, remarks)
+
+
+class NumberedRows:
+    """Iterate over the rows of a CSV file; blank lines and comments are skipped.
+
+    Attributes
+    ----------
+    line : int
+        The line at which the row that came last begins, counted from 1.
+    next_line : int
+        The line after this row, at which the next one begins.
+    n_comments : int
+        Number of comment lines skipped so far.
+    """
+
+    def __init__(self, data: bytes, dialect: Dialect, name: str) -> None:
+        file = io.BytesIO(data)
+        file.seek(dialect.start)
+        self._reader = csv.reader(
+            io.TextIOWrapper(file, "utf-8", newline=""),
+            delimiter=dialect.delimiter,
+            skipinitialspace=True,
+            strict=True,
+        )
+        self.dialect = dialect
+        self._name = name
+        self._width = 0 if dialect.names is None else len(dialect.names)
+        self._first_line = dialect.names_line or dialect.line
+        self._pushed_back: list[list[str]] = []
+        self.line = self.next_line = dialect.line
+        self.n_comments = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return chain(self._take_back(), self._rows())
+
+    def push_back(self, row: list[str]) -> None:
+        """Let the iteration begin with the first row, which was taken from it."""
+        self._pushed_back.append(row)
+        self.next_line = self.line
+
+    def _take_back(self) -> Iterator[list[str]]:
+        while self._pushed_back:
+            yield self._pushed_back.pop()
+
+    def _rows(self) -> Iterator[list[str]]:
+        comment = self.dialect.comment
+        before = self.dialect.line - 1
+        line = before + self._reader.line_num + 1
+        try:
+            for row in self._reader:
+                self.line = line
+                line = self.next_line = before + self._reader.line_num + 1
+                if len(row) != self._width or comment is not None:
+                    if self._is_blank(row):
+                        continue
+                    if comment is not None and row[0].startswith(comment):
+                        self.n_comments += 1
+                        continue
+                    self._check_width(row)
+                yield row
+        except csv.Error as error:
+            raise TableError(
+                f"{self._name}, line {line}: broken CSV ({error}). "
+                "Check for a quotation mark that is not closed or is in the middle of a cell."
+            ) from error
+
+    def _is_blank(self, row: list[str]) -> bool:
+        return not row or (self._width > 1 and len(row) == 1 and not row[0].strip())
+
+    def _check_width(self, row: list[str]) -> None:
+        self._width = self._width or len(row)
+        if len(row) != self._width:
+            first = "the first line" if self._first_line == 1 else f"line {self._first_line}"
+            raise TableError(
+                f"{self._name}, line {self.line}: {len(row)} cells, but {first} has {self._width}. "
+                "Correct this line. It may have a stray or missing delimiter or quote."
+            )
+
+
+def column_names(rows: NumberedRows, name: str, header: bool | None) -> tuple[str, ...]:
+    """Take the names of the columns from the first row, or make them if it is data."""
+    if rows.dialect.names is not None and header is not False:
+        return check_names(rows.dialect.names, f"{name}, line {rows.dialect.names_line}")
+    first = next(iter(rows))
+    if header is False:
+        rows.push_back(first)
+        return generated_names(len(first))
+    names = tuple(cell.strip() for cell in first)
+    if header is None:
+        check_not_data(names, name)
+    return check_names(names, f"{name}, line {rows.line}")
+
+
+def generated_names(n_columns: int) -> tuple[str, ...]:
+    """Return the names of columns in a table without names."""
+    return tuple(f"column_{i + 1}" for i in range(n_columns))
+
+
+def check_not_data(names: tuple[str, ...], name: str) -> None:
+    """Raise TableError if the names of columns look like data."""
+    if 3 * sum(map(looks_like_number, names)) >= len(names):
+        shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+        raise TableError(
+            f"{name}: the first line looks like data, not like column names ({shown}). "
+            "Use --no-header (header=False) if it is data, --header (header=True) if it is not."
+        )
+
+
+def check_names(names: tuple[str, ...], place: str) -> tuple[str, ...]:
+    """Return the names of columns; raise TableError if two are the same."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TableError(
+            f"{place}: more than one column is named {repeated[0]!r}. "
+            "Give every column a unique name (or use --no-header if this line is data)."
+        )
+    return names
+
+
+def read_plainly(rows: NumberedRows, n_columns: int) -> list[Any]:
+    """Read all rows without further packages: a list of str for each column."""
+    cells: list[list[str]] = [[] for _ in range(n_columns)]
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, _ROWS_PER_CHUNK)):
+        for column, part in zip(cells, zip(*chunk, strict=True), strict=True):
+            column.extend(part)
+    return cells
+
+
+def _read_fast(
+    data: bytes, dialect: Dialect, rows: NumberedRows, n_columns: int
+) -> list[Any] | None:
+    """Read all rows with pyarrow; return None if it is missing or could read them differently."""
+    try:
+        from pellucid.tables import arrow_csv
+    except ImportError:
+        return None
+    return arrow_csv.read_columns(data, dialect, rows.next_line, n_columns)

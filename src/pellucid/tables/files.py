@@ -1,0 +1,184 @@
+"""Read files: content, compression, and what kind of table they hold."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pellucid.tables.table import TableError
+
+#: The path that stands for standard input.
+STANDARD_INPUT = "-"
+
+_COMPRESSIONS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+}
+_FORMATS = {
+    b"PAR1": "parquet",
+    b"ARROW1": "arrow",
+    b"FEA1": "feather",
+    b"SQLite format 3\x00": "sqlite",
+}
+_UNREADABLE = {
+    b"\xd0\xcf\x11\xe0": "an Excel file in the format of before 2007",
+    b"%PDF": "a PDF document",
+    b"\x89HDF": "an HDF5 file",
+    b"PK\x05\x06": "an empty zip file",
+}
+#: A compressed file in a compressed file is read, but not endlessly.
+_MOST_LAYERS = 4
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a file after decompression.
+
+    Attributes
+    ----------
+    name : str
+        What errors call the file.
+    suffix : str
+        The last suffix of the file's name in lower case, without that of a compression.
+    data : bytes
+    kind : str
+        "parquet", "arrow", "feather", "sqlite", "duckdb" or "excel"; "text" for all others.
+    """
+
+    name: str
+    suffix: str
+    data: bytes
+    kind: str = "text"
+
+
+def read_content(path: str | Path) -> Content:
+    """Read and decompress a file. Its content decides how, not its name.
+
+    Raises
+    ------
+    TableError
+        If there is no such file, if it is empty or damaged, or if it holds several files.
+    """
+    if str(path) == STANDARD_INPUT:
+        data = getattr(sys.stdin, "buffer", sys.stdin).read()
+        content = Content("Standard input", "", data.encode() if isinstance(data, str) else data)
+    else:
+        path = Path(path)
+        check_exists(path)
+        try:
+            content = Content(str(path), path.suffix.lower(), path.read_bytes())
+        except OSError as error:
+            raise TableError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    for _ in range(_MOST_LAYERS):
+        if not content.data:
+            raise TableError(f"{content.name} is empty (0 bytes). Export the table again.")
+        compression = _starting_with(content.data, _COMPRESSIONS)
+        if compression is None or (compression == "zip" and is_excel(content.data)):
+            break
+        content = _decompressed(content, compression)
+    return replace(content, kind=_kind(content))
+
+
+def check_exists(path: Path) -> None:
+    """Raise TableError if there is no such file or folder."""
+    if not path.exists():
+        beside = path.parent
+        where = "" if beside.is_dir() else f" (the folder {beside} does not exist either)"
+        raise TableError(f"{path}: there is no such file{where}. Check the path.")
+
+
+def is_excel(data: bytes) -> bool:
+    """Return whether a zip file is an Excel workbook."""
+    try:
+        return "xl/workbook.xml" in zipfile.ZipFile(io.BytesIO(data)).namelist()
+    except zipfile.BadZipFile:
+        return False
+
+
+def _kind(content: Content) -> str:
+    data = content.data
+    if (what := _starting_with(data, _UNREADABLE)) is not None:
+        raise TableError(
+            f"{content.name} is {what}, which cannot be read. "
+            "Save the table as .csv, .xlsx or .parquet."
+        )
+    if data[257:262] == b"ustar":
+        raise TableError(f"{content.name} is a tar archive. Unpack it and pass a file or folder.")
+    if data[8:12] == b"DUCK":
+        return "duckdb"
+    if data[:4] == b"PK\x03\x04":
+        return "excel"
+    return _starting_with(data, _FORMATS) or "text"
+
+
+def _starting_with(data: bytes, names: dict[bytes, str]) -> str | None:
+    return next((name for magic, name in names.items() if data.startswith(magic)), None)
+
+
+def _decompressed(content: Content, compression: str) -> Content:
+    path = Path(content.name)
+    inner = Path(path.stem)
+    try:
+        if compression == "zip":
+            inner, data = _only_member(content)
+        else:
+            data = _DECOMPRESS[compression](content.data)
+    except TableError:
+        raise
+    except ImportError:
+        raise TableError(
+            f"{content.name}: reading zstd files needs pyarrow. "
+            "Install it with: pip install 'pellucid[tables]'"
+        ) from None
+    # Libraries raise different exceptions for a broken file, zipfile a RuntimeError for a password.
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, ValueError) as error:
+        raise TableError(
+            f"{content.name} is not a complete {compression} file: {error}. Download or copy it "
+            "again."
+        ) from error
+    except (RuntimeError, NotImplementedError) as error:
+        raise TableError(f"{content.name} cannot be unpacked: {error}.") from error
+    return Content(content.name, inner.suffix.lower(), data)
+
+
+def _only_member(content: Content) -> tuple[Path, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
+        names = [
+            name
+            for name in archive.namelist()
+            if not name.endswith("/") and not name.startswith("__MACOSX/")
+        ]
+        if len(names) != 1:
+            shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+            raise TableError(
+                f"{content.name} holds {len(names)} files ({shown}), not one table. "
+                "Unpack it and pass the files that are wanted."
+            )
+        return Path(names[0]), archive.read(names[0])
+
+
+def _unzstd(data: bytes) -> bytes:
+    import pyarrow
+
+    with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
+        unpacked: bytes = stream.read()
+    return unpacked
+
+
+_DECOMPRESS: dict[str, Any] = {
+    "gzip": gzip.decompress,
+    "bzip2": bz2.decompress,
+    "xz": lzma.decompress,
+    "zstd": _unzstd,
+}

@@ -1,0 +1,101 @@
+"""Join tables from several files with the same columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.tables.csv_file import TextTable
+from pellucid.tables.table import Column, Table, TableError
+
+
+def join_text_tables(files: Sequence[str], tables: Sequence[TextTable]) -> TextTable:
+    """Join the rows of CSV files. The order of columns may differ.
+
+    Raises
+    ------
+    TableError
+        If the columns of a file are not those of the first.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    names = tables[0].names
+    for file, table in zip(files[1:], tables[1:], strict=True):
+        _check_same_columns(files[0], names, file, table.names)
+    columns = [
+        _joined_cells([table.columns[table.names.index(name)] for table in tables])
+        for name in names
+    ]
+    return TextTable(names, columns, _joined_remarks(files, [t.remarks for t in tables]))
+
+
+def join_tables(files: Sequence[str], tables: Sequence[Table]) -> Table:
+    """Join the rows of tables. The order of columns may differ.
+
+    Raises
+    ------
+    TableError
+        If the columns of a table are not those of the first, or hold another kind of values.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    first = tables[0]
+    for file, table in zip(files[1:], tables[1:], strict=True):
+        _check_same_columns(files[0], first.names, file, table.names)
+    columns = tuple(
+        _joined_column(files, [table[name] for table in tables]) for name in first.names
+    )
+    remarks = _joined_remarks(files, [table.remarks for table in tables])
+    return Table(columns, first.has_names, first.conventions, remarks)
+
+
+def _check_same_columns(
+    first: str, expected: tuple[str, ...], file: str, names: tuple[str, ...]
+) -> None:
+    absent = [name for name in expected if name not in names]
+    extra = [name for name in names if name not in expected]
+    if absent or extra:
+        parts = [f"lacks {', '.join(map(repr, absent[:5]))}"] * bool(absent)
+        parts += [f"has {', '.join(map(repr, extra[:5]))} in addition"] * bool(extra)
+        raise TableError(
+            f"{file} has not the same columns as {first}: it {' and '.join(parts)}. "
+            "Pass files of the same columns."
+        )
+
+
+def _joined_cells(parts: list[Any]) -> Any:
+    if all(isinstance(part, list) for part in parts):
+        return [cell for part in parts for cell in part]
+    import pyarrow as pa
+
+    arrays = [pa.array(p, pa.string()) if isinstance(p, list) else p for p in parts]
+    chunks = [c for a in arrays for c in (a.chunks if isinstance(a, pa.ChunkedArray) else [a])]
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _joined_column(files: Sequence[str], parts: list[Column]) -> Column:
+    """Join a column; where all values are missing, its storage does not matter."""
+    known = [part for part in parts if not part.missing().all()] or parts[:1]
+    storage = known[0].storage
+    for file, part in zip(files, parts, strict=True):
+        if part in known and part.storage != storage:
+            raise TableError(
+                f"{file}: column {part.name!r} holds {part.storage} values, but "
+                f"{known[0].storage} values in the files before. Save it alike in all files."
+            )
+    values = [
+        part.values if part.storage == storage else _all_missing(storage, len(part.values))
+        for part in parts
+    ]
+    return Column(parts[0].name, storage, np.concatenate(values))
+
+
+def _all_missing(storage: str, n: int) -> Any:
+    return np.full(n, None, object) if storage == "text" else np.full(n, np.nan)
+
+
+def _joined_remarks(files: Sequence[str], remarks: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    own = [f"{file}: {text}" for file, texts in zip(files, remarks, strict=True) for text in texts]
+    return (f"{len(files):,} files joined", *own)

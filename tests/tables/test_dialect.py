@@ -1,0 +1,91 @@
+import pytest
+
+from pellucid.tables import TableError, read_table
+from pellucid.tables.dialect import CsvOptions, recognize_dialect
+
+
+def recognized(text, **options):
+    return recognize_dialect(text.encode(), "t.csv", CsvOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "text"),
+    [
+        (",", "a,b\n1,2\n"),
+        (";", "a;b\n1;2\n"),
+        ("\t", "a\tb\n1\t2\n"),
+        ("|", "a|b\n1|2\n"),
+        (";", "1,5;2,5\n3,5;4,5\n"),
+        ("\t", "1,5\t2,5\n3,5\t4,5\n"),
+        (",", '"a;b;c",d\n"1;2;3",4\n'),
+        (",", "name,tags\nx,a;b;c\ny,a;b\nz,a|b|c\n"),
+        (";", "name;note\nx;a, b, c, d\ny;e\nz;f, g\n"),
+        (",", "a,b,c,d;e\n1,2,3,4;5\n"),
+        (",", 'a,b\n"x\n;\n;",2\n'),
+        (",", "a\nb\nc\n"),
+        (";", "a;b;c\n1;2;3\n1;2\n1;2;3\n1;2;3\n"),
+        (",", "a,b\n"),
+    ],
+)
+def test_delimiter(delimiter, text):
+    assert recognized(text).delimiter == delimiter
+
+
+def test_delimiter_of_a_long_file():
+    row = '"' + "x;" * 500 + '\n",1\n'
+    assert recognized("a,b\n" + row * 500).delimiter == ","
+
+
+def test_delimiter_as_told_or_in_the_file():
+    assert recognized("a~b\n1~2\n", delimiter="~").delimiter == "~"
+    assert recognized("a\tb\n", delimiter="\\t").delimiter == "\t"
+    dialect = recognized("sep=!\na!b\n1!2\n")
+    assert (dialect.delimiter, dialect.start, dialect.line) == ("!", 6, 2)
+
+
+@pytest.mark.parametrize("delimiter", ["", "::", '"', "\n", " "])
+def test_impossible_delimiter(delimiter, write):
+    with pytest.raises(TableError, match="delimiter must be one character"):
+        read_table(write("a,b\n1,2\n"), delimiter=delimiter)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_comments", "names"),
+    [
+        ("# from 2020\na,b\n1,2\n", 1, ("a", "b")),
+        ("#one, two\n\n# three\na,b\nx,2\n", 2, ("a", "b")),
+        ("#a,b\n1,2\nx,4\n", 0, ("a", "b")),
+        ("# a,b\n1,2\nx,4\n", 0, ("a", "b")),
+        ("# from 2020\n# a,b\n1,2\nx,4\n", 1, ("a", "b")),
+        ("#,b\n1,2\nx,4\n", 0, ("#", "b")),
+        ("#a,b\nx,y\nz,w\n", 0, ("a", "b")),
+        ("# one, two\na,b\nx,y\n", 1, ("a", "b")),
+        ("# 1, 2\na,b\nx,y\n", 1, ("a", "b")),
+        ("#a\nb\nc\n", 1, ("b",)),
+    ],
+)
+def test_comments_before_the_table(write, text, n_comments, names):
+    table = read_table(write(text))
+    assert table.names == names
+    lines = "comment line" if n_comments == 1 else "comment lines"
+    assert table.remarks == ((f"{n_comments} {lines} skipped",) if n_comments else ())
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_comments_as_told_are_skipped_everywhere(write, read_by, fast):
+    read_by(fast)
+    table = read_table(write("% x\na,b\n1,2\n%, y\n3,4\n% end\n"), comment="%")
+    assert table["a"].values.tolist() == [1, 3]
+    assert table.remarks == ("3 comment lines skipped",)
+
+
+def test_names_after_a_mark_are_data_without_header(write):
+    path = write("#a,b\n1,2\n")
+    assert read_table(path, header=False)["column_1"].values.tolist() == [1]
+
+
+def test_only_comments(write):
+    with pytest.raises(TableError, match="only comments and blank lines"):
+        read_table(write("# a\n\n# b\n"))
+    with pytest.raises(TableError, match="comment must not be empty"):
+        read_table(write("a,b\n1,2\n"), comment="")

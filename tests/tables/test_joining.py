@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pellucid.tables import TableError, read_table
+from pellucid.tables import csv_file as csv_module
+
+
+def test_files_of_a_folder_in_the_order_of_their_names(write, tmp_path):
+    write("b,a\ny,2\n", "2.csv")
+    write("a,b\n1,x\n", "1.csv")
+    write("hidden", ".hidden")
+    table = read_table(tmp_path)
+    assert table.names == ("a", "b")
+    assert table["a"].values.tolist() == [1, 2]
+    assert table["b"].values.tolist() == ["x", "y"]
+    assert table.remarks == ("2 files joined",)
+
+
+def test_columns_are_judged_over_all_files(write):
+    paths = [write("a,b\n1,1\n", "1.csv"), write("a,b\nx,1.5\n", "2.csv")]
+    table = read_table(paths)
+    assert table["a"].values.tolist() == ["1", "x"]
+    assert table["b"].values.tolist() == [1.0, 1.5]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_files_of_pyarrow_and_the_csv_module(write, monkeypatch, order):
+    monkeypatch.setattr(csv_module, "FEWEST_BYTES_FOR_ARROW", 100)
+    large = write("a,b\n" + "1,x\n" * 100, "1.csv")
+    table = read_table([large, write("a,b\n2.5,y\n", "2.csv")][::order])
+    assert table["a"].values.sum() == 102.5
+    assert set(table["b"].values) == {"x", "y"}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("a,c\n1,2\n", "lacks 'b' and has 'c' in addition"),
+        ("a\n1\n", "lacks 'b'"),
+        ("a,b,c\n1,2,3\n", "has 'c' in addition"),
+    ],
+)
+def test_files_with_other_columns(write, other, message):
+    paths = [write("a,b\n1,2\n", "1.csv"), write(other, "2.csv")]
+    with pytest.raises(TableError, match=rf"2\.csv.*1\.csv: it {message}"):
+        read_table(paths)
+
+
+def test_remarks_name_the_file(write):
+    paths = [write("a,b\n1,é\n", "1.csv"), write("a,b\n2,é\n".encode("latin-1"), "2.csv")]
+    table = read_table(paths)
+    assert table["b"].values.tolist() == ["é", "é"]
+    assert table.remarks[1] == f"{paths[1]}: read as Latin-1, as it is not UTF-8"
+
+
+def test_files_of_different_formats(write, tmp_path):
+    pd.DataFrame({"b": ["z"], "a": [3]}).to_parquet(tmp_path / "2.parquet")
+    table = read_table([write("a,b\n1,x\n", "1.csv"), tmp_path / "2.parquet"])
+    assert table["a"].values.tolist() == [1, 3]
+    assert table["b"].values.tolist() == ["x", "z"]
+
+
+def test_values_of_different_kinds(tmp_path):
+    pd.DataFrame({"a": [1.5], "b": ["x"]}).to_parquet(tmp_path / "1.parquet")
+    pd.DataFrame({"a": [None], "b": [None]}).to_parquet(tmp_path / "2.parquet")
+    table = read_table(tmp_path)
+    np.testing.assert_array_equal(table["a"].values, [1.5, np.nan])
+    assert table["b"].values.tolist() == ["x", None]
+    pd.DataFrame({"a": ["y"], "b": ["x"]}).to_parquet(tmp_path / "3.parquet")
+    with pytest.raises(TableError, match=r"3.parquet: column 'a' holds text values, but number"):
+        read_table(tmp_path)
+
+
+def test_folder_without_files(tmp_path):
+    with pytest.raises(TableError, match="holds no files"):
+        read_table(tmp_path)

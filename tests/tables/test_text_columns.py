@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from pellucid.tables import TableError, read_table
+from pellucid.tables.conventions import Conventions, NumberFormat
+from pellucid.tables.text_columns import remark_on
+
+pytestmark = pytest.mark.parametrize("fast", [True, False], ids=["pyarrow", "csv"])
+
+
+@pytest.fixture(autouse=True)
+def _reader(fast, read_by):
+    read_by(fast)
+
+
+def test_types_and_missing_cells(write):
+    table = read_table(write("a,b,c,d\n1,1.5, x ,01\n2,,?,02\n3,NA,z,13\n"))
+    assert table.names == ("a", "b", "c", "d")
+    assert table["a"].values.dtype == np.int64
+    np.testing.assert_array_equal(table["b"].values, [1.5, np.nan, np.nan])
+    assert table["c"].values.tolist() == ["x", None, "z"]
+    assert table["d"].values.tolist() == ["01", "02", "13"], "leading zeros make a code"
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "-2"], np.array([1, -2])),
+        (["1.0", "2.0"], np.array([1.0, 2.0])),
+        (["1e3", " 2"], np.array([1000.0, 2.0])),
+        ([" 1", "2 "], np.array([1, 2])),
+        (["+1", "2"], np.array([1, 2])),
+        (["9" * 30, "1"], np.array([1e30, 1.0])),
+        ([str(2**63 - 1), "1"], np.array([2**63 - 1, 1])),
+        (["1_000", "2"], ["1_000", "2"]),
+        (["007", "2"], ["007", "2"]),
+        (["007", "2.5"], ["007", "2.5"]),
+        (["007", "NA"], ["007", None]),
+        (["0x1F", "2"], ["0x1F", "2"]),
+        (["0", "0.5"], np.array([0.0, 0.5])),
+        (["-01", "01.5"], np.array([-1.0, 1.5])),
+        (["inf", "1"], np.array([np.inf, 1.0])),
+        (["1e400", "1"], np.array([np.inf, 1.0])),
+        (["nan", "1"], np.array([np.nan, 1.0])),
+        ([" NA ", "1"], np.array([np.nan, 1.0])),
+        (["\u0661", "2"], np.array([1, 2])),
+        (["x", "1"], ["x", "1"]),
+        (["?", "NA"], [None, None]),
+        (["$5", "$6"], ["$5", "$6"]),
+        (["-", "1"], ["-", "1"]),
+    ],
+)
+def test_what_reads_as_a_number(write, cells, expected):
+    values = read_table(write("a,b\n" + "".join(f"{cell},0\n" for cell in cells)))["a"].values
+    if isinstance(expected, list):
+        assert values.tolist() == expected
+    else:
+        assert values.dtype == expected.dtype
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_decimal_commas(write):
+    rows = "\n".join(f"1.234;{i},5;{i}{i};Köln;3,5 €" for i in range(1, 9))
+    table = read_table(write(f"price;size;rooms;city;rent\n{rows}\n"))
+    assert table["price"].values.tolist() == [1234] * 8
+    assert table["size"].values.tolist() == [i + 0.5 for i in range(1, 9)]
+    assert table["rooms"].values.dtype == np.int64
+    assert table["city"].storage == table["rent"].storage == "text"
+    assert table.conventions.numbers == NumberFormat(",", ".")
+    assert table.remarks == ("numbers have a decimal comma, thousands are separated by points",)
+
+
+def test_decimal_commas_with_missing_cells(write):
+    table = read_table(write("a;b\n1,5;x\n;y\nNA;z\n-2,25e1;w\n"))
+    np.testing.assert_array_equal(table["a"].values, [1.5, np.nan, np.nan, -22.5])
+
+
+def test_separated_thousands(write):
+    table = read_table(write('a,b\n"1,234.5",1.5\n"12,000",2.5\n'))
+    assert table["a"].values.tolist() == [1234.5, 12000]
+    assert table["b"].values.tolist() == [1.5, 2.5]
+    assert table.remarks == ("thousands are separated by commas",)
+
+
+def test_plain_numbers_beside_text_with_commas(write):
+    table = read_table(write('a,b\n1.5,"Rome, Italy"\n2.25,"Oslo"\n'))
+    assert table.conventions == Conventions()
+    assert table.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, [1.234, 5.678]),
+        ({"decimal": "."}, [1.234, 5.678]),
+        ({"decimal": ",", "thousands": "."}, [1234, 5678]),
+        ({"thousands": "."}, [1234, 5678]),
+    ],
+)
+def test_format_as_told(write, told, expected):
+    table = read_table(write("a;b\n1.234;x\n5.678;y\n"), **told)
+    assert table["a"].values.tolist() == expected
+
+
+def test_format_that_cannot_be():
+    for told, message in [
+        ({"decimal": ";"}, "decimal must be '.' or ','"),
+        ({"decimal": ",", "thousands": ","}, "must differ"),
+        ({"thousands": "000"}, "thousands must be one character"),
+    ]:
+        with pytest.raises(TableError, match=message):
+            read_table("t.csv", **told)
+
+
+def test_remarks_on_formats():
+    assert remark_on(NumberFormat(",")) == "numbers have a decimal comma"
+    assert remark_on(NumberFormat(".", " ")) == "thousands are separated by blanks"
+    assert "'_'" in remark_on(NumberFormat(".", "_"))
+
+
+@pytest.mark.parametrize("n_different", [3, 15_000])
+def test_text_of_a_long_column(write, n_different):
+    cells = [f" word {i % n_different} " for i in range(15_000)]
+    cells[7_000] = "NA"
+    values = read_table(write("a,b\n" + "".join(f"{c},1\n" for c in cells)))["a"].values
+    assert values[7_000] is None
+    assert values[-1] == cells[-1].strip()
