@@ -114,7 +114,7 @@ def recognize_number_format(columns: Iterable[Sequence[str | None]]) -> NumberFo
     --------
     >>> from pellucid.tables.conventions import recognize_number_format
     >>> recognize_number_format([["1.234", "7.800"], ["12,5", "13,25"], ["Rome", "Oslo"]])
-    NumberFormat(decimal=',', thousands='')
+    NumberFormat(decimal=',', thousands='.')
     """
     found = [numbers for cells in columns if (numbers := _numbers_in(cells))]
     marks = [decimal_mark(numbers) for numbers in found]
