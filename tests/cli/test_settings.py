@@ -18,6 +18,8 @@ TRAIN = ("train", "train.csv", "--target", "kind", "--test-table", "test.csv", "
         (["--set", "quantile=0.9"], 1, "quantile is no parameter of TabularClassifier"),
         (["--set", "dropout=2"], 1, "dropout"),
         (["--set", "dropout=NaN"], 1, "dropout"),
+        (["--hidden", "4", "--set", "activation=[[1]]"], 1, "activation must be"),
+        (["--set", "validation_fraction=null"], 1, "validation_fraction must be between 0 and 1"),
         (["--validation", "none.csv"], 1, "none.csv"),
         (["--validation", "wrong.csv"], 1, "kind"),
         (["--resume"], 2, "--checkpoints"),

@@ -150,7 +150,7 @@ def readable_failures(out: Output) -> Iterator[None]:
     except BrokenPipeError:
         sys.stderr.close()
         raise typer.Exit(0) from None
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # A TypeError tells of a value of --set.
         fail(str(error))
         raise typer.Exit(FAILED) from None
     except OSError as error:
