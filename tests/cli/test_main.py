@@ -71,3 +71,21 @@ def test_an_encoding_that_lacks_characters(tmp_path):
     assert done.returncode == 0, done.stderr
     shown = done.stdout.decode("ascii")
     assert "W 2 x 2" in shown
+
+
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_tables_are_read_before_scikit_learn_is_imported(tmp_path, command):
+    program = f"""
+import sys
+from pellucid.cli.main import app
+sys.argv = ["pellucid", "{command}", "absent.csv", "--target", "y", "--out", "m.pellucid"]
+try:
+    app()
+finally:
+    print(sorted({{"scipy", "sklearn", "pandas", "narwhals"}} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "there is no such file" in done.stderr
+    assert done.stdout == "[]\n"

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import get_tags
 
 from pellucid.cli.files import STANDARD_STREAM
 from pellucid.cli.options import ReadingOptions
@@ -130,7 +129,7 @@ def inputs_for(model: Any, table: Table, others: Sequence[str] = ()) -> Any:
                 f"{n_expected} and does not know their names. Pass a table of these columns in "
                 "the order of training."
             )
-    if get_tags(model).input_tags.string:
+    if model.__sklearn_tags__().input_tags.string:
         return table  # The model finds the columns that it uses by name.
     if names is not None:
         table = table.select([str(name) for name in names])

@@ -18,7 +18,7 @@ from pellucid.tables import RecognizedColumn
 
 #: Facts of a training that say nothing to people.
 _INTERNAL = ("training_rows",)
-#: Columns that a table shows; `--all` shows more.
+#: Columns that a table shows unless all are asked for.
 MOST_COLUMNS = 40
 
 
@@ -43,10 +43,7 @@ def describe_file(path: Path, out: Output, *, shows_all: bool = False) -> None:
     out.table(network_table(description.network))
     if description.columns:
         out.say("")
-        table = columns_table(description.columns, None if shows_all else MOST_COLUMNS)
-        if table.caption:
-            table.caption = f"{table.caption}; --all shows them"
-        out.table(table)
+        show_columns(description.columns, out, shows_all, "--all")
     out.say("")
     history = training_table(model)
     out.say(history) if isinstance(history, str) else out.table(history)
@@ -143,9 +140,20 @@ def network_table(network: NetworkDescription) -> ScreenTable:
     return table
 
 
-def columns_table(
-    columns: Sequence[RecognizedColumn | ColumnDescription], most_rows: int | None = None
-) -> ScreenTable:
+def show_columns(
+    columns: Sequence[RecognizedColumn | ColumnDescription],
+    out: Output,
+    shows_all: bool,
+    option: str,
+) -> None:
+    """Show a table of the columns; of many, the first ones and the option that shows all."""
+    n_shown = len(columns) if shows_all else MOST_COLUMNS
+    out.table(columns_table(columns[:n_shown]))
+    if len(columns) > n_shown:
+        out.say(f"and {len(columns) - n_shown:,} more columns; {option} shows them.")
+
+
+def columns_table(columns: Sequence[RecognizedColumn | ColumnDescription]) -> ScreenTable:
     """Return a table of the columns: recognized kind, reason and, if known, number of inputs."""
     table = ScreenTable(title="Columns", title_justify="left", title_style="bold")
     table.add_column("column", overflow="fold")
@@ -153,15 +161,12 @@ def columns_table(
     table.add_column("because", overflow="fold")
     if isinstance(columns[0], ColumnDescription):
         table.add_column("inputs", justify="right")
-    for column in columns[:most_rows]:
+    for column in columns:
         style = "dim" if column.kind == "left out" else None
         cells = [column.name, column.kind, column.reason]
         if isinstance(column, ColumnDescription):
             cells.append(f"{column.n_inputs:,}")
         table.add_row(*cells, style=style)
-    if most_rows is not None and len(columns) > most_rows:
-        table.caption = f"and {len(columns) - most_rows:,} more columns"
-        table.caption_justify = "left"
     return table
 
 

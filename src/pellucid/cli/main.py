@@ -12,8 +12,9 @@ from pellucid.cli.request import Request, RowOptions, SearchOptions, TaskChoice
 from pellucid.cli.screen import Output, readable_failures, show_in_any_encoding
 from pellucid.version import __version__
 
-# A command imports what it needs when it runs, so that `--version` and `--help` are there at once;
-# and before it begins, because Ctrl-C ends an import at once.
+# A command imports what it needs when it needs it: `--version` and `--help` are there at once, and
+# `train` reads tables before it imports scikit-learn, which takes more than a second. Imports are
+# outside of `readable_failures`, because Ctrl-C ends an import at once.
 
 KINDS = "numeric, boolean, categorical, datetime, left out"
 
@@ -59,6 +60,9 @@ OutOption = Annotated[
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace a file at --out that is not a model.")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="Show all columns, and the layers of the network.")
 ]
 ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 TaskOption = Annotated[
@@ -115,6 +119,7 @@ def train_command(
     ] = False,
     seed: SeedOption = 0,
     force: ForceOption = False,
+    verbose: VerboseOption = False,
     *,
     rows: RowOptions,
     reading: ReadingOptions,
@@ -128,20 +133,26 @@ def train_command(
     if resume and checkpoints is None:
         raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
     request = Request(table, target, task, rows, reading, seed, validation)
+    from pellucid.cli.files import check_can_save
+    from pellucid.cli.material import read_material
     from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
+
+    options = {
+        "hidden_layer_sizes": hidden_sizes_from(hidden),
+        "learning_rate_init": learning_rate,
+        "max_iter": epochs,
+        "random_state": seed,
+        "columns": kinds_from(column),
+        "checkpoint_path": checkpoints,
+        **settings_from(set_),
+    }
+    with readable_failures(out, goes_on=True):
+        check_can_save(path, [*request.tables(), checkpoints], force)
+        material = read_material(request, out)
     from pellucid.cli.training import train_and_save
 
     with readable_failures(out):
-        options = {
-            "hidden_layer_sizes": hidden_sizes_from(hidden),
-            "learning_rate_init": learning_rate,
-            "max_iter": epochs,
-            "random_state": seed,
-            "columns": kinds_from(column),
-            "checkpoint_path": checkpoints,
-            **settings_from(set_),
-        }
-        train_and_save(request, options, path, out, resumes=resume, force=force)
+        train_and_save(request, material, options, path, out, resumes=resume, verbose=verbose)
 
 
 @app.command("tune")
@@ -157,6 +168,7 @@ def tune_command(
     set_: SetOption = None,
     seed: SeedOption = 0,
     force: ForceOption = False,
+    verbose: VerboseOption = False,
     *,
     rows: RowOptions,
     search: SearchOptions,
@@ -170,17 +182,23 @@ def tune_command(
     trial so far; a second Ctrl-C stops training.
     """
     request = Request(table, target, task, rows, reading, seed, validation)
+    from pellucid.cli.files import check_can_save
+    from pellucid.cli.material import read_material
     from pellucid.cli.settings import kinds_from, settings_from
+
+    options = {
+        "max_iter": epochs,
+        "random_state": seed,
+        "columns": kinds_from(column),
+        **settings_from(set_),
+    }
+    with readable_failures(out, goes_on=True):
+        check_can_save(path, request.tables(), force)
+        material = read_material(request, out)
     from pellucid.cli.training import train_and_save
 
     with readable_failures(out):
-        options = {
-            "max_iter": epochs,
-            "random_state": seed,
-            "columns": kinds_from(column),
-            **settings_from(set_),
-        }
-        train_and_save(request, options, path, out, search=search, force=force)
+        train_and_save(request, material, options, path, out, search=search, verbose=verbose)
 
 
 @app.command()

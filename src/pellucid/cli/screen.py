@@ -131,10 +131,11 @@ def _console_for_errors() -> Console:
 
 
 @contextmanager
-def readable_failures(out: Output) -> Iterator[None]:
+def readable_failures(out: Output, *, goes_on: bool = False) -> Iterator[None]:
     """Finish the output; convert expected errors to a message and an exit code.
 
-    A command that exits by itself has its facts written, too.
+    A command that exits by itself has its facts written, too. With `goes_on`, the output is
+    finished by the next part of the command.
     """
     try:
         with interruptible():
@@ -143,7 +144,8 @@ def readable_failures(out: Output) -> Iterator[None]:
             except typer.Exit:
                 out.finish()
                 raise
-            out.finish()
+            if not goes_on:
+                out.finish()
     except KeyboardInterrupt:
         fail("interrupted; nothing was saved.")
         raise typer.Exit(INTERRUPTED) from None

@@ -9,8 +9,6 @@ from typing import Any
 
 import typer
 
-from pellucid.models.tabular.tabular_classifier import TabularClassifier
-from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.tables import TableError
 from pellucid.tables.recognition import KINDS
 
@@ -35,8 +33,8 @@ def settings_from(options: Iterable[str] | None) -> dict[str, Any]:
     >>> settings_from(["dropout=[0.1, 0.2]", "activation=silu", "residual=true"])
     {'dropout': [0.1, 0.2], 'activation': 'silu', 'residual': True}
     """
-    known = _parameters_of(TabularClassifier) | _parameters_of(TabularRegressor)
     settings: dict[str, Any] = {}
+    known = _parameters() if options else {}
     for option in options or []:
         name, sign, text = option.partition("=")
         if not sign or not text:
@@ -106,6 +104,14 @@ def kinds_with(kinds: Mapping[str, str] | None, dropped: Iterable[str]) -> dict[
                 "Remove one of these options."
             )
     return wanted or None
+
+
+def _parameters() -> dict[str, Any]:
+    # Without --set a table is read before scikit-learn is imported.
+    from pellucid.models.tabular.tabular_classifier import TabularClassifier
+    from pellucid.models.tabular.tabular_regressor import TabularRegressor
+
+    return _parameters_of(TabularClassifier) | _parameters_of(TabularRegressor)
 
 
 def _parameters_of(model_class: type) -> dict[str, Any]:

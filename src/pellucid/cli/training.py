@@ -15,13 +15,12 @@ from uuid import uuid4
 import typer
 
 from pellucid.cli.data import Examples, shown_name
-from pellucid.cli.describe import columns_table, network_table
+from pellucid.cli.describe import network_table, show_columns
 from pellucid.cli.evaluation import show_reports
 from pellucid.cli.facts import sha256_of, training_facts, warn_of_training_rows
-from pellucid.cli.files import check_can_save
 from pellucid.cli.folds import cross_validated, folds_facts, folds_table, make_folds
 from pellucid.cli.interrupt import INTERRUPTED
-from pellucid.cli.material import Material, read_material
+from pellucid.cli.material import Material
 from pellucid.cli.measurement import measure
 from pellucid.cli.metrics import Report
 from pellucid.cli.request import Request, SearchOptions
@@ -81,19 +80,22 @@ def train(
 
 def train_and_save(
     request: Request,
+    material: Material,
     options: dict[str, Any],
     path: Path,
     out: Output,
     *,
     resumes: bool = False,
     search: SearchOptions | None = None,
-    force: bool = False,
+    verbose: bool = False,
 ) -> None:
-    """Run `pellucid train` or `tune`: read, recognize columns, train, test and save.
+    """Run `pellucid train` or `tune` on tables: recognize columns, train, test and save.
 
     Parameters
     ----------
     request : Request
+    material : Material
+        The tables, read.
     options : dict
         Parameters of the estimator.
     path : Path
@@ -103,17 +105,15 @@ def train_and_save(
         Whether to resume from the checkpoints.
     search : SearchOptions, optional
         Search for parameters first.
-    force : bool
-        Whether to replace a file at `path` that is not a model.
+    verbose : bool
+        Whether to show all columns and the layers of the network.
     """
-    check_can_save(path, [*request.tables(), options.get("checkpoint_path")], force)
-    material = read_material(request, out)
     _show_material(material, request, out)
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
     check_settings(options, model_class, material.task)
     options = {**options, "columns": kinds_with(options.get("columns"), material.dropped)}
     table = TableEncoder(columns=options["columns"]).recognize_table(material.training.X)
-    out.table(columns_table(table.recognized, most_rows=60))
+    show_columns(table.recognized, out, verbose, "--verbose")
     training = Examples(table, material.training.y)
     tested = None
     if search is not None:
@@ -124,7 +124,8 @@ def train_and_save(
     done = train(model, training, material.validation, out, resumes)
     out.add(epochs=model.n_iter_, seconds=done.seconds)
     out.say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
-    out.table(network_table(model.describe().network))
+    if verbose:
+        out.table(network_table(model.describe().network))
     reports = _test(model, training, material, request, tested, out)
     if request.rows.refit and not done.interrupted:
         model, done = _refit(model, material, request, reports, tested, out)

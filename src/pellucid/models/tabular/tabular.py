@@ -163,9 +163,9 @@ class TabularPerceptron(Perceptron):
         self._known_table = given, X
 
     def _can_hold_out(self, y: NDArray[Any], targets: Targets) -> bool:
-        fraction: Any = self.validation_fraction
-        n = len(y)
-        if not (isinstance(fraction, Real) and 0 < fraction < 1):
+        fraction, n = self.validation_fraction, len(y)
+        is_number = isinstance(fraction, Real)
+        if not (is_number and 0 < fraction < 1):
             raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
         needed = self._n_groups(y, targets)
         n_held_out = int(n * fraction) if n >= FEWEST_ROWS_TO_HOLD_OUT else 0
