@@ -2,8 +2,11 @@
 
 import io
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pellucid import TabularClassifier, load
@@ -66,6 +69,19 @@ def test_nor_is_a_model_that_is_read(run, model, people):
     ):
         assert "m.pellucid is an input" in run(*command, code=1).output
     assert folder_of(people) == before
+
+
+def test_nor_is_a_database(run, people, tmp_path):
+    file = tmp_path / "t.db"
+    with closing(sqlite3.connect(file)) as database:
+        pd.read_csv(people).to_sql("people", database, index=False)
+    before = file.read_bytes()
+    for address in ("sqlite:///t.db#people", f"sqlite:///{file}#people", "t.db"):
+        done = run("train", address, *QUICK, "--out", file, "--force", code=1)
+        assert "t.db is an input" in done.output
+    assert file.read_bytes() == before
+    with pytest.raises(TableError, match=r"people.csv is an input"):
+        check_can_write(people, [Path(f"{people}#first sheet")], force=True)
 
 
 def test_nor_are_checkpoints(run, people, tmp_path):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from pellucid import load
@@ -42,6 +43,13 @@ def test_train_evaluate_and_predict_read_as_told(run, german):
         "Invalid value for '--decimal'"
         in run("predict", "m.pellucid", german, "--decimal", "x", code=2).output
     )
+
+
+def test_a_tab_can_be_written_with_a_backslash(run, people):
+    table = pd.read_csv(people)
+    table.assign(job="a,b;c,d").to_csv("tabs.csv", index=False, sep="\t")
+    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", 1)
+    run("predict", "m.pellucid", "tabs.csv", "--delimiter", "\\t")
 
 
 def test_remarks_on_how_a_table_was_read_are_shown(run, people, monkeypatch):

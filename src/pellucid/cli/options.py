@@ -25,7 +25,8 @@ class ReadingOptions:
         ),
     ] = None
     delimiter: Annotated[
-        str | None, typer.Option(help="Character between the cells of a CSV file.")
+        str | None,
+        typer.Option(help="Character between the cells of a CSV file, such as ';' or '\\t'."),
     ] = None
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of a CSV file, such as latin-1.")
@@ -42,8 +43,11 @@ class ReadingOptions:
     ] = None
 
     def given(self) -> dict[str, Any]:
-        """Return the options that were given, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        """Return the options that were given, by name; a backslash and a t stand for a tab."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if given.get("delimiter") == "\\t":
+            given["delimiter"] = "\t"
+        return given
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
