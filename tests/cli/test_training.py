@@ -116,7 +116,10 @@ def test_parquet(run, people, tmp_path):
         ("a,y\n1,2\n1,2,3\n", "y", "line 3: 3 cells"),
         ("a,y\n1,x\n2,\n3,y\n", "y", "missing in 1 of 3 rows (the first is row 2)"),
         ("a,y\n1,x\n", "y", "only one distinct value"),
-        ("a,y\n1,x\n2,z\n", "y", "too few to hold out"),
+        ("a,y\n1,x\n2,z\n", "y", "different in each of the 2 rows, such as 'x'"),
+        ("a,y\n1,x\n2,x\n3,z\n", "y", "too few to hold out"),
+        ("y\nx\nz\nx\n", "y", "no column but the target 'y'"),
+        ("a,y\n1,2020-01-31\n", "y", "only one distinct value"),
         ("a,y\n1,x\n1,z\n1,x\n1,z\n1,x\n1,z\n", "y", "No column is left to learn from"),
     ],
 )
@@ -202,13 +205,13 @@ def test_resume_goes_on_where_training_stopped(run, parts):
 
 
 def test_columns_are_recognized_once(run, people, monkeypatch):
-    recognize, seen = tables.recognition.recognize, []
+    recognize, seen = tables.recognition._recognize, []
 
     def counted(column, *rest):
         seen.append(column.name)
         return recognize(column, *rest)
 
-    monkeypatch.setattr(tables.recognition, "recognize", counted)
+    monkeypatch.setattr(tables.recognition, "_recognize", counted)
     done = run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", 1)
     assert seen == ["id", "age", "job", "pay"]
     recognized = load("m.pellucid").encoder_.recognized_

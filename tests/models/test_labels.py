@@ -1,11 +1,16 @@
 """What is found out about labels without scikit-learn's help is what scikit-learn finds."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import unique_labels
 
+from pellucid import MLPClassifier, TabularClassifier
 from pellucid.models.labels import (
     as_labels,
     class_factors,
@@ -125,3 +130,18 @@ def test_classes_that_a_dict_leaves_out_have_weight_one(nothing):
 def test_wrong_class_weights(given, message):
     with pytest.raises(ValueError, match=message):
         class_factors(given, np.array(["a", "b"]), np.ones(2))
+
+
+@pytest.mark.parametrize("estimator", [TabularClassifier, MLPClassifier])
+@pytest.mark.parametrize("dtype", ["Int64", "UInt8", "int64[pyarrow]", "boolean"])
+def test_labels_of_nullable_types_stay_what_they_are(estimator, dtype):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = pd.Series([0, 1] * 20).astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = estimator(max_iter=2).fit(X, y)
+    expected = [False, True] if dtype == "boolean" else [0, 1]
+    assert [(type(label), label) for label in fitted.classes_.tolist()] == [
+        (type(label), label) for label in expected
+    ]
+    assert set(fitted.predict(X).tolist()) <= set(expected)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from pellucid.tables import TableEncoder, TableError, recognition
+from pellucid.tables.conventions import NumberFormat
 
 
 @pytest.fixture
@@ -140,6 +141,58 @@ def test_types_may_differ_between_fit_and_transform():
     np.testing.assert_array_equal(text, numbers)
 
 
+def test_a_prediction_is_read_as_the_training_table_was():
+    train = pd.DataFrame(
+        {
+            "price": ["1.200", "12,5", "7 €", "-"] * 25,
+            "cost": ["0,5", "1", "2,25", "1.000"] * 25,
+            "rate": ["1.25", "0.5", "3.125", "2"] * 25,
+            "on": ["28/12/2020", "3/1/2020", "5/5/2019", None] * 25,
+            "at": ["13:05", "1:05 AM", "23:59:30", "?"] * 25,
+        }
+    )
+    encoder = TableEncoder().fit(train)
+    assert encoder.conventions_.numbers == NumberFormat(",", ".")
+    assert encoder.conventions_.day_first is True
+    cells = {"price": "1.200", "cost": "1.000", "rate": "3.125", "on": "3/1/2020", "at": "1:05"}
+    one = pd.DataFrame({name: [cell] for name, cell in cells.items()})
+    same = pd.DataFrame(
+        {
+            "price": [1200.0],
+            "cost": [1000.0],
+            "rate": [3.125],
+            "on": pd.to_datetime(["2020-01-03"]),
+            "at": pd.to_datetime(["1970-01-01 01:05"]),
+        }
+    )
+    restored = TableEncoder()._restore(encoder._to_state())
+    assert restored.conventions_ == encoder.conventions_
+    for known in (encoder, restored):
+        np.testing.assert_array_equal(known.transform(one), known.transform(same))
+    assert {"at_time_of_day_sin", "on_day_of_year_cos"} <= set(encoder.get_feature_names_out())
+
+
+def test_states_of_before_know_plain_numbers():
+    encoder = TableEncoder().fit(pd.DataFrame({"x": ["1.5", "2", "7"]}))
+    state = encoder._to_state()
+    del state["conventions"]
+    restored = TableEncoder()._restore(state)
+    table = pd.DataFrame({"x": ["1.234"]})
+    np.testing.assert_array_equal(restored.transform(table), encoder.transform(table))
+
+
+def test_a_trend_is_kept_if_the_target_follows_it():
+    trend, noise = np.arange(200), np.random.default_rng(0).normal(size=200)
+    table = pd.DataFrame({"day": trend, "x": noise})
+    assert "day" in TableEncoder(n_pieces=0).fit(table, trend + noise).get_feature_names_out()
+    assert "day" not in TableEncoder(n_pieces=0).fit(table, noise).get_feature_names_out()
+    some = np.where(trend < 150, 1.0, 0.0)
+    weighted = TableEncoder(n_pieces=0).fit(table, trend + noise, some)
+    assert "day" in weighted.get_feature_names_out()
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        TableEncoder().fit(table, trend[1:])
+
+
 def test_columns_that_a_person_knows_better():
     table = pd.DataFrame({"season": [1, 2, 3, 4] * 50, "x": np.linspace(0, 1, 200)})
     encoder = TableEncoder(columns={"season": "categorical", "x": "left out"}).fit(table)
@@ -225,7 +278,7 @@ def test_a_recognized_table_is_not_recognized_again(monkeypatch):
     weights = np.linspace(0.0, 3.0, 60)
     weighted = clone(encoder).fit(known, sample_weight=weights)
     assert weighted.recognized_ == clone(encoder).fit(frame, sample_weight=weights).recognized_
-    monkeypatch.setattr(recognition, "recognize", None)
+    monkeypatch.setattr(recognition, "_recognize", None)
     np.testing.assert_array_equal(encoder.fit_transform(known), expected.transform(frame))
     np.testing.assert_array_equal(encoder.transform(known), expected.transform(frame))
     assert encoder.recognized_ == expected.recognized_
@@ -276,3 +329,31 @@ def test_state_restores_the_encoder_to_the_bit(cells, n_pieces):
     restored = TableEncoder()._restore(encoder._to_state())
     np.testing.assert_array_equal(restored.transform(frame), out)
     assert restored.recognized_ == encoder.recognized_
+
+
+def test_two_valued_numbers_are_one_input():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"flag": rng.integers(0, 2, 500), "x": rng.normal(size=500)})
+    encoder = TableEncoder(n_pieces=16).fit(table)
+    assert encoder.encodings_["flag"].edges == ()
+    assert [name for name in encoder.get_feature_names_out() if "flag" in name] == ["flag"]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.integers(0, 200), min_size=2, max_size=200), st.integers(1, 16))
+def test_no_two_pieces_are_the_same_input(values, n_pieces):
+    x = np.array(values, dtype=np.float64).reshape(-1, 1)
+    encoder = TableEncoder({"x0": "numeric"}, n_pieces=n_pieces, dtype="float64").fit(x)
+    pieces = encoder.transform(x)[:, 1:].T
+    assert len(np.unique(pieces, axis=0)) == len(pieces)
+    n_different = len(set(values))
+    assert len(pieces) <= max(0, n_different - 1 if n_different > 2 else 0)
+
+
+def test_columns_with_few_values_leave_their_pieces_to_the_others():
+    rng = np.random.default_rng(0)
+    flags = rng.integers(0, 2, (300, 60))
+    real = rng.normal(size=(300, 10))
+    alone = TableEncoder(n_pieces=16).fit_transform(real).shape[1]
+    together = TableEncoder(n_pieces=16).fit_transform(np.hstack([real, flags])).shape[1]
+    assert together == alone + 60

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from real_data import real_data
 
-from pellucid.tables import Column, TableEncoder, read_table, recognize
+from pellucid.tables import Column, Table, TableEncoder, TableError, read_table, recognize
 from pellucid.tables.columns import column_from_values
+from pellucid.tables.conventions import Conventions, NumberFormat
+from pellucid.tables.recognition import recognize_table
 
 
 def kind_of(name, values, kind=None):
@@ -39,6 +41,14 @@ SHUFFLED = np.random.default_rng(0).permutation(N)
         ("note", [f"text {i // 1.5}" for i in range(N)], "left out", "free text"),
         ("huge", np.array([1e30, np.inf, 1.0, -2.5]), "numeric", "numbers"),
         ("small", ["a", "b", "c"], "categorical", "3 categories"),
+        ("price", ["1.200,50 €", "3,5 €"] * 50, "numeric", "with decimal commas, thousands"),
+        ("share", ["12.5 %", "3 %"] * 50, "numeric", "numbers stored as text, '%' taken off"),
+        ("loss", ["(12)", "7", "-"] * 50, "numeric", "('-' treated as missing)"),
+        ("when", ["28/12/2020", "3/1/2020"] * 50, "datetime", "day/month because of '28/12/2020'"),
+        ("at", ["13:05", "1:05"] * 50, "datetime", "times of day stored as text"),
+        ("class", SHUFFLED % 6, "numeric", "6 different (set categorical if they are codes)"),
+        ("class", ["1", "2", "3"] * 50, "numeric", "text, 3 different (set categorical"),
+        ("sex", SHUFFLED % 2, "numeric", "whole numbers"),
     ],
 )
 def test_kinds(name, values, kind, reason):
@@ -56,6 +66,88 @@ def test_a_person_knows_better():
     assert kind_of("season", [1, 2, 3, 4] * 9, "categorical").kind == "categorical"
     _, column = recognize(Column("season", "number", np.array([1, 2])), "categorical")
     assert column.values.tolist() == ["1", "2"]
+
+
+def test_a_kind_that_parses_nothing_is_an_error():
+    for kind in ("numeric", "boolean", "datetime"):
+        message = rf"'price' cannot be {kind}: .* such as 'cheap', 'dear'.* categorical"
+        with pytest.raises(TableError, match=message):
+            kind_of("price", ["cheap", "dear", None, "cheap"], kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "reason", "numbers"),
+    [
+        (["$12.30", "cheap", None], "numeric", "1 missing as they are not a number", [12.3]),
+        (["01", "2,5"], "numeric", "as specified, with decimal commas", [1, 2.5]),
+        (["yes", "No", "?"], "boolean", "as specified", [1, 0]),
+        (["True", "maybe"], "boolean", "1 missing as they are not true or false", [1]),
+        (["3/1/1970", "later"], "datetime", "read as month/day: no date decides", [59 * 86_400]),
+        ([5, 6], "datetime", "numbers are seconds since 1970", [5, 6]),
+        ([None, None], "numeric", "as specified", []),
+    ],
+)
+def test_what_a_kind_that_was_asked_for_cannot_parse_is_told(values, kind, reason, numbers):
+    recognized, column = recognize(column_from_values("x", values), kind)
+    assert reason in recognized.reason
+    assert column.as_float()[~column.missing()].tolist() == numbers if numbers else True
+
+
+COUNTER = np.arange(1, N + 1)
+NOISE = np.random.default_rng(1).normal(size=N)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "y", "kind", "reason"),
+    [
+        ("day", COUNTER, COUNTER + NOISE, "numeric", "tells of the target"),
+        ("day", COUNTER, COUNTER > 90, "numeric", "tells of the target"),
+        ("day", COUNTER, NOISE, "left out", "tells nothing of the target (set numeric to keep"),
+        ("day", SHUFFLED, NOISE, "numeric", "all different (set left out if they identify rows)"),
+        ("day", COUNTER[::2], COUNTER[::2], "numeric", "tells of the target"),
+        ("day", COUNTER, None, "left out", "an id: numbers that identify rows (set numeric to"),
+        ("row_id", COUNTER, COUNTER, "left out", "an id by its name"),
+    ],
+)
+def test_row_counters(name, values, y, kind, reason):
+    recognized, _ = recognize(column_from_values(name, values), y=y)
+    assert recognized.kind == kind
+    assert reason in recognized.reason
+
+
+@pytest.mark.parametrize(
+    ("cells", "of_table", "exceptions"),
+    [
+        ({"a": ["1.234", "5.678"]}, Conventions(), {}),
+        ({"a": ["1.234"], "b": ["12,5"]}, Conventions(NumberFormat(",", "."), True), {}),
+        (
+            {"a": ["1,5"], "b": ["12,5"], "c": ["1.5"]},
+            Conventions(NumberFormat(","), True),
+            {"c": Conventions(NumberFormat("."))},
+        ),
+        ({"a": ["3/1/2020"], "b": ["28/12/2020"]}, Conventions(day_first=True), {}),
+        ({"a": ["3/1/2020"], "b": ["4/5"]}, Conventions(day_first=False), {}),
+        (
+            {"a": ["28/12/2020"], "b": ["12/28/2020"], "c": ["28/2/2020"]},
+            Conventions(day_first=True),
+            {"b": Conventions(day_first=False)},
+        ),
+    ],
+)
+def test_conventions_of_a_table(cells, of_table, exceptions):
+    columns = tuple(column_from_values(name, [*values, None]) for name, values in cells.items())
+    found = recognize_table(Table(columns), {}).conventions
+    assert dict(found.exceptions) == exceptions
+    assert Conventions(found.numbers, found.day_first) == of_table
+
+
+def test_what_the_reader_of_a_table_knows_has_priority():
+    columns = tuple(
+        column_from_values(n, ["1.234", "3/1/1970"][i : i + 1]) for i, n in enumerate("ab")
+    )
+    table = Table(columns, conventions=Conventions(NumberFormat(","), True))
+    found = recognize_table(table, {"a": "numeric", "b": "datetime"})
+    assert [column.as_float().tolist() for column in found.converted] == [[1234], [2 * 86_400]]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from pellucid.cli.options import ReadingOptions
 from pellucid.cli.request import TaskChoice
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
-from pellucid.tables.recognition import as_text
+from pellucid.tables.conversion import as_text
+from pellucid.tables.target import TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,14 @@ def column_in(table: Table, name: str) -> Column:
     return table[name]
 
 
-def target_in(table: Table, name: str) -> Column:
-    """Find the target as :func:`column_in` does."""
-    return read_target(column_in(table, name))
+def target_in(table: Table, name: str, task: str = "auto") -> Column:
+    """Find the target as :func:`column_in` does, and read it for a task."""
+    return read_target(column_in(table, name), table.conventions, known_task(task))
+
+
+def known_task(choice: str) -> Task | None:
+    """Return the task if it was chosen; None for "auto"."""
+    return next((task for task in TASKS if task == choice), None)
 
 
 def task_of(target: Column, choice: TaskChoice) -> tuple[str, str]:

@@ -59,7 +59,8 @@ def _targets_in(rows: Table, model: Any, given: Sequence[str]) -> list[Column]:
             f"{'was' if len(names) == 1 else 'were'} given: {', '.join(map(repr, names))}. Repeat "
             "--target for each of them, in the order of training."
         )
-    return [target_in(rows, name) for name in names]
+    task = "classification" if model._known_targets().kind == "label" else "regression"
+    return [target_in(rows, name, task) for name in names]
 
 
 def _true_values(truths: Sequence[Column], model: Any) -> npt.NDArray[Any]:

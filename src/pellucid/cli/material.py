@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.cli.data import Examples, column_in, read_rows, shown_name, target_values, task_of
+from pellucid.cli.data import (
+    Examples,
+    column_in,
+    known_task,
+    read_rows,
+    shown_name,
+    target_values,
+    task_of,
+)
 from pellucid.cli.request import Request
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError
@@ -18,6 +26,7 @@ from pellucid.tables.target import (
     missing_target_error,
     read_target,
     row_place,
+    with_text,
 )
 
 IntVector = npt.NDArray[np.intp]
@@ -51,18 +60,29 @@ class Material:
 
 def read_material(request: Request, out: Output) -> Material:
     """Read the tables, recognize the task and split the rows."""
-    table, truth = _read(request.path, request.target, request, out)
+    table, truth = _read(request.path, request.target, request.task, request, out)
     if len(np.unique(truth.values.astype(np.str_))) == 1:
         raise TableError(
             f"The target {truth.name!r} has only one distinct value, {truth.values[0]!r}, so there "
             "is nothing to learn. Add rows with other values."
         )
+    if len(table.names) == 1:
+        raise TableError(
+            f"The table has no column but the target {truth.name!r}, so there is nothing to learn "
+            "from. Add columns."
+        )
     task, reason = task_of(truth, request.task)
+    if task == "classification" and len(set(truth.values.tolist())) == len(truth.values):
+        raise TableError(
+            f"The target {truth.name!r} is different in each of the {len(table):,} rows, such as "
+            f"{truth.values[0]!r}: no class occurs twice, so there is nothing to learn. Choose "
+            "another target, or --task regression if it is a number."
+        )
     examples = Examples(table.without(truth.name), target_values(truth, task))
     dropped = _columns_to_drop(request, examples.X)
 
     def read(path: Path) -> Examples:
-        other, values = _read(path, truth.name, request, out)
+        other, values = _read(path, truth.name, task, request, out)
         return Examples(other.without(truth.name), target_values(values, task))
 
     validation = None if request.validation_path is None else read(request.validation_path)
@@ -75,19 +95,22 @@ def read_material(request: Request, out: Output) -> Material:
     return Material(truth.name, task, reason, training, testing, validation, examples, dropped)
 
 
-def _read(path: Path, target: str, request: Request, out: Output) -> tuple[Table, Column]:
+def _read(
+    path: Path, target: str, task: str, request: Request, out: Output
+) -> tuple[Table, Column]:
     """Return a table and its target; drop rows whose target is missing if that is wanted."""
     table = read_rows(path, request.reading, out)
     column = column_in(table, target)
     place = place_in(path)
-    missing = converted_target(column).missing()
+    known = table.conventions, known_task(task)
+    missing = converted_target(column, *known).missing()
     if not missing.any():
-        return table, read_target(column, place)
+        return table, read_target(column, *known, place)
     if not request.rows.drop_missing_target:
         raise missing_target_error(
             f"{shown_name(path)}: the target {column.name!r}",
             missing,
-            place,
+            with_text(column, place),
             "Fill them in, or leave these rows out with --drop-missing-target.",
         )
     if missing.all():
@@ -99,7 +122,8 @@ def _read(path: Path, target: str, request: Request, out: Output) -> tuple[Table
     )
     out.add(rows_without_target=n)
     kept = np.flatnonzero(~missing)
-    return table.take(kept), read_target(column.take(kept), lambda row: place(int(kept[row])))
+    column = column.take(kept)
+    return table.take(kept), read_target(column, *known, lambda row: place(int(kept[row])))
 
 
 def place_in(path: Path) -> Callable[[int], str]:

@@ -112,7 +112,9 @@ def train_and_save(
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
     check_settings(options, model_class, material.task)
     options = {**options, "columns": kinds_with(options.get("columns"), material.dropped)}
-    table = TableEncoder(columns=options["columns"]).recognize_table(material.training.X)
+    table = TableEncoder(columns=options["columns"]).recognize_table(
+        material.training.X, material.training.y
+    )
     show_columns(table.recognized, out, verbose, "--verbose")
     training = Examples(table, material.training.y)
     tested = None

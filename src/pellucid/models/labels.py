@@ -37,6 +37,18 @@ def as_labels(y: Any) -> Any:
     return y
 
 
+def as_plain_integers(y: Any) -> Any:
+    """Return a series of a nullable type of integers or booleans as a NumPy array.
+
+    scikit-learn makes floats of it, and of its labels. Everything else, and a series with missing
+    values, is returned as it is.
+    """
+    kind = getattr(getattr(getattr(y, "dtype", None), "numpy_dtype", None), "kind", None)
+    if kind is None or kind not in "biu" or not hasattr(y, "isna") or bool(np.any(y.isna())):
+        return y
+    return y.to_numpy(dtype=y.dtype.numpy_dtype)
+
+
 def check_indicators(y: NDArray[Any]) -> None:
     """Raise ValueError unless several labels a row are given as zeros and ones (n, K)."""
     unknown = np.setdiff1d(y, (0, 1))

@@ -7,8 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pellucid.tables.missing_words import is_missing_word
 from pellucid.tables.number_notation import WrittenNumber, decimal_mark, written_number
+
+Cells = Sequence[str | None] | npt.NDArray[np.object_]
 
 #: Number of cells of a column, evenly spaced, from which the format of a table is recognized.
 CELLS_LOOKED_AT = 500
@@ -99,7 +104,7 @@ class Conventions:
         return cls(NumberFormat.from_state(state["numbers"]), day_first, exceptions)
 
 
-def recognize_number_format(columns: Iterable[Sequence[str | None]]) -> NumberFormat:
+def recognize_number_format(columns: Iterable[Cells]) -> NumberFormat:
     """Recognize how a table writes numbers, from the cells of its text columns.
 
     Each column of numbers in which a cell decides it, such as "12,5" or "1.234.567", has one vote.
@@ -130,7 +135,7 @@ def recognize_number_format(columns: Iterable[Sequence[str | None]]) -> NumberFo
     return NumberFormat(decimal, max(separators, key=separators.__getitem__, default=""))
 
 
-def _numbers_in(cells: Sequence[str | None]) -> list[tuple[WrittenNumber, float]]:
+def _numbers_in(cells: Cells) -> list[tuple[WrittenNumber, float]]:
     """Return the different numbers in some cells, and how many hold each; none if other text."""
     counts = Counter(cells[:: 1 + len(cells) // CELLS_LOOKED_AT])
     numbers: list[tuple[WrittenNumber, float]] = []

@@ -8,20 +8,20 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
+from pellucid.tables.conventions import Conventions
+from pellucid.tables.conversion import as_numbers, as_seconds, as_text, as_truth
 from pellucid.tables.matching import learn_columns, match_columns
-from pellucid.tables.numeric import DatetimeEncoding, NumericEncoding
+from pellucid.tables.numeric import DatetimeEncoding, NumericEncoding, n_pieces_of
 from pellucid.tables.recognition import (
     KINDS,
     Kind,
     RecognizedColumn,
     RecognizedTable,
-    as_numbers,
-    as_seconds,
-    as_text,
     recognize_table,
 )
 from pellucid.tables.row_weights import (
@@ -44,6 +44,9 @@ _ENCODINGS: dict[Kind, type[Encoding]] = {
     "datetime": DatetimeEncoding,
     "categorical": CategoricalEncoding,
 }
+
+
+_CONVERSIONS = {"numeric": as_numbers, "boolean": as_truth, "datetime": as_seconds}
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -84,6 +87,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Name, kind and reason of every input column.
     encodings_ : dict of str to encoding
         Fitted encoding of each column that is not left out.
+    conventions_ : Conventions
+        How numbers and dates are written in the text columns. `transform` reads text in the same
+        way.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Defined only if the table had column names.
@@ -125,7 +131,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : DataFrame of a library supported by narwhals, Table, or array-like (n_rows, n_columns)
-        y : ignored
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs), optional
+            The target. Numbers that count the rows are left out only if their order does not tell
+            of it.
         sample_weight : array-like of shape (n_rows,), optional
             A row with weight k counts as k rows; weight 0 excludes a row. If the weights are not
             integers, they are scaled to mean 1, so only their ratios matter.
@@ -140,29 +148,29 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If no column is left to learn from, or a parameter or weight is invalid.
         """
         table = learn_columns(self, X)
-        self._learn(table, checked_weights(sample_weight, table))
+        self._learn(table, y, checked_weights(sample_weight, table))
         return self
 
-    def recognize(self, X: Any) -> list[RecognizedColumn]:
+    def recognize(self, X: Any, y: Any = None) -> list[RecognizedColumn]:
         """Return how each column of a table would be recognized, without fitting.
 
         Parameters
         ----------
-        X : table
+        X, y : table, and array-like, optional
             As for :meth:`fit`.
 
         Returns
         -------
         list of RecognizedColumn
         """
-        return list(self.recognize_table(X).recognized)
+        return list(self.recognize_table(X, y).recognized)
 
-    def recognize_table(self, X: Any) -> RecognizedTable:
+    def recognize_table(self, X: Any, y: Any = None) -> RecognizedTable:
         """Recognize the kinds of the columns of X once, so that `fit` does not have to.
 
         Parameters
         ----------
-        X : table
+        X, y : table, and array-like, optional
             As for :meth:`fit`.
 
         Returns
@@ -171,7 +179,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             The table to fit on; its `recognized` tells the kinds.
         """
         table = as_table(X)
-        return recognize_table(table, self._check_parameters(table))
+        return recognize_table(table, self._check_parameters(table), None, _target(y, table))
 
     def transform(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Encode a table with the columns seen in `fit`.
@@ -194,7 +202,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ) -> npt.NDArray[np.floating[Any]]:
         """Return ``fit(X, y, sample_weight).transform(X)``, but read X only once."""
         table = learn_columns(self, X)
-        return self._encode(self._learn(table, checked_weights(sample_weight, table)))
+        return self._encode(self._learn(table, y, checked_weights(sample_weight, table)))
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
         """Return the names of the encoded columns, such as "age", "age_missing", "city_Rome".
@@ -214,20 +222,22 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ]
         return np.array(out, dtype=object)
 
-    def _learn(self, table: Table, sample_weight: Weights) -> Table:
+    def _learn(self, table: Table, y: Any, sample_weight: Weights) -> Table:
         """Set the fitted attributes; return the table, with columns converted where possible."""
         wanted = self._check_parameters(table)
+        y = _target(y, table)
         rows = rows_that_count(sample_weight)
         if rows is not None:
-            self._learn(table.take(rows), of(sample_weight, rows))
+            y = None if y is None else y[rows]
+            self._learn(table.take(rows), y, of(sample_weight, rows))
             return table
         weights = as_repetitions(sample_weight)
         if isinstance(table, RecognizedTable) and table.wanted == wanted and weights is None:
             known = table
         else:
-            known = recognize_table(table, wanted, weights)
+            known = recognize_table(table, wanted, weights, y)
         recognized = list(known.recognized)
-        n_pieces = self._pieces_of_each(recognized, len(table))
+        n_pieces = self._pieces_of_each(known)
         encodings = {
             column.name: self._fit_column(column.kind, values, n_pieces, weights)
             for column, values in zip(recognized, known.converted, strict=True)
@@ -241,12 +251,22 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.recognized_ = recognized
         self.encodings_ = encodings
+        self.conventions_ = known.conventions
         return Table(known.converted, table.has_names)
 
-    def _pieces_of_each(self, recognized: list[RecognizedColumn], n_rows: int) -> int:
-        n_numeric = sum(column.kind == "numeric" for column in recognized)
-        room = min(MOST_PIECES, MOST_CELLS_OF_PIECES // n_rows) // max(1, 2 * n_numeric)
-        n_pieces = min(int(self.n_pieces), room)
+    def _pieces_of_each(self, known: RecognizedTable) -> int:
+        """Return `n_pieces`, or less where all pieces together would take too many cells.
+
+        Columns with few different values leave their share to the others.
+        """
+        room = min(MOST_PIECES, MOST_CELLS_OF_PIECES // len(known))
+        pairs = zip(known.recognized, known.converted, strict=True)
+        numeric = [values for column, values in pairs if column.kind == "numeric"]
+        n_pieces = int(self.n_pieces)
+        if 2 * n_pieces * len(numeric) > room:
+            most = np.array([n_pieces_of(column.as_float(), 2 * n_pieces) for column in numeric])
+            while n_pieces > 0 and np.minimum(most, 2 * n_pieces).sum() > room:
+                n_pieces -= 1
         return n_pieces if n_pieces > 1 else 0
 
     def _check_parameters(self, table: Table) -> dict[str, Kind]:
@@ -288,8 +308,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if isinstance(encoding, CategoricalEncoding):
                 encoding.write(as_text(column).values, out[:, start:stop])
             else:
-                convert = as_seconds if recognized.kind == "datetime" else as_numbers
-                encoding.write(convert(column).as_float(), out[:, start:stop])
+                convert = _CONVERSIONS[recognized.kind]
+                read = convert(column, self.conventions_.of(recognized.name))
+                encoding.write(read.as_float(), out[:, start:stop])
             start = stop
         return out
 
@@ -323,7 +344,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             }
             for column in self.recognized_
         ]
-        return {"columns": columns, "has_names": hasattr(self, "feature_names_in_")}
+        return {
+            "columns": columns,
+            "has_names": hasattr(self, "feature_names_in_"),
+            "conventions": self.conventions_.to_state(),
+        }
 
     def _restore(self, state: dict[str, Any]) -> Self:
         """Set the fitted attributes from the result of :meth:`_to_state`.
@@ -347,6 +372,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if column.kind != "left out"
         }
         self.recognized_ = recognized
+        # Files of before know of plain numbers and ISO dates only.
+        conventions = state.get("conventions")
+        self.conventions_ = (
+            Conventions() if conventions is None else Conventions.from_state(conventions)
+        )
         self.n_features_in_ = len(recognized)
         if state["has_names"]:
             self.feature_names_in_ = np.array([c.name for c in recognized], dtype=object)
@@ -359,3 +389,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _target(y: Any, table: Table) -> npt.NDArray[Any] | None:
+    """Return the target as an array with a row for each of the table's; None without one."""
+    if y is None:
+        return None
+    target = np.asarray(y)
+    check_consistent_length(table, target)
+    return target

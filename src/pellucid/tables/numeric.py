@@ -161,16 +161,54 @@ class NumericEncoding:
         return cls(**numbers, indicator=bool(state["indicator"]), edges=edges)
 
 
+def n_pieces_of(values: FloatVector, most: int) -> int:
+    """Return the number of different pieces that a column of numbers can use, at most `most`.
+
+    A column with d different values has d - 1; with two values, the standardized number says all.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+    most : int
+    """
+    known = values[np.isfinite(values)]
+    if len(np.unique(known[:1000])) > most:
+        return most
+    n_different = len(np.unique(known))
+    return min(n_different - 1, most) if n_different > 2 else 0
+
+
 def _edges(values: FloatVector, n_pieces: int, weights: Weights) -> tuple[float, ...]:
-    """Return quantiles of the values and of the distinct values; none if fewer than 3."""
+    """Return the edges of at most 2 n_pieces pieces, none of which are alike in training.
+
+    They are the distinct values if these are few, else quantiles of the values and of the distinct
+    values; none if there are fewer than 3.
+    """
     if n_pieces == 0:
         return ()
-    levels = np.linspace(0.0, 1.0, n_pieces + 1)
-    crowded = quantiles(values, levels, weights)
-    edges = np.unique(np.concatenate([crowded, np.quantile(np.unique(values), levels)]))
+    distinct = np.unique(values)
+    if len(distinct) <= 2 * n_pieces + 1:
+        edges = distinct
+    else:
+        levels = np.linspace(0.0, 1.0, n_pieces + 1)
+        crowded = quantiles(values, levels, weights)
+        edges = np.unique(np.concatenate([crowded, np.quantile(distinct, levels)]))
     smallest_gap = 1e-9 * (edges[-1] - edges[0])
     kept = edges[np.concatenate([[True], np.diff(edges) > smallest_gap])]
+    kept = _without_twins(kept, distinct)
     return tuple(kept.tolist()) if len(kept) > 2 else ()
+
+
+def _without_twins(edges: FloatVector, distinct: FloatVector) -> FloatVector:
+    """Leave out edges between pieces that lie between the same two neighbouring values.
+
+    Such pieces are 0 up to the one value and 1 from the other on: the same input twice.
+    """
+    low = np.searchsorted(distinct, edges[:-1], side="right")
+    high = np.searchsorted(distinct, edges[1:], side="left")
+    is_twin = (low[1:] == low[:-1]) & (high[1:] == low[1:]) & (high[:-1] == low[:-1])
+    kept: FloatVector = edges[np.concatenate([[True], ~is_twin, [True]])]
+    return kept
 
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)

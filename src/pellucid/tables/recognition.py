@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from pellucid.tables.conventions import Conventions, recognize_number_format
+from pellucid.tables.conversion import as_numbers, as_text, as_truth
+from pellucid.tables.row_counters import (
+    FEWEST_ROWS_TO_JUDGE,
+    is_id_name,
+    is_in_order,
+    may_count_rows,
+    order_tells_of,
+)
 from pellucid.tables.row_weights import FloatVector, Weights, counts_of, n_rows, of
-from pellucid.tables.table import Column, Table
-from pellucid.tables.text import numbers_from_text, seconds_from_text, text_of_number
+from pellucid.tables.table import Column, Table, TableError
+from pellucid.tables.text import (
+    numbers_from_text,
+    recognize_day_first,
+    text_of_number,
+    times_from_text,
+)
 
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "left out"]
 
 KINDS: tuple[Kind, ...] = ("numeric", "boolean", "categorical", "datetime", "left out")
 
-#: Minimum number of rows to recognize a column of distinct values as an id or free text.
-FEWEST_ROWS_TO_JUDGE = 20
-#: Distinct integers that fill at least this fraction of their range are a row counter …
-COUNTER_DENSITY = 0.5
-#: … in tables with at least this many rows, whatever the column's name.
-FEWEST_ROWS_OF_COUNTER = 100
 #: Text with more distinct values than this fraction of the cells is free text.
 FREE_TEXT_SHARE = 0.5
-
-_ID_NAME = re.compile(
-    r"^$|^unnamed: ?\d+$|^(id|index|idx|key|uuid|guid|row|rownum|instant|no|nr|number)$"
-    r"|[_ .-](id|index|idx|key|uuid|guid|row|no|nr|number)$",
-    re.IGNORECASE,
-)
-_ID_SUFFIX = re.compile(r"[a-z0-9](Id|ID|Key|UUID|Index)$")
+#: Whole numbers with 3 to this many different values, that occur 5 times on average, may be codes.
+MOST_CODES = 20
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,46 @@ class RecognizedTable(Table):
     wanted: Mapping[str, Kind] = field(default_factory=dict)
 
 
+class _Found(NamedTuple):
+    """What was recognized of one column.
+
+    `conventions` are those with which its text was read; None if they make no difference.
+    """
+
+    recognized: RecognizedColumn
+    values: Column
+    conventions: Conventions | None = None
+
+
 def recognize_table(
-    table: Table, wanted: Mapping[str, Kind], weights: Weights = None
+    table: Table,
+    wanted: Mapping[str, Kind],
+    weights: Weights = None,
+    y: npt.NDArray[Any] | None = None,
 ) -> RecognizedTable:
-    """Recognize every column of a table that `wanted` does not set; see `recognize`."""
-    found = [recognize(column, wanted.get(column.name), weights) for column in table]
-    recognized, converted = zip(*found, strict=True)
-    known = (table.columns, table.has_names, table.conventions, table.remarks)
-    return RecognizedTable(*known, recognized, converted, wanted)
+    """Recognize every column of a table that `wanted` does not set; see `recognize`.
+
+    The conventions of the result are those with which its columns were read.
+    """
+    text = [c for c in table if c.storage == "text" and _is_read(wanted.get(c.name))]
+    known = _conventions_of(table.conventions, [column.values for column in text])
+    found = [_recognize(c, wanted.get(c.name), weights, known.of(c.name), y) for c in table]
+    return RecognizedTable(
+        columns=table.columns,
+        has_names=table.has_names,
+        conventions=_kept(known, found),
+        remarks=table.remarks,
+        recognized=tuple(column.recognized for column in found),
+        converted=tuple(column.values for column in found),
+        wanted=wanted,
+    )
 
 
 def recognize(
-    column: Column, kind: Kind | None = None, weights: Weights = None
+    column: Column,
+    kind: Kind | None = None,
+    weights: Weights = None,
+    y: npt.NDArray[Any] | None = None,
 ) -> tuple[RecognizedColumn, Column]:
     """Recognize one column; return its kind and its values in the storage for this kind.
 
@@ -92,12 +124,20 @@ def recognize(
         Use this kind instead of recognizing it from the values.
     weights : ndarray of float64, shape (n_rows,), optional
         Number of rows that each row counts for.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs), optional
+        The target. Numbers that count the rows are left out only if their order does not tell of
+        it. Without y, numbers that may count the rows are left out.
 
     Returns
     -------
     recognized : RecognizedColumn
     column : Column
         Text that contains numbers or times is converted to these.
+
+    Raises
+    ------
+    TableError
+        If `kind` is numeric, boolean or datetime, and no cell can be read as such.
 
     Examples
     --------
@@ -108,80 +148,165 @@ def recognize(
     >>> recognize(Column("charge", "text", cells))[0]
     RecognizedColumn(name='charge', kind='numeric', reason='numbers stored as text, 1 missing')
     """
+    found = _recognize(column, kind, weights, Conventions(), y)
+    return found.recognized, found.values
+
+
+def _is_read(kind: Kind | None) -> bool:
+    return kind not in ("categorical", "left out")
+
+
+def _conventions_of(known: Conventions, texts: list[npt.NDArray[np.object_]]) -> Conventions:
+    """Return the conventions of the reader of the table, or else those of its text."""
+    numbers, day_first = known.numbers, known.day_first
+    if numbers == Conventions().numbers:
+        numbers = recognize_number_format(texts)
+    if day_first is None:
+        day_first = recognize_day_first(texts)
+    if day_first is None and numbers.decimal == ",":
+        day_first = True  # Where decimals have commas, months do not come first.
+    return Conventions(numbers, day_first, known.exceptions)
+
+
+def _kept(known: Conventions, found: list[_Found]) -> Conventions:
+    """Return the conventions with which the columns were read: of the table, and exceptions."""
+    read = {f.recognized.name: f.conventions for f in found if f.conventions is not None}
+    orders = Counter(c.day_first for c in read.values() if c.day_first is not None)
+    common = Conventions(known.numbers, orders.most_common(1)[0][0] if orders else known.day_first)
+    exceptions = {
+        name: conventions
+        for name, conventions in read.items()
+        if conventions.numbers.decimal != common.numbers.decimal
+        or conventions.day_first not in (None, common.day_first)
+    }
+    return replace(common, exceptions=exceptions)
+
+
+def _recognize(
+    column: Column,
+    kind: Kind | None,
+    weights: Weights,
+    known: Conventions,
+    y: npt.NDArray[Any] | None,
+) -> _Found:
     if kind is not None:
-        return RecognizedColumn(column.name, kind, "as specified"), _stored_as(column, kind)
+        return _as_specified(column, kind, weights, known)
     # A column of a table stored by rows is read several times, which is faster from a copy. The
     # copy is released right away, so that the table is never in memory twice.
     contiguous = Column(column.name, column.storage, np.ascontiguousarray(column.values))
-    recognized, judged = _judge(contiguous, weights)
-    return recognized, column if judged is contiguous else judged
+    found = _judge(contiguous, weights, known, y)
+    return found._replace(values=column) if found.values is contiguous else found
 
 
-def _judge(column: Column, weights: Weights) -> tuple[RecognizedColumn, Column]:
-    missing = column.missing()
-    if missing.all():
-        return RecognizedColumn(column.name, "left out", "every value is missing"), column
+def _judge(
+    column: Column, weights: Weights, known: Conventions, y: npt.NDArray[Any] | None
+) -> _Found:
+    if column.missing().all():
+        return _Found(RecognizedColumn(column.name, "left out", "every value is missing"), column)
     if column.storage == "text":
-        recognized, column = _recognize_text(column, weights)
+        found = _recognize_text(column, weights, known, y)
     elif column.storage == "number":
-        recognized = _recognize_number(column, weights)
+        found = _Found(_recognize_number(column, weights, y), column)
     elif column.storage == "boolean":
-        recognized = RecognizedColumn(column.name, "boolean", "true or false")
+        found = _Found(RecognizedColumn(column.name, "boolean", "true or false"), column)
     else:
-        recognized = RecognizedColumn(column.name, "datetime", "dates or times")
+        found = _Found(RecognizedColumn(column.name, "datetime", "dates or times"), column)
+    recognized, column = found.recognized, found.values
     constant = _constant_value(column)
     if constant is not None:
-        return RecognizedColumn(column.name, "left out", f"constant: always {constant}"), column
+        recognized = RecognizedColumn(column.name, "left out", f"constant: always {constant}")
+        return _Found(recognized, column)
     missing = column.missing()
     n_missing = n_rows(of(weights, missing), int(missing.sum()))
     if n_missing and recognized.kind != "left out":
         recognized = replace(recognized, reason=f"{recognized.reason}, {n_missing:,} missing")
-    return recognized, column
+    return found._replace(recognized=recognized)
 
 
-def _recognize_number(column: Column, weights: Weights) -> RecognizedColumn:
-    values = column.as_float()
+def _recognize_number(
+    column: Column, weights: Weights, y: npt.NDArray[Any] | None
+) -> RecognizedColumn:
+    name, values = column.name, column.as_float()
     finite = values[np.isfinite(values)]
-    whole = len(finite) == len(values) and bool(np.all(finite == np.floor(finite)))
-    if whole and _is_counter(column.name, finite, n_rows(weights, len(finite))):
-        return RecognizedColumn(column.name, "left out", "an id: numbers that identify rows")
-    return RecognizedColumn(column.name, "numeric", "whole numbers" if whole else "numbers")
+    n = n_rows(weights, len(finite))
+    if not bool(np.all(finite == np.floor(finite))) or len(finite) == 0:
+        return RecognizedColumn(name, "numeric", "numbers")
+    if len(finite) < len(values):
+        return RecognizedColumn(name, "numeric", f"numbers{_hint_at_codes(finite, n)}")
+    if n >= FEWEST_ROWS_TO_JUDGE and _are_row_numbers(name, finite, n):
+        return _recognize_row_numbers(name, finite, y)
+    return RecognizedColumn(name, "numeric", f"whole numbers{_hint_at_codes(finite, n)}")
 
 
-def _is_counter(name: str, values: FloatVector, n: int) -> bool:
-    if n < FEWEST_ROWS_TO_JUDGE:
-        return False
-    span = float(values.max() - values.min()) + 1
-    named = bool(_ID_NAME.search(name) or _ID_SUFFIX.search(name))
-    dense = n >= FEWEST_ROWS_OF_COUNTER and n >= COUNTER_DENSITY * span
-    in_order = span == n and bool(np.all(np.abs(np.diff(values)) == 1))
-    return (named or dense or in_order) and len(np.unique(values)) == n
+def _are_row_numbers(name: str, values: FloatVector, n: int) -> bool:
+    """Return whether whole numbers may only identify rows, by their name or their range."""
+    return (is_id_name(name) or may_count_rows(values, n)) and len(np.unique(values)) == n
 
 
-def _recognize_text(column: Column, weights: Weights) -> tuple[RecognizedColumn, Column]:
+def _recognize_row_numbers(
+    name: str, values: FloatVector, y: npt.NDArray[Any] | None
+) -> RecognizedColumn:
+    if is_id_name(name):
+        reason = "an id by its name"
+    elif y is None:
+        reason = "an id: numbers that identify rows"
+    elif not is_in_order(values):
+        hint = "(set left out if they identify rows)"
+        return RecognizedColumn(name, "numeric", f"whole numbers, all different {hint}")
+    elif order_tells_of(y):
+        reason = "whole numbers in the order of the rows, which tells of the target"
+        return RecognizedColumn(name, "numeric", reason)
+    else:
+        reason = "a row counter that tells nothing of the target"
+    return RecognizedColumn(name, "left out", f"{reason} (set numeric to keep it)")
+
+
+def _hint_at_codes(values: FloatVector, n: int) -> str:
+    """Return a remark on whole numbers that may be codes of categories, or nothing."""
+    if len(np.unique(values[:1000])) > MOST_CODES:
+        return ""
+    n_different = len(np.unique(values))
+    if 3 <= n_different <= MOST_CODES and 5 * n_different <= n:
+        return f", {n_different} different (set categorical if they are codes)"
+    return ""
+
+
+def _recognize_text(
+    column: Column, weights: Weights, known: Conventions, y: npt.NDArray[Any] | None
+) -> _Found:
     name = column.name
-    numbers = numbers_from_text(column.values, weights)
+    numbers = numbers_from_text(column.values, weights, known.numbers)
     if numbers is not None:
         number = Column(name, "number", numbers.values)
-        recognized = _recognize_number(number, weights)
+        recognized = _recognize_number(number, weights, y)
         if recognized.kind == "numeric":
-            strays = ", ".join(map(repr, (*numbers.stray, *numbers.words)))
-            told = f" ({strays} treated as missing)" if strays else ""
-            reason = ", ".join((f"numbers stored as text{told}", *numbers.notes))
-            recognized = replace(recognized, reason=reason)
-        return recognized, number
-    seconds = seconds_from_text(column.values)
-    if seconds is not None:
-        recognized = RecognizedColumn(name, "datetime", "dates or times stored as text")
-        return recognized, Column(name, "datetime", seconds)
+            hint = recognized.reason.partition(", ")[2]
+            told = _told_missing((*numbers.stray, *numbers.words))
+            parts = (f"numbers stored as text{told}", *numbers.notes, *([hint] if hint else []))
+            recognized = replace(recognized, reason=", ".join(parts))
+        return _Found(recognized, number, Conventions(numbers.format))
+    times = times_from_text(column.values, weights, known.day_first)
+    if times is not None:
+        what = "times of day" if times.are_clock_times else "dates or times"
+        told = _told_missing((*times.stray, *times.words))
+        recognized = RecognizedColumn(
+            name, "datetime", ", ".join((f"{what} stored as text{told}", *times.notes))
+        )
+        conventions = Conventions(known.numbers, times.day_first)
+        return _Found(recognized, Column(name, "datetime", times.values), conventions)
     counts, _ = counts_of(column.values, weights)
     n, n_different = round(sum(counts.values())), len(counts)
     if n >= FEWEST_ROWS_TO_JUDGE and n_different == n:
-        return RecognizedColumn(name, "left out", "an id: every text is different"), column
+        return _Found(RecognizedColumn(name, "left out", "an id: every text is different"), column)
     if n >= FEWEST_ROWS_TO_JUDGE and n_different > FREE_TEXT_SHARE * n:
         reason = f"free text: {n_different:,} different texts in {n:,} rows"
-        return RecognizedColumn(name, "left out", reason), column
-    return RecognizedColumn(name, "categorical", f"{n_different:,} categories"), column
+        return _Found(RecognizedColumn(name, "left out", reason), column)
+    return _Found(RecognizedColumn(name, "categorical", f"{n_different:,} categories"), column)
+
+
+def _told_missing(texts: tuple[str, ...]) -> str:
+    shown = ", ".join(map(repr, texts[:4])) + (", …" if len(texts) > 4 else "")
+    return f" ({shown} treated as missing)" if texts else ""
 
 
 def _constant_value(column: Column) -> str | None:
@@ -195,55 +320,46 @@ def _constant_value(column: Column) -> str | None:
     return text_of_number(values[0]) if same else None
 
 
-def _stored_as(column: Column, kind: Kind) -> Column:
+_CALLED = {"numeric": "a number", "boolean": "true or false", "datetime": "a date or time"}
+
+
+def _as_specified(column: Column, kind: Kind, weights: Weights, known: Conventions) -> _Found:
+    """Return the column in a kind that was asked for."""
+    plain = RecognizedColumn(column.name, kind, "as specified")
     if kind == "categorical":
-        return as_text(column)
-    if kind == "left out":
-        return column
-    return as_seconds(column) if kind == "datetime" else as_numbers(column)
+        return _Found(plain, as_text(column))
+    if kind == "left out" or column.storage != "text" or column.missing().all():
+        if kind == "datetime" and column.storage == "number":
+            plain = replace(plain, reason="as specified, numbers are seconds since 1970")
+        return _Found(plain, column)
+    notes: tuple[str, ...] = ()
+    used = known
+    if kind == "datetime":
+        times = times_from_text(column.values, weights, known.day_first, certain=True)
+        if times is None:
+            raise _unreadable(column, kind)
+        read = Column(column.name, "datetime", times.values)
+        used, notes = Conventions(known.numbers, times.day_first), times.notes
+    else:
+        numbers = numbers_from_text(column.values, weights, known.numbers, certain=True)
+        if numbers is not None:
+            used, notes = Conventions(numbers.format), numbers.notes
+        read = (as_truth if kind == "boolean" else as_numbers)(column, used)
+    lost = read.missing() & ~column.missing()
+    if lost.sum() == len(column.values) - column.missing().sum():
+        raise _unreadable(column, kind)
+    if lost.any():
+        n_lost = n_rows(of(weights, lost), int(lost.sum()))
+        example = column.values[int(lost.argmax())]
+        notes = (*notes, f"{n_lost:,} missing as they are not {_CALLED[kind]}, such as {example!r}")
+    return _Found(replace(plain, reason=", ".join(("as specified", *notes))), read, used)
 
 
-def as_text(column: Column) -> Column:
-    """Return the column as text, so that 3, 3.0 and "3" are one category."""
-    if column.storage == "text":
-        return column
-    values = column.as_float()
-    distinct, codes = np.unique(values, return_inverse=True)
-    boolean = column.storage == "boolean"
-    texts = np.empty(len(distinct), dtype=object)
-    texts[:] = [
-        None if np.isnan(v) else str(bool(v)) if boolean else text_of_number(v) for v in distinct
-    ]
-    return Column(column.name, "text", texts[codes])
-
-
-def as_numbers(column: Column) -> Column:
-    """Return the column as numbers; other text becomes missing."""
-    if column.storage != "text":
-        return column
-    texts = set(column.values.tolist())
-    numbers: dict[str | None, float] = {text: _float_or_nan(text) for text in texts}
-    values = np.fromiter(map(numbers.__getitem__, column.values), np.float64, len(column.values))
-    return Column(column.name, "number", values)
-
-
-def as_seconds(column: Column) -> Column:
-    """Return the column as seconds since 1970; text that is not a time becomes missing."""
-    if column.storage != "text":
-        return column
-    seconds = seconds_from_text(column.values)
-    if seconds is None:
-        parts = [seconds_from_text(column.values[i : i + 1]) for i in range(len(column.values))]
-        seconds = np.array([np.nan if part is None else part[0] for part in parts])
-    return Column(column.name, "datetime", seconds)
-
-
-def _float_or_nan(text: str | None) -> float:
-    if text is None:
-        return np.nan
-    if text in ("True", "False"):
-        return float(text == "True")
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
+def _unreadable(column: Column, kind: Kind) -> TableError:
+    texts = list(dict.fromkeys(text for text in column.values if text is not None))
+    shown = ", ".join(map(repr, texts[:3]))
+    return TableError(
+        f"Column {column.name!r} cannot be {kind}: none of its cells is {_CALLED[kind]}; they are "
+        f"texts such as {shown}. Correct them, or set the column to another kind: categorical or "
+        "left out."
+    )

@@ -144,3 +144,9 @@ def test_california():
     model = TabularRegressor(random_state=0).fit(X.take(train), y[train])
     error = np.sqrt(np.mean((model.predict(X.take(test)) - y[test]) ** 2)) / y[test].std()
     assert error < 0.48  # scikit-learn's MLP in a pipeline: 0.475
+
+
+def test_dates_as_target_are_refused():
+    days = pd.Series(pd.date_range("2020-01-01", periods=40))
+    with pytest.raises(ValueError, match=r"y holds datetime64.*days since a date"):
+        TabularRegressor().fit(pd.DataFrame({"x": np.arange(40.0) ** 2}), days)

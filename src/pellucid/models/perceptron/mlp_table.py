@@ -18,6 +18,7 @@ from pellucid.models.inputs import (
     raw_weights,
     renaming,
 )
+from pellucid.models.labels import as_plain_integers
 from pellucid.models.perceptron.perceptron import Perceptron
 from pellucid.models.perceptron.recipe import PerceptronRecipe
 from pellucid.models.reading import Reading, ReadRows
@@ -127,6 +128,7 @@ class MlpTable(MlpExchange, Perceptron):
         )
 
     def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
+        y = as_plain_integers(y)
         self._check_given_y(y)
         X, y = checked_table_and_targets(self, X, y, reset=reset, y_numeric=self._y_is_numeric)
         return X, self._checked_y(y)

@@ -105,19 +105,22 @@ class TabularPerceptron(Perceptron):
     def _n_groups(self, y: NDArray[Any], targets: Targets) -> int | None:
         """Return the rows that must be held out at least; None where none can be."""
 
-    def recognize_columns(self, X: Any) -> list[RecognizedColumn]:
+    def recognize_columns(self, X: Any, y: Any = None) -> list[RecognizedColumn]:
         """Tell how each column of a table would be used, and why, without training.
 
         Parameters
         ----------
         X : table like that of `fit`
+        y : array-like, optional
+            The target. With it, numbers that count the rows are left out only if their order does
+            not tell of the target, as in `fit`.
 
         Returns
         -------
         list of RecognizedColumn
             With `name`, `kind` and `reason`.
         """
-        return TableEncoder(columns=self.columns).recognize(X)
+        return TableEncoder(columns=self.columns).recognize(X, y)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -218,7 +221,7 @@ class TabularPerceptron(Perceptron):
         if known is None:
             encoder = TableEncoder(columns=self.columns, dtype=self.dtype)
             with config_context(transform_output="default"):
-                X = encoder.fit_transform(table, sample_weight=weights)
+                X = encoder.fit_transform(table, y, sample_weight=weights)
         else:
             encoder = self._encoder_to_go_on_with()
             X = encoder._encode(table)

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import renaming
-from pellucid.models.labels import codes_of
+from pellucid.models.labels import as_plain_integers, codes_of
 from pellucid.models.perceptron.classification import Classification, learned_or_known
 from pellucid.models.perceptron.parameters import CLASSIFIER_CONSTRAINTS
 from pellucid.models.saving import Arrays, saveable
@@ -266,7 +266,7 @@ def checked_labels(y: Any) -> NDArray[Any]:
     ValueError
         When labels are missing, continuous, or of types that cannot be sorted together.
     """
-    labels: NDArray[Any] = column_or_1d(y, warn=True)
+    labels: NDArray[Any] = column_or_1d(as_plain_integers(y), warn=True)
     check_none_missing(labels)
     assert_all_finite(labels, input_name="y")
     if labels.dtype.kind == "O":

@@ -232,6 +232,11 @@ class TabularRegressor(Regression, TabularPerceptron):
         with renaming(y=name):
             check_none_missing(y)
             checked = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
+            if checked.dtype.kind in "mM":
+                raise ValueError(
+                    f"y holds {checked.dtype}, not numbers. Predict a number instead, such as the "
+                    "days since a date: (y - y.min()).dt.days in pandas."
+                )
             numbers: NDArray[np.float64] = np.asarray(checked, dtype=np.float64)
             assert_all_finite(numbers, input_name=name)
         return numbers
