@@ -119,7 +119,7 @@ def run_command(command, output):
     if "<" in arguments:
         *arguments, _, file = arguments
         given = Path(file).read_bytes()
-    printed = invoke(*arguments, input=given).output
+    printed = invoke(*arguments, input=given, code=int(output.startswith("Error: "))).output
     assert_printed(re.sub(r" +$", "", printed, flags=re.MULTILINE), output)
 
 

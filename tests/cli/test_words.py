@@ -45,6 +45,11 @@ def test_a_file_without_names(run, people):
     assert "header=" not in done.stderr
 
 
+def test_too_few_epochs(run, people):
+    done = run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", 2)
+    assert "Training reached its last epoch, 2, while" in done.stderr
+
+
 def test_no_column_to_learn_from(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,y\n" + "1,x\n1,z\n" * 9)
     done = run("train", "t.csv", "--target", "y", "--out", "m.pellucid", code=1)

@@ -50,6 +50,11 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"or begin with fit", "or leave out --resume"),
     (r"Begin again with fit", "Leave out --resume"),
     (r"begin again by fit with set_params\(max_iter=(\d+)\)", r"leave out --resume"),
+    (
+        r"Stochastic Optimizer: Maximum iterations \((\d+)\) reached and the optimization hasn't "
+        r"converged yet\.",
+        r"Training reached its last epoch, \1, while it still improved. Try more with --epochs.",
+    ),
     (r"\bto_onnx needs\b", "export needs"),
     (r"\bto_onnx cannot\b", "ONNX cannot"),
     (r"\bLook at scoring and X_val\b", "Look at --validation"),
