@@ -184,6 +184,35 @@ def test_standard_input_and_output(run, model, people):
     run("evaluate", "m.pellucid", "-", input=gzipped)
 
 
+@pytest.fixture
+def german(run, tmp_path):
+    """A model of a table with decimal commas, and the same rows written in other ways."""
+    price = np.round(np.random.default_rng(0).uniform(500, 9000, 200), 1)
+    table = pd.DataFrame({"preis": price, "teuer": np.where(price > 4000, "ja", "nein")})
+    euros = [f"{p:,.1f}".translate(str.maketrans(",.", ".,")) for p in price]
+    table.assign(preis=euros).to_csv("german.csv", sep=";", index=False)
+    run("train", "german.csv", "--target", "teuer", "--out", "m.pellucid", "--seed", 1)
+    return table
+
+
+def predicted(run, file, **options):
+    text = run("predict", "m.pellucid", file, "--keep", "preis", **options).stdout
+    return pd.read_csv(io.StringIO(text)).to_numpy().tolist()
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_read_as_in_training(run, german):
+    rows = "preis\n1.234\n8.765\n"
+    assert predicted(run, "-", input=rows) == [[1234, "nein"], [8765, "ja"]]
+    with open("two.csv", "w") as file:
+        file.write(rows)
+    assert predicted(run, "two.csv") == [[1234, "nein"], [8765, "ja"]]
+
+
+def test_a_table_that_tells_how_it_writes_numbers_is_read_so(run, german):
+    german.to_csv("english.csv", index=False)
+    assert predicted(run, "english.csv") == predicted(run, "german.csv")
+
+
 def test_problems_of_standard_input_are_told(run, model):
     done = run("predict", "m.pellucid", "-", input="age,job\n1\n", code=1)
     assert "Error: Standard input, line 2: 1 cells" in done.output

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from pellucid.cli.options import ReadingOptions
 from pellucid.cli.request import TaskChoice
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
+from pellucid.tables.conventions import NumberFormat
 from pellucid.tables.conversion import as_text
 from pellucid.tables.target import TASKS, Task
 
@@ -47,9 +50,13 @@ class Examples:
 def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
     """Read a table; show what the user should know about how it was read."""
     table = read_table(path, **reading.given())
+    _tell(table, path, out)
+    return table
+
+
+def _tell(table: Table, path: Path, out: Output) -> None:
     for remark in table.remarks:
         out.note(f"{shown_name(path)}: {remark}")
-    return table
 
 
 def shown_name(path: Path) -> str:
@@ -103,12 +110,39 @@ def target_values(target: Column, task: str) -> npt.NDArray[Any]:
 
 
 def read_model_table(path: Path, model: Any, reading: ReadingOptions, out: Output) -> Table:
-    """Read a table for a model; detect --no-header if the model was trained without names."""
+    """Read a table for a model, as that of its training where the table itself does not tell.
+
+    A table without header is read so if the model was trained without names. Numbers that can be
+    read in two ways, such as 1.234, are read as in training.
+    """
     names = getattr(model, "feature_names_in_", None)
     if reading.header is None and names is not None and path.suffix not in {".parquet", ".pq"}:
         headerless = all(re.fullmatch(r"column_\d+", name) for name in names)
         reading = replace(reading, header=False) if headerless else reading
-    return read_rows(path, reading, out)
+    if str(path) == STANDARD_STREAM:
+        sys.stdin = TextIOWrapper(BytesIO(sys.stdin.buffer.read()))  # It may be read again.
+    table = read_table(path, **reading.given())
+    encoder = getattr(getattr(model, "estimators_", [model])[0], "encoder_", None)
+    if encoder is not None and reading.decimal is None and reading.thousands is None:
+        table = _numbers_as_in(encoder.conventions_.numbers, table, path, reading)
+    _tell(table, path, out)
+    return table
+
+
+def _numbers_as_in(
+    numbers: NumberFormat, table: Table, path: Path, reading: ReadingOptions
+) -> Table:
+    """Return the table with numbers in this format if all of its numbers can be read so."""
+    if table.conventions.numbers == numbers:
+        return table
+    if str(path) == STANDARD_STREAM:
+        sys.stdin.seek(0)
+    other = read_table(
+        path, **{**reading.given(), "decimal": numbers.decimal, "thousands": numbers.thousands}
+    )
+    pairs = zip(table, other, strict=True)
+    fits = all(b.storage == "number" for a, b in pairs if a.storage == "number")
+    return other if fits else table
 
 
 @contextmanager
