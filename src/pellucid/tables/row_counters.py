@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincc
 
 from pellucid.tables.row_weights import FloatVector
 
@@ -95,4 +94,6 @@ def _chance_of(score: FloatVector) -> float:
     means = np.bincount(part, weights=score, minlength=_N_PARTS) / np.maximum(sizes, 1)
     centred = score - score.mean()
     statistic = (n - 1) * float(sizes @ (means - score.mean()) ** 2) / float(centred @ centred)
+    from scipy.special import gammaincc  # Slow to import, and tables are read before it is needed.
+
     return float(gammaincc((_N_PARTS - 1) / 2, statistic / 2))
