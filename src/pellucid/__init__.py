@@ -7,6 +7,7 @@ from pellucid.version import __version__
 
 __all__ = [
     "Callback",
+    "DataDriftWarning",
     "DeepEnsembleClassifier",
     "DeepEnsembleRegressor",
     "MLPClassifier",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pellucid.models.tabular.tabular_regressor import TabularRegressor
     from pellucid.models.together import fit_together
     from pellucid.persistence.file import ModelFileError
+    from pellucid.tables.drift import DataDriftWarning
     from pellucid.tables.encoder import TableEncoder
     from pellucid.tables.stream import ParquetStream
     from pellucid.tables.table import TableError
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 # A name is imported when it is first asked for, so that nobody waits for what they do not use.
 _PLACES = {
     "Callback": "pellucid.training.callbacks",
+    "DataDriftWarning": "pellucid.tables.drift",
     "DeepEnsembleClassifier": "pellucid.models.ensemble.deep_ensemble_classifier",
     "DeepEnsembleRegressor": "pellucid.models.ensemble.deep_ensemble_regressor",
     "MLPClassifier": "pellucid.models.perceptron.mlp_classifier",

@@ -6,7 +6,7 @@ import sys
 import warnings
 
 
-def warn_outside(message: str, category: type[Warning] = UserWarning) -> None:
+def warn_outside(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn at the line outside this library and scikit-learn that called it."""
     depth = 1
     while True:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pellucid.tables import TableEncoder, TableError, as_table
+from pellucid.tables.matching import check_same_order
 
 PEOPLE = pd.DataFrame(
     {
@@ -91,3 +92,23 @@ def test_an_encoder_without_names_takes_columns_by_position():
     with pytest.warns(UserWarning, match="X has feature names, but TableEncoder was fitted with"):
         out = encoder.transform(PEOPLE)
     np.testing.assert_array_equal(out, encoder.transform(PEOPLE.to_numpy()))
+
+
+def test_a_series_whose_labels_are_in_another_order_is_refused():
+    y = pd.Series(np.arange(100.0), name="y")
+    message = r"index of y has the labels of X's in another order: row 1 is 0 in X and 99 in y\."
+    with pytest.raises(TableError, match=rf"{message} .*y\.loc\[X\.index\].* y\.to_numpy\(\)"):
+        check_same_order(PEOPLE, y[::-1], "y")
+    for fine in (
+        y,
+        y[::-1].loc[PEOPLE.index],
+        y[::-1].to_numpy(),
+        y[::-1].tolist(),
+        y[::-1].reset_index(drop=True),
+        y.rename(lambda i: i + 50),
+        y.rename(lambda i: i // 2),
+        pl.Series(y[::-1].to_numpy()),
+        None,
+    ):
+        check_same_order(PEOPLE, fine, "y")
+        check_same_order(PEOPLE.to_numpy(), fine, "y")

@@ -4,7 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
+    "CellShares",
     "Column",
+    "ColumnDrift",
+    "DataDriftWarning",
+    "DriftReport",
     "ParquetStream",
     "RecognizedColumn",
     "RecognizedTask",
@@ -23,6 +27,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from pellucid.tables.columns import as_table, column_from_values
+    from pellucid.tables.drift import CellShares, ColumnDrift, DataDriftWarning, DriftReport
     from pellucid.tables.encoder import TableEncoder
     from pellucid.tables.reading import places_of_rows, read_table
     from pellucid.tables.recognition import RecognizedColumn, recognize
@@ -34,7 +39,11 @@ if TYPE_CHECKING:
 # A name is imported when it is first asked for: reading a table does not need scikit-learn, which
 # the encoder does, and which takes longer to import than most files take to read.
 _PLACES = {
+    "CellShares": "drift",
     "Column": "table",
+    "ColumnDrift": "drift",
+    "DataDriftWarning": "drift",
+    "DriftReport": "drift",
     "ParquetStream": "stream",
     "RecognizedColumn": "recognition",
     "RecognizedTask": "target",

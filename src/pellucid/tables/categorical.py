@@ -69,15 +69,25 @@ class CategoricalEncoding:
         named = tuple(f"_{category}" for category in self.categories)
         return named + ("_(rare)",) * self.rare + ("_(missing)",) * self.missing
 
-    def write(self, values: npt.NDArray[np.object_], out: npt.NDArray[np.floating[Any]]) -> None:
-        """Encode values, shape (n,), into out, shape (n, len(suffixes)), initially all zeros."""
-        n_categories = len(self.categories)
+    def write(self, values: npt.NDArray[np.object_], out: npt.NDArray[np.floating[Any]]) -> bool:
+        """Encode values, shape (n,), into out, shape (n, len(suffixes)), initially all zeros.
+
+        Returns
+        -------
+        bool
+            Whether every value has a category of its own: none is missing, rare or unseen.
+        """
+        n = len(self.categories)
         slots: dict[str | None, int] = {text: j for j, text in enumerate(self.categories)}
-        unseen = n_categories if self.rare else -1
-        slots[None] = n_categories + self.rare if self.missing else -1
-        codes = np.fromiter((slots.get(v, unseen) for v in values), np.intp, len(values))
+        slots[None] = n + 1
+        codes = np.fromiter((slots.get(v, n) for v in values), np.intp, len(values))
+        all_known = bool((codes < n).all())
+        if not all_known:
+            rare, missing = n if self.rare else -1, n + self.rare if self.missing else -1
+            codes = np.array([*range(n), rare, missing])[codes]
         rows = np.flatnonzero(codes >= 0)
         out[rows, codes[rows]] = 1.0
+        return all_known
 
     def to_state(self) -> dict[str, Any]:
         """Return a JSON-serializable state for :meth:`from_state`."""

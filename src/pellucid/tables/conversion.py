@@ -23,7 +23,7 @@ def as_text(column: Column) -> Column:
     """Return the column as text, so that 3, 3.0 and "3" are one category."""
     if column.storage == "text":
         return column
-    values = column.as_float()
+    values = column.values if column.values.dtype.kind in "iu" else column.as_float()
     distinct, codes = np.unique(values, return_inverse=True)
     boolean = column.storage == "boolean"
     texts = np.empty(len(distinct), dtype=object)

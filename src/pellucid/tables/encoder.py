@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,17 @@ from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
 from pellucid.tables.conventions import Conventions
 from pellucid.tables.conversion import as_numbers, as_seconds, as_text, as_truth
+from pellucid.tables.drift import (
+    Cells,
+    ColumnDrift,
+    DriftReport,
+    Encoding,
+    check_is_readable,
+    count_cells,
+    drift_of,
+    fits_storage,
+    warn_of_drift,
+)
 from pellucid.tables.matching import learn_columns, match_columns
 from pellucid.tables.numeric import DatetimeEncoding, NumericEncoding, n_pieces_of
 from pellucid.tables.recognition import (
@@ -32,8 +44,6 @@ from pellucid.tables.row_weights import (
     rows_that_count,
 )
 from pellucid.tables.table import Column, Table, TableError, missing_column_error
-
-Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
 
 #: Maximum numbers of columns and of cells that the pieces of all numeric columns take together.
 MOST_PIECES, MOST_CELLS_OF_PIECES = 512, 2**28
@@ -109,6 +119,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> encoder.recognized_[1]
     RecognizedColumn(name='city', kind='categorical', reason='2 categories')
     """
+
+    _cells: Mapping[str, Cells] = MappingProxyType({})
+    """What the cells of each column were in training."""
 
     def __init__(
         self,
@@ -193,9 +206,43 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of `dtype`, C order, shape (n_rows, n_inputs)
+
+        Raises
+        ------
+        TableError
+            A column is missing, or a column of numbers or dates holds none.
+
+        Warns
+        -----
+        DataDriftWarning
+            A column has many more missing, unparseable, unseen or infinite cells than in `fit`; see
+            :meth:`drift`.
         """
         check_is_fitted(self)
-        return self._encode(match_columns(self, X, self._used_names()))
+        table = match_columns(self, X, self._used_names())
+        return self._encode(table, judges=True)
+
+    def drift(self, X: Any) -> DriftReport:
+        """Compare the cells of a table with those of the table seen in `fit`.
+
+        Parameters
+        ----------
+        X : table
+            As for :meth:`transform`.
+
+        Returns
+        -------
+        DriftReport
+            By column, the shares of missing, unparseable, unseen, infinite and out-of-range cells,
+            beside those of `fit`. `transform` warns of what this report has among its `alarms`.
+        """
+        check_is_fitted(self)
+        table = match_columns(self, X, self._used_names())
+        columns = [
+            self._drift_of(known, column, self._read(known, column))
+            for known, column in self._used_columns(table)
+        ]
+        return DriftReport(len(table), tuple(columns))
 
     def fit_transform(
         self, X: Any, y: Any = None, sample_weight: Any = None
@@ -252,6 +299,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.recognized_ = recognized
         self.encodings_ = encodings
         self.conventions_ = known.conventions
+        self._cells = {
+            column.name: count_cells(column, read, encodings[column.name], weights)[0]
+            for column, read in zip(table, known.converted, strict=True)
+            if column.name in encodings
+        }
         return Table(known.converted, table.has_names)
 
     def _pieces_of_each(self, known: RecognizedTable) -> int:
@@ -299,20 +351,39 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return DatetimeEncoding.fit(column.as_float(), weights)
         return NumericEncoding.fit(column.as_float(), n_pieces if kind == "numeric" else 0, weights)
 
-    def _encode(self, table: Table) -> npt.NDArray[np.floating[Any]]:
+    def _encode(self, table: Table, *, judges: bool = False) -> npt.NDArray[np.floating[Any]]:
+        """Encode a table that has the columns; with `judges`, warn where they differ from `fit`."""
         out = np.zeros((len(table), self._n_inputs()), dtype=self.dtype)
         start = 0
-        for recognized, column in self._used_columns(table):
-            encoding = self.encodings_[recognized.name]
+        drifts = []
+        for known, column in self._used_columns(table):
+            encoding = self.encodings_[known.name]
             stop = start + len(encoding.suffixes)
+            read = self._read(known, column)
             if isinstance(encoding, CategoricalEncoding):
-                encoding.write(as_text(column).values, out[:, start:stop])
+                is_plain = encoding.write(read.values, out[:, start:stop])
             else:
-                convert = _CONVERSIONS[recognized.kind]
-                read = convert(column, self.conventions_.of(recognized.name))
-                encoding.write(read.as_float(), out[:, start:stop])
+                is_plain = encoding.write(read.as_float(), out[:, start:stop])
+            if judges and not is_plain:
+                drift = self._drift_of(known, column, read)
+                check_is_readable(drift, column, self._cells.get(known.name))
+                drifts.append(drift)
             start = stop
+        if drifts:
+            warn_of_drift(DriftReport(len(table), tuple(drifts)))
         return out
+
+    def _read(self, known: RecognizedColumn, column: Column) -> Column:
+        """Return a column in the storage of its kind; what is of another kind is missing."""
+        if known.kind == "categorical":
+            return as_text(column)
+        if not fits_storage(known.kind, column, self._cells.get(known.name)):
+            return Column(column.name, "number", np.full(len(column.values), np.nan))
+        return _CONVERSIONS[known.kind](column, self.conventions_.of(known.name))
+
+    def _drift_of(self, known: RecognizedColumn, column: Column, read: Column) -> ColumnDrift:
+        cells, examples = count_cells(column, read, self.encodings_[known.name])
+        return drift_of(known.name, known.kind, cells, examples, self._cells.get(known.name))
 
     def _used_names(self) -> list[str]:
         """Return the names of the columns that are not left out."""
@@ -340,6 +411,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "reason": column.reason,
                 "encoding": (
                     self.encodings_[column.name].to_state() if column.kind != "left out" else None
+                ),
+                "cells": (
+                    self._cells[column.name].to_state() if column.name in self._cells else None
                 ),
             }
             for column in self.recognized_
@@ -370,6 +444,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             column.name: _ENCODINGS[column.kind].from_state(entry["encoding"])
             for column, entry in zip(recognized, state["columns"], strict=True)
             if column.kind != "left out"
+        }
+        self._cells = {  # Files of before do not tell them.
+            column.name: Cells.from_state(entry["cells"])
+            for column, entry in zip(recognized, state["columns"], strict=True)
+            if column.kind != "left out" and entry.get("cells") is not None
         }
         self.recognized_ = recognized
         # Files of before know of plain numbers and ISO dates only.

@@ -76,6 +76,35 @@ def match_columns(estimator: Any, X: Any, needed: Sequence[str]) -> Table:
     return table
 
 
+def check_same_order(X: Any, other: Any, name: str) -> None:
+    """Raise TableError if the index of a series has the labels of the table's in another order.
+
+    Rows are matched by position, as everywhere in scikit-learn. A series that was sorted or
+    shuffled without its table would be matched with wrong rows.
+
+    Parameters
+    ----------
+    X : any table
+    other : series, such as y, or anything else
+    name : str
+        What the user calls it.
+    """
+    here: Any = getattr(X, "index", None)
+    there: Any = getattr(other, "index", None)
+    if not (hasattr(here, "is_unique") and hasattr(there, "is_unique")) or here.equals(there):
+        return
+    if len(here) != len(there) or not (here.is_unique and there.is_unique):
+        return
+    if here.isin(there).all():
+        row = next(i for i, (a, b) in enumerate(zip(here, there, strict=True)) if a != b)
+        raise TableError(
+            f"The index of {name} has the labels of X's in another order: row {row + 1} is "
+            f"{here[row]!r} in X and {there[row]!r} in {name}. Rows are matched by position: pass "
+            f"{name}.loc[X.index] to match them by label, or {name}.to_numpy() if their positions "
+            "are right."
+        )
+
+
 def _validate(estimator: Any, X: Any, table: Table, *, reset: bool) -> None:
     """Set or check names and number of columns as scikit-learn does."""
     shaped = with_names(X) if hasattr(X, "shape") else np.empty((0, table.shape[1]))

@@ -103,19 +103,28 @@ class NumericEncoding:
         pieces = [f"_piece_{j + 1}" for j in range(len(self.edges) - 1)]
         return ("", "_missing", *pieces) if self.indicator else ("", *pieces)
 
-    def write(self, values: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
-        """Encode values, shape (n,), into out, shape (n, len(suffixes))."""
+    def write(self, values: FloatVector, out: npt.NDArray[np.floating[Any]]) -> bool:
+        """Encode values, shape (n,), into out, shape (n, len(suffixes)), initially all zeros.
+
+        Returns
+        -------
+        bool
+            Whether all values are finite: none is missing.
+        """
         x = np.clip(values, self.lower, self.upper)
-        missing = np.isnan(x)
-        x[missing] = self.mean
-        if self.indicator:
-            out[:, 1] = missing
+        is_finite = bool(np.isfinite(values).all())
+        if not is_finite:
+            missing = np.isnan(x)
+            x[missing] = self.mean
+            if self.indicator:
+                out[:, 1] = missing
         first = 2 if self.indicator else 1
         if self.edges:
             self._write_pieces(x, out[:, first:])
         x -= self.mean
         x /= self.scale
         out[:, 0] = x
+        return is_finite
 
     def _write_pieces(self, x: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
         low = np.array(self.edges[:-1])
@@ -253,16 +262,23 @@ class DatetimeEncoding:
         pairs = [f"_{name}_{part}" for name in self.cycles for part in ("sin", "cos")]
         return (*self.seconds.suffixes, *pairs)
 
-    def write(self, values: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
-        """Encode seconds, shape (n,), into out, shape (n, len(suffixes))."""
+    def write(self, values: FloatVector, out: npt.NDArray[np.floating[Any]]) -> bool:
+        """Encode seconds, shape (n,), into out, shape (n, len(suffixes)), initially all zeros.
+
+        Returns
+        -------
+        bool
+            Whether all values are finite: none is missing.
+        """
         first = len(self.seconds.suffixes)
-        self.seconds.write(values, out[:, :first])
+        is_finite = self.seconds.write(values, out[:, :first])
         missing = np.isnan(values)
         seconds = np.clip(values, self.seconds.lower, self.seconds.upper)
         for i, name in enumerate(self.cycles):
             angle = 2 * np.pi * _phase(name, np.where(missing, 0.0, seconds))
             out[:, first + 2 * i] = np.where(missing, 0.0, np.sin(angle))
             out[:, first + 2 * i + 1] = np.where(missing, 0.0, np.cos(angle))
+        return is_finite
 
     def to_state(self) -> dict[str, Any]:
         """Return a JSON-serializable state for :meth:`from_state`."""

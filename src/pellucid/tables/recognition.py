@@ -193,7 +193,7 @@ def _recognize(
         return _as_specified(column, kind, weights, known)
     # A column of a table stored by rows is read several times, which is faster from a copy. The
     # copy is released right away, so that the table is never in memory twice.
-    contiguous = Column(column.name, column.storage, np.ascontiguousarray(column.values))
+    contiguous = replace(column, values=np.ascontiguousarray(column.values))
     found = _judge(contiguous, weights, known, y)
     return found._replace(values=column) if found.values is contiguous else found
 
@@ -233,14 +233,15 @@ def _recognize_number(
         return RecognizedColumn(name, "numeric", "numbers")
     if len(finite) < len(values):
         return RecognizedColumn(name, "numeric", f"numbers{_hint_at_codes(finite, n)}")
-    if n >= FEWEST_ROWS_TO_JUDGE and _are_row_numbers(name, finite, n):
+    if n >= FEWEST_ROWS_TO_JUDGE and _are_row_numbers(column, finite, n):
         return _recognize_row_numbers(name, finite, y)
     return RecognizedColumn(name, "numeric", f"whole numbers{_hint_at_codes(finite, n)}")
 
 
-def _are_row_numbers(name: str, values: FloatVector, n: int) -> bool:
+def _are_row_numbers(column: Column, values: FloatVector, n: int) -> bool:
     """Return whether whole numbers may only identify rows, by their name or their range."""
-    return (is_id_name(name) or may_count_rows(values, n)) and len(np.unique(values)) == n
+    named = is_id_name(column.name)
+    return (named or may_count_rows(values, n)) and len(np.unique(column.values)) == n
 
 
 def _recognize_row_numbers(
@@ -274,6 +275,8 @@ def _hint_at_codes(values: FloatVector, n: int) -> str:
 def _recognize_text(
     column: Column, weights: Weights, known: Conventions, y: npt.NDArray[Any] | None
 ) -> _Found:
+    if column.is_category:
+        return _recognize_categories(column, weights)
     name = column.name
     numbers = numbers_from_text(column.values, weights, known.numbers)
     if numbers is not None:
@@ -294,6 +297,11 @@ def _recognize_text(
         )
         conventions = Conventions(known.numbers, times.day_first)
         return _Found(recognized, Column(name, "datetime", times.values), conventions)
+    return _recognize_categories(column, weights)
+
+
+def _recognize_categories(column: Column, weights: Weights) -> _Found:
+    name = column.name
     counts, _ = counts_of(column.values, weights)
     n, n_different = round(sum(counts.values())), len(counts)
     if n >= FEWEST_ROWS_TO_JUDGE and n_different == n:
@@ -301,7 +309,9 @@ def _recognize_text(
     if n >= FEWEST_ROWS_TO_JUDGE and n_different > FREE_TEXT_SHARE * n:
         reason = f"free text: {n_different:,} different texts in {n:,} rows"
         return _Found(RecognizedColumn(name, "left out", reason), column)
-    return _Found(RecognizedColumn(name, "categorical", f"{n_different:,} categories"), column)
+    declared = " by its type" if column.is_category else ""
+    reason = f"{n_different:,} categories{declared}"
+    return _Found(RecognizedColumn(name, "categorical", reason), column)
 
 
 def _told_missing(texts: tuple[str, ...]) -> str:
@@ -315,7 +325,7 @@ def _constant_value(column: Column) -> str | None:
         first = column.values[0]
         same = first is not None and all(cell == first for cell in column.values)
         return repr(first) if same else None
-    values = column.as_float()
+    values = column.values
     same = bool(np.all(values == values[0]))
     return text_of_number(values[0]) if same else None
 

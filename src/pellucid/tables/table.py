@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -32,11 +32,15 @@ class Column:
         number: any integer or float dtype; boolean: bool, or float64 if values are missing;
         datetime: float64 seconds since 1970-01-01; text: object array of str or None.
         Missing values are NaN (None in text).
+    is_category : bool
+        Whether the type of the column says that its text are categories, even if it reads as
+        numbers.
     """
 
     name: str
     storage: Storage
     values: npt.NDArray[Any]
+    is_category: bool = False
 
     def as_float(self) -> npt.NDArray[np.float64]:
         """Return the values of a number, boolean or datetime column as float64, NaN if missing."""
@@ -50,7 +54,7 @@ class Column:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Column:
         """Return the column with the given rows only."""
-        return Column(self.name, self.storage, self.values[rows])
+        return replace(self, values=self.values[rows])
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pellucid.tables.number_notation import (
     written_number,
 )
 from pellucid.tables.row_weights import Weights, counts_of
+from pellucid.tables.table import TableError
 from pellucid.tables.time_notation import Readings, order_of_day_and_month, readings
 
 #: A text column is read as numbers if at most this fraction of its cells are not numbers, and …
@@ -80,17 +81,28 @@ def clean_text(values: Iterable[object]) -> npt.NDArray[np.object_]:
     try:
         cleaned = {cell: _clean_cell(cell) for cell in set(cells)}
     except TypeError as error:
+        odd = next(cell for cell in cells if cell.__hash__ is None or isinstance(cell, _NO_CELLS))
         raise TypeError(
-            "The argument must be a string or a number in every cell of a table; found a "
-            "value that is neither, such as a list or a dict. Split it into several columns."
+            "the argument must be a string or a number in every cell of a table, got a "
+            f"{type(odd).__name__}: {_shortened(odd)}. Split it into several columns or drop it."
         ) from error
     result = np.empty(len(cells), dtype=object)
     result[:] = [cleaned[cell] for cell in cells]
     return result
 
 
-def text_of_number(value: float) -> str:
-    """Format a number so that 3, 3.0 and "3" are the same category."""
+_NO_CELLS = (tuple, frozenset, complex, np.complexfloating)
+
+
+def _shortened(cell: object) -> str:
+    shown = " ".join(repr(cell).split())
+    return shown if len(shown) <= 60 else f"{shown[:59]}…"
+
+
+def text_of_number(value: float | np.integer[Any] | np.floating[Any]) -> str:
+    """Format a number so that 3, 3.0 and "3" are the same category; whole numbers are exact."""
+    if isinstance(value, int | np.integer):
+        return str(int(value))
     number = float(value)
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
 
@@ -103,9 +115,16 @@ def is_missing(cell: object) -> bool:
         return bool(cell != cell)
     except (TypeError, ValueError):
         return type(cell).__name__ == "NAType"
+    except ArithmeticError:  # A signaling NaN of decimal.
+        return True
 
 
 def _clean_cell(cell: object) -> str | None:
+    if isinstance(cell, bytes):
+        try:
+            cell = cell.decode()
+        except UnicodeDecodeError as error:
+            raise TableError(f"{_shortened(cell)} is not UTF-8 text; decode it first.") from error
     if isinstance(cell, str):
         stripped = cell.strip()
         return None if stripped in MISSING_TEXT else str(stripped)
@@ -113,8 +132,10 @@ def _clean_cell(cell: object) -> str | None:
         return None
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell))
-    if isinstance(cell, int | float | np.number):
-        return text_of_number(float(cell))
+    if isinstance(cell, int | float | np.integer | np.floating):
+        return text_of_number(cell)
+    if isinstance(cell, _NO_CELLS):
+        raise TypeError("no cell")
     return _clean_cell(str(cell))
 
 

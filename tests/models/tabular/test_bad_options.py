@@ -104,3 +104,19 @@ def test_a_refused_fit_on_other_columns_leaves_the_model_usable(estimator_class)
     with pytest.raises(ValueError, match="clipping"):
         unfitted.fit(TABLE, y)
     assert set(vars(unfitted)) == set(unfitted.get_params())
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_series_in_another_order_than_the_table_are_refused(estimator_class):
+    y = pd.Series(ESTIMATORS[estimator_class], name="y")
+    weight = pd.Series(np.ones(len(y)))
+    model = fitted(estimator_class)
+    before = dict(vars(model))
+    for given, name in (
+        ({"y": y[::-1]}, "y"),
+        ({"y": y, "sample_weight": weight[::-1]}, "sample_weight"),
+        ({"y": y, "X_val": TABLE, "y_val": y[::-1]}, "y_val"),
+    ):
+        with pytest.raises(ValueError, match=f"index of {name} has the labels of X"):
+            model.fit(TABLE, **given)
+    assert vars(model) == before

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from pellucid import (
+    DataDriftWarning,
     MLPClassifier,
     MLPRegressor,
     ParquetStream,
@@ -263,6 +264,7 @@ def test_a_scorer_gets_weights_where_there_are_some():
 
 
 @ESTIMATORS
+@pytest.mark.filterwarnings("ignore::pellucid.DataDriftWarning")
 @pytest.mark.parametrize("n", [3, 99])
 def test_small_tables_are_trained_on_whole_whatever_the_scoring(estimator, y, n):
     scoring = "accuracy" if estimator is TabularClassifier else "neg_root_mean_squared_error"
@@ -289,7 +291,8 @@ def test_a_warm_start_goes_on(estimator, y):
     model = estimator(**FEW, warm_start=True).fit(TABLE, y)
     encoder, losses = model.encoder_, list(model.loss_curve_)
     other = TABLE.assign(city=TABLE["city"].replace("Lima", "Paris"))
-    model.fit(other, y)
+    with pytest.warns(DataDriftWarning, match="unseen categories, such as 'Paris'"):
+        model.fit(other, y)
     assert model.encoder_ is encoder
     assert model.loss_curve_[:5] == losses
     assert len(model.loss_curve_) == len(model.validation_scores_) == 10

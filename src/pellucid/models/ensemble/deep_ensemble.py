@@ -36,7 +36,9 @@ from pellucid.models.tabular.tabular import TabularPerceptron
 from pellucid.models.targets import Targets
 from pellucid.models.together import fit_all
 from pellucid.outside_warning import warn_outside
+from pellucid.tables.drift import DriftReport, JudgedTable
 from pellucid.tables.matching import match_columns
+from pellucid.tables.table import Table
 from pellucid.training import FitResult, Outcome
 from pellucid.training.fingerprint import described
 
@@ -52,6 +54,12 @@ def _has_transform(ensemble: DeepEnsemble) -> bool:
             "member.forward(X) for each of estimators_"
         )
     return True
+
+
+def _has_tabular_members(ensemble: DeepEnsemble) -> bool:
+    """Return whether the members take raw tables."""
+    fitted = getattr(ensemble, "estimators_", None)
+    return isinstance(fitted[0] if fitted else ensemble._prototype(), TabularPerceptron)
 
 
 class DeepEnsemble(  # type: ignore[call-arg]
@@ -198,20 +206,28 @@ class DeepEnsemble(  # type: ignore[call-arg]
         elif names_from is not self or isinstance(first, TabularPerceptron):
             self.__dict__.pop("feature_names_in_", None)
 
-    def _as_members_take(self, X: Any) -> Any:
-        """Return a table that is checked and converted once for all members."""
+    def _for_members(self, X: Any) -> list[Any]:
+        """Return what each member gets: a table that is checked and converted once for all."""
         check_is_fitted(self)
-        if not isinstance(self.estimators_[0], TabularPerceptron):
-            return checked_table(self, X, reset=False)
+        n = len(self.estimators_)
+        if not _has_tabular_members(self):
+            return [checked_table(self, X, reset=False)] * n
+        table = self._matched(X)
+        # The first member tells of drift.
+        judged = JudgedTable(table.columns, table.has_names, table.conventions, table.remarks)
+        return [table, *[judged] * (n - 1)]
+
+    def _matched(self, X: Any) -> Table:
         check_in_memory(X)
         used = dict.fromkeys(n for each in self.estimators_ for n in each.encoder_._used_names())
         return match_columns(self, X, list(used))
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return the outputs (n_members, n_rows, n_outputs) of every member, after the link."""
-        X = self._as_members_take(X)
+        tables = self._for_members(X)
         with config_context(assume_finite=True):  # The table has just been checked.
-            return np.stack([member._predictions(X) for member in self.estimators_])
+            each = zip(self.estimators_, tables, strict=True)
+            return np.stack([member._predictions(table) for member, table in each])
 
     def _predictions(self, X: Any) -> NDArray[Any]:
         mean: NDArray[Any] = self._outputs(X).mean(axis=0)
@@ -244,9 +260,9 @@ class DeepEnsemble(  # type: ignore[call-arg]
         ValueError
             There is no such hidden layer, or `X` is wrong.
         """
-        table = self._as_members_take(X)
+        each = zip(self.estimators_, self._for_members(X), strict=True)
         with config_context(transform_output="default"):
-            hidden = np.hstack([each.transform(table, layer) for each in self.estimators_])
+            hidden = np.hstack([member.transform(table, layer) for member, table in each])
         adapter = _get_container_adapter("transform", self)
         if adapter is None:
             return hidden
@@ -290,8 +306,29 @@ class DeepEnsemble(  # type: ignore[call-arg]
         list of GradientCheck
             One for each member.
         """
-        X = self._as_members_take(X)
-        return [member.check_gradient(X, y, tolerance) for member in self.estimators_]
+        each = zip(self.estimators_, self._for_members(X), strict=True)
+        return [member.check_gradient(table, y, tolerance) for member, table in each]
+
+    @available_if(_has_tabular_members)  # type: ignore[untyped-decorator]
+    def drift_report(self, X: Any) -> DriftReport:
+        """Compare the cells of a table with those of the table that was trained on.
+
+        Only where the members are tabular estimators.
+
+        Parameters
+        ----------
+        X : table like that of `predict`
+
+        Returns
+        -------
+        DriftReport
+            As of the first member: by column, the shares of missing, unparseable, unseen, infinite
+            and out-of-range cells, beside those of training. `predict` warns of what this report
+            has among its `alarms`.
+        """
+        check_is_fitted(self)
+        report: DriftReport = self.estimators_[0].encoder_.drift(self._matched(X))
+        return report
 
     def describe(self) -> ModelDescription:
         """Return what the ensemble predicts, from what, and a member's layers; `print` it."""

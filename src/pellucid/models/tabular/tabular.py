@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils._tags import Tags
+from sklearn.utils.validation import check_is_fitted
 
 from pellucid.models.call import Call
 from pellucid.models.exchange.tabular_onnx import onnx_of_tabular
@@ -26,7 +27,8 @@ from pellucid.models.reading import Reading, ReadRows, part_of
 from pellucid.models.saving import Arrays, targets_from_json, targets_to_json
 from pellucid.models.targets import Targets
 from pellucid.tables import RecognizedColumn, TableEncoder
-from pellucid.tables.matching import learn_columns, match_columns
+from pellucid.tables.drift import DriftReport, JudgedTable
+from pellucid.tables.matching import check_same_order, learn_columns, match_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
 from pellucid.tables.target import missing_target_error
 from pellucid.tables.text import is_missing
@@ -122,6 +124,23 @@ class TabularPerceptron(Perceptron):
         """
         return TableEncoder(columns=self.columns).recognize(X, y)
 
+    def drift_report(self, X: Any) -> DriftReport:
+        """Compare the cells of a table with those of the table that was trained on.
+
+        Parameters
+        ----------
+        X : table like that of `predict`
+
+        Returns
+        -------
+        DriftReport
+            By column, the shares of missing, unparseable, unseen, infinite and out-of-range cells,
+            beside those of training. `predict` warns of what this report has among its `alarms`.
+        """
+        check_is_fitted(self)
+        check_in_memory(X)
+        return self.encoder_.drift(match_columns(self, X, self.encoder_._used_names()))
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -160,7 +179,8 @@ class TabularPerceptron(Perceptron):
         if self._known_table is not None and self._known_table[0] is X:
             return self._known_table[1]
         check_in_memory(X)
-        return self.encoder_._encode(match_columns(self, X, self.encoder_._used_names()))
+        table = match_columns(self, X, self.encoder_._used_names())
+        return self.encoder_._encode(table, judges=not isinstance(table, JudgedTable))
 
     def _knows(self, given: Any, X: Any) -> None:
         self._known_table = given, X
@@ -213,6 +233,8 @@ class TabularPerceptron(Perceptron):
         else:
             table = match_columns(self, data.X, self.encoder_._used_names())
         check_consistent_length(table, y)
+        check_same_order(data.X, data.y, "y")
+        check_same_order(data.X, data.sample_weight, "sample_weight")
         weights, given = checked_weights(data.sample_weight, table), data.X
         kept = rows_that_count(weights)
         if kept is not None:
@@ -224,7 +246,7 @@ class TabularPerceptron(Perceptron):
                 X = encoder.fit_transform(table, y, sample_weight=weights)
         else:
             encoder = self._encoder_to_go_on_with()
-            X = encoder._encode(table)
+            X = encoder._encode(table, judges=True)
         return _Training(encoder, ReadRows(X, y, weights, given), weights)
 
     def _encoder_to_go_on_with(self) -> TableEncoder:
@@ -250,9 +272,12 @@ class TabularPerceptron(Perceptron):
             table = match_columns(self, data.X_val, encoder._used_names())
         with renaming(X="X_val", y="y_val"):
             check_consistent_length(table, y)
+        with renaming(X="X_val"):
+            check_same_order(data.X_val, data.y_val, "y_val")
+            check_same_order(data.X_val, data.sample_weight_val, "sample_weight_val")
         with renaming(y="y_val"):
             self._check_validation(y, targets)
-        X = encoder._encode(table)
+        X = encoder._encode(table, judges=True)
         given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
         weight = targets.weigh(self.class_weight, y, given, "y_val")
         return ReadRows(X, y, weight, data.X_val)
