@@ -1,8 +1,12 @@
 """`--json` and `--quiet` of every command."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+
+from pellucid import load
 
 QUICK = ("--target", "rich", "--epochs", 2, "--set", "hidden_layer_sizes=[4]")
 COMMANDS = {
@@ -66,3 +70,17 @@ def test_errors_are_shown_however_quiet(run):
     done = run("describe", "absent.pellucid", "--quiet", "--json", code=1)
     assert "no such file" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_model_is_saved_where_nobody_reads_the_output_any_more(people, tmp_path):
+    command = [sys.executable, "-m", "pellucid", "train", str(people), *map(str, QUICK)]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "n.pellucid")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert process.wait(120) == 0, errors
+    assert load(tmp_path / "n.pellucid").n_iter_ == 2

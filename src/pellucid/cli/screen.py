@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json as json_format
 import math
+import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,15 @@ _IN_ASCII = {
 }
 
 
+class _Screen(Console):
+    """Goes on where nobody reads any more (`pellucid train … | head`): the model is still saved."""
+
+    def on_broken_pipe(self) -> None:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, sys.stdout.fileno())
+        os.close(descriptor)
+
+
 @dataclass(frozen=True)
 class Output:
     """Where a command puts its results and remarks; its fields are options of every command.
@@ -49,7 +59,7 @@ class Output:
     @property
     def console(self) -> Console:
         """The console for results, which shows nothing with `json` or `quiet`."""
-        return Console(markup=False, highlight=False, emoji=False, quiet=self.json or self.quiet)
+        return _Screen(markup=False, highlight=False, emoji=False, quiet=self.json or self.quiet)
 
     def say(self, text: str, style: str | None = None) -> None:
         """Print a line of a result without wrapping it."""
