@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pellucid.tables.conventions import NumberFormat
 from pellucid.tables.missing_words import MISSING_TEXT
 
 _ZERO = ord("0")
@@ -17,10 +18,11 @@ _AFTER_ZERO_OF_CODE[list(b"0123456789xX")] = True
 #: Whether most cells of a column are different is judged from this many.
 CELLS_TO_COUNT = 10_000
 _MISSING = pa.array(sorted(MISSING_TEXT))
+_NULL = pa.scalar(None, pa.string())
 
 
-def numbers(cells: pa.ChunkedArray, decimal: str = ".") -> npt.NDArray[Any] | None:
-    """Convert a column whose cells are all plain numbers or missing; return None for any other.
+def numbers(cells: pa.ChunkedArray, format: NumberFormat) -> npt.NDArray[Any] | None:
+    """Convert a column whose cells are all numbers or missing; return None for any other.
 
     The result is what Python's int and float give: int64 if all numbers are whole and none is
     missing, else float64. None is returned as well where pyarrow and Python could differ: for
@@ -29,18 +31,21 @@ def numbers(cells: pa.ChunkedArray, decimal: str = ".") -> npt.NDArray[Any] | No
     Parameters
     ----------
     cells : pyarrow.ChunkedArray of str
-    decimal : str
-        The decimal mark.
+    format : NumberFormat
+        Unless it is the plain one, numbers with exponents are not converted.
     """
-    some = [cell.replace(decimal, ".") for cell in cells.take(_evenly(len(cells), 10)).to_pylist()]
+    some = [format.plain(cell) for cell in cells.take(_evenly(len(cells), 10)).to_pylist()]
     if not _are_numbers([cell.strip() for cell in some]):
         return None  # before pyarrow writes an error for each cell
     if any(cell != cell.strip() for cell in some):
         cells = pc.ascii_trim_whitespace(cells)
-    if decimal != ".":
-        if pc.any(pc.match_substring(cells, ".")).as_py():
+    if format != NumberFormat():
+        numeral = pc.match_substring_regex(cells, f"^(?:{format.pattern})$")
+        if not pc.all(pc.or_(numeral, pc.is_in(cells, value_set=_MISSING))).as_py():
             return None
-        cells = pc.replace_substring(cells, decimal, ".")
+        if format.thousands:
+            cells = pc.replace_substring(cells, format.thousands, "")
+        cells = pc.replace_substring(cells, format.decimal, ".")
     is_whole = all(cell.strip().removeprefix("-").isdecimal() for cell in some)
     values = _cast(cells, pa.int64()) if is_whole else None
     if values is None:
@@ -50,17 +55,27 @@ def numbers(cells: pa.ChunkedArray, decimal: str = ".") -> npt.NDArray[Any] | No
     return values
 
 
-def texts(cells: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.intp] | None]:
-    """Return the different cells, and for each row the number of its cell.
+def texts(
+    cells: pa.ChunkedArray,
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.intp] | None]:
+    """Return the different cells, cleaned, and for each row the number of its cell.
 
     If most cells are different, all cells are returned, and None.
     """
     some = cells.take(_evenly(len(cells), CELLS_TO_COUNT))
     if 2 * len(some.unique()) > len(some):
-        return cells.to_numpy().tolist(), None
+        return _cleaned(cells), None
     encoded = cells.dictionary_encode().combine_chunks()
-    distinct = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
+    distinct = _cleaned(pa.chunked_array([encoded.dictionary]))
     return distinct, encoded.indices.to_numpy().astype(np.intp)
+
+
+def _cleaned(cells: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    """Do what `clean_text` does: strip blanks, replace words for a missing value by None."""
+    stripped = pc.utf8_trim_whitespace(cells)
+    missing = pc.is_in(stripped, value_set=_MISSING)
+    text: npt.NDArray[np.object_] = pc.if_else(missing, _NULL, stripped).to_numpy()
+    return text
 
 
 def _are_numbers(cells: list[str]) -> bool:
@@ -94,7 +109,7 @@ def _floats(cells: pa.ChunkedArray) -> npt.NDArray[Any] | None:
         n_missing = pc.sum(missing).as_py() or 0
         if n_missing in (0, len(cells)):
             return None
-        present = pc.if_else(missing, pa.scalar(None, pa.string()), cells)
+        present = pc.if_else(missing, _NULL, cells)
         values = _cast(present, pa.float64())
         if values is None:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,22 @@ class NumberFormat:
         if self.thousands:
             text = text.replace(self.thousands, "")
         return text if self.decimal == "." else text.replace(self.decimal, ".")
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for numbers of digits, decimal mark and groups of three digits.
+
+        Examples
+        --------
+        >>> import re
+        >>> from pellucid.tables.conventions import NumberFormat
+        >>> pattern = NumberFormat(",", ".").pattern
+        >>> [bool(re.fullmatch(pattern, text)) for text in ("-1.234,5", "12.34", "5,")]
+        [True, False, False]
+        """
+        separator = re.escape(self.thousands)
+        grouped = rf"|[1-9]\d{{0,2}}(?:{separator}\d{{3}})+" if separator else ""
+        return rf"-?(?:\d+{grouped})(?:{re.escape(self.decimal)}\d+)?"
 
     def to_state(self) -> dict[str, Any]:
         """Return the format as plain data."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from pellucid.tables.conventions import Conventions, NumberFormat, recognize_number_format
 from pellucid.tables.csv_file import TextTable
 from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
-from pellucid.tables.number_notation import number_in
+from pellucid.tables.number_notation import number_in, plain_number
 from pellucid.tables.table import Column, Table
 from pellucid.tables.text import MOST_STRAY_TEXTS, clean_text, numbers_from_text
 
@@ -46,21 +45,33 @@ def typed_table(text: TextTable, decimal: str | None = None, thousands: str | No
         How the numbers are written. By default, it is recognized from all columns if some of them
         are no plain numbers.
     """
-    is_told = decimal is not None and thousands is not None
-    format = NumberFormat(decimal or ".", thousands or "") if is_told else PLAIN
-    columns = typed_columns(text, format)
-    remarks = text.remarks
-    if not is_told and any(column.storage == "text" for column in columns):
+    format = _format_told_or_seen(text, decimal, thousands)
+    columns = typed_columns(text, format or PLAIN)
+    if format is None and any(column.storage == "text" for column in columns):
         format = _number_format(text, decimal, thousands)
-    if format != PLAIN and not is_told:
-        columns = typed_columns(text, format)
-        remarks = (*remarks, remark_on(format))
-    return Table(tuple(columns), conventions=Conventions(format), remarks=remarks)
+        columns = columns if format == PLAIN else typed_columns(text, format)
+    format = format or PLAIN
+    is_told = decimal is not None and thousands is not None
+    remarks = (remark_on(format),) if format != PLAIN and not is_told else ()
+    return Table(tuple(columns), conventions=Conventions(format), remarks=(*text.remarks, *remarks))
+
+
+def _format_told_or_seen(
+    text: TextTable, decimal: str | None, thousands: str | None
+) -> NumberFormat | None:
+    """Return the format of numbers; None if all of the few cells looked at are plain numbers."""
+    if decimal is not None and thousands is not None:
+        return NumberFormat(decimal, thousands)
+    if decimal is None and thousands is None:
+        some = (text for cells in text.columns for text in _sample(cells, CELLS_TO_TRY))
+        if all(plain_number(cell) is not None or cell in MISSING_TEXT for cell in some):
+            return None
+    return _number_format(text, decimal, thousands)
 
 
 def _number_format(text: TextTable, decimal: str | None, thousands: str | None) -> NumberFormat:
     """Recognize what is not told."""
-    found = recognize_number_format(map(_sample, text.columns))
+    found = recognize_number_format(_sample(cells, CELLS_TO_JUDGE) for cells in text.columns)
     if decimal is None:
         decimal = {".": ",", ",": "."}.get(thousands or "", found.decimal)
     if thousands is None:
@@ -87,18 +98,19 @@ def typed_column(name: str, cells: Any, format: NumberFormat) -> Column:
     format : NumberFormat
     """
     if isinstance(cells, list):
-        return _typed(name, cells, None, None, format)
+        numbers = _all_numbers(cells, format)
+        if numbers is not None:
+            return Column(name, "number", numbers)
+        return _typed(name, clean_text(cells), None, format)
     from pellucid.tables import arrow_cells
 
-    numbers = arrow_cells.numbers(cells, format.decimal)
+    numbers = arrow_cells.numbers(cells, format)
     if numbers is not None:
         return Column(name, "number", numbers)
-    texts, codes = arrow_cells.texts(cells)
-    if codes is None:
-        return _typed(name, texts, _cleaned(texts), None, format)
-    counts = np.bincount(codes, minlength=len(texts)).astype(np.float64)
-    column = _typed(name, texts, _cleaned(texts), counts, format)
-    return Column(name, column.storage, column.values[codes])
+    text, codes = arrow_cells.texts(cells)
+    counts = None if codes is None else np.bincount(codes, minlength=len(text)).astype(float)
+    column = _typed(name, text, counts, format)
+    return column if codes is None else column.take(codes)
 
 
 def remark_on(format: NumberFormat) -> str:
@@ -120,16 +132,15 @@ def remark_on(format: NumberFormat) -> str:
 
 def _typed(
     name: str,
-    cells: list[str],
-    text: npt.NDArray[np.object_] | None,
+    text: npt.NDArray[np.object_],
     counts: npt.NDArray[np.float64] | None,
     format: NumberFormat,
 ) -> Column:
-    """Return a column; `counts` tells how often each cell occurs, if not once."""
-    numbers = _all_numbers(cells, format.decimal)
+    """Return a column of cleaned text; `counts` tells how often each cell occurs, if not once."""
+    present = [cell for cell in text.tolist() if cell is not None]
+    numbers = _all_numbers(present, format, len(present) == len(text)) if present else None
     if numbers is not None:
-        return Column(name, "number", numbers)
-    text = clean_text(cells) if text is None else text
+        return Column(name, "number", _with_missing(numbers, text))
     if _is_surely_text(text):
         return Column(name, "text", text)
     read = numbers_from_text(text, counts, format)
@@ -137,14 +148,6 @@ def _typed(
     if read is not None and not read.stray and not read.words and _is_plain(text, format):
         return Column(name, "number", read.values)
     return Column(name, "text", text)
-
-
-def _cleaned(cells: list[str]) -> npt.NDArray[np.object_]:
-    """Do what `clean_text` does, in a column with few cells that are the same."""
-    text = np.empty(len(cells), dtype=object)
-    stripped = map(str.strip, cells)
-    text[:] = [None if cell in MISSING_TEXT else cell for cell in stripped]
-    return text
 
 
 def _is_surely_text(text: npt.NDArray[np.object_]) -> bool:
@@ -159,27 +162,48 @@ def _is_plain(text: npt.NDArray[np.object_], format: NumberFormat) -> bool:
     return used <= set("0123456789+-eE. infatyINFATY" + format.decimal + format.thousands)
 
 
-def _all_numbers(cells: list[str], decimal: str) -> npt.NDArray[Any] | None:
+def _with_missing(numbers: npt.NDArray[Any], text: npt.NDArray[np.object_]) -> npt.NDArray[Any]:
+    """Return the numbers of all cells that are not None, and NaN for the others."""
+    if len(numbers) == len(text):
+        return numbers
+    values = np.full(len(text), np.nan)
+    values[np.fromiter((cell is not None for cell in text), np.bool_, len(text))] = numbers
+    return values
+
+
+def _all_numbers(
+    cells: list[str], format: NumberFormat, may_be_whole: bool = True
+) -> npt.NDArray[Any] | None:
     """Parse numbers without missing values quickly; return None if slower parsing is needed."""
-    if decimal != ".":
-        if any("." in cell for cell in cells):
+    if format != PLAIN:
+        joined = "\n".join(cells)
+        if _lines_of(format.pattern).fullmatch(joined) is None:
             return None
-        cells = [cell.replace(decimal, ".") for cell in cells]
-    values: npt.NDArray[Any]
-    try:
-        values = np.fromiter(map(int, cells), np.int64, len(cells))
-    except (ValueError, OverflowError):
-        try:
-            values = np.fromiter(map(float, cells), np.float64, len(cells))
-        except ValueError:
+        joined = joined.replace(format.thousands, "") if format.thousands else joined
+        written, cells = cells, joined.replace(format.decimal, ".").split("\n")
+        if len(cells) != len(written):
             return None
-        if not np.isfinite(values).all():
-            return None
+    values = _parsed(cells, int, np.int64) if may_be_whole else None
+    values = _parsed(cells, float, np.float64) if values is None else values
+    if values is None or not np.isfinite(values).all():
+        return None
     return None if _NOT_A_NUMBER.search("\n".join(cells)) else values
 
 
-def _sample(cells: Any) -> Sequence[str | None]:
+def _parsed(cells: list[str], parse: type, dtype: type) -> npt.NDArray[Any] | None:
+    try:
+        return np.fromiter(map(parse, cells), dtype, len(cells))
+    except (ValueError, OverflowError):
+        return None
+
+
+@cache
+def _lines_of(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{pattern}\n)*+{pattern}", re.ASCII)
+
+
+def _sample(cells: Any, most: int) -> list[str]:
     """Return some cells, evenly spaced, without surrounding blanks."""
-    some = cells[:: 1 + len(cells) // CELLS_TO_JUDGE]
+    some = cells[:: 1 + len(cells) // most]
     texts = some if isinstance(some, list) else some.to_pylist()
     return [text.strip() for text in texts]
