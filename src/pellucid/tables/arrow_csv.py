@@ -14,6 +14,8 @@ _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 #: The csv module raises an error for longer cells.
 _MOST_CHARACTERS = 131_072
 _BYTES_PER_BLOCK = 4_000_000
+#: Whether cells hold line ends is looked up in this many lines before all.
+_FEW_LINES = 1_000
 
 
 def read_columns(
@@ -81,15 +83,17 @@ def _quoting(text: npt.NDArray[np.uint8], delimiter: int) -> str:
         return "regular"
     if len(quotes) % 2:
         return "irregular"
-    around = np.zeros(256, np.bool_)
-    around[[delimiter, _NEWLINE, _RETURN, _QUOTE]] = True
     opening, closing = quotes[::2], quotes[1::2]
-    if opening[0] == 0:
-        opening = opening[1:]
-    if closing[-1] == len(text) - 1:
-        closing = closing[:-1]
-    if not around[text[opening - 1]].all() or not around[text[closing + 1]].all():
-        return "irregular"
+    before = text.take(opening[opening > 0] - 1)
+    after = text.take(closing[closing < len(text) - 1] + 1)
+    for neighbours in (before, after):
+        regular = neighbours == _QUOTE
+        for mark in (delimiter, _NEWLINE, _RETURN):
+            regular |= neighbours == mark
+        if not regular.all():
+            return "irregular"
     ends = np.flatnonzero(text == _NEWLINE)
-    inside = np.searchsorted(quotes, ends) % 2
-    return "with line ends" if inside.any() else "regular"
+    for some in (ends[:_FEW_LINES], ends):
+        if (np.searchsorted(quotes, some) % 2).any():
+            return "with line ends"
+    return "regular"
