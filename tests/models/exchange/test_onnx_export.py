@@ -220,8 +220,11 @@ def later_rows():
 
 USED = [name for name in TABLE if name not in ("id", "always")]
 CHOSEN = {"zip": "categorical"}
+DRIFTS = pytest.mark.filterwarnings("ignore::pellucid.DataDriftWarning")
+"""The table to predict is meant to differ from that of training."""
 
 
+@DRIFTS
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_tabular_classifier_takes_the_raw_columns(n_classes):
     y = np.digitize(QUANTITY, [0.0, 1.0][: n_classes - 1])
@@ -245,6 +248,7 @@ def test_tabular_classifier_takes_the_raw_columns(n_classes):
     assert json.loads(metadata["feature_names"]) == list(TABLE)
 
 
+@DRIFTS
 @pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-5), ("float64", 1e-12)])
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_tabular_regressor_takes_the_raw_columns(n_outputs, dtype, atol):
