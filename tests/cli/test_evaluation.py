@@ -29,6 +29,15 @@ def test_labels_that_the_model_does_not_know(run, people, tmp_path):
     assert "does not know: 'perhaps'. It knows: 'no', 'yes'" in done.output
 
 
+def test_a_missing_true_value_is_named_by_its_line(run, people, tmp_path):
+    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
+    table = pd.read_csv(people)
+    table.loc[5, "rich"] = None
+    (tmp_path / "new.csv").write_text("# exported\n" + table.to_csv(index=False))
+    done = run("evaluate", "m.pellucid", "new.csv", code=1)
+    assert "missing in 1 of 600 rows (the first is line 8)" in done.output
+
+
 def test_a_plain_network_takes_tables_of_numbers(run, tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(100, 3)), columns=["a", "b", "c"])

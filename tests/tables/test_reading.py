@@ -40,20 +40,21 @@ def test_all_that_a_spreadsheet_of_europe_has(write):
     )
 
 
-def test_places_of_rows(write, read_by):
+@pytest.mark.parametrize("fast", [True, False])
+def test_places_of_rows(write, read_by, fast):
+    read_by(fast)
     text = '# one\na,b\n\n1,"x\ny"\n# two\n2,z\n'
     first, second = write(text, "1.csv"), write("a,b\n3,x\n", "2.csv")
-    for fast in (True, False):
-        read_by(fast)
-        places = places_of_rows([first, second], [2, 0, 1], comment="#")
-        assert places == [f"{second}, line 2", f"{first}, line 4", f"{first}, line 7"]
-    assert places_of_rows(write("1,2\n3,4\n"), [0, 1], header=False)[1].endswith("line 2")
-    assert places_of_rows(write("#a,b\n1,2\n3,4\n"), [1])[0].endswith("line 3")
+    assert places_of_rows(first, [1, 0, 1], comment="#") == ["line 7", "line 4", "line 7"]
+    places = places_of_rows([first, second], [2, 0], comment="#")
+    assert places == [f"{second}, line 2", f"{first}, line 4"]
+    assert places_of_rows(write("1,2\n3,4\n"), [0, 1], header=False) == ["line 1", "line 2"]
+    assert places_of_rows(write("#a,b\n1,2\n3,4\n"), [1]) == ["line 3"]
 
 
 def test_places_of_rows_in_other_files(write):
-    assert places_of_rows(write('{"a": 1}\n\n{"a": 2}\n'), [1])[0].endswith("row 2")
-    assert places_of_rows("-", [4, 1]) == ["standard input, row 5", "standard input, row 2"]
+    assert places_of_rows(write('{"a": 1}\n\n{"a": 2}\n'), [1]) == ["row 2"]
+    assert places_of_rows("-", [4, 1]) == ["row 5", "row 2"]
 
 
 def test_adult():

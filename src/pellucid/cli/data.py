@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO, TextIOWrapper
@@ -19,10 +19,18 @@ from pellucid.cli.files import STANDARD_STREAM
 from pellucid.cli.options import ReadingOptions
 from pellucid.cli.request import TaskChoice
 from pellucid.cli.screen import Output
-from pellucid.tables import Column, Table, TableError, read_table, read_target, recognize_task
+from pellucid.tables import (
+    Column,
+    Table,
+    TableError,
+    places_of_rows,
+    read_table,
+    read_target,
+    recognize_task,
+)
 from pellucid.tables.conventions import NumberFormat
 from pellucid.tables.conversion import as_text
-from pellucid.tables.target import TASKS, Task
+from pellucid.tables.target import TASKS, Task, row_place
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,25 @@ def column_in(table: Table, name: str) -> Column:
     return table[name]
 
 
-def target_in(table: Table, name: str, task: str = "auto") -> Column:
+def target_in(
+    table: Table, name: str, task: str = "auto", place: Callable[[int], str] = row_place
+) -> Column:
     """Find the target as :func:`column_in` does, and read it for a task."""
-    return read_target(column_in(table, name), table.conventions, known_task(task))
+    return read_target(column_in(table, name), table.conventions, known_task(task), place)
+
+
+def place_in(path: Path, reading: ReadingOptions) -> Callable[[int], str]:
+    """Return what says in which line of a file a row is, given its number from 0."""
+    written = {"header", "delimiter", "encoding", "comment"}
+    options = {name: value for name, value in reading.given().items() if name in written}
+
+    def place(row: int) -> str:
+        try:
+            return places_of_rows(path, [row], **options)[0]
+        except TableError:  # A table without header can be read for a model without saying so.
+            return row_place(row)
+
+    return place
 
 
 def known_task(choice: str) -> Task | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pellucid.cli.data import (
     Examples,
     columns_matched_by_name,
     inputs_for,
+    place_in,
     read_model_table,
     shown_name,
     target_in,
@@ -34,7 +35,7 @@ def evaluate_file(
     """Run `pellucid evaluate`: compare the predictions of a saved model with the true values."""
     model = load(path)
     rows = read_model_table(table, model, reading, out)
-    truths = _targets_in(rows, model, target)
+    truths = _targets_in(rows, model, target, place_in(table, reading))
     names = [truth.name for truth in truths]
     y = _true_values(truths, model)
     X = inputs_for(model, rows, names)
@@ -45,8 +46,13 @@ def evaluate_file(
     show_reports(reports, f"{shown_name(table)}: {len(rows):,} rows", out)
 
 
-def _targets_in(rows: Table, model: Any, given: Sequence[str]) -> list[Column]:
-    """Return the columns with the true values, which are named or those of training."""
+def _targets_in(
+    rows: Table, model: Any, given: Sequence[str], place: Callable[[int], str]
+) -> list[Column]:
+    """Return the columns with the true values, which are named or those of training.
+
+    `place` says where a row is, given its number from 0.
+    """
     known = getattr(model, "target_name_", None)
     names = list(given) or ([] if known is None else [known])
     n = n_targets_of(model)
@@ -60,7 +66,7 @@ def _targets_in(rows: Table, model: Any, given: Sequence[str]) -> list[Column]:
             "--target for each of them, in the order of training."
         )
     task = "classification" if model._known_targets().kind == "label" else "regression"
-    return [target_in(rows, name, task) for name in names]
+    return [target_in(rows, name, task, place) for name in names]
 
 
 def _true_values(truths: Sequence[Column], model: Any) -> npt.NDArray[Any]:

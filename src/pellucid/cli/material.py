@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pellucid.cli.data import (
     Examples,
     column_in,
     known_task,
+    place_in,
     read_rows,
     shown_name,
     target_values,
@@ -25,7 +25,6 @@ from pellucid.tables.target import (
     converted_target,
     missing_target_error,
     read_target,
-    row_place,
     with_text,
 )
 
@@ -101,7 +100,7 @@ def _read(
     """Return a table and its target; drop rows whose target is missing if that is wanted."""
     table = read_rows(path, request.reading, out)
     column = column_in(table, target)
-    place = place_in(path)
+    place = place_in(path, request.reading)
     known = table.conventions, known_task(task)
     missing = converted_target(column, *known).missing()
     if not missing.any():
@@ -124,11 +123,6 @@ def _read(
     kept = np.flatnonzero(~missing)
     column = column.take(kept)
     return table.take(kept), read_target(column, *known, lambda row: place(int(kept[row])))
-
-
-def place_in(path: Path) -> Callable[[int], str]:
-    """Return what says where a row of a file is."""
-    return row_place
 
 
 def _columns_to_drop(request: Request, table: Table) -> tuple[str, ...]:

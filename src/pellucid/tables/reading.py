@@ -120,31 +120,33 @@ def places_of_rows(
     Returns
     -------
     list of str
-        The file and the line of each row. Blank lines, comments and line ends in quoted cells are
-        counted. In a file that is not CSV, it is the number of the row.
+        The line of each row, and its file if there are several. Blank lines, comments and line ends
+        in quoted cells are counted. In a file that is not CSV, it is the number of the row.
 
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> from pellucid.tables.reading import places_of_rows
+    >>> from pellucid.tables import places_of_rows
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "people.csv"
     >>> _ = path.write_text("age,city\n31,Rome\n\n?,Oslo\n")
-    >>> places_of_rows(path, [0, 1]) == [f"{path}, line 2", f"{path}, line 4"]
-    True
+    >>> places_of_rows(path, [0, 1])
+    ['line 2', 'line 4']
     """
     options = CsvOptions(header, delimiter, encoding, comment)
-    wanted = sorted(enumerate(rows), key=lambda numbered: numbered[1])
+    wanted = list(rows)
     if str(path) == STANDARD_INPUT:
-        return [f"standard input, row {row + 1}" for _, row in sorted(wanted)]
+        return [f"row {row + 1:,}" for row in wanted]
+    sources = list(_sources(path))
     places: dict[int, str] = {}
     before = 0
-    for source in _sources(path):
+    for source in sources:
         lines, what = _lines_of_rows(source, options)
-        for i, row in wanted:
+        file = f"{source}, " if len(sources) > 1 else ""
+        for row in wanted:
             if before <= row < before + len(lines):
-                places[i] = f"{source}, {what} {lines[row - before]}"
+                places[row] = f"{file}{what} {lines[row - before]:,}"
         before += len(lines)
-    return [places[i] for i, _ in sorted(wanted)]
+    return [places[row] for row in wanted]
 
 
 def _sources(path: TablePath) -> Iterator[str | Path]:
