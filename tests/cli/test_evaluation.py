@@ -121,3 +121,13 @@ def test_json_has_every_number(run, people):
     assert low <= facts["metrics"]["accuracy"] <= high
     assert [one["class"] for one in facts["classes"]] == ["no", "yes"]
     assert np.sum(facts["confusion_matrix"]) == 600
+
+
+def test_a_model_below_its_baseline_is_told(run, people):
+    table = pd.read_csv(people)
+    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "3")
+    swapped = table.assign(rich=table["rich"].map({"yes": "no", "no": "yes"}))
+    swapped.to_csv("swapped.csv", index=False)
+    done = run("evaluate", "m.pellucid", "swapped.csv")
+    assert "worse than its baseline (most frequent class) in accuracy and log loss" in done.stderr
+    assert "worse than its baseline" not in run("evaluate", "m.pellucid", people).stderr

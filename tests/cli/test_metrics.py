@@ -96,3 +96,14 @@ def test_labels_match_by_text():
         match_labels(np.array(["x"]), classes)
     with pytest.raises(TableError, match="does not know"):
         match_labels(np.array(["A."]), np.array(["a", "A"]))
+
+
+def test_what_is_worse_than_the_baseline_is_named():
+    y = np.arange(20.0)
+    assert number_report(y, y, 10.0).worse_than_baseline == ()
+    assert number_report(y, y[::-1], 10.0).worse_than_baseline == ("RMSE",)
+    labels = np.array(["a"] * 8 + ["b"] * 2)
+    classes, shares = np.array(["a", "b"]), np.array([0.8, 0.2])
+    wrong = np.tile([0.1, 0.9], (10, 1))
+    worse = label_report(labels, wrong, classes, shares).worse_than_baseline
+    assert worse == ("accuracy", "log loss")

@@ -92,6 +92,12 @@ def show_reports(reports: Sequence[Report], title: str, out: Output) -> None:
     for report in reports:
         for remark in report.remarks:
             out.note(remark)
+        if worse := report.worse_than_baseline:
+            which = "" if report.target is None else f" of {report.target!r}"
+            out.note(
+                f"The model{which} is worse than its baseline ({report.baseline}) in "
+                f"{' and '.join(worse)}."
+            )
         out.table(metrics_table(report, title))
         if report.by_class is not None:
             out.table(class_table(report.by_class))

@@ -77,6 +77,16 @@ class Report:
         return {metric.name: metric for metric in self.metrics}[name]
 
     @property
+    def worse_than_baseline(self) -> tuple[str, ...]:
+        """Names of the metrics in which the model does not reach its baseline."""
+        gains = {"accuracy": 1, "log loss": -1, "RMSE": -1}
+        return tuple(
+            metric.name
+            for metric in self.metrics
+            if metric.name in gains and gains[metric.name] * (metric.model - metric.baseline) < 0
+        )
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the metrics."""
         return tuple(metric.name for metric in self.metrics)
@@ -88,6 +98,7 @@ class Report:
             "metrics": {metric.name: metric.model for metric in self.metrics},
             "intervals": {metric.name: [metric.low, metric.high] for metric in known},
             "resamples": self.n_resamples,
+            "worse_than_baseline": list(self.worse_than_baseline),
             "baseline": {
                 "always": self.baseline,
                 "metrics": {metric.name: metric.baseline for metric in self.metrics},

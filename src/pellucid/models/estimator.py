@@ -287,9 +287,13 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         if result.error is not None:
             raise result.error
         warn_of(result, warns_of_length=self._warns_of_length and not call.partial)
+        self._warn_of_score()
         if tasks is not None:
             tasks.end_fit()
         return self
+
+    def _warn_of_score(self) -> None:
+        """Warn of a validation score that says that nothing was learned."""
 
     def _resume(self, data: FitData, max_iter: int | None) -> Self:
         """Go on from the newest checkpoint."""

@@ -15,9 +15,15 @@ from pellucid.training.row_order import CounterOrder, FixedOrder, RowOrder, Shuf
 from pellucid.training.source import RowSource, TableRows
 from pellucid.training.stopping import NoImprovement
 from pellucid.training.together import run_together
-from pellucid.training.validation import Validation, ValidationResult, hold_out
+from pellucid.training.validation import (
+    SMALLEST_VALIDATION_SET,
+    Validation,
+    ValidationResult,
+    hold_out,
+)
 
 __all__ = [
+    "SMALLEST_VALIDATION_SET",
     "Callback",
     "Callbacks",
     "Checkpoints",

@@ -1,6 +1,7 @@
 """What the estimators of raw tables share: a perceptron behind an encoder, nothing more."""
 
 import pickle
+import warnings
 from copy import deepcopy
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from option_values import log_cosh
 from sklearn import config_context, metrics
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from pellucid import (
     DataDriftWarning,
@@ -50,9 +51,11 @@ PEERS = {TabularClassifier: MLPClassifier, TabularRegressor: MLPRegressor}
 def test_a_validation_set_is_scored_and_not_trained_on(estimator, y):
     model = estimator(**FEW).fit(TABLE[~HELD], y[~HELD], X_val=TABLE[HELD], y_val=y[HELD])
     assert len(model.validation_scores_) == 5
-    assert model.score(TABLE[HELD], y[HELD]) == pytest.approx(
-        max(model.validation_scores_), rel=1e-5
-    )
+    if estimator is TabularClassifier:
+        score = -metrics.log_loss(y[HELD], model.predict_proba(TABLE[HELD]))
+    else:
+        score = model.score(TABLE[HELD], y[HELD])
+    assert score == pytest.approx(max(model.validation_scores_), rel=1e-5)
     assert model.t_ == 5 * (~HELD).sum()
 
 
@@ -102,6 +105,8 @@ def test_it_is_the_perceptron_of_the_encoded_table(estimator, options, n):
     n_train = 270 if n == 300 else n
     batch = {"batch_size": a_twentieth_of_the_rows(n_train), "early_stopping": n == 300}
     peer = PEERS[estimator](**FEW).set_params(**batch).set_params(**options)
+    if estimator is TabularClassifier and n == 300:
+        peer.set_params(scoring="loss")
     peer.fit(encoded, target, weight)
     np.testing.assert_array_equal(model.parameters_.flat, peer.parameters_.flat)
     assert model.loss_curve_ == peer.loss_curve_
@@ -278,9 +283,42 @@ def test_small_tables_are_trained_on_whole_whatever_the_scoring(estimator, y, n)
 def test_a_class_of_a_single_row_is_trained_on_whatever_the_scoring():
     labels = NAMES.astype("U8")
     labels[7] = "priceless"
-    model = TabularClassifier(**FEW, scoring="f1_macro").fit(TABLE, labels)
-    assert model.validation_scores_ is None
-    assert model.t_ == 5 * 300
+    n_trained = set()
+    for seed in range(20):
+        settings = {**FEW, "max_iter": 1, "random_state": seed}
+        model = TabularClassifier(**settings, scoring="f1_macro").fit(TABLE, labels)
+        assert len(model.validation_scores_) == 1
+        n_trained.add(model.t_)
+    assert n_trained == {270, 271}, "held out in some of the fits, and trained on instead"
+
+
+def test_two_labels_of_which_one_has_a_single_row():
+    labels = np.where(np.arange(300) == 7, "rare", "usual")
+    model = TabularClassifier(**FEW).fit(TABLE, labels)
+    assert len(model.validation_scores_) == 5
+    assert model.t_ in (5 * 270, 5 * 271)
+
+
+@ESTIMATORS
+def test_a_model_below_its_baseline_is_told(estimator, y):
+    """What it learns is wrong for the rows to validate on."""
+    size = RNG.normal(size=(200, 1))
+    good, bad = (size[:, 0], -size[:, 0])
+    if estimator is TabularClassifier:
+        good, bad = good > 0, bad > 0
+    settings = {"learning_rate_init": 0.1, "random_state": 0}
+    with pytest.warns(ConvergenceWarning, match="no better than its baseline") as caught:
+        model = estimator(**settings).fit(size, good, X_val=size, y_val=bad)
+    shares = np.full((200, 2), [bad.mean(), 1 - bad.mean()])
+    score = -metrics.log_loss(bad, shares) if estimator is TabularClassifier else 0.0
+    assert model._baseline_score == pytest.approx(score)
+    assert model.best_validation_score_ < score
+    assert "weight_decay=" in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = "accuracy" if estimator is TabularClassifier else "neg_mean_absolute_error"
+        estimator(**settings, scoring=other).fit(size, good, X_val=size, y_val=bad)
+        estimator(**settings).fit(size, good, X_val=size, y_val=good)
 
 
 # What a perceptron can, and the table alone cannot.

@@ -3,6 +3,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from real_data import real_data
+from sklearn import metrics
 
 from pellucid import DataDriftWarning, TabularClassifier
 from pellucid.tables import read_table
@@ -61,7 +62,7 @@ def test_a_class_with_one_row(fruit):
     label[7] = "quince"
     model = TabularClassifier(random_state=0, max_iter=3).fit(table, label)
     assert model.predict_proba(table).shape == (400, 3)
-    assert model.validation_scores_ is None, "nothing was held out"
+    assert len(model.validation_scores_) == 3
 
 
 def test_more_classes_than_rows_held_out(fruit):
@@ -94,10 +95,13 @@ def test_class_weights_multiply_those_of_rows(fruit):
     )
     np.testing.assert_array_equal(model.class_shares_, plain.class_shares_)
     times = np.where(y_val == "banana", 4.0, 0.5)
-    assert max(model.validation_scores_) == pytest.approx(model.score(X_val, y_val, times))
-    own = TabularClassifier(random_state=0, max_iter=3, class_weight=factors, scoring="accuracy")
+    expected = -metrics.log_loss(y_val, model.predict_proba(X_val), sample_weight=times)
+    assert max(model.validation_scores_) == pytest.approx(expected, rel=1e-5)
+    own = TabularClassifier(
+        random_state=0, max_iter=3, class_weight=factors, scoring="neg_log_loss"
+    )
     own.fit(table[:300], label[:300], weight, X_val=X_val, y_val=y_val)
-    np.testing.assert_allclose(own.validation_scores_, model.validation_scores_)
+    np.testing.assert_allclose(own.validation_scores_, model.validation_scores_, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from pellucid.nn import (
 )
 from pellucid.outside_warning import warn_outside
 from pellucid.training import (
+    SMALLEST_VALIDATION_SET,
     EpochRate,
     FixedOrder,
     Lbfgs,
@@ -65,8 +66,9 @@ class PerceptronRecipe:
     """What a perceptron is made of and how it is trained, without the data.
 
     The fields are constructor parameters of `MLPClassifier`, each of them valid alone;
-    `auto_batch(n_train)` returns the rows of a step for `batch_size="auto"`, and `clips_batch` says
-    whether a larger size than the table is taken without a warning.
+    `auto_batch(n_train)` returns the rows of a step for `batch_size="auto"`, `clips_batch` says
+    whether a larger size than the table is taken without a warning, and `trains_on_every_label`
+    whether held-out rows of labels that no other row has are trained on instead.
     """
 
     hidden_layer_sizes: Any
@@ -103,6 +105,7 @@ class PerceptronRecipe:
     dtype: Any = None
     auto_batch: Callable[[int], int] = at_most_200_rows
     clips_batch: bool = False
+    trains_on_every_label: bool = False
 
     def check(self, *, partial: bool, validates: bool, keeps_checkpoints: bool) -> None:
         """Refuse parameters that do not go together.
@@ -271,8 +274,7 @@ class PerceptronRecipe:
             return Rows(source, validation, given), seed
         n, rows = len(encoded), None
         if reading.holds_out:
-            groups = targets.groups_to_split(encoded)
-            rows, held_out = hold_out(n, self.validation_fraction, draws, groups)
+            rows, held_out = self._split(encoded, targets, draws)
             given, weight = training, training.sample_weight
             weight = None if weight is None else weight[held_out]
             validation = ValidationRows(training.X, encoded[held_out], weight, held_out)
@@ -282,6 +284,22 @@ class PerceptronRecipe:
         if self.shuffle:
             order = ShuffledOrder(order(0), draws)
         return Rows(TableRows(data, order), validation, given), seed
+
+    def _split(
+        self, encoded: NDArray[Any], targets: Targets, draws: np.random.RandomState
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows to train on and those held out."""
+        fraction, n = self.validation_fraction, len(encoded)
+        if not (self.trains_on_every_label and isinstance(targets, LabelTargets)):
+            return hold_out(n, fraction, draws, targets.groups_to_split(encoded))
+        codes = encoded.ravel().astype(np.int64)
+        can_stratify = np.bincount(codes).min() > 1
+        groups = targets.groups_to_split(encoded) if can_stratify else None
+        rows, held_out = hold_out(n, fraction, draws, groups)
+        is_known = np.bincount(codes[rows], minlength=codes.max() + 1)[codes[held_out]] > 0
+        if np.count_nonzero(is_known) < SMALLEST_VALIDATION_SET:
+            return rows, held_out
+        return np.concatenate([rows, held_out[~is_known]]), held_out[is_known]
 
     @property
     def free_settings(self) -> frozenset[str]:

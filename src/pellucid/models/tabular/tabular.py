@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length
 from sklearn.utils._tags import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from pellucid.engine.contract import ValidationRows
 from pellucid.models.call import Call
 from pellucid.models.exchange.tabular_onnx import onnx_of_tabular
 from pellucid.models.fit_data import FitData
@@ -23,15 +25,18 @@ from pellucid.models.perceptron.parameters import CONSTRAINTS
 from pellucid.models.perceptron.perceptron import Perceptron
 from pellucid.models.perceptron.recipe import PerceptronRecipe
 from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
-from pellucid.models.reading import Reading, ReadRows, part_of
+from pellucid.models.prepared_fit import Learned
+from pellucid.models.reading import Reading, ReadRows, Rows, part_of
 from pellucid.models.saving import Arrays, targets_from_json, targets_to_json
 from pellucid.models.targets import Targets
+from pellucid.outside_warning import warn_outside
 from pellucid.tables import RecognizedColumn, TableEncoder
 from pellucid.tables.drift import DriftReport, JudgedTable
 from pellucid.tables.matching import check_same_order, learn_columns, match_columns
 from pellucid.tables.row_weights import Weights, checked_weights, of, rows_that_count
 from pellucid.tables.target import missing_target_error
 from pellucid.tables.text import is_missing
+from pellucid.training import SMALLEST_VALIDATION_SET, Validation
 
 FEWEST_ROWS_TO_HOLD_OUT = 100
 """Tables of fewer rows are trained on whole: too few to spare some for validation."""
@@ -92,6 +97,9 @@ class TabularPerceptron(Perceptron):
     target_name_: str | None = None
 
     _takes_sparse: ClassVar[bool] = False
+    _baseline: ClassVar[str]
+    """What the baseline does."""
+    _baseline_score: float | None = None
     _known_table: tuple[Any, Any] | None = None
     _fitted_columns: Any = None
 
@@ -102,10 +110,6 @@ class TabularPerceptron(Perceptron):
     @abstractmethod
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
         """Return what y means."""
-
-    @abstractmethod
-    def _n_groups(self, y: NDArray[Any], targets: Targets) -> int | None:
-        """Return the rows that must be held out at least; None where none can be."""
 
     def recognize_columns(self, X: Any, y: Any = None) -> list[RecognizedColumn]:
         """Tell how each column of a table would be used, and why, without training.
@@ -173,6 +177,7 @@ class TabularPerceptron(Perceptron):
             n_threads=self.n_threads,
             auto_batch=a_twentieth_of_the_rows,
             clips_batch=True,
+            trains_on_every_label=True,
         )
 
     def _table(self, X: Any) -> Any:
@@ -185,14 +190,11 @@ class TabularPerceptron(Perceptron):
     def _knows(self, given: Any, X: Any) -> None:
         self._known_table = given, X
 
-    def _can_hold_out(self, y: NDArray[Any], targets: Targets) -> bool:
-        fraction, n = self.validation_fraction, len(y)
-        is_number = isinstance(fraction, Real)
-        if not (is_number and 0 < fraction < 1):
+    def _can_hold_out(self, n_rows: int) -> bool:
+        fraction = self.validation_fraction
+        if not (isinstance(fraction, Real) and 0 < fraction < 1):
             raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
-        needed = self._n_groups(y, targets)
-        n_held_out = int(n * fraction) if n >= FEWEST_ROWS_TO_HOLD_OUT else 0
-        return needed is not None and n_held_out >= needed
+        return n_rows >= FEWEST_ROWS_TO_HOLD_OUT and n_rows * fraction >= SMALLEST_VALIDATION_SET
 
     def _read(self, data: FitData, call: Call, known: Targets | None) -> Reading:
         if is_stream(data.X):
@@ -218,7 +220,7 @@ class TabularPerceptron(Perceptron):
         weight = targets.weigh(self.class_weight, rows.y, rows.sample_weight)
         rows = ReadRows(rows.X, rows.y, weight, rows.given)
         validation = self._validation_rows(data, encoder, targets)
-        holds_out = validation is None and self._can_hold_out(rows.y, targets)
+        holds_out = validation is None and self._can_hold_out(len(rows.y))
         return Reading(rows, targets, validation, holds_out=holds_out, attributes=attributes)
 
     def _learned_of(self, y: NDArray[Any], weights: Weights, targets: Targets) -> dict[str, Any]:
@@ -284,6 +286,31 @@ class TabularPerceptron(Perceptron):
 
     def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
         """Raise ValueError where the targets to validate on do not fit."""
+
+    @abstractmethod
+    def _score_of_baseline(self, learned: Learned, rows: ValidationRows) -> float | None:
+        """Return the validation score of a model that looks at no column, where it is known."""
+
+    def _validation(self, learned: Learned, rows: Rows, *, same_judge: bool) -> Validation | None:
+        measured = rows.validation
+        self._baseline_score = None
+        if measured is not None and self.scoring is None:
+            self._baseline_score = self._score_of_baseline(learned, measured)
+        return super()._validation(learned, rows, same_judge=same_judge)
+
+    def _warn_of_score(self) -> None:
+        score, baseline = self.best_validation_score_, self._baseline_score
+        if score is None or baseline is None or not score < baseline:
+            return
+        name = self._known_targets().score_name if self._scoring() is None else "log loss"
+        sign = -1 if name == "log loss" else 1
+        warn_outside(
+            f"The model is no better than its baseline on the validation rows: {name} "
+            f"{sign * score:.3g}, and {sign * baseline:.3g} {self._baseline}. Add rows, leave out "
+            "columns that cannot matter, or try fewer units (hidden_layer_sizes=16) or a stronger "
+            "penalty (weight_decay=3.0).",
+            ConvergenceWarning,
+        )
 
     def _onnx_model(self) -> Any:
         return onnx_of_tabular(self)

@@ -12,11 +12,13 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._tags import Tags
 from sklearn.utils.multiclass import check_classification_targets
 
+from pellucid.engine.contract import ValidationRows
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import renaming
 from pellucid.models.labels import as_plain_integers, codes_of
 from pellucid.models.perceptron.classification import Classification, learned_or_known
 from pellucid.models.perceptron.parameters import CLASSIFIER_CONSTRAINTS
+from pellucid.models.prepared_fit import Learned
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular.tabular import (
     TABULAR_CONSTRAINTS,
@@ -33,10 +35,10 @@ class TabularClassifier(Classification, TabularPerceptron):
     """Multi-layer perceptron that takes a raw DataFrame and predicts classes.
 
     Missing values, text, categories, dates and numbers on any scale go in as they are:
-    :class:`pellucid.TableEncoder` makes network inputs of them. Training stops when the accuracy
-    on held-out rows no longer rises, and the weights that scored best are kept. Where a class has a
-    single row, or the table has fewer than 100, all rows are trained on instead, until the training
-    loss no longer falls.
+    :class:`pellucid.TableEncoder` makes network inputs of them. Training stops when the log loss on
+    held-out rows no longer falls, and the weights with the lowest one are kept; tables of fewer
+    than 100 rows are trained on whole, until the training loss no longer falls. A
+    `ConvergenceWarning` tells when the log loss is not below that of the shares of the classes.
 
     Parameters
     ----------
@@ -114,6 +116,8 @@ class TabularClassifier(Classification, TabularPerceptron):
         **TABULAR_CONSTRAINTS,
         **CLASSIFIER_CONSTRAINTS,
     }
+
+    _baseline = "for the shares of the classes"
 
     class_shares_: NDArray[np.float64]
 
@@ -229,6 +233,17 @@ class TabularClassifier(Classification, TabularPerceptron):
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
         return learned_or_known(y, known, all_needed=True)
 
+    def _scoring(self) -> Any:
+        # Accuracy on a few held-out rows is coarse, and best long before the probabilities are.
+        return "loss" if self.scoring is None else self.scoring
+
+    def _score_of_baseline(self, learned: Learned, rows: ValidationRows) -> float | None:
+        if self.loss != "log_loss" or self.label_smoothing or self.class_weight is not None:
+            return None  # The loss is not that of the shares of the classes.
+        shares = learned.attributes["class_shares_"]
+        told = np.log(shares[np.asarray(rows.targets).ravel().astype(np.intp)])
+        return float(np.average(told, weights=rows.sample_weight))
+
     def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
         learned_or_known(y, targets)
 
@@ -237,12 +252,6 @@ class TabularClassifier(Classification, TabularPerceptron):
         assert classes is not None
         counts = np.bincount(codes_of(classes, y), as_repetitions(weights), len(classes))
         return {"class_shares_": counts / counts.sum()}
-
-    def _n_groups(self, y: NDArray[Any], targets: Targets) -> int | None:
-        classes = targets.classes
-        assert classes is not None
-        counts = np.bincount(codes_of(classes, y), minlength=len(classes))
-        return len(counts) if counts.min() >= 2 else None
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         state, arrays = super()._to_state()

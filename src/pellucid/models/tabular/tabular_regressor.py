@@ -12,11 +12,13 @@ from sklearn.base import _fit_context
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_y, check_is_fitted
 
+from pellucid.engine.contract import ValidationRows
 from pellucid.models.fit_data import FitData
 from pellucid.models.inputs import renaming
 from pellucid.models.perceptron.loss import regressor_loss
 from pellucid.models.perceptron.parameters import REGRESSOR_CONSTRAINTS
 from pellucid.models.perceptron.regression import Regression
+from pellucid.models.prepared_fit import Learned
 from pellucid.models.saving import Arrays, saveable
 from pellucid.models.tabular.tabular import (
     TABULAR_CONSTRAINTS,
@@ -36,7 +38,9 @@ class TabularRegressor(Regression, TabularPerceptron):
     :class:`pellucid.TableEncoder` makes network inputs of them. The target is standardized for
     training, and predictions and scores come back on its own scale. Training stops when R² on
     held-out rows no longer rises, and the weights that scored best are kept; tables of fewer than
-    100 rows are trained on whole, until the training loss no longer falls.
+    100 rows are trained on whole, until the training loss no longer falls. Losses that ask for
+    something else than means (absolute_error, huber, quantile) are the score themselves. A
+    `ConvergenceWarning` tells when R² is below 0, that of the mean.
 
     Parameters
     ----------
@@ -118,6 +122,8 @@ class TabularRegressor(Regression, TabularPerceptron):
         **TABULAR_CONSTRAINTS,
         **REGRESSOR_CONSTRAINTS,
     }
+
+    _baseline = "for the mean"
 
     target_mean_: Any
 
@@ -267,11 +273,11 @@ class TabularRegressor(Regression, TabularPerceptron):
             mean = _tuple(_mean_and_scale(y, as_repetitions(weights))[0])
         return {"target_mean_": _like_y(mean, targets)}
 
+    def _score_of_baseline(self, learned: Learned, rows: ValidationRows) -> float | None:
+        return 0.0 if self._scoring() is None else None  # R² of the mean.
+
     def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
         self._learned_or_known(y, targets)
-
-    def _n_groups(self, y: NDArray[Any], targets: Targets) -> int | None:
-        return 2
 
     def _to_state(self) -> tuple[dict[str, Any], Arrays]:
         state, arrays = super()._to_state()
