@@ -41,7 +41,7 @@ def test_networks(run):
     network = Network([Linear(2)], "squared_error", max_iter=3)
     network.fit(X, X[:, :2], rows_val=np.arange(20)).save("n.pellucid")
     output = run("describe", "n.pellucid").output
-    assert "validation score" in output
+    assert "validation loss" in output
     assert "(kept)" in output
 
 
@@ -52,13 +52,13 @@ def test_ensembles(run):
     for word in ["DeepEnsembleRegressor", "Predicts a number.", "Members: 2", "Linear(4)"]:
         assert word in output
     assert "Training: 2 members" in output
-    assert "validation score" not in output
+    assert "validation" not in output
     table = pd.DataFrame(X, columns=list("abc")).assign(kind=["x", "y"] * 60)
     DeepEnsembleClassifier(TabularClassifier((4,), max_iter=3), 2, random_state=0).fit(
         table, table["kind"]
     ).save("m.pellucid")
     output = run("describe", "m.pellucid").output
-    for word in ["one of 2 classes", "categorical", "inputs", "validation score"]:
+    for word in ["one of 2 classes", "categorical", "inputs", "validation loss"]:
         assert word in output
 
 

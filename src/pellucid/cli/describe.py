@@ -178,13 +178,15 @@ def training_table(model: Any) -> ScreenTable | str:
     if not losses:
         return "No training history is available."
     scores = getattr(model, "validation_scores_", None)
-    table = _training_table(f"{len(losses):,} epochs", "epoch", scores is not None)
+    sign, name = _score_of(model)
+    names = [] if scores is None else [name]
+    table = _training_table(f"{len(losses):,} epochs", "epoch", "loss", *names)
     shown = set(np.unique(np.linspace(0, len(losses) - 1, 8).round().astype(int)).tolist())
     best = int(np.nanargmax(scores)) if scores and not np.all(np.isnan(scores)) else -1
     for i in sorted(shown | ({best} if best >= 0 else set())):
         row = [f"{i + 1:,}", f"{losses[i]:.4f}"]
         if scores is not None:
-            row.append(f"{scores[i]:.4f}" + (" (kept)" if i == best else ""))
+            row.append(f"{sign * scores[i]:.4f}" + (" (kept)" if i == best else ""))
         table.add_row(*row)
     return table
 
@@ -192,15 +194,27 @@ def training_table(model: Any) -> ScreenTable | str:
 def _members_table(members: Sequence[Any]) -> ScreenTable:
     scores = [getattr(member, "best_validation_score_", None) for member in members]
     has_scores = scores[0] is not None
-    table = _training_table(f"{len(members):,} members", "member", has_scores, "epochs")
+    sign, name = _score_of(members[0])
+    names = [name] if has_scores else []
+    table = _training_table(f"{len(members):,} members", "member", "epochs", "loss", *names)
     for i, (member, score) in enumerate(zip(members, scores, strict=True)):
         row = [f"{i + 1:,}", f"{member.n_iter_:,}", f"{member.loss_:.4f}"]
-        table.add_row(*row, *([f"{score:.4f}"] if has_scores else []))
+        table.add_row(*row, *([] if score is None else [f"{sign * score:.4f}"]))
     return table
 
 
-def _training_table(what: str, each: str, has_scores: bool, *more: str) -> ScreenTable:
+def _score_of(model: Any) -> tuple[int, str]:
+    """Return the sign to show validation scores with, and their name: many are minus the loss."""
+    scores, losses = (
+        getattr(model, name, None) for name in ("validation_scores_", "validation_loss_curve_")
+    )
+    if scores and losses and np.array_equal(scores, -np.array(losses), equal_nan=True):
+        return -1, "validation loss"
+    return 1, "validation score"
+
+
+def _training_table(what: str, *columns: str) -> ScreenTable:
     table = ScreenTable(title=f"Training: {what}", title_justify="left", title_style="bold")
-    for name in (each, *more, "loss", *(["validation score"] if has_scores else [])):
+    for name in columns:
         table.add_column(name, justify="right")
     return table

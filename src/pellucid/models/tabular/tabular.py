@@ -192,7 +192,8 @@ class TabularPerceptron(Perceptron):
 
     def _can_hold_out(self, n_rows: int) -> bool:
         fraction = self.validation_fraction
-        if not (isinstance(fraction, Real) and 0 < fraction < 1):
+        is_number = isinstance(fraction, Real)
+        if not (is_number and 0 < fraction < 1):
             raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction!r}.")
         return n_rows >= FEWEST_ROWS_TO_HOLD_OUT and n_rows * fraction >= SMALLEST_VALIDATION_SET
 
