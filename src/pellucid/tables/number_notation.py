@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 #: Characters that separate groups of digits, besides the one of ``.,`` that is no decimal mark.
 BLANKS_AND_APOSTROPHES = " \u00a0\u202f\u2009'\u2019"
@@ -34,6 +34,7 @@ _NAMES_OF_SEPARATORS = {
     **dict.fromkeys("'\u2019", "apostrophes"),
 }
 _PLAIN = re.compile(r"(-?)(\d[\d.,]*)")
+_SIMPLE = re.compile(r"(\d+)([.,])(\d+)")
 _MOST_CHARACTERS = 60
 
 
@@ -70,6 +71,27 @@ class WrittenNumber:
         >>> written_number("1.234,5").value(".") is None
         True
         """
+        return self._values[decimal == ","]
+
+    @cached_property
+    def _values(self) -> tuple[float | None, float | None]:
+        """The number with a decimal point, and with a decimal comma."""
+        if self.digits.isdigit():
+            number = float(self.digits)
+            number = -number if self.negative else number
+            return number, number
+        if (simple := _SIMPLE.fullmatch(self.digits)) is not None:
+            return self._simple_values(*simple.groups())
+        return self._value("."), self._value(",")
+
+    def _simple_values(self, whole: str, mark: str, rest: str) -> tuple[float | None, float | None]:
+        sign = "-" * self.negative
+        with_mark = float(f"{sign}{whole}.{rest}")
+        groups = len(rest) == 3 and len(whole) <= 3 and whole[0] != "0"
+        without = float(f"{sign}{whole}{rest}") if groups else None
+        return (with_mark, without) if mark == "." else (without, with_mark)
+
+    def _value(self, decimal: str) -> float | None:
         mantissa, _, exponent = self.digits.lower().partition("e")
         whole, mark, fraction = mantissa.partition(decimal)
         if whole and not whole.isdigit():
@@ -78,7 +100,7 @@ class WrittenNumber:
             whole = "".join(filter(str.isdigit, whole))
         if (fraction and not fraction.isdigit()) or (mark == "," and not fraction):
             return None
-        number = float(f"{whole or 0}.{fraction or 0}e{exponent or 0}")
+        number = float(f"{whole}.{fraction}e{exponent or 0}")
         return -number if self.negative else number
 
     def is_whole(self, decimal: str) -> bool:
