@@ -40,6 +40,12 @@ def test_columns_vote(columns, decimal, thousands):
     assert recognize_number_format(columns) == NumberFormat(decimal, thousands)
 
 
+def test_what_an_earlier_table_tells_decides_without_a_majority():
+    german = NumberFormat(",", ".")
+    assert recognize_number_format([["1.234", "5.678"]], german) == german
+    assert recognize_number_format([["1234", "5.5"]], german) == NumberFormat()
+
+
 def test_state():
     odd = Conventions(NumberFormat(".", ","), False)
     conventions = Conventions(NumberFormat(",", "."), True, {"rate": odd})

@@ -3,6 +3,7 @@ import pytest
 
 from pellucid.tables import TableError, read_table
 from pellucid.tables.conventions import Conventions, NumberFormat
+from pellucid.tables.recognition import recognize_table
 from pellucid.tables.text_columns import remark_on
 
 pytestmark = pytest.mark.parametrize("fast", [True, False], ids=["pyarrow", "csv"])
@@ -125,3 +126,23 @@ def test_text_of_a_long_column(write, n_different):
     values = read_table(write("a,b\n" + "".join(f"{c},1\n" for c in cells)))["a"].values
     assert values[7_000] is None
     assert values[-1] == cells[-1].strip()
+
+
+def test_an_earlier_table_decides_what_is_ambiguous(write):
+    known = Conventions(NumberFormat(",", "."), exceptions={"rate": Conventions(NumberFormat())})
+    one = write("price;rate\n1.234;3.125\n")
+    table = read_table(one, conventions=known)
+    assert [column.values.tolist() for column in table] == [[1234], [3.125]]
+    table = read_table(write("price;rate\n1234.5;3.125\n"), conventions=known)
+    assert [column.values.tolist() for column in table] == [[1234.5], [3.125]]
+    one = write("price;rate\n1.234;3.125\n")
+    assert read_table(one, conventions=known, decimal=".")["price"].values.tolist() == [1.234]
+
+
+def test_columns_of_another_format_than_the_table_stay_text(write):
+    path = write("price;cost;rate\n1.234;1,5;1.25\n12,5;2,5;2.5\n7,25;3,5;3.125\n")
+    table = read_table(path)
+    assert [column.storage for column in table] == ["number", "number", "text"]
+    found = recognize_table(table, {})
+    assert found.converted[2].values.tolist() == [1.25, 2.5, 3.125]
+    assert dict(found.conventions.exceptions) == {"rate": Conventions(NumberFormat())}

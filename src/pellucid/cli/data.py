@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from pellucid.tables import (
     read_target,
     recognize_task,
 )
-from pellucid.tables.conventions import NumberFormat
+from pellucid.tables.conventions import Conventions
 from pellucid.tables.conversion import as_text
 from pellucid.tables.target import TASKS, Task, row_place
 
@@ -55,16 +53,14 @@ class Examples:
         return Examples(self.X.take(rows), self.y[rows])
 
 
-def read_rows(path: Path, reading: ReadingOptions, out: Output) -> Table:
+def read_rows(
+    path: Path, reading: ReadingOptions, out: Output, conventions: Conventions | None = None
+) -> Table:
     """Read a table; show what the user should know about how it was read."""
-    table = read_table(path, **reading.given())
-    _tell(table, path, out)
-    return table
-
-
-def _tell(table: Table, path: Path, out: Output) -> None:
+    table = read_table(path, **reading.given(), conventions=conventions)
     for remark in table.remarks:
         out.note(f"{shown_name(path)}: {remark}")
+    return table
 
 
 def shown_name(path: Path) -> str:
@@ -143,30 +139,8 @@ def read_model_table(path: Path, model: Any, reading: ReadingOptions, out: Outpu
     if reading.header is None and names is not None and path.suffix not in {".parquet", ".pq"}:
         headerless = all(re.fullmatch(r"column_\d+", name) for name in names)
         reading = replace(reading, header=False) if headerless else reading
-    if str(path) == STANDARD_STREAM:
-        sys.stdin = TextIOWrapper(BytesIO(sys.stdin.buffer.read()))  # It may be read again.
-    table = read_table(path, **reading.given())
     encoder = getattr(getattr(model, "estimators_", [model])[0], "encoder_", None)
-    if encoder is not None and reading.decimal is None and reading.thousands is None:
-        table = _numbers_as_in(encoder.conventions_.numbers, table, path, reading)
-    _tell(table, path, out)
-    return table
-
-
-def _numbers_as_in(
-    numbers: NumberFormat, table: Table, path: Path, reading: ReadingOptions
-) -> Table:
-    """Return the table with numbers in this format if all of its numbers can be read so."""
-    if table.conventions.numbers == numbers:
-        return table
-    if str(path) == STANDARD_STREAM:
-        sys.stdin.seek(0)
-    other = read_table(
-        path, **{**reading.given(), "decimal": numbers.decimal, "thousands": numbers.thousands}
-    )
-    pairs = zip(table, other, strict=True)
-    fits = all(b.storage == "number" for a, b in pairs if a.storage == "number")
-    return other if fits else table
+    return read_rows(path, reading, out, None if encoder is None else encoder.conventions_)
 
 
 @contextmanager

@@ -78,6 +78,9 @@ class NumberFormat:
         return cls(decimal, thousands)
 
 
+_PLAIN = NumberFormat()
+
+
 @dataclass(frozen=True)
 class Conventions:
     """How the text of a table writes numbers and dates.
@@ -121,16 +124,19 @@ class Conventions:
         return cls(NumberFormat.from_state(state["numbers"]), day_first, exceptions)
 
 
-def recognize_number_format(columns: Iterable[Cells]) -> NumberFormat:
+def recognize_number_format(
+    columns: Iterable[Cells], otherwise: NumberFormat = _PLAIN
+) -> NumberFormat:
     """Recognize how a table writes numbers, from the cells of its text columns.
 
     Each column of numbers in which a cell decides it, such as "12,5" or "1.234.567", has one vote.
-    Without a majority, the decimal mark is a point.
 
     Parameters
     ----------
     columns : iterable of sequences of str
         Cells without surrounding blanks. Columns that hold other text do no harm.
+    otherwise : NumberFormat
+        What is taken for granted without a majority.
 
     Examples
     --------
@@ -140,7 +146,8 @@ def recognize_number_format(columns: Iterable[Cells]) -> NumberFormat:
     """
     found = [numbers for cells in columns if (numbers := _numbers_in(cells))]
     marks = [decimal_mark(numbers) for numbers in found]
-    decimal = "," if marks.count(",") > marks.count(".") else "."
+    lead = marks.count(",") - marks.count(".")
+    decimal = otherwise.decimal if lead == 0 else "," if lead > 0 else "."
     separators: dict[str, float] = {}
     for numbers, mark in zip(found, marks, strict=True):
         if mark in (decimal, None):
@@ -149,7 +156,8 @@ def recognize_number_format(columns: Iterable[Cells]) -> NumberFormat:
                     separator = number.separator(decimal)
                     separators[separator] = separators.get(separator, 0.0) + count
     separators.pop("", None)
-    return NumberFormat(decimal, max(separators, key=separators.__getitem__, default=""))
+    usual = otherwise.thousands if decimal == otherwise.decimal else ""
+    return NumberFormat(decimal, max(separators, key=separators.__getitem__, default=usual))
 
 
 def _numbers_in(cells: Cells) -> list[tuple[WrittenNumber, float]]:

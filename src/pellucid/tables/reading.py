@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pellucid.tables import other_formats
+from pellucid.tables.conventions import Conventions
 from pellucid.tables.csv_file import NumberedRows, TextTable, column_names, read_csv
 from pellucid.tables.databases import DatabaseTable, parse_address, read_database
 from pellucid.tables.dialect import CsvOptions, recognize_dialect
@@ -31,6 +32,7 @@ def read_table(
     comment: str | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
+    conventions: Conventions | None = None,
 ) -> Table:
     r"""Read a table from one or more files.
 
@@ -66,6 +68,9 @@ def read_table(
         The decimal mark of numbers.
     thousands : str, optional
         What separates groups of three digits in numbers; empty if nothing does.
+    conventions : Conventions, optional
+        Those of an earlier table, such as ``encoder_.conventions_`` of a model. Numbers that can be
+        read in two ways, such as 1.234, are read as there.
 
     Returns
     -------
@@ -89,14 +94,15 @@ def read_table(
     ('1 comment line skipped', 'numbers have a decimal comma')
     """
     _check_marks(decimal, thousands)
+    known = Conventions() if conventions is None else conventions
     options = CsvOptions(header, delimiter, encoding, comment)
     sources = list(_sources(path))
     names = [str(source) for source in sources]
     found = [_read(source, options) for source in sources]
     texts = [table for table in found if isinstance(table, TextTable)]
     if len(texts) == len(found):
-        return typed_table(join_text_tables(names, texts), decimal, thousands)
-    return join_tables(names, [_typed(table, decimal, thousands) for table in found])
+        return typed_table(join_text_tables(names, texts), decimal, thousands, known)
+    return join_tables(names, [_typed(table, decimal, thousands, known) for table in found])
 
 
 def places_of_rows(
@@ -199,8 +205,12 @@ def _is_json(content: Content) -> bool:
     return re.match(rb'\s*\{\s*"[^"\n]*"\s*:', content.data) is not None
 
 
-def _typed(found: TextTable | Table, decimal: str | None, thousands: str | None) -> Table:
-    return typed_table(found, decimal, thousands) if isinstance(found, TextTable) else found
+def _typed(
+    found: TextTable | Table, decimal: str | None, thousands: str | None, known: Conventions
+) -> Table:
+    if isinstance(found, TextTable):
+        return typed_table(found, decimal, thousands, known)
+    return found
 
 
 def _check_marks(decimal: str | None, thousands: str | None) -> None:

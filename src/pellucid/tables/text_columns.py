@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from pellucid.tables.number_notation import number_in, plain_number
 from pellucid.tables.table import Column, Table
 from pellucid.tables.text import MOST_STRAY_TEXTS, clean_text, numbers_from_text
 
-PLAIN = NumberFormat()
+PLAIN, NOTHING_KNOWN = NumberFormat(), Conventions()
 #: The number format of a table is recognized from this many cells of each column.
 CELLS_TO_JUDGE = 2_000
 #: If this many cells of a column show that it holds text, it is not parsed.
@@ -35,7 +35,12 @@ _SEPARATORS = {
 }
 
 
-def typed_table(text: TextTable, decimal: str | None = None, thousands: str | None = None) -> Table:
+def typed_table(
+    text: TextTable,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    known: Conventions = NOTHING_KNOWN,
+) -> Table:
     """Convert columns whose cells are all numbers or missing to numbers, all others to text.
 
     Parameters
@@ -44,12 +49,16 @@ def typed_table(text: TextTable, decimal: str | None = None, thousands: str | No
     decimal, thousands : str, optional
         How the numbers are written. By default, it is recognized from all columns if some of them
         are no plain numbers.
+    known : Conventions
+        How an earlier table was written: it decides where this one does not, column by column.
     """
-    format = _format_told_or_seen(text, decimal, thousands)
-    columns = typed_columns(text, format or PLAIN)
+    if decimal is not None or thousands is not None:
+        known = NOTHING_KNOWN
+    format = _format_told_or_seen(text, decimal, thousands, known)
+    columns = typed_columns(text, format or PLAIN, known)
     if format is None and any(column.storage == "text" for column in columns):
-        format = _number_format(text, decimal, thousands)
-        columns = columns if format == PLAIN else typed_columns(text, format)
+        format = _number_format(text, decimal, thousands, known.numbers)
+        columns = columns if format == PLAIN else typed_columns(text, format, known)
     format = format or PLAIN
     is_told = decimal is not None and thousands is not None
     remarks = (remark_on(format),) if format != PLAIN and not is_told else ()
@@ -57,21 +66,24 @@ def typed_table(text: TextTable, decimal: str | None = None, thousands: str | No
 
 
 def _format_told_or_seen(
-    text: TextTable, decimal: str | None, thousands: str | None
+    text: TextTable, decimal: str | None, thousands: str | None, known: Conventions
 ) -> NumberFormat | None:
     """Return the format of numbers; None if all of the few cells looked at are plain numbers."""
     if decimal is not None and thousands is not None:
         return NumberFormat(decimal, thousands)
-    if decimal is None and thousands is None:
+    if decimal is None and thousands is None and known == NOTHING_KNOWN:
         some = (text for cells in text.columns for text in _sample(cells, CELLS_TO_TRY))
         if all(plain_number(cell) is not None or cell in MISSING_TEXT for cell in some):
             return None
-    return _number_format(text, decimal, thousands)
+    return _number_format(text, decimal, thousands, known.numbers)
 
 
-def _number_format(text: TextTable, decimal: str | None, thousands: str | None) -> NumberFormat:
+def _number_format(
+    text: TextTable, decimal: str | None, thousands: str | None, otherwise: NumberFormat
+) -> NumberFormat:
     """Recognize what is not told."""
-    found = recognize_number_format(_sample(cells, CELLS_TO_JUDGE) for cells in text.columns)
+    samples = (_sample(cells, CELLS_TO_JUDGE) for cells in text.columns)
+    found = recognize_number_format(samples, otherwise)
     if decimal is None:
         decimal = {".": ",", ",": "."}.get(thousands or "", found.decimal)
     if thousands is None:
@@ -79,13 +91,16 @@ def _number_format(text: TextTable, decimal: str | None, thousands: str | None) 
     return NumberFormat(decimal, thousands)
 
 
-def typed_columns(text: TextTable, format: NumberFormat) -> list[Column]:
-    """Convert the cells of each column; all numbers in the table are written in one format."""
-    convert = partial(typed_column, format=format)
+def typed_columns(
+    text: TextTable, format: NumberFormat, known: Conventions = NOTHING_KNOWN
+) -> list[Column]:
+    """Convert the cells of each column; exceptions to the format of the table are known."""
+    exceptions = {name: other.numbers for name, other in known.exceptions.items()}
+    formats = [exceptions.get(name, format) for name in text.names]
     if all(isinstance(cells, list) for cells in text.columns):
-        return list(map(convert, text.names, text.columns))
+        return list(map(typed_column, text.names, text.columns, formats))
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(convert, text.names, text.columns))
+        return list(pool.map(typed_column, text.names, text.columns, formats))
 
 
 def typed_column(name: str, cells: Any, format: NumberFormat) -> Column:
@@ -144,8 +159,9 @@ def _typed(
     if _is_surely_text(text):
         return Column(name, "text", text)
     read = numbers_from_text(text, counts, format)
-    # What is understood beyond digits and separators is told where columns are recognized.
-    if read is not None and not read.stray and not read.words and _is_plain(text, format):
+    # What is understood beyond the format of the table is told where columns are recognized.
+    is_plain = read is not None and not read.stray and not read.words and _is_plain(text, format)
+    if read is not None and is_plain and read.format.decimal == format.decimal:
         return Column(name, "number", read.values)
     return Column(name, "text", text)
 
