@@ -234,3 +234,47 @@ def test_json_has_the_same_rows(run, model, people):
     told = json.loads(run("predict", "m.pellucid", people, "--keep", "id", "--json").stdout)
     assert told["predictions"][599]["id"] == 600
     assert {row["predicted_rich"] for row in told["predictions"]} <= {"no", "yes"}
+
+
+@pytest.fixture
+def drifted(run, people, tmp_path):
+    """A model, and rows with other jobs and ages than it was trained on."""
+    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "2")
+    table = pd.read_csv(people)[:100].astype({"age": object})
+    table.loc[:49, "age"] = "young"
+    table.assign(job="robot").to_csv(tmp_path / "new.csv", index=False)
+    table.assign(age="young").to_csv(tmp_path / "unreadable.csv", index=False)
+    return people
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_rows_that_differ_from_those_of_training_are_told_of(run, drifted, command):
+    done = run(command, "m.pellucid", "new.csv")
+    assert done.stderr.count("The table differs from that of training") == 1
+    assert "'age': 50 % of the cells are not numbers, such as 'young' (0 % in tr" in done.stderr
+    assert "'job': 100 % of the cells are unseen categories, such as 'robot' (0 %" in done.stderr
+    assert "differs" not in run(command, "m.pellucid", drifted).stderr
+    facts = json.loads(run(command, "m.pellucid", "new.csv", "--json").stdout)
+    columns = {column["name"]: column for column in facts["drift"]["columns"]}
+    assert columns["job"]["shares"]["unseen"] == 1.0
+    assert columns["age"]["alarms"] == ["unparseable"]
+    facts = json.loads(run(command, "m.pellucid", drifted, "--json").stdout)
+    assert all(column["alarms"] == [] for column in facts["drift"]["columns"])
+    done = run(command, "m.pellucid", "unreadable.csv", code=1)
+    assert "Column 'age': none of its cells are numbers, as they were in tr" in done.stderr
+
+
+def test_test_rows_that_differ_are_told_of(run, drifted):
+    done = run(
+        "train",
+        drifted,
+        "--target",
+        "rich",
+        "--out",
+        "n.pellucid",
+        "--epochs",
+        "2",
+        "--test-table",
+        "new.csv",
+    )
+    assert done.stderr.count("The table differs from that of training") == 1

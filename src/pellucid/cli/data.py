@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.cli.files import STANDARD_STREAM
+from pellucid.cli.headerless import is_headerless, numbered_as_in_training
 from pellucid.cli.options import ReadingOptions
 from pellucid.cli.request import TaskChoice
 from pellucid.cli.screen import Output
@@ -132,23 +131,15 @@ def target_values(target: Column, task: str) -> npt.NDArray[Any]:
 def read_model_table(path: Path, model: Any, reading: ReadingOptions, out: Output) -> Table:
     """Read a table for a model, as that of its training where the table itself does not tell.
 
-    A table without header is read so if the model was trained without names. Numbers that can be
-    read in two ways, such as 1.234, are read as in training.
+    A table without header is read so if the model was trained without names; it need not have the
+    target. Numbers that can be read in two ways, such as 1.234, are read as in training.
     """
-    names = getattr(model, "feature_names_in_", None)
-    if reading.header is None and names is not None and path.suffix not in {".parquet", ".pq"}:
-        headerless = all(re.fullmatch(r"column_\d+", name) for name in names)
-        reading = replace(reading, header=False) if headerless else reading
+    if reading.header is None and is_headerless(model) and path.suffix not in {".parquet", ".pq"}:
+        reading = replace(reading, header=False)
     encoder = getattr(getattr(model, "estimators_", [model])[0], "encoder_", None)
-    return read_rows(path, reading, out, None if encoder is None else encoder.conventions_)
-
-
-@contextmanager
-def columns_matched_by_name() -> Iterator[None]:
-    """Ignore warnings about missing names, since :func:`inputs_for` matches columns by name."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        yield
+    conventions = None if encoder is None else encoder.conventions_
+    table = read_rows(path, reading, out, conventions)
+    return numbered_as_in_training(table, model, path, out)
 
 
 def inputs_for(model: Any, table: Table, others: Sequence[str] = ()) -> Any:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from pellucid.cli.class_report import class_table, confusions_line
 from pellucid.cli.data import (
     Examples,
-    columns_matched_by_name,
     inputs_for,
     place_in,
     read_model_table,
@@ -24,6 +23,7 @@ from pellucid.cli.facts import warn_of_training_rows
 from pellucid.cli.measurement import measure, n_targets_of
 from pellucid.cli.metrics import Report, explanation, metrics_table
 from pellucid.cli.options import ReadingOptions
+from pellucid.cli.remarks import add_drift, warnings_as_remarks
 from pellucid.cli.screen import Output
 from pellucid.models.loading import load
 from pellucid.tables import Column, Table, TableError
@@ -40,10 +40,11 @@ def evaluate_file(
     y = _true_values(truths, model)
     X = inputs_for(model, rows, names)
     out.add(model=path, table=table, rows=len(rows), target=names[0] if len(names) == 1 else names)
-    with columns_matched_by_name():
+    with warnings_as_remarks(out):
         reports = measure(model, X, y, names)
         warn_of_training_rows(model, Examples(rows, y), table, out)
     show_reports(reports, f"{shown_name(table)}: {len(rows):,} rows", out)
+    add_drift(model, X, out)
 
 
 def _targets_in(

@@ -115,7 +115,9 @@ def cross_validated(
             raise result.error
         if hasattr(model, "classes_"):
             testing = testing.take(np.flatnonzero(np.isin(testing.y, model.classes_)))
-        reports += measure(model, testing.X, testing.y, resample=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reports += measure(model, testing.X, testing.y, resample=False)
     names = [m.name for m in reports[0].metrics if all(m.name in r.names for r in reports)]
     return [_score_of([report[name] for report in reports]) for name in names]
 

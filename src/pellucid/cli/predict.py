@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from pellucid.cli.data import column_in, columns_matched_by_name, inputs_for, read_model_table
+from pellucid.cli.data import column_in, inputs_for, read_model_table
 from pellucid.cli.files import STANDARD_STREAM, check_can_write
 from pellucid.cli.formats import check_format, rows_of, written
 from pellucid.cli.options import ReadingOptions
 from pellucid.cli.predictions import kept_columns, predicted_columns, together
+from pellucid.cli.remarks import add_drift, warnings_as_remarks
 from pellucid.cli.screen import Output
 from pellucid.models.loading import load
 from pellucid.persistence.file import replace_file
@@ -54,11 +54,9 @@ def predict_file(
     model = load(path)
     rows = read_model_table(table, model, reading, out)
     kept = kept_columns([column_in(rows, name) for name in keep])
-    with columns_matched_by_name(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        predicted = predicted_columns(model, inputs_for(model, rows, list(kept)), probabilities)
-    for warning in caught:
-        out.note(str(warning.message))
+    with warnings_as_remarks(out):
+        X = inputs_for(model, rows, list(kept))
+        predicted = predicted_columns(model, X, probabilities)
     columns = together(kept, predicted)
     out.add(model=path, table=table, rows=len(rows))
     if target_file is not None:
@@ -69,6 +67,7 @@ def predict_file(
         out.add(predictions=rows_of(columns))
     else:
         _write_to_standard_output(written(columns, ".csv"))
+    add_drift(model, X, out)
 
 
 def _write_to_standard_output(data: bytes) -> None:

@@ -42,9 +42,7 @@ def row_hashes(model: Any, rows: Examples) -> Hashes:
         y = np.searchsorted(model.classes_, match_labels(y, model.classes_)[0])
     targets = np.asarray(y, dtype=np.float64).reshape(len(rows), -1)
     parts = [
-        _hashes_of(
-            np.asarray(model.encoder_.transform(rows.X.take(some)), np.float64), targets[some]
-        )
+        _hashes_of(np.asarray(model.encoder_._encode(rows.X.take(some)), np.float64), targets[some])
         for some in np.array_split(np.arange(len(rows)), max(1, -(-len(rows) // _ROWS_AT_A_TIME)))
     ]
     return np.concatenate(parts)

@@ -23,6 +23,7 @@ from pellucid.cli.interrupt import INTERRUPTED
 from pellucid.cli.material import Material
 from pellucid.cli.measurement import measure
 from pellucid.cli.metrics import Report
+from pellucid.cli.remarks import warnings_as_remarks
 from pellucid.cli.request import Request, SearchOptions
 from pellucid.cli.screen import Output
 from pellucid.cli.settings import check_settings, kinds_with
@@ -217,7 +218,8 @@ def _test(
     """Measure a model on the test rows if there are any; keep the facts with it."""
     testing, reports = material.testing, []
     if testing is not None:
-        reports = measure(model, testing.X, testing.y)
+        with warnings_as_remarks(out):
+            reports = measure(model, testing.X, testing.y)
         show_reports(reports, f"{len(testing):,} test rows", out)
     model.training_facts_ = training_facts(
         model, training, request.path, seed=request.seed, test=reports, folds=tested
