@@ -79,6 +79,19 @@ def test_several_labels_a_row_have_a_column_each(run):
     np.testing.assert_allclose(predicted.iloc[:, 3:], model.predict_proba(X), rtol=1e-6)
 
 
+def test_names_of_the_columns_of_y_name_the_predictions(run):
+    table, labels = pd.DataFrame(X, columns=list("abc")), pd.DataFrame(X > 0).astype(int)
+    model = MLPClassifier((4,), max_iter=2).fit(table, labels.set_axis(["p", "q", "r"], axis=1))
+    names = [f"{what}_{label}" for what in ("predicted", "probability") for label in "pqr"]
+    assert list(predicted_by(run, model, "--probabilities")) == names
+    table.assign(p=1, q=0, r=labels[2]).to_csv("true.csv", index=False)
+    output = run("evaluate", "m.pellucid", "true.csv").output
+    assert all(f"true.csv: 60 rows: {label}" in output or label in output for label in "pqr")
+    numbers = pd.DataFrame(X[:, :2], columns=["height", "width"])
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(table, numbers)
+    assert list(predicted_by(run, model)) == ["predicted_height", "predicted_width"]
+
+
 def test_a_quantile_is_named_by_its_level(run):
     y = pd.Series(X[:, 0], name="price")
     table = pd.DataFrame(X, columns=list("abc"))

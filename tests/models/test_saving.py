@@ -9,6 +9,7 @@ import textwrap
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from estimator_kinds import (
     ENSEMBLES,
@@ -77,6 +78,30 @@ def test_what_is_loaded_is_what_was_saved(path, name):
     first = path.read_bytes()
     save(loaded, path)
     assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *ENSEMBLES])
+def test_the_name_of_y_is_kept_until_the_next_fit(path, name):
+    kind = ALL[name]
+    model = kind.make(max_iter=1).fit(kind.X, pd.Series(kind.y, name="fruit"))
+    assert model.target_names_ == ("fruit",)
+    assert " of 'fruit'" in model.describe().facts["predicts"]
+    save(model, path)
+    loaded = load(path)
+    assert loaded.target_names_ == ("fruit",)
+    assert loaded.fit(kind.X, kind.y).target_names_ is None
+    save(loaded, path)
+    assert load(path).target_names_ is None
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, kind in KINDS.items() if kind.y.ndim > 1 and name[:3] != "Net"]
+)
+def test_so_are_the_names_of_several_targets(path, name):
+    kind = ALL[name]
+    names = tuple("pqr"[: kind.y.shape[1]])
+    save(kind.make(max_iter=1).fit(kind.X, pd.DataFrame(kind.y, columns=names)), path)
+    assert load(path).target_names_ == names
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, *ENSEMBLES][::2])

@@ -96,6 +96,19 @@ def place_in(path: Path, reading: ReadingOptions) -> Callable[[int], str]:
     return place
 
 
+def target_names_of(model: Any) -> tuple[str, ...]:
+    """Return the names of the targets of a model if it knows them.
+
+    A series that was made of a column, such as ``table["age"] > 30``, has the name of that column,
+    which is none of a target.
+    """
+    first = getattr(model, "estimators_", [model])[0]
+    known = model.target_names_ or getattr(first, "target_name_", None) or ()
+    names = (known,) if isinstance(known, str) else tuple(known)
+    features = set(getattr(model, "feature_names_in_", ()))
+    return () if features.intersection(names) else names
+
+
 def known_task(choice: str) -> Task | None:
     """Return the task if it was chosen; None for "auto"."""
     return next((task for task in TASKS if task == choice), None)

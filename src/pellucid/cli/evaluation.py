@@ -17,6 +17,7 @@ from pellucid.cli.data import (
     read_model_table,
     shown_name,
     target_in,
+    target_names_of,
     target_values,
 )
 from pellucid.cli.facts import warn_of_training_rows
@@ -54,8 +55,7 @@ def _targets_in(
 
     `place` says where a row is, given its number from 0.
     """
-    known = getattr(model, "target_name_", None)
-    names = list(given) or ([] if known is None else [known])
+    names = list(given or target_names_of(model))
     n = n_targets_of(model)
     if not names:
         how = "it with --target" if n == 1 else f"all {n} with --target, once for each"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.cli.data import target_names_of
 from pellucid.tables import Column, TableError
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -50,9 +51,8 @@ def predicted_columns(model: Any, X: Any, probabilities: bool) -> Columns:
 
 
 def _target_names(model: Any, n: int) -> Sequence[str | None]:
-    member = getattr(model, "estimators_", [model])[0]
-    name = getattr(model, "target_name_", None) or getattr(member, "target_name_", None)
-    return [name] if n == 1 else [None] * n
+    names = target_names_of(model)
+    return names if len(names) == n else [None] * n
 
 
 def _heads(names: Sequence[str | None], suffix: str) -> list[str]:

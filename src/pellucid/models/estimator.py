@@ -142,6 +142,9 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         chain = recipe.chain_for(targets)
         begun = self._begin(recipe, chain, X, call, goes_on)
         attributes = {**reading.attributes, **begun.attributes}
+        names = data.target_names() or (self.target_names_ if goes_on else None)
+        if names is not None:
+            attributes["target_names_"] = names
         learned = Learned(chain, begun.parameters, X.shape[1], targets, attributes)
         rows, seed = recipe.rows(reading, learned, begun.draws)
         length = int(self.max_iter if call.max_iter is None else call.max_iter)
@@ -332,6 +335,7 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
         """Take over what was learned; `_remember` takes the history."""
         self._chain, self._parameters = learned.chain, learned.parameters
         self._fan_in, self._targets, self._kept = learned.fan_in, learned.targets, KeptFitted()
+        self.__dict__.pop("target_names_", None)
         self.__dict__.update(learned.attributes)
 
     def _remember(self, result: FitResult) -> None:

@@ -23,6 +23,15 @@ class FitData(NamedTuple):
     rows_val: Any = None
     classes: Any = None
 
+    def target_names(self) -> tuple[str, ...] | None:
+        """Return the name of y, or those of its columns, if they are text."""
+        named = getattr(self.y, "columns", None)
+        if self.y is None and is_stream(self.X):
+            named = self.X.targets
+        given = [getattr(self.y, "name", None)] if named is None else list(named)
+        names = tuple(name for name in given if isinstance(name, str))
+        return names if len(names) == len(given) else None
+
     def check(self, solver: str = "adam") -> None:
         """Raise ValueError for parts without others, a stream to validate on, or L-BFGS."""
         if is_stream(self.X_val):

@@ -61,6 +61,8 @@ def load(path: str | Path) -> Any:
         )
     try:
         estimator = restore(estimator_class, header["params"], header["state"], arrays)
+        if names := header.get("target_names"):
+            estimator.target_names_ = tuple(map(str, names))
         if facts := header.get("training_facts"):
             estimator.training_facts_ = dict(facts)
         return estimator

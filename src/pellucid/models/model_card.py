@@ -56,9 +56,11 @@ def describe_ensemble(ensemble: Any) -> ModelDescription:
 
 def _answer(estimator: Any) -> str:
     """Say what a prediction is, and of which target."""
-    target = getattr(estimator, "target_name_", None)
-    of = "" if target is None else f" of {target!r}"
     targets = estimator._known_targets()
+    target = getattr(estimator, "target_name_", None)
+    names = estimator.target_names_ or (() if target is None else (target,))
+    of = f" of {', '.join(map(repr, names[:_MOST_NAMES]))}" if names else ""
+    of += ", …" if len(names) > _MOST_NAMES else ""
     n = targets.n_outputs
     if targets.classes is None:
         return f"a number{of}" if n == 1 else f"{n:,} numbers{of}"

@@ -19,6 +19,9 @@ N_SAMPLES = 100
 class Predicts(ABC):
     """Gives an estimator `predict`."""
 
+    target_names_: tuple[str, ...] | None = None
+    """The name of y, or those of its columns, if they are text."""
+
     _targets: Targets | None = None
 
     @abstractmethod

@@ -126,6 +126,8 @@ def save(estimator: SaveableEstimator, path: str | Path) -> None:
         "params": params,
         "state": state,
     }
+    if names := getattr(estimator, "target_names_", None):
+        header["target_names"] = list(names)
     if facts := getattr(estimator, "training_facts_", None):
         header["training_facts"] = facts
     write_model_file(path, header, arrays)

@@ -197,6 +197,9 @@ class DeepEnsemble(  # type: ignore[call-arg]
         if len({member.n_features_in_ for member in members}) > 1:
             raise ValueError("the members take tables of different widths")
         self.__dict__.pop("training_facts_", None)
+        self.__dict__.pop("target_names_", None)
+        if first.target_names_ is not None:
+            self.target_names_ = first.target_names_
         self.estimators_ = members
         self._targets: Targets | None = first._known_targets()
         self.n_features_in_ = first.n_features_in_

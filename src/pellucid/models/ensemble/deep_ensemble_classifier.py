@@ -52,6 +52,8 @@ class DeepEnsembleClassifier(ClassifierMixin, PredictsProbabilities, DeepEnsembl
         Columns of the table.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
         Names of the columns, where the table has them.
+    target_names_ : tuple of str or None
+        The name of y, or those of its columns, if they are text.
 
     See Also
     --------

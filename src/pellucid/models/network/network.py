@@ -162,6 +162,8 @@ class Network(NetworkExchange, NetworkTraining):
         Epochs of the last fit.
     loss_ : float
         Mean loss of the last epoch, including the penalty.
+    target_names_ : tuple of str or None
+        The name of y, or those of its columns, if they are text.
     outcome_ : training.Outcome or None
         How the last fit ended; None after an error.
     statistics_ : list of StepStatistics

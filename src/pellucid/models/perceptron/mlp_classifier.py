@@ -164,6 +164,8 @@ class MLPClassifier(Classification, MlpTable):
         Maximum of `validation_scores_`.
     n_iter_ : int
         Epochs or iterations of the last call.
+    target_names_ : tuple of str or None
+        The name of y, or those of its columns, if they are text.
     outcome_ : training.Outcome or None
         How the last call ended; None after an error.
     t_ : int

@@ -90,6 +90,8 @@ class TabularClassifier(Classification, TabularPerceptron):
         looks at no column.
     target_name_ : str or None
         Name of y, if it is a series with a name.
+    target_names_ : tuple of str or None
+        The name of y, or those of its columns, if they are text.
     encoder_ : TableEncoder
         Encodes the columns; `encoder_.recognized_` tells how each is used.
     coefs_, intercepts_, chain_, parameters_, loss_curve_, validation_scores_, \

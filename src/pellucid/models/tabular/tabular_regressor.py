@@ -89,6 +89,8 @@ class TabularRegressor(Regression, TabularPerceptron):
     ----------
     target_name_ : str or None
         Name of y, if it is a series with a name.
+    target_names_ : tuple of str or None
+        The name of y, or those of its columns, if they are text.
     target_mean_ : float, or ndarray of shape (n_outputs,)
         Weighted mean of the target in the training rows: what a guess without a model would be.
     target_scale_ : float, or ndarray of shape (n_outputs,)
