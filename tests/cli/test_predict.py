@@ -228,7 +228,7 @@ def test_a_table_that_tells_how_it_writes_numbers_is_read_so(run, german):
 
 def test_problems_of_standard_input_are_told(run, model):
     done = run("predict", "m.pellucid", "-", input="age,job\n1\n", code=1)
-    assert "Error: Standard input, line 2: 1 cells" in done.output
+    assert "Error: Standard input, line 2: 1 cell" in done.output
     assert "Standard input is empty" in run("predict", "m.pellucid", "-", input="", code=1).output
 
 

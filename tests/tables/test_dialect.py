@@ -79,9 +79,19 @@ def test_comments_as_told_are_skipped_everywhere(write, read_by, fast):
     assert table.remarks == ("3 comment lines skipped",)
 
 
-def test_names_after_a_mark_are_data_without_header(write):
-    path = write("#a,b\n1,2\n")
-    assert read_table(path, header=False)["column_1"].values.tolist() == [1]
+@pytest.mark.parametrize("fast", [True, False])
+def test_comments_as_told_are_no_cells(write, read_by, fast):
+    read_by(fast)
+    table = read_table(write('a,b\n"#1",2\n"x\n# y",4\n#,5\n'), comment="#")
+    assert table["a"].values.tolist() == ["#1", "x\n# y"]
+    with pytest.raises(TableError, match="line 5: 1 cell"):
+        read_table(write("a,b\n1,2\n#\n\n3\n"), comment="#")
+
+
+def test_names_after_a_mark_are_a_comment_without_header(write):
+    table = read_table(write("#a,b\n1,2\n"), header=False)
+    assert table["column_1"].values.tolist() == [1]
+    assert table.remarks == ("1 comment line skipped",)
 
 
 def test_only_comments(write):

@@ -180,6 +180,11 @@ def test_arff(write):
         read_table(write(text.replace("REAL", "STRING"), "t.arff"))
 
 
+def test_many_blank_lines_are_no_arff(write):
+    with pytest.raises(TableError, match="blank lines"):
+        read_table(write("\n" * 200))
+
+
 def test_german_credit():
     table = read_table(real_data("german_credit/credit.g.arff.gz"))
     assert table.shape == (1000, 21)

@@ -36,11 +36,13 @@ def read_columns(
     n_columns : int
     """
     delimiter = dialect.delimiter
-    if n_columns < 2 or not delimiter.isascii() or dialect.comment is not None:
+    if n_columns < 2 or not delimiter.isascii():
         return None
     if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return None
     start = _start_of_line(data, dialect, line)
+    if dialect.comment is not None and b"\n" + dialect.comment.encode() in data[start - 1 :]:
+        return None
     quoted = _quoting(np.frombuffer(data, np.uint8)[start:], ord(delimiter))
     if quoted == "irregular":
         return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TextIO
 
 from pellucid.tables.dialect import CsvOptions, Dialect, looks_like_number, recognize_dialect
 from pellucid.tables.encodings import as_utf8
@@ -85,7 +86,7 @@ class NumberedRows:
         file = io.BytesIO(data)
         file.seek(dialect.start)
         self._reader = csv.reader(
-            io.TextIOWrapper(file, "utf-8", newline=""),
+            self._lines(io.TextIOWrapper(file, "utf-8", newline=""), dialect.comment),
             delimiter=dialect.delimiter,
             skipinitialspace=True,
             strict=True,
@@ -95,6 +96,7 @@ class NumberedRows:
         self._width = 0 if dialect.names is None else len(dialect.names)
         self._first_line = dialect.names_line or dialect.line
         self._pushed_back: list[list[str]] = []
+        self._between_rows = True
         self.line = self.next_line = dialect.line
         self.n_comments = 0
 
@@ -110,25 +112,30 @@ class NumberedRows:
         while self._pushed_back:
             yield self._pushed_back.pop()
 
+    def _lines(self, file: TextIO, comment: str | None) -> Iterator[str]:
+        """Yield the lines that are no comments; a row may have several."""
+        for number, line in enumerate(file, self.dialect.line):
+            if self._between_rows:
+                if comment is not None and line.startswith(comment):
+                    self.n_comments += 1
+                    continue
+                self._between_rows = False
+                self.line = number
+            self.next_line = number + 1
+            yield line
+
     def _rows(self) -> Iterator[list[str]]:
-        comment = self.dialect.comment
-        before = self.dialect.line - 1
-        line = before + self._reader.line_num + 1
         try:
             for row in self._reader:
-                self.line = line
-                line = self.next_line = before + self._reader.line_num + 1
-                if len(row) != self._width or comment is not None:
+                self._between_rows = True
+                if len(row) != self._width:
                     if self._is_blank(row):
-                        continue
-                    if comment is not None and row[0].startswith(comment):
-                        self.n_comments += 1
                         continue
                     self._check_width(row)
                 yield row
         except csv.Error as error:
             raise TableError(
-                f"{self._name}, line {line}: broken CSV ({error}). "
+                f"{self._name}, line {self.line}: broken CSV ({error}). "
                 "Check for a quotation mark that is not closed or is in the middle of a cell."
             ) from error
 
@@ -138,10 +145,17 @@ class NumberedRows:
     def _check_width(self, row: list[str]) -> None:
         self._width = self._width or len(row)
         if len(row) != self._width:
+            cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
             first = "the first line" if self._first_line == 1 else f"line {self._first_line}"
+            way_out = "It may have a stray or missing delimiter or quote."
+            if self._width == 1:
+                way_out = (
+                    "If the table begins later, delete the lines before it. If its cells are not "
+                    f"separated by {self.dialect.delimiter!r}, give the --delimiter."
+                )
             raise TableError(
-                f"{self._name}, line {self.line}: {len(row)} cells, but {first} has {self._width}. "
-                "Correct this line. It may have a stray or missing delimiter or quote."
+                f"{self._name}, line {self.line}: {cells}, but {first} has {self._width}. "
+                f"Correct this line. {way_out}"
             )
 
 
@@ -176,7 +190,7 @@ def check_not_data(names: tuple[str, ...], name: str) -> None:
 
 def check_names(names: tuple[str, ...], place: str) -> tuple[str, ...]:
     """Return the names of columns; raise TableError if two are the same."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise TableError(
             f"{place}: more than one column is named {repeated[0]!r}. "

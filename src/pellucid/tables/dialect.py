@@ -124,7 +124,7 @@ def recognize_dialect(data: bytes, name: str, options: CsvOptions) -> Dialect:
     lines = list(islice(io.StringIO(sample, newline=""), MOST_ROWS))
     delimiter = delimiter or recognize_delimiter(lines)
     names = None
-    if comments and options.comment is None:
+    if comments and options.comment is None and options.header is not False:
         names = _names_after_mark(comments[-1], rows_of(lines, delimiter), delimiter)
     n_comments = len(comments) - (names is not None)
     return Dialect(

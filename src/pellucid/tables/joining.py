@@ -24,10 +24,8 @@ def join_text_tables(files: Sequence[str], tables: Sequence[TextTable]) -> TextT
     names = tables[0].names
     for file, table in zip(files[1:], tables[1:], strict=True):
         _check_same_columns(files[0], names, file, table.names)
-    columns = [
-        _joined_cells([table.columns[table.names.index(name)] for table in tables])
-        for name in names
-    ]
+    found = [dict(zip(table.names, table.columns, strict=True)) for table in tables]
+    columns = [_joined_cells([cells[name] for cells in found]) for name in names]
     return TextTable(names, columns, _joined_remarks(files, [t.remarks for t in tables]))
 
 
@@ -44,9 +42,8 @@ def join_tables(files: Sequence[str], tables: Sequence[Table]) -> Table:
     first = tables[0]
     for file, table in zip(files[1:], tables[1:], strict=True):
         _check_same_columns(files[0], first.names, file, table.names)
-    columns = tuple(
-        _joined_column(files, [table[name] for table in tables]) for name in first.names
-    )
+    found = [{column.name: column for column in table} for table in tables]
+    columns = tuple(_joined_column(files, [known[name] for known in found]) for name in first.names)
     remarks = _joined_remarks(files, [table.remarks for table in tables])
     return Table(columns, first.has_names, first.conventions, remarks)
 
@@ -54,8 +51,7 @@ def join_tables(files: Sequence[str], tables: Sequence[Table]) -> Table:
 def _check_same_columns(
     first: str, expected: tuple[str, ...], file: str, names: tuple[str, ...]
 ) -> None:
-    absent = [name for name in expected if name not in names]
-    extra = [name for name in names if name not in expected]
+    absent, extra = sorted(set(expected) - set(names)), sorted(set(names) - set(expected))
     if absent or extra:
         parts = [f"lacks {', '.join(map(repr, absent[:5]))}"] * bool(absent)
         parts += [f"has {', '.join(map(repr, extra[:5]))} in addition"] * bool(extra)

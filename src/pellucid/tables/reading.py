@@ -20,7 +20,7 @@ from pellucid.tables.text_columns import typed_table
 #: A file, folder, address of a database table, or several of these.
 TablePath = str | Path | Sequence[str | Path]
 
-_ARFF = re.compile(rb"(\s*(%[^\n]*)?\n)*\s*@relation\b", re.IGNORECASE)
+_ARFF = re.compile(rb"(?:[ \t\r]*(?:%[^\n]*)?\n)*+[ \t]*@relation\b", re.IGNORECASE)
 
 
 def read_table(

@@ -18,8 +18,10 @@ from pellucid.tables.table import Column, Table
 from pellucid.tables.text import MOST_STRAY_TEXTS, clean_text, numbers_from_text
 
 PLAIN, NOTHING_KNOWN = NumberFormat(), Conventions()
-#: The number format of a table is recognized from this many cells of each column.
-CELLS_TO_JUDGE = 2_000
+#: The number format of a table is recognized from this many cells of each column, and from this
+#: many columns: of those that seem to hold plain numbers and of the others.
+CELLS_TO_JUDGE = 500
+COLUMNS_TO_JUDGE = 50
 #: If this many cells of a column show that it holds text, it is not parsed.
 CELLS_TO_TRY = 20
 # Python parses these as numbers, but they are text: 1_000, or a code such as 01234.
@@ -71,10 +73,9 @@ def _format_told_or_seen(
     """Return the format of numbers; None if all of the few cells looked at are plain numbers."""
     if decimal is not None and thousands is not None:
         return NumberFormat(decimal, thousands)
-    if decimal is None and thousands is None and known == NOTHING_KNOWN:
-        some = (text for cells in text.columns for text in _sample(cells, CELLS_TO_TRY))
-        if all(plain_number(cell) is not None or cell in MISSING_TEXT for cell in some):
-            return None
+    is_told = decimal is not None or thousands is not None or known != NOTHING_KNOWN
+    if not is_told and all(map(_seems_plain, text.columns)):
+        return None
     return _number_format(text, decimal, thousands, known.numbers)
 
 
@@ -82,13 +83,28 @@ def _number_format(
     text: TextTable, decimal: str | None, thousands: str | None, otherwise: NumberFormat
 ) -> NumberFormat:
     """Recognize what is not told."""
-    samples = (_sample(cells, CELLS_TO_JUDGE) for cells in text.columns)
+    plain = [_seems_plain(cells) for cells in text.columns]
+    samples = (
+        _sample(cells, CELLS_TO_JUDGE)
+        for alike in (True, False)
+        for cells in _evenly([c for c, p in zip(text.columns, plain, strict=True) if p is alike])
+    )
     found = recognize_number_format(samples, otherwise)
     if decimal is None:
         decimal = {".": ",", ",": "."}.get(thousands or "", found.decimal)
     if thousands is None:
         thousands = found.thousands if found.decimal == decimal else ""
     return NumberFormat(decimal, thousands)
+
+
+def _seems_plain(cells: Any) -> bool:
+    """Return whether a few cells are all plain numbers or missing."""
+    some = _sample(cells, CELLS_TO_TRY)
+    return all(plain_number(cell) is not None or cell in MISSING_TEXT for cell in some)
+
+
+def _evenly(columns: list[Any]) -> list[Any]:
+    return columns[:: 1 + len(columns) // COLUMNS_TO_JUDGE]
 
 
 def typed_columns(
