@@ -109,3 +109,16 @@ def test_refit_trains_on_all_rows_after_the_test(run, people):
     assert facts["test"]["rows"] == 120
     for none in (("--test", "0"), ("--test-table", people)):
         assert "none are held out" in run(*call, "--refit", *none, code=2).output
+
+
+def test_a_test_table_is_read_as_that_of_training(run, tmp_path):
+    prices = np.random.default_rng(0).uniform(1000, 9000, 300).round()
+    written = [f"{price:,.0f}".replace(",", ".") for price in prices]
+    both = list(zip(written, prices, strict=True))
+    cells = [f"{text},5;{price}" for text, price in both[:200]]
+    (tmp_path / "train.csv").write_text("\n".join(["price;y", *cells]))
+    cells = [f"{text};{price}" for text, price in both[200:]]
+    (tmp_path / "test.csv").write_text("\n".join(["price;y", *cells]))
+    options = ("--test-table", "test.csv", "--json", "--seed", 1, "--epochs", 60)
+    done = run("train", "train.csv", "--target", "y", "--out", "m.pellucid", *options)
+    assert json.loads(done.stdout)["metrics"]["R²"] > 0.9

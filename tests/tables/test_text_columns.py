@@ -143,6 +143,8 @@ def test_columns_of_another_format_than_the_table_stay_text(write):
     path = write("price;cost;rate\n1.234;1,5;1.25\n12,5;2,5;2.5\n7,25;3,5;3.125\n")
     table = read_table(path)
     assert [column.storage for column in table] == ["number", "number", "text"]
+    exceptions = {"rate": Conventions(NumberFormat())}
+    assert dict(table.conventions.exceptions) == exceptions
     found = recognize_table(table, {})
     assert found.converted[2].values.tolist() == [1.25, 2.5, 3.125]
-    assert dict(found.conventions.exceptions) == {"rate": Conventions(NumberFormat())}
+    assert dict(found.conventions.exceptions) == exceptions

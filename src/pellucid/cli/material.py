@@ -21,6 +21,7 @@ from pellucid.cli.data import (
 from pellucid.cli.request import Request
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError
+from pellucid.tables.conventions import Conventions
 from pellucid.tables.target import (
     converted_target,
     missing_target_error,
@@ -81,7 +82,7 @@ def read_material(request: Request, out: Output) -> Material:
     dropped = _columns_to_drop(request, examples.X)
 
     def read(path: Path) -> Examples:
-        other, values = _read(path, truth.name, task, request, out)
+        other, values = _read(path, truth.name, task, request, out, table.conventions)
         return Examples(other.without(truth.name), target_values(values, task))
 
     validation = None if request.validation_path is None else read(request.validation_path)
@@ -95,10 +96,15 @@ def read_material(request: Request, out: Output) -> Material:
 
 
 def _read(
-    path: Path, target: str, task: str, request: Request, out: Output
+    path: Path,
+    target: str,
+    task: str,
+    request: Request,
+    out: Output,
+    conventions: Conventions | None = None,
 ) -> tuple[Table, Column]:
     """Return a table and its target; drop rows whose target is missing if that is wanted."""
-    table = read_rows(path, request.reading, out)
+    table = read_rows(path, request.reading, out, conventions)
     column = column_in(table, target)
     place = place_in(path, request.reading)
     known = table.conventions, known_task(task)

@@ -18,6 +18,9 @@ from pellucid.tables.table import Column, Table
 from pellucid.tables.text import MOST_STRAY_TEXTS, clean_text, numbers_from_text
 
 PLAIN, NOTHING_KNOWN = NumberFormat(), Conventions()
+#: A column, and the format of its numbers if it is another than that of the table.
+Typed = tuple[Column, NumberFormat | None]
+
 #: The number format of a table is recognized from this many cells of each column, and from this
 #: many columns: of those that seem to hold plain numbers and of the others.
 CELLS_TO_JUDGE = 500
@@ -57,14 +60,19 @@ def typed_table(
     if decimal is not None or thousands is not None:
         known = NOTHING_KNOWN
     format = _format_told_or_seen(text, decimal, thousands, known)
-    columns = typed_columns(text, format or PLAIN, known)
-    if format is None and any(column.storage == "text" for column in columns):
+    typed = typed_columns(text, format or PLAIN, known)
+    if format is None and any(column.storage == "text" for column, _ in typed):
         format = _number_format(text, decimal, thousands, known.numbers)
-        columns = columns if format == PLAIN else typed_columns(text, format, known)
+        typed = typed if format == PLAIN else typed_columns(text, format, known)
     format = format or PLAIN
     is_told = decimal is not None and thousands is not None
     remarks = (remark_on(format),) if format != PLAIN and not is_told else ()
-    return Table(tuple(columns), conventions=Conventions(format), remarks=(*text.remarks, *remarks))
+    exceptions = {column.name: Conventions(other) for column, other in typed if other is not None}
+    return Table(
+        tuple(column for column, _ in typed),
+        conventions=Conventions(format, exceptions=exceptions),
+        remarks=(*text.remarks, *remarks),
+    )
 
 
 def _format_told_or_seen(
@@ -109,7 +117,7 @@ def _evenly(columns: list[Any]) -> list[Any]:
 
 def typed_columns(
     text: TextTable, format: NumberFormat, known: Conventions = NOTHING_KNOWN
-) -> list[Column]:
+) -> list[Typed]:
     """Convert the cells of each column; exceptions to the format of the table are known."""
     exceptions = {name: other.numbers for name, other in known.exceptions.items()}
     formats = [exceptions.get(name, format) for name in text.names]
@@ -119,8 +127,11 @@ def typed_columns(
         return list(pool.map(typed_column, text.names, text.columns, formats))
 
 
-def typed_column(name: str, cells: Any, format: NumberFormat) -> Column:
+def typed_column(name: str, cells: Any, format: NumberFormat) -> Typed:
     """Return a column of numbers if all cells that are not missing are numbers, else of text.
+
+    Numbers that are written in another format than the table stay text, and their format is
+    returned with them.
 
     Parameters
     ----------
@@ -131,17 +142,17 @@ def typed_column(name: str, cells: Any, format: NumberFormat) -> Column:
     if isinstance(cells, list):
         numbers = _all_numbers(cells, format)
         if numbers is not None:
-            return Column(name, "number", numbers)
+            return Column(name, "number", numbers), None
         return _typed(name, clean_text(cells), None, format)
     from pellucid.tables import arrow_cells
 
     numbers = arrow_cells.numbers(cells, format)
     if numbers is not None:
-        return Column(name, "number", numbers)
+        return Column(name, "number", numbers), None
     text, codes = arrow_cells.texts(cells)
     counts = None if codes is None else np.bincount(codes, minlength=len(text)).astype(float)
-    column = _typed(name, text, counts, format)
-    return column if codes is None else column.take(codes)
+    column, other = _typed(name, text, counts, format)
+    return (column if codes is None else column.take(codes)), other
 
 
 def remark_on(format: NumberFormat) -> str:
@@ -166,20 +177,24 @@ def _typed(
     text: npt.NDArray[np.object_],
     counts: npt.NDArray[np.float64] | None,
     format: NumberFormat,
-) -> Column:
-    """Return a column of cleaned text; `counts` tells how often each cell occurs, if not once."""
+) -> Typed:
+    """Return what `typed_column` does; `counts` tells how often each cell occurs, if not once."""
     present = [cell for cell in text.tolist() if cell is not None]
     numbers = _all_numbers(present, format, len(present) == len(text)) if present else None
     if numbers is not None:
-        return Column(name, "number", _with_missing(numbers, text))
+        return Column(name, "number", _with_missing(numbers, text)), None
+    as_text = Column(name, "text", text)
     if _is_surely_text(text):
-        return Column(name, "text", text)
+        return as_text, None
     read = numbers_from_text(text, counts, format)
+    if read is None:
+        return as_text, None
+    if read.format.decimal != format.decimal:
+        return as_text, read.format
     # What is understood beyond the format of the table is told where columns are recognized.
-    is_plain = read is not None and not read.stray and not read.words and _is_plain(text, format)
-    if read is not None and is_plain and read.format.decimal == format.decimal:
-        return Column(name, "number", read.values)
-    return Column(name, "text", text)
+    if read.stray or read.words or not _is_plain(text, format):
+        return as_text, None
+    return Column(name, "number", read.values), None
 
 
 def _is_surely_text(text: npt.NDArray[np.object_]) -> bool:
