@@ -18,6 +18,7 @@ from pellucid.models.inputs import (
     parameter_dtype,
     raw_weights,
     renaming,
+    speaking_for,
 )
 from pellucid.tables import ParquetStream, TableError
 
@@ -146,3 +147,17 @@ def test_columns_in_another_order_are_refused_with_the_way_out():
     message = rf"(?s)missing:\n- a\nAdd or rename the missing columns, then pass {way_out}$"
     with pytest.raises(ValueError, match=message):
         checked_table(estimator, frame[["b"]], reset=False)
+
+
+def test_errors_about_data_name_the_estimator_that_was_called():
+    member, ensemble = BaseEstimator(), type("Ensemble", (BaseEstimator,), {})()
+    said = "X has 2 features, but {} is expecting 3 features as input."
+    with (
+        pytest.raises(TableError, match=f"^{re.escape(said.format('Ensemble'))}$"),
+        speaking_for(member, ensemble),
+    ):
+        raise TableError(said.format("BaseEstimator"))
+    own = ValueError("The 'alpha' parameter of BaseEstimator must be a float.")
+    with pytest.raises(ValueError) as caught, speaking_for(member, ensemble):
+        raise own
+    assert caught.value is own

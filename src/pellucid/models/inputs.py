@@ -139,6 +139,20 @@ def renaming(**names: str) -> Iterator[None]:
         raise (TableError if isinstance(error, TableError) else kind)(text) from error
 
 
+@contextmanager
+def speaking_for(member: BaseEstimator, estimator: BaseEstimator) -> Iterator[None]:
+    """Let errors about the data that a member finds name the estimator that the user called."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        own, called = type(member).__name__, type(estimator).__name__
+        text = re.sub(rf"\b(This|but|required by) {own}\b", rf"\1 {called}", str(error))
+        if text == str(error):
+            raise
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise (TableError if isinstance(error, TableError) else kind)(text) from error
+
+
 def _check_has_rows(y: Any) -> None:
     """Raise TypeError where y is a single value, whose error in scikit-learn does not name it."""
     is_rows = hasattr(y, "__array__") or hasattr(y, "__len__")

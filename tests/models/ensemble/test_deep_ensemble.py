@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -558,3 +559,27 @@ def test_ctrl_c_keeps_all_members_of_a_warm_start():
         model.fit(X, CLASSES)
     assert len(model.estimators_) == 5
     assert all(len(member.loss_curve_) >= 6 for member in model.estimators_)
+
+
+@each_kind
+def test_errors_name_the_ensemble_and_not_its_members(kind):
+    model = kind.make()
+    name, member = type(model).__name__, type(model.estimator).__name__
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) got an unexpected .*'members'"):
+        type(model)(members=3)
+    narrow = part(kind.X, np.arange(N))
+    narrow = narrow.iloc[:, :2].to_numpy() if isinstance(narrow, pd.DataFrame) else narrow[:, :2]
+    fitted = kind.make().set_params(warm_start=True).fit(kind.X, kind.y)
+    calls = {
+        "requires y": lambda: model.fit(kind.X),
+        "dim 3": lambda: model.fit(kind.X, np.zeros((N, 2, 2))),
+        "is expecting": lambda: fitted.predict(narrow),
+        "is  expecting": lambda: fitted.fit(narrow, kind.y),
+        "not fitted": lambda: model.predict(kind.X),
+    }
+    for said, call in calls.items():
+        with pytest.raises(ValueError) as error, warnings.catch_warnings(action="ignore"):
+            call()
+        assert member not in str(error.value), said
+    with pytest.raises(ValueError, match=rf"'max_iter' parameter of {member}"):
+        kind.make(max_iter=-1).fit(kind.X, kind.y)

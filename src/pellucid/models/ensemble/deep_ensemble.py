@@ -27,7 +27,7 @@ from pellucid.models.estimator import Estimator
 from pellucid.models.exchange.ensemble_onnx import onnx_of_ensemble
 from pellucid.models.exchange.onnx_export import OnnxExport
 from pellucid.models.fit_data import FitData
-from pellucid.models.inputs import check_in_memory, checked_table, is_stream, renaming
+from pellucid.models.inputs import check_in_memory, checked_table, is_stream, renaming, speaking_for
 from pellucid.models.model_card import describe_ensemble
 from pellucid.models.predicting import Predicts
 from pellucid.models.prepared_fit import undo_of
@@ -82,23 +82,14 @@ class DeepEnsemble(  # type: ignore[call-arg]
     _predicts: ClassVar[str]
     """"classes" or "numbers"."""
 
+    estimator: Any
+    n_estimators: int
+    random_state: Any
+    n_threads: int | None
+    warm_start: bool
+
     estimators_: list[Any]
     outcome_: Outcome | None
-
-    def __init__(
-        self,
-        estimator: Any = None,
-        n_estimators: int = 5,
-        *,
-        random_state: Any = None,
-        n_threads: int | None = None,
-        warm_start: bool = False,
-    ) -> None:
-        self.estimator = estimator
-        self.n_estimators = n_estimators
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.warm_start = warm_start
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -122,7 +113,8 @@ class DeepEnsemble(  # type: ignore[call-arg]
         try:
             members = self._make_members()
             shared = self._shared(data, members[0])
-            results = fit_all(members, [shared] * len(members), self.n_threads)
+            with speaking_for(members[0], self):
+                results = fit_all(members, [shared] * len(members), self.n_threads)
             for i, result in enumerate(results):
                 if result.error is not None:
                     result.error.add_note(f"It happened to member {i} of {len(members)}.")

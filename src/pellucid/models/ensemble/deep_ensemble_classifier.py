@@ -83,6 +83,21 @@ class DeepEnsembleClassifier(ClassifierMixin, PredictsProbabilities, DeepEnsembl
 
     classes_: NDArray[Any]
 
+    def __init__(
+        self,
+        estimator: Any = None,
+        n_estimators: int = 5,
+        *,
+        random_state: Any = None,
+        n_threads: int | None = None,
+        warm_start: bool = False,
+    ) -> None:
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.warm_start = warm_start
+
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
     def fit(
         self,
