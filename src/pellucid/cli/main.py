@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 TableArgument = Annotated[
-    Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file; - for standard input.")
+    Path, typer.Argument(metavar="TABLE", help="File with a table; - for standard input.")
 ]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pellucid file.")]
 

@@ -26,7 +26,10 @@ class ReadingOptions:
     ] = None
     delimiter: Annotated[
         str | None,
-        typer.Option(help="Character between the cells of a CSV file, such as ';' or '\\t'."),
+        typer.Option(
+            help="Character between the cells of a CSV file, such as ';' or '\\t'. This and the "
+            "following are recognized by default."
+        ),
     ] = None
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of a CSV file, such as latin-1.")
