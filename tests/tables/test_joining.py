@@ -72,6 +72,16 @@ def test_values_of_different_kinds(tmp_path):
         read_table(tmp_path)
 
 
+def test_files_that_match_a_pattern(write, tmp_path):
+    for name in ("b1.csv", "a2.csv", "a1.csv"):
+        write(f"x,y\n{name[1]},{name[0]}\n", name)
+    table = read_table(f"{tmp_path}/a*.csv")
+    assert table["x"].values.tolist() == [1, 2]
+    assert read_table(write("x,y\n1,2\n", "a[1].csv")).shape == (1, 2), "a file of this name"
+    with pytest.raises(TableError, match="no file whose path matches"):
+        read_table(tmp_path / "c*.csv")
+
+
 def test_folder_without_files(tmp_path):
     with pytest.raises(TableError, match="holds no files"):
         read_table(tmp_path)

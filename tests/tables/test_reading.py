@@ -1,5 +1,6 @@
 import csv
 import io
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pellucid.tables.conventions import Conventions, NumberFormat
 from pellucid.tables.csv_file import read_csv
 from pellucid.tables.dialect import CsvOptions
 from pellucid.tables.reading import places_of_rows
+from pellucid.tables.recognition import recognize_table
 from pellucid.tables.text_columns import typed_table
 
 
@@ -38,6 +40,23 @@ def test_all_that_a_spreadsheet_of_europe_has(write):
         "1 comment line skipped",
         "numbers have a decimal comma, thousands are separated by points",
     )
+
+
+def test_a_messy_table_as_a_whole(write):
+    rows = [
+        f"{('Orléans', 'Évry')[i % 2]};1.{200 + i},75;{1000 + i},50 €;"
+        f"{i % 9},5 %;{1 + i % 28}/2/2020"
+        for i in range(60)
+    ]
+    text = "\r\n".join(["# Exporté; à usage interne", "ville;surface;loyer;taux;entrée", *rows])
+    table = read_table(write(text.encode("cp1252")))
+    assert table.remarks[0].startswith("read as Windows-1252")
+    recognized = recognize_table(table, {})
+    kinds = ["categorical", "numeric", "numeric", "numeric", "datetime"]
+    assert [column.kind for column in recognized.recognized] == kinds
+    surface, rent, rate, day = [column.values[20] for column in recognized.converted[1:]]
+    assert (surface, rent, rate) == (1220.75, 1020.5, 2.5)
+    assert day == datetime(2020, 2, 21, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -27,7 +27,8 @@ app = typer.Typer(
 )
 
 TableArgument = Annotated[
-    Path, typer.Argument(metavar="TABLE", help="File with a table; - for standard input.")
+    Path,
+    typer.Argument(metavar="TABLE", help="File, folder or database table; - for standard input."),
 ]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pellucid file.")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from glob import glob
 from pathlib import Path
 
 from pellucid.tables import other_formats
@@ -20,6 +21,7 @@ from pellucid.tables.text_columns import typed_table
 #: A file, folder, address of a database table, or several of these.
 TablePath = str | Path | Sequence[str | Path]
 
+_PATTERN = re.compile(r"[*?\[]")
 _ARFF = re.compile(rb"(?:[ \t\r]*(?:%[^\n]*)?\n)*+[ \t]*@relation\b", re.IGNORECASE)
 
 
@@ -48,9 +50,10 @@ def read_table(
     Parameters
     ----------
     path : str or Path, or a sequence of these
-        A file; ``"-"`` for standard input; a folder, whose files are joined in the order of their
-        names; ``"sqlite:///file.db#table"`` or ``"duckdb:///file.duckdb#table"``;
-        ``"book.xlsx#sheet"``. Several files need to have the same columns.
+        A file; ``"-"`` for standard input; a folder or a pattern such as ``"sales-*.csv"``, whose
+        files are joined in the order of their names; ``"sqlite:///file.db#table"`` or
+        ``"duckdb:///file.duckdb#table"``; ``"book.xlsx#sheet"``. Several files need to have the
+        same columns.
     header : bool, optional
         Whether the first line contains column names. Without names, the columns are called
         ``column_1``, ``column_2``, … By default, the first line must contain names, and an error is
@@ -156,18 +159,26 @@ def places_of_rows(
 
 
 def _sources(path: TablePath) -> Iterator[str | Path]:
-    """Yield the files of a path; those of a folder in the order of their names."""
+    """Yield the files of a path; those of a folder or pattern in the order of their names."""
     if not isinstance(path, str | Path):
         for part in path:
             yield from _sources(part)
         return
-    if str(path) == STANDARD_INPUT or not Path(path).is_dir():
+    place = Path(path)
+    if place.is_dir() and str(path) != STANDARD_INPUT:
+        files = [p for p in sorted(place.iterdir()) if p.is_file() and p.name[0] not in "._"]
+        if not files:
+            raise TableError(
+                f"The folder {path} holds no files. Pass a file, or a folder of files."
+            )
+        yield from files
+    elif _PATTERN.search(str(path)) and not place.exists() and not parse_address(str(path)):
+        files = [p for p in map(Path, sorted(glob(str(path)))) if p.is_file()]
+        if not files:
+            raise TableError(f"There is no file whose path matches {path}. Check the pattern.")
+        yield from files
+    else:
         yield path
-        return
-    files = [p for p in sorted(Path(path).iterdir()) if p.is_file() and p.name[0] not in "._"]
-    if not files:
-        raise TableError(f"The folder {path} holds no files. Pass a file, or a folder of files.")
-    yield from files
 
 
 def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
