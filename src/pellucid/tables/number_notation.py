@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -71,10 +71,10 @@ class WrittenNumber:
         >>> written_number("1.234,5").value(".") is None
         True
         """
-        return self._values[decimal == ","]
+        return self.values[decimal == ","]
 
     @cached_property
-    def _values(self) -> tuple[float | None, float | None]:
+    def values(self) -> tuple[float | None, float | None]:
         """The number with a decimal point, and with a decimal comma."""
         if self.digits.isdigit():
             number = float(self.digits)
@@ -109,7 +109,10 @@ class WrittenNumber:
 
     def separator(self, decimal: str) -> str:
         """Return what separates groups of digits; empty if nothing does."""
-        whole = self.digits.lower().partition("e")[0].partition(decimal)[0]
+        whole = self.digits.partition(decimal)[0]
+        if whole.isdigit():
+            return ""
+        whole = whole.lower().partition("e")[0]
         return next((c for c in whole if not c.isdigit()), "")
 
 
@@ -187,13 +190,14 @@ def decimal_mark(numbers: Iterable[tuple[WrittenNumber, float]]) -> str | None:
     """
     surplus = 0.0
     for number, count in numbers:
-        if not number.digits.isdigit():
-            fits = [number.value(mark) is not None for mark in ".,"]
-            surplus += count * (fits[0] - fits[1])
+        with_point, with_comma = number.values
+        surplus += count * ((with_point is not None) - (with_comma is not None))
     return None if surplus == 0 else "." if surplus > 0 else ","
 
 
-def notes_on(numbers: Sequence[WrittenNumber], decimal: str, is_ambiguous: bool) -> tuple[str, ...]:
+def notes_on(
+    numbers: Sequence[WrittenNumber], decimal: str, separators: Set[str], is_ambiguous: bool
+) -> tuple[str, ...]:
     """Tell what was understood in numbers beyond digits and a decimal point.
 
     Parameters
@@ -201,20 +205,20 @@ def notes_on(numbers: Sequence[WrittenNumber], decimal: str, is_ambiguous: bool)
     numbers : sequence of WrittenNumber
     decimal : str
         The decimal mark that they were read with.
+    separators : set of str
+        What separates groups of digits in them.
     is_ambiguous : bool
         Whether the other decimal mark would have fit as well.
     """
     notes = []
-    other = "," if decimal == "." else "."
-    unclear = [n for n in numbers if is_ambiguous and n.value(decimal) != n.value(other)]
-    if unclear:
-        example = unclear[0]
-        notes.append(f"'{example.digits}' read as {abs(example.value(decimal) or 0.0):.15g}")
+    unclear = next((n for n in numbers if is_ambiguous and n.values[0] != n.values[1]), None)
+    if unclear is not None:
+        notes.append(f"'{unclear.digits}' read as {abs(unclear.value(decimal) or 0.0):.15g}")
     elif decimal == "," and any("," in number.digits for number in numbers):
         notes.append("with decimal commas")
-    separators = {_NAMES_OF_SEPARATORS[number.separator(decimal)] for number in numbers} - {""}
-    if separators and not unclear:
-        notes.append(f"thousands separated by {' and '.join(sorted(separators))}")
+    names = {_NAMES_OF_SEPARATORS[separator] for separator in separators}
+    if names and unclear is None:
+        notes.append(f"thousands separated by {' and '.join(sorted(names))}")
     taken_off = sorted({number.currency for number in numbers} - {""})
     taken_off += ["%"] * any(number.percent for number in numbers)
     if taken_off:

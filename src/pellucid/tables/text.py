@@ -222,7 +222,7 @@ def _numbers_of(
     if mark is not None or separators:
         thousands = format.thousands if format.thousands in separators else ""
         format = NumberFormat(decimal, thousands or min(separators, default=""))
-    return numbers, format, notes_on(used, decimal, mark is None)
+    return numbers, format, notes_on(used, decimal, separators, mark is None)
 
 
 @dataclass(frozen=True)
