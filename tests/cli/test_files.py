@@ -145,6 +145,15 @@ def test_an_export_replaces_a_file_with_force_only(run, model, tmp_path):
     run(*export, "--force")
 
 
+def test_a_model_is_not_written_to_standard_output(run, model, people, tmp_path):
+    for command in (
+        ["train", people, *QUICK, "--out", "-"],
+        ["export", "m.pellucid", "--onnx", "-"],
+    ):
+        assert "cannot be written to standard output" in run(*command, code=1).output
+    assert not (tmp_path / "-").exists()
+
+
 def test_places_that_no_file_can_be_written_to(tmp_path):
     with pytest.raises(TableError, match="is a directory"):
         check_can_write(tmp_path, [])

@@ -49,6 +49,8 @@ def check_can_write(
     wanted : str
         What the message adds about a file that exists.
     """
+    if str(path) == STANDARD_STREAM:
+        raise TableError("This cannot be written to standard output. Pass a file name.")
     if path.is_dir():
         raise TableError(f"{path} is a directory. Pass a file name, such as {path / 'result'}.")
     if not path.absolute().parent.is_dir():

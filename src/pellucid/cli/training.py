@@ -126,7 +126,7 @@ def train_and_save(
     model = model_class(**options)
     done = train(model, training, material.validation, out, resumes)
     out.add(epochs=model.n_iter_, seconds=done.seconds)
-    out.say(f"Trained for {model.n_iter_} epochs in {done.seconds:.2f} s.")
+    out.say(_length_of(model, done))
     if verbose:
         out.table(network_table(model.describe().network))
     reports = _test(model, training, material, request, tested, out)
@@ -139,6 +139,11 @@ def train_and_save(
     _save_somewhere(model, path, out)
     if done.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _length_of(model: Any, done: Training) -> str:
+    plural = "" if model.n_iter_ == 1 else "s"
+    return f"Trained for {model.n_iter_:,} epoch{plural} in {done.seconds:.2f} s."
 
 
 def _show_material(material: Material, request: Request, out: Output) -> None:
@@ -250,7 +255,7 @@ def _refit(
         out.note("Interrupted: the model that was tested is kept.")
         return model, done
     out.add(refit=True, epochs=fresh.n_iter_)
-    out.say(f"Trained for {fresh.n_iter_} epochs in {done.seconds:.2f} s.")
+    out.say(_length_of(fresh, done))
     fresh.training_facts_ = training_facts(
         fresh, rows, request.path, seed=request.seed, test=reports, folds=tested, refit=True
     )
