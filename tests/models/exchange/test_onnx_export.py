@@ -225,6 +225,7 @@ DRIFTS = pytest.mark.filterwarnings("ignore::pellucid.DataDriftWarning")
 
 
 @DRIFTS
+@pytest.mark.filterwarnings("ignore:The model is no better than its baseline")
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_tabular_classifier_takes_the_raw_columns(n_classes):
     y = np.digitize(QUANTITY, [0.0, 1.0][: n_classes - 1])
