@@ -14,7 +14,6 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
-from pellucid.tables.conventions import Conventions
 from pellucid.tables.conversion import as_numbers, as_seconds, as_text, as_truth
 from pellucid.tables.drift import (
     Cells,
@@ -27,6 +26,7 @@ from pellucid.tables.drift import (
     fits_storage,
     warn_of_drift,
 )
+from pellucid.tables.fitted_columns import FittedColumns
 from pellucid.tables.matching import learn_columns, match_columns
 from pellucid.tables.numeric import DatetimeEncoding, NumericEncoding, n_pieces_of
 from pellucid.tables.recognition import (
@@ -47,14 +47,6 @@ from pellucid.tables.table import Column, Table, TableError, missing_column_erro
 
 #: Maximum numbers of columns and of cells that the pieces of all numeric columns take together.
 MOST_PIECES, MOST_CELLS_OF_PIECES = 512, 2**28
-
-_ENCODINGS: dict[Kind, type[Encoding]] = {
-    "numeric": NumericEncoding,
-    "boolean": NumericEncoding,
-    "datetime": DatetimeEncoding,
-    "categorical": CategoricalEncoding,
-}
-
 
 _CONVERSIONS = {"numeric": as_numbers, "boolean": as_truth, "datetime": as_seconds}
 
@@ -404,25 +396,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _to_state(self) -> dict[str, Any]:
         """Return the fitted state as JSON-serializable values."""
-        columns = [
-            {
-                "name": column.name,
-                "kind": column.kind,
-                "reason": column.reason,
-                "encoding": (
-                    self.encodings_[column.name].to_state() if column.kind != "left out" else None
-                ),
-                "cells": (
-                    self._cells[column.name].to_state() if column.name in self._cells else None
-                ),
-            }
-            for column in self.recognized_
-        ]
-        return {
-            "columns": columns,
-            "has_names": hasattr(self, "feature_names_in_"),
-            "conventions": self.conventions_.to_state(),
-        }
+        has_names = hasattr(self, "feature_names_in_")
+        return FittedColumns(
+            self.recognized_, self.encodings_, self._cells, self.conventions_, has_names
+        ).to_state()
 
     def _restore(self, state: dict[str, Any]) -> Self:
         """Set the fitted attributes from the result of :meth:`_to_state`.
@@ -432,33 +409,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ValueError, TypeError, LookupError
             If the state is invalid.
         """
-        recognized = [
-            RecognizedColumn(
-                str(c["name"]), next(k for k in KINDS if k == c["kind"]), str(c["reason"])
-            )
-            for c in state["columns"]
-        ]
-        if len({column.name for column in recognized}) != len(recognized):
-            raise ValueError("two columns have the same name")
-        self.encodings_ = {
-            column.name: _ENCODINGS[column.kind].from_state(entry["encoding"])
-            for column, entry in zip(recognized, state["columns"], strict=True)
-            if column.kind != "left out"
-        }
-        self._cells = {  # Files of before do not tell them.
-            column.name: Cells.from_state(entry["cells"])
-            for column, entry in zip(recognized, state["columns"], strict=True)
-            if column.kind != "left out" and entry.get("cells") is not None
-        }
-        self.recognized_ = recognized
-        # Files of before know of plain numbers and ISO dates only.
-        conventions = state.get("conventions")
-        self.conventions_ = (
-            Conventions() if conventions is None else Conventions.from_state(conventions)
-        )
-        self.n_features_in_ = len(recognized)
-        if state["has_names"]:
-            self.feature_names_in_ = np.array([c.name for c in recognized], dtype=object)
+        known = FittedColumns.from_state(state)
+        self.recognized_ = list(known.recognized)
+        self.encodings_ = dict(known.encodings)
+        self._cells = dict(known.cells)
+        self.conventions_ = known.conventions
+        self.n_features_in_ = len(self.recognized_)
+        if known.has_names:
+            self.feature_names_in_ = np.array([c.name for c in known.recognized], dtype=object)
         return self
 
     def __sklearn_tags__(self) -> Any:
