@@ -49,6 +49,7 @@ SHUFFLED = np.random.default_rng(0).permutation(N)
         ("class", SHUFFLED % 6, "numeric", "6 different (set categorical if they are codes)"),
         ("class", ["1", "2", "3"] * 50, "numeric", "text, 3 different (set categorical"),
         ("sex", SHUFFLED % 2, "numeric", "whole numbers"),
+        ("east", [f"48,{i:03}" for i in range(N)], "left out", "'48,000' read as 48000"),
     ],
 )
 def test_kinds(name, values, kind, reason):

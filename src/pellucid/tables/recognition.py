@@ -283,10 +283,12 @@ def _recognize_text(
         number = Column(name, "number", numbers.values)
         recognized = _recognize_number(number, weights, y)
         if recognized.kind == "numeric":
-            hint = recognized.reason.partition(", ")[2]
+            _, comma, hint = recognized.reason.partition(", ")
             told = _told_missing((*numbers.stray, *numbers.words))
-            parts = (f"numbers stored as text{told}", *numbers.notes, *([hint] if hint else []))
-            recognized = replace(recognized, reason=", ".join(parts))
+            reason = ", ".join((f"numbers stored as text{told}", *numbers.notes)) + comma + hint
+        else:
+            reason = ", ".join((recognized.reason, *numbers.notes))
+        recognized = replace(recognized, reason=reason)
         return _Found(recognized, number, Conventions(numbers.format))
     times = times_from_text(column.values, weights, known.day_first)
     if times is not None:
