@@ -54,6 +54,11 @@ def test_columns_are_named_after_target_and_labels(run, model, people):
     )
 
 
+def test_probabilities_are_short(run, model, people):
+    lines = run("predict", "m.pellucid", people, "--probabilities").stdout.splitlines()[1:]
+    assert max(len(line) for line in lines) <= len("yes,0.0123456789,0.0123456789")
+
+
 def predicted_by(run, model, *options):
     model.save("m.pellucid")
     pd.DataFrame(X, columns=list("abc")).to_csv("new.csv", index=False)

@@ -47,7 +47,7 @@ def test_a_file_without_names(run, people):
 
 def test_too_few_epochs(run, people):
     done = run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", 2)
-    assert "Training reached its last epoch, 2, while" in done.stderr
+    assert "Training reached the maximum of 2 epochs before it stopped by itself" in done.stderr
 
 
 def test_no_column_to_learn_from(run, tmp_path):

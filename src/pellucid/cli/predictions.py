@@ -45,7 +45,7 @@ def predicted_columns(model: Any, X: Any, probabilities: bool) -> Columns:
     if probabilities:
         numbered = enumerate(_target_names(model, targets.n_outputs), 1)
         classes = [name or i for i, name in numbered] if several else model.classes_
-        P = np.asarray(targets.probabilities(outputs), np.float64)
+        P = targets.probabilities(outputs)
         columns += [(f"probability_{label}", p) for label, p in zip(classes, P.T, strict=True)]
     return uniquely_named(columns)
 

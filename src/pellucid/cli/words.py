@@ -53,7 +53,7 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (
         r"Stochastic Optimizer: Maximum iterations \((\d+)\) reached and the optimization hasn't "
         r"converged yet\.",
-        r"Training reached its last epoch, \1, while it still improved. Try more with --epochs.",
+        r"Training reached the maximum of \1 epochs before it stopped by itself. Raise --epochs.",
     ),
     (r"\bto_onnx needs\b", "export needs"),
     (r"\bto_onnx cannot\b", "ONNX cannot"),
