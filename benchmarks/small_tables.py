@@ -119,16 +119,14 @@ def error_compared(model, X, y, y_fit):
 
 #: Constructor parameters of each setting.
 SETTINGS = {
-    "defaults": {},
-    "validation 0.2": {"validation_fraction": 0.2},
-    "validation 0.3": {"validation_fraction": 0.3},
+    "alpha 0.1, the default": {},
+    "alpha 0.0001": {"alpha": 1e-4},
     "alpha 0.01": {"alpha": 0.01},
-    "alpha 0.1": {"alpha": 0.1},
-    "no decay": {"weight_decay": 0.0},
-    "decay 1": {"weight_decay": 1.0},
-    "decay 3": {"weight_decay": 3.0},
-    "decay 1, validation 0.2": {"weight_decay": 1.0, "validation_fraction": 0.2},
+    "alpha 1": {"alpha": 1.0},
+    "decay 1": {"alpha": 1e-4, "weight_decay": 1.0},
+    "validation 0.2": {"validation_fraction": 0.2},
     "stop on accuracy": {"scoring": "accuracy"},
+    "stop on accuracy, alpha 0.0001": {"scoring": "accuracy", "alpha": 1e-4},
 }
 
 

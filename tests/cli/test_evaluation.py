@@ -131,3 +131,11 @@ def test_a_model_below_its_baseline_is_told(run, people):
     done = run("evaluate", "m.pellucid", "swapped.csv")
     assert "worse than its baseline (most frequent class) in accuracy and log loss" in done.stderr
     assert "worse than its baseline" not in run("evaluate", "m.pellucid", people).stderr
+
+
+def test_drift_is_told_once(run, people):
+    run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "3")
+    pd.read_csv(people).assign(job="diver").to_csv("other.csv", index=False)
+    done = run("evaluate", "m.pellucid", "other.csv")
+    assert done.stderr.count("unseen categories") == 1
+    assert json.loads(run("evaluate", "m.pellucid", "other.csv", "--json").stdout)["drift"]

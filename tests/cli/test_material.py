@@ -24,9 +24,18 @@ def gaps(people):
 
 def test_missing_targets_are_told_with_a_way_out(run, gaps):
     output = run("train", gaps, "--target", "rich", "--out", "m.pellucid", code=1).output
-    assert "people.csv: the target 'rich' is missing in 3 of 600 rows" in output
+    assert (
+        "people.csv: the target 'rich' is missing in 3 of 600 rows (the first is line 3" in output
+    )
     assert "--drop-missing-target" in output
     run("train", gaps, "--target", "age", "--out", "m.pellucid", *FEW)
+
+
+def test_lines_of_the_file_are_counted(run, tmp_path):
+    rows = "".join(f"{i},{'x' if i % 2 else 'z'}\n" for i in range(30))
+    (tmp_path / "t.csv").write_text(f"a,y\n{rows}\n31,\n32,x\n")
+    output = run("train", "t.csv", "--target", "y", "--out", "m.pellucid", code=1).output
+    assert "missing in 1 of 32 rows (the first is line 33" in output
 
 
 def test_rows_without_a_target_can_be_dropped(run, gaps, tmp_path):

@@ -104,6 +104,7 @@ def test_it_is_the_perceptron_of_the_encoded_table(estimator, options, n):
         target = (y - mean) / scale
     n_train = 270 if n == 300 else n
     batch = {"batch_size": a_twentieth_of_the_rows(n_train), "early_stopping": n == 300}
+    batch["alpha"] = model.alpha
     peer = PEERS[estimator](**FEW).set_params(**batch).set_params(**options)
     if estimator is TabularClassifier and n == 300:
         peer.set_params(scoring="loss")
@@ -313,7 +314,7 @@ def test_a_model_below_its_baseline_is_told(estimator, y):
     score = -metrics.log_loss(bad, shares) if estimator is TabularClassifier else 0.0
     assert model._baseline_score == pytest.approx(score)
     assert model.best_validation_score_ < score
-    assert "weight_decay=" in str(caught[0].message)
+    assert "alpha=" in str(caught[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         other = "accuracy" if estimator is TabularClassifier else "neg_mean_absolute_error"

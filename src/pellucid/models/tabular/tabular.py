@@ -309,7 +309,7 @@ class TabularPerceptron(Perceptron):
             f"The model is no better than its baseline on the validation rows: {name} "
             f"{sign * score:.3g}, and {sign * baseline:.3g} {self._baseline}. Add rows, leave out "
             "columns that cannot matter, or try fewer units (hidden_layer_sizes=16) or a stronger "
-            "penalty (weight_decay=3.0).",
+            "penalty (alpha=1.0).",
             ConvergenceWarning,
         )
 
