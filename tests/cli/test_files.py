@@ -84,6 +84,13 @@ def test_nor_is_a_database(run, people, tmp_path):
         check_can_write(people, [Path(f"{people}#first sheet")], force=True)
 
 
+def test_nor_is_a_file_that_matches_a_pattern(run, people, tmp_path):
+    before = people.read_bytes()
+    done = run("train", "peop*.csv", *QUICK, "--out", people, "--force", code=1)
+    assert "people.csv is an input" in done.output
+    assert people.read_bytes() == before
+
+
 def test_nor_are_checkpoints(run, people, tmp_path):
     train = ["train", people, *QUICK, "--checkpoints", "folder"]
     run(*train, "--out", "m.pellucid")

@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from pellucid.persistence.file import is_model_file
-from pellucid.tables.databases import parse_address
 from pellucid.tables.files import STANDARD_INPUT
+from pellucid.tables.reading import files_of
 from pellucid.tables.table import TableError
 
 STANDARD_STREAM = STANDARD_INPUT
@@ -69,21 +70,12 @@ def check_can_write(
         )
 
 
-def _file_of(table: Path) -> Path:
-    """Return the file of a table such as sqlite:///file.db#table or book.xlsx#sheet."""
-    address = parse_address(str(table))
-    if address is not None:
-        return address.path
-    file, mark, _ = str(table).rpartition("#")
-    return Path(file) if mark and not table.exists() else table
-
-
 def _is_input(path: Path, inputs: Iterable[Path | None]) -> bool:
     """Return whether a file that exists is one of the inputs, or in a folder among them.
 
     A model in a folder of tables or checkpoints is none.
     """
-    for given in map(_file_of, filter(None, inputs)):
+    for given in chain.from_iterable(map(files_of, filter(None, inputs))):
         if str(given) == STANDARD_STREAM:
             with suppress(OSError, ValueError):  # It may be no file at all.
                 if os.path.samestat(os.fstat(sys.stdin.fileno()), path.stat()):

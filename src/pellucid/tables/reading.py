@@ -158,6 +158,32 @@ def places_of_rows(
     return [places[row] for row in wanted]
 
 
+def files_of(path: str | Path) -> list[Path]:
+    """Return the files that a path of a table names; a folder stands for itself.
+
+    Examples
+    --------
+    >>> from pellucid.tables.reading import files_of
+    >>> [str(file) for file in files_of("sqlite:///sales.db#orders")]
+    ['sales.db']
+    """
+    address = parse_address(str(path))
+    if address is not None:
+        return [address.path]
+    if Path(path).exists():
+        return [Path(path)]
+    if _PATTERN.search(str(path)):
+        return [file for file in map(Path, sorted(glob(str(path)))) if file.is_file()]
+    return [_file_and_sheet(path)[0]]
+
+
+def _file_and_sheet(path: str | Path) -> tuple[Path, str | None]:
+    """Part the name of a sheet from the path of an Excel file."""
+    file, mark, sheet = str(path).rpartition("#")
+    is_sheet = mark and not Path(path).exists() and Path(file).is_file()
+    return (Path(file), sheet) if is_sheet else (Path(path), None)
+
+
 def _sources(path: TablePath) -> Iterator[str | Path]:
     """Yield the files of a path; those of a folder or pattern in the order of their names."""
     if not isinstance(path, str | Path):
@@ -173,7 +199,7 @@ def _sources(path: TablePath) -> Iterator[str | Path]:
             )
         yield from files
     elif _PATTERN.search(str(path)) and not place.exists() and not parse_address(str(path)):
-        files = [p for p in map(Path, sorted(glob(str(path)))) if p.is_file()]
+        files = files_of(path)
         if not files:
             raise TableError(f"There is no file whose path matches {path}. Check the pattern.")
         yield from files
@@ -186,7 +212,8 @@ def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
     address = parse_address(str(source))
     if address is not None:
         return read_database(address)
-    content, sheet = _content(source)
+    file, sheet = _file_and_sheet(source)
+    content = read_content(file)
     if content.kind in _BINARY:
         return _BINARY[content.kind](content)
     if content.kind == "excel":
@@ -200,14 +227,6 @@ def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
         text, _ = as_utf8(content.data, content.name, options.encoding)
         return other_formats.read_arff(text.decode(), content.name)
     return read_csv(content.data, content.name, options)
-
-
-def _content(source: str | Path) -> tuple[Content, str | None]:
-    """Read a file; the name of a sheet may follow its path."""
-    file, mark, sheet = str(source).rpartition("#")
-    if mark and not Path(source).exists() and Path(file).is_file():
-        return read_content(file), sheet
-    return read_content(source), None
 
 
 def _is_json(content: Content) -> bool:
@@ -238,7 +257,7 @@ def _lines_of_rows(source: str | Path, options: CsvOptions) -> tuple[Sequence[in
     table = _read(source, options)
     if not isinstance(table, TextTable):
         return range(1, len(table) + 1), "row"
-    content, _ = _content(source)
+    content = read_content(source)
     data, _ = as_utf8(content.data, content.name, options.encoding)
     rows = NumberedRows(data, recognize_dialect(data, content.name, options), content.name)
     column_names(rows, content.name, options.header)
