@@ -44,3 +44,15 @@ def test_a_test_table_with_training_rows_is_told(run, parts):
     call = ("train", "train.csv", "--target", "kind", "--out", "m.pellucid", *FEW)
     assert "was trained on" in run(*call, "--test-table", "train.csv").stderr
     assert "was trained on" not in run(*call, "--test-table", "test.csv").stderr
+
+
+def test_undefined_metrics_can_be_saved(run, tmp_path):
+    """Of a single test row R² is undefined, and a fold may lack a class."""
+    rows = "".join(f"{i / 7},{i % 5 == 0}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("a,y\n" + rows)
+    (tmp_path / "one.csv").write_text("a,y\n0.5,True\n")
+    call = ("train", "t.csv", "--target", "y", "--test-table", "one.csv", "--folds", 15)
+    run(*call, "--out", "m.pellucid", *FEW)
+    facts = load("m.pellucid").training_facts_
+    assert facts["test"]["rows"] == 1
+    json.dumps(facts, allow_nan=False)

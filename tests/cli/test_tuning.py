@@ -78,6 +78,7 @@ def test_a_search_goes_on_from_its_file(run, parts):
     output = run(*call, "--trials", 2, *kept, "--seed", 1, code=1).output
     assert "another search" in output
     before = pathlib.Path("train.csv").read_bytes()
+    assert "Pass two paths" in run(*call, "--save-trials", "m.pellucid", code=1).output
     run(*call, "--save-trials", "train.csv", code=1)
     assert pathlib.Path("train.csv").read_bytes() == before
 

@@ -11,7 +11,7 @@ from typing import Any
 from pellucid.cli.data import Examples, shown_name
 from pellucid.cli.metrics import Report
 from pellucid.cli.row_hashes import facts_of, hashes_or_none, row_hashes, share_trained_on
-from pellucid.cli.screen import Output
+from pellucid.cli.screen import Output, as_json
 from pellucid.version import __version__
 
 #: A larger share of rows that were trained on is told.
@@ -47,7 +47,7 @@ def training_facts(
     """
     left_out = [c.name for c in model.encoder_.recognized_ if c.kind == "left out"]
     tested = [{"rows": r.n_rows, "metrics": {m.name: m.model for m in r.metrics}} for r in test]
-    return {
+    facts: dict[str, Any] = {
         "version": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "file": shown_name(path),
@@ -60,6 +60,8 @@ def training_facts(
         "refit": refit,
         "training_rows": facts_of(row_hashes(model, training)),
     }
+    plain: dict[str, Any] = as_json(facts)  # A metric may be undefined.
+    return plain
 
 
 def sha256_of(path: Path) -> str | None:
