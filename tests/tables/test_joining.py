@@ -72,6 +72,18 @@ def test_values_of_different_kinds(tmp_path):
         read_table(tmp_path)
 
 
+def test_rows_of_files_that_are_not_csv(tmp_path):
+    codes = pd.Categorical(["1", "2", "1"])
+    for name, start in (("1.parquet", 0.0), ("2.parquet", 3.0)):
+        frame = pd.DataFrame({"code": codes, "size": start + np.arange(3), "old": [True, None, False]})
+        frame.to_parquet(tmp_path / name)
+    table = read_table(tmp_path)
+    assert table["code"].values.tolist() == ["1", "2", "1"] * 2
+    assert table["code"].is_category
+    assert table["size"].values.tolist() == [0, 1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(table["old"].values, [1, np.nan, 0] * 2)
+
+
 def test_files_that_match_a_pattern(write, tmp_path):
     for name in ("b1.csv", "a2.csv", "a1.csv"):
         write(f"x,y\n{name[1]},{name[0]}\n", name)

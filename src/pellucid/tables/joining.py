@@ -73,19 +73,20 @@ def _joined_cells(parts: list[Any]) -> Any:
 
 def _joined_column(files: Sequence[str], parts: list[Column]) -> Column:
     """Join a column; where all values are missing, its storage does not matter."""
-    known = [part for part in parts if not part.missing().all()] or parts[:1]
-    storage = known[0].storage
-    for file, part in zip(files, parts, strict=True):
-        if part in known and part.storage != storage:
+    is_known = [not part.missing().all() for part in parts]
+    storage = parts[is_known.index(True) if any(is_known) else 0].storage
+    for file, part, known in zip(files, parts, is_known, strict=True):
+        if known and part.storage != storage:
             raise TableError(
                 f"{file}: column {part.name!r} holds {part.storage} values, but "
-                f"{known[0].storage} values in the files before. Save it alike in all files."
+                f"{storage} values in the files before. Save it alike in all files."
             )
     values = [
         part.values if part.storage == storage else _all_missing(storage, len(part.values))
         for part in parts
     ]
-    return Column(parts[0].name, storage, np.concatenate(values))
+    is_category = any(part.is_category for part in parts)
+    return Column(parts[0].name, storage, np.concatenate(values), is_category)
 
 
 def _all_missing(storage: str, n: int) -> Any:

@@ -19,7 +19,7 @@ class TableError(ValueError):
     """Raised if a table cannot be read or used; the message says what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """One column of a table.
 
@@ -57,7 +57,7 @@ class Column:
         return replace(self, values=self.values[rows])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Named columns of equal length.
 
