@@ -91,6 +91,17 @@ def test_nor_is_a_file_that_matches_a_pattern(run, people, tmp_path):
     assert people.read_bytes() == before
 
 
+@pytest.mark.parametrize("how", ["symbolic", "hard"])
+def test_nor_is_a_file_that_is_linked_from_a_folder(run, people, tmp_path, how):
+    before = people.read_bytes()
+    linked = tmp_path / "folder" / "linked.csv"
+    linked.parent.mkdir()
+    linked.symlink_to(people) if how == "symbolic" else os.link(people, linked)
+    done = run("train", "folder", *QUICK, "--out", people, "--force", code=1)
+    assert "people.csv is an input" in done.output
+    assert people.read_bytes() == before
+
+
 def test_nor_are_checkpoints(run, people, tmp_path):
     train = ["train", people, *QUICK, "--checkpoints", "folder"]
     run(*train, "--out", "m.pellucid")

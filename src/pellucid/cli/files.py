@@ -71,7 +71,7 @@ def check_can_write(
 
 
 def _is_input(path: Path, inputs: Iterable[Path | None]) -> bool:
-    """Return whether a file that exists is one of the inputs, or in a folder among them.
+    """Return whether a file that exists is one of the inputs, or in or linked from a folder of them.
 
     A model in a folder of tables or checkpoints is none.
     """
@@ -81,8 +81,9 @@ def _is_input(path: Path, inputs: Iterable[Path | None]) -> bool:
                 if os.path.samestat(os.fstat(sys.stdin.fileno()), path.stat()):
                     return True
         elif given.is_dir():
-            folders = path.resolve().parents
-            if any(given.samefile(folder) for folder in folders) and not is_model_file(path):
+            is_inside = any(given.samefile(folder) for folder in path.resolve().parents)
+            is_linked = any(file.is_file() and file.samefile(path) for file in given.iterdir())
+            if (is_inside or is_linked) and not is_model_file(path):
                 return True
         elif given.exists() and given.samefile(path):
             return True
