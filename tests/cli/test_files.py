@@ -112,6 +112,21 @@ def test_nor_are_checkpoints(run, people, tmp_path):
     assert checkpoint.read_bytes() == before
 
 
+def test_checkpoints_of_another_training_are_kept(run, people, tmp_path):
+    train = ["train", people, *QUICK, "--out", "m.pellucid", "--checkpoints", "folder"]
+    run(*train)
+    before = folder_of(tmp_path / "folder" / "any")
+    for table in (people, "absent.csv"):  # Told before it is read.
+        done = run("train", table, *train[2:], "--seed", 1, code=1)
+        assert "folder has checkpoints of another training" in done.output
+        assert "--resume" in done.output
+        assert "--force" in done.output
+    assert folder_of(tmp_path / "folder" / "any") == before
+    run(*train, "--resume")
+    run(*train, "--seed", 1, "--force")
+    assert folder_of(tmp_path / "folder" / "any") != before
+
+
 def test_nor_is_what_standard_input_reads(people, monkeypatch):
     with people.open() as file:
         monkeypatch.setattr("sys.stdin", file)

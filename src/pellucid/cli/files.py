@@ -9,6 +9,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from pellucid.persistence.checkpoint_folder import CheckpointFolder
 from pellucid.persistence.file import is_model_file
 from pellucid.tables.files import STANDARD_INPUT
 from pellucid.tables.reading import files_of
@@ -31,6 +32,16 @@ def check_can_save(path: Path, inputs: Iterable[Path | None], force: bool = Fals
     if is_model_file(path) and not _is_input(path, inputs):
         force = True
     check_can_write(path, inputs, force=force, wanted=" and is not a model of Pellucid")
+
+
+def check_can_keep_checkpoints(folder: Path | None, force: bool = False) -> None:
+    """Raise TableError if a folder has checkpoints, which a new training would delete."""
+    if folder is None or force or not CheckpointFolder(folder).files():
+        return
+    raise TableError(
+        f"{folder} has checkpoints of another training, which this one would delete. Go on with "
+        "that training by --resume, pass another folder, or --force to delete them."
+    )
 
 
 def check_can_write(
@@ -71,9 +82,9 @@ def check_can_write(
 
 
 def _is_input(path: Path, inputs: Iterable[Path | None]) -> bool:
-    """Return whether a file that exists is one of the inputs, or in or linked from a folder of them.
+    """Return whether a file that exists is one of the inputs, or of a folder among them.
 
-    A model in a folder of tables or checkpoints is none.
+    Links in a folder count as well. A model in a folder of tables or checkpoints is none.
     """
     for given in chain.from_iterable(map(files_of, filter(None, inputs))):
         if str(given) == STANDARD_STREAM:

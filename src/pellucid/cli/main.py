@@ -119,7 +119,14 @@ def train_command(
         ),
     ] = False,
     seed: SeedOption = 0,
-    force: ForceOption = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace a file at --out that is not a model, and checkpoints of another training "
+            "in --checkpoints.",
+        ),
+    ] = False,
     verbose: VerboseOption = False,
     *,
     rows: RowOptions,
@@ -134,7 +141,7 @@ def train_command(
     if resume and checkpoints is None:
         raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
     request = Request(table, target, task, rows, reading, seed, validation)
-    from pellucid.cli.files import check_can_save
+    from pellucid.cli.files import check_can_keep_checkpoints, check_can_save
     from pellucid.cli.material import read_material
     from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
 
@@ -149,6 +156,8 @@ def train_command(
     }
     with readable_failures(out, goes_on=True):
         check_can_save(path, [*request.tables(), checkpoints], force)
+        if not resume:
+            check_can_keep_checkpoints(checkpoints, force)
         material = read_material(request, out)
     from pellucid.cli.training import train_and_save
 
