@@ -39,9 +39,9 @@ def read_table(
     r"""Read a table from one or more files.
 
     CSV, SQLite, JSON lines and ARFF need no additional packages, Parquet and Arrow need pyarrow or
-    polars, Excel needs openpyxl, DuckDB needs duckdb. Large CSV files are read many times faster if
-    pyarrow is installed. Compressed files (gzip, bzip2, xz, zstd, zip) are unpacked. What is in the
-    file counts, not its name.
+    polars, Excel needs openpyxl, DuckDB needs duckdb. Large CSV files are read several times faster
+    if pyarrow is installed. Compressed files (gzip, bzip2, xz, zstd, zip) are unpacked. What is in
+    the file counts, not its name.
 
     Of a CSV file, the encoding, the delimiter, comment lines before the table and the format of
     numbers are recognized. Empty cells and cells such as ``?``, ``NA``, ``NaN`` or ``null`` are
