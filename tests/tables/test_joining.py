@@ -75,7 +75,9 @@ def test_values_of_different_kinds(tmp_path):
 def test_rows_of_files_that_are_not_csv(tmp_path):
     codes = pd.Categorical(["1", "2", "1"])
     for name, start in (("1.parquet", 0.0), ("2.parquet", 3.0)):
-        frame = pd.DataFrame({"code": codes, "size": start + np.arange(3), "old": [True, None, False]})
+        frame = pd.DataFrame(
+            {"code": codes, "size": start + np.arange(3), "old": [True, None, False]}
+        )
         frame.to_parquet(tmp_path / name)
     table = read_table(tmp_path)
     assert table["code"].values.tolist() == ["1", "2", "1"] * 2
