@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pellucid.cli.class_report import class_report, class_table, confusions_line
+from pellucid.cli.class_report import class_report, class_tables, confusions_line
 
 
-def shown(table):
-    console = Console(width=120, color_system=None)
+def shown(report):
+    console = Console(width=80, color_system=None)
     with console.capture() as capture:
-        console.print(table)
+        for table in class_tables(report):
+            console.print(table)
     return capture.get()
 
 
@@ -30,10 +31,22 @@ def test_scores_by_hand():
         "precision": 1.0,
         "f1": pytest.approx(0.8),
     }
-    output = shown(class_table(report))
+    output = shown(report)
     assert "as c" in output
-    assert "undefined" in output
+    assert "Confusion matrix" not in output
     assert confusions_line(report) is None, "the matrix shows them"
+
+
+def test_a_matrix_of_several_classes_is_a_table_of_its_own():
+    codes = np.arange(8).repeat(9)
+    told = np.roll(codes, 1)
+    names = np.array([f"class {i}" for i in range(8)])
+    output = shown(class_report(codes, told, names))
+    by_class, matrix = output.split("Confusion matrix")
+    assert "as class 0" not in by_class
+    assert "precision" in by_class
+    assert matrix.count("│ class") == 8
+    assert max(map(len, output.splitlines())) <= 80
 
 
 def test_many_classes_are_shortened_with_a_count():
@@ -42,7 +55,7 @@ def test_many_classes_are_shortened_with_a_count():
     told[:15] = 1
     told[-4:] = 18
     report = class_report(codes, told, np.array([f"k{i:02}" for i in range(20)]))
-    output = shown(class_table(report))
+    output = shown(report)
     assert "and 8 classes with fewer rows" in output
     assert "k19" in output
     assert "k07" not in output

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table as ScreenTable
 
-#: Most classes whose confusion matrix is shown; of more, the most frequent confusions are.
-MOST_IN_MATRIX = 6
+#: Most classes whose confusions are shown beside their scores, and in a matrix of their own; of
+#: more, the most frequent confusions are.
+MOST_BESIDE, MOST_IN_MATRIX = 3, 8
 MOST_CLASSES, MOST_CONFUSIONS = 12, 5
 
 
@@ -79,31 +80,46 @@ def class_report(
     return ClassReport(names, confusions, recall, precision, f1)
 
 
-def class_table(report: ClassReport) -> ScreenTable:
-    """Return the classes as a table for the screen, with their confusion matrix if they are few."""
+def class_tables(report: ClassReport) -> list[ScreenTable]:
+    """Return the classes as tables for the screen, with their confusion matrix if they are few."""
     n_rows = report.confusions.sum(axis=1)
-    has_matrix = len(report.classes) <= MOST_IN_MATRIX
+    is_beside = len(report.classes) <= MOST_BESIDE
     table = ScreenTable(title="By class", title_justify="left", title_style="bold")
     table.add_column("class", overflow="fold")
     for name in ("rows", "recall", "precision", "F1"):
         table.add_column(name, justify="right")
-    if has_matrix:
-        for name in report.classes:
-            table.add_column(f"as {name}", justify="right", overflow="fold")
+    if is_beside:
+        _add_predicted(table, report)
     shown = np.argsort(-n_rows, kind="stable")[:MOST_CLASSES]
     for i in np.sort(shown) if len(shown) == len(n_rows) else shown:
         scores = (report.recall[i], report.precision[i], report.f1[i])
         cells = [report.classes[i], f"{n_rows[i]:,}", *map(_shown, scores)]
-        if has_matrix:
+        if is_beside:
             cells += [f"{n:,}" for n in report.confusions[i]]
         table.add_row(*cells)
     if len(shown) < len(n_rows):
         table.caption = f"and {len(n_rows) - len(shown):,} classes with fewer rows"
+    has_matrix = not is_beside and len(report.classes) <= MOST_IN_MATRIX
+    return [table, _matrix_table(report)] if has_matrix else [table]
+
+
+def _matrix_table(report: ClassReport) -> ScreenTable:
+    table = ScreenTable(title="Confusion matrix", title_justify="left", title_style="bold")
+    table.add_column("class", overflow="fold")
+    _add_predicted(table, report)
+    for name, row in zip(report.classes, report.confusions, strict=True):
+        table.add_row(name, *(f"{n:,}" for n in row))
     return table
 
 
+def _add_predicted(table: ScreenTable, report: ClassReport) -> None:
+    """Add a column for each predicted class."""
+    for name in report.classes:
+        table.add_column(f"as {name}", justify="right", overflow="fold")
+
+
 def confusions_line(report: ClassReport) -> str | None:
-    """Return the most frequent mistakes as a line, or None where the table shows them all."""
+    """Return the most frequent mistakes as a line, or None where the tables show them all."""
     found = report.most_frequent_confusions()
     if len(report.classes) <= MOST_IN_MATRIX or not found:
         return None
@@ -112,4 +128,4 @@ def confusions_line(report: ClassReport) -> str | None:
 
 
 def _shown(value: float) -> str:
-    return "undefined" if np.isnan(value) else f"{100 * value:.1f} %"
+    return "-" if np.isnan(value) else f"{100 * value:.1f} %"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.cli.class_report import class_table, confusions_line
+from pellucid.cli.class_report import class_tables, confusions_line
 from pellucid.cli.data import (
     Examples,
     inputs_for,
@@ -101,7 +101,8 @@ def show_reports(reports: Sequence[Report], title: str, out: Output) -> None:
             )
         out.table(metrics_table(report, title))
         if report.by_class is not None:
-            out.table(class_table(report.by_class))
+            for table in class_tables(report.by_class):
+                out.table(table)
             if line := confusions_line(report.by_class):
                 out.say(line)
     out.say(explanation(reports[0]))
