@@ -296,3 +296,16 @@ def test_test_rows_that_differ_are_told_of(run, drifted):
         "new.csv",
     )
     assert done.stderr.count("The table differs from that of training") == 1
+
+
+def test_text_stays_text_in_a_file_that_has_only_numbers(run, tmp_path):
+    rows = [("1.10", "2.0"), ("1.1", "2.00"), ("1.2.3", "2.x")]
+    text = "".join(f"{v},{i % 9},{y}\n" for i in range(90) for v, y in rows)
+    (tmp_path / "t.csv").write_text(f"v,x,y\n{text}")
+    (tmp_path / "some.csv").write_text("v,x,y\n" + "1.10,1,2.0\n1.1,2,2.00\n" * 30)
+    call = ("train", "t.csv", "--target", "y", "--out", "m.pellucid", "--seed", 1)
+    facts = json.loads(run(*call, "--test-table", "some.csv", "--json").stdout)
+    assert facts["metrics"]["accuracy"] == 1.0
+    facts = json.loads(run("evaluate", "m.pellucid", "some.csv", "--json").stdout)
+    assert facts["metrics"]["accuracy"] == 1.0
+    assert run("predict", "m.pellucid", "some.csv").stdout.splitlines()[1].startswith("2.0")

@@ -48,7 +48,7 @@ def test_what_an_earlier_table_tells_decides_without_a_majority():
 
 def test_state():
     odd = Conventions(NumberFormat(".", ","), False)
-    conventions = Conventions(NumberFormat(",", "."), True, {"rate": odd})
+    conventions = Conventions(NumberFormat(",", "."), True, {"rate": odd}, frozenset(["version"]))
     assert Conventions.from_state(conventions.to_state()) == conventions
     assert Conventions.from_state(Conventions().to_state()) == Conventions()
     assert conventions.of("rate") == odd

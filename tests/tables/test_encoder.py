@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from pellucid.tables import DataDriftWarning, TableEncoder, TableError, recognition
+from pellucid.tables import DataDriftWarning, TableEncoder, TableError, read_table, recognition
 from pellucid.tables.conventions import NumberFormat
 
 
@@ -172,6 +173,26 @@ def test_a_prediction_is_read_as_the_training_table_was():
     for known in (encoder, restored):
         np.testing.assert_array_equal(known.transform(one), known.transform(same))
     assert {"at_time_of_day_sin", "on_day_of_year_cos"} <= set(encoder.get_feature_names_out())
+
+
+def test_a_row_is_read_alike_whatever_the_other_rows_are(write):
+    versions = ["1.10", "1.1", "1.2.3", "2.0.1", "4.x"]
+    rows = "".join(
+        f"{v},{c},{i % 7}\n" for i in range(40) for v, c in zip(versions, "12312", strict=True)
+    )
+    encoder = TableEncoder({"code": "categorical"}).fit(read_table(write(f"v,code,x\n{rows}")))
+    state = json.loads(json.dumps(encoder._to_state()))
+    encoder = TableEncoder()._restore(state)
+
+    def encoded(*rows):
+        text = "\n".join(["v,code,x", *rows])
+        return encoder.transform(read_table(write(text), conventions=encoder.conventions_))
+
+    expected = encoded("1.10,2,3", "1.2.3,one,4")[0]
+    np.testing.assert_array_equal(encoded("1.10,2,3")[0], expected)
+    np.testing.assert_array_equal(encoded("1.10,2.0,3", "4.x,one,4")[0], expected)
+    names = encoder.get_feature_names_out([*encoder.feature_names_in_])
+    assert {"v_1.10", "code_2"} <= set(names[expected == 1.0])
 
 
 def test_states_of_before_know_plain_numbers():

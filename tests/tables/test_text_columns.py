@@ -148,3 +148,15 @@ def test_columns_of_another_format_than_the_table_stay_text(write):
     found = recognize_table(table, {})
     assert found.converted[2].values.tolist() == [1.25, 2.5, 3.125]
     assert dict(found.conventions.exceptions) == exceptions
+
+
+def test_columns_that_are_known_as_text_stay_as_written(write):
+    path = write("version,x\n1.10,1.5\n1.1,2.5\n")
+    for options in ({}, {"decimal": "."}):
+        table = read_table(path, conventions=Conventions(text=frozenset(["version"])), **options)
+        assert table["version"].values.tolist() == ["1.10", "1.1"]
+        assert table["x"].values.tolist() == [1.5, 2.5]
+        assert table.conventions.text == {"version"}
+    path = write("tags;x\n1,5;1.5\n1,7;2.5\n")
+    table = read_table(path, conventions=Conventions(text=frozenset(["tags"])))
+    assert table.conventions.numbers == NumberFormat()

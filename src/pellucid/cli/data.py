@@ -27,6 +27,7 @@ from pellucid.tables import (
 )
 from pellucid.tables.conventions import Conventions
 from pellucid.tables.conversion import as_text
+from pellucid.tables.number_notation import plain_number
 from pellucid.tables.target import TASKS, Task, row_place
 
 
@@ -150,9 +151,22 @@ def read_model_table(path: Path, model: Any, reading: ReadingOptions, out: Outpu
     if reading.header is None and is_headerless(model) and path.suffix not in {".parquet", ".pq"}:
         reading = replace(reading, header=False)
     encoder = getattr(getattr(model, "estimators_", [model])[0], "encoder_", None)
-    conventions = None if encoder is None else encoder.conventions_
+    conventions = Conventions() if encoder is None else encoder.conventions_
+    conventions = replace(conventions, text=conventions.text | _targets_of_text(model))
     table = read_rows(path, reading, out, conventions)
     return numbered_as_in_training(table, model, path, out)
+
+
+def _targets_of_text(model: Any) -> set[str]:
+    """Return the names of targets whose classes are text that is not only numbers."""
+    classes = getattr(model, "classes_", None)
+    if not isinstance(classes, np.ndarray) or classes.dtype.kind not in "UO":
+        return set()
+    return (
+        set()
+        if all(plain_number(str(c)) is not None for c in classes)
+        else set(target_names_of(model))
+    )
 
 
 def inputs_for(model: Any, table: Table, others: Sequence[str] = ()) -> Any:

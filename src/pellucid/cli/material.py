@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +80,11 @@ def read_material(request: Request, out: Output) -> Material:
         )
     examples = Examples(table.without(truth.name), target_values(truth, task))
     dropped = _columns_to_drop(request, examples.X)
+    texts = frozenset(c.name for c in (*examples.X, truth) if c.storage == "text")
+    conventions = replace(table.conventions, text=texts)
 
     def read(path: Path) -> Examples:
-        other, values = _read(path, truth.name, task, request, out, table.conventions)
+        other, values = _read(path, truth.name, task, request, out, conventions)
         return Examples(other.without(truth.name), target_values(values, task))
 
     validation = None if request.validation_path is None else read(request.validation_path)

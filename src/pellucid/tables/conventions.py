@@ -92,11 +92,15 @@ class Conventions:
         Whether dates such as 3/1/2020 begin with the day; None if no column decides it.
     exceptions : dict of str to Conventions
         Columns that are written differently from the rest of the table, by name.
+    text : frozenset of str
+        Columns whose cells stay as they are written, even if all of them are numbers: 1.10 and 1.1
+        are two versions.
     """
 
     numbers: NumberFormat = field(default_factory=NumberFormat)
     day_first: bool | None = None
     exceptions: Mapping[str, Conventions] = field(default_factory=dict)
+    text: frozenset[str] = frozenset()
 
     def of(self, name: str) -> Conventions:
         """Return the conventions of a column."""
@@ -109,6 +113,7 @@ class Conventions:
             "numbers": self.numbers.to_state(),
             "day_first": self.day_first,
             **({"exceptions": exceptions} if exceptions else {}),
+            **({"text": sorted(self.text)} if self.text else {}),
         }
 
     @classmethod
@@ -121,7 +126,8 @@ class Conventions:
             str(name): Conventions(NumberFormat.from_state(e["numbers"]), e["day_first"])
             for name, e in state.get("exceptions", {}).items()
         }
-        return cls(NumberFormat.from_state(state["numbers"]), day_first, exceptions)
+        text = frozenset(map(str, state.get("text", ())))
+        return cls(NumberFormat.from_state(state["numbers"]), day_first, exceptions, text)
 
 
 def recognize_number_format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,8 @@ from pellucid.tables.number_notation import number_in
 from pellucid.tables.table import Column, Storage
 from pellucid.tables.text import text_of_number
 from pellucid.tables.time_notation import readings
+
+_WHOLE = re.compile(r"-?\d{1,4000}", re.ASCII)
 
 #: Truth values in text, in lower case.
 TRUTH = {
@@ -31,6 +34,20 @@ def as_text(column: Column) -> Column:
         None if np.isnan(v) else str(bool(v)) if boolean else text_of_number(v) for v in distinct
     ]
     return Column(column.name, "text", texts[codes])
+
+
+def as_text_of_numbers(column: Column, conventions: Conventions) -> Column:
+    """Return the column as text, in which numbers are written as if all cells were numbers."""
+    if column.storage != "text":
+        return as_text(column)
+    decimal = conventions.numbers.decimal
+    written: dict[str | None, str | None] = {None: None}
+    for text in set(column.values.tolist()) - {None}:
+        number = int(text) if _WHOLE.fullmatch(text) else number_in(text, decimal)
+        written[text] = text if number is None else text_of_number(number)
+    values = np.empty(len(column.values), dtype=object)
+    values[:] = [written[text] for text in column.values]
+    return Column(column.name, "text", values)
 
 
 def as_numbers(column: Column, conventions: Conventions) -> Column:

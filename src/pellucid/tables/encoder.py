@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
-from pellucid.tables.conversion import as_numbers, as_seconds, as_text, as_truth
+from pellucid.tables.conversion import as_numbers, as_seconds, as_text, as_text_of_numbers, as_truth
 from pellucid.tables.drift import (
     Cells,
     ColumnDrift,
@@ -290,7 +291,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.recognized_ = recognized
         self.encodings_ = encodings
-        self.conventions_ = known.conventions
+        self.conventions_ = replace(known.conventions, text=_text_of(table, known))
         self._cells = {
             column.name: count_cells(column, read, encodings[column.name], weights)[0]
             for column, read in zip(table, known.converted, strict=True)
@@ -367,11 +368,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self, known: RecognizedColumn, column: Column) -> Column:
         """Return a column in the storage of its kind; what is of another kind is missing."""
+        training, conventions = self._cells.get(known.name), self.conventions_.of(known.name)
         if known.kind == "categorical":
+            if training is not None and training.storage == "number":
+                return as_text_of_numbers(column, conventions)
             return as_text(column)
-        if not fits_storage(known.kind, column, self._cells.get(known.name)):
+        if not fits_storage(known.kind, column, training):
             return Column(column.name, "number", np.full(len(column.values), np.nan))
-        return _CONVERSIONS[known.kind](column, self.conventions_.of(known.name))
+        return _CONVERSIONS[known.kind](column, conventions)
 
     def _drift_of(self, known: RecognizedColumn, column: Column, read: Column) -> ColumnDrift:
         cells, examples = count_cells(column, read, self.encodings_[known.name])
@@ -426,6 +430,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _text_of(table: Table, known: RecognizedTable) -> frozenset[str]:
+    """Return the names of the columns whose text are categories as they are written."""
+    pairs = zip(table, known.recognized, strict=True)
+    return frozenset(c.name for c, r in pairs if c.storage == "text" and r.kind == "categorical")
 
 
 def _target(y: Any, table: Table) -> npt.NDArray[Any] | None:

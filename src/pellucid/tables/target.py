@@ -146,6 +146,8 @@ def converted_target(
     """
     if column.storage != "text":
         return column
+    if task == "classification" and column.name in conventions.text:
+        return column
     known = conventions.of(column.name)
     wanted = task == "regression"
     numbers = numbers_from_text(column.values, None, known.numbers, certain=wanted)

@@ -58,11 +58,11 @@ def typed_table(
         How an earlier table was written: it decides where this one does not, column by column.
     """
     if decimal is not None or thousands is not None:
-        known = NOTHING_KNOWN
+        known = Conventions(text=known.text)
     format = _format_told_or_seen(text, decimal, thousands, known)
     typed = typed_columns(text, format or PLAIN, known)
     if format is None and any(column.storage == "text" for column, _ in typed):
-        format = _number_format(text, decimal, thousands, known.numbers)
+        format = _number_format(text, decimal, thousands, known)
         typed = typed if format == PLAIN else typed_columns(text, format, known)
     format = format or PLAIN
     is_told = decimal is not None and thousands is not None
@@ -70,7 +70,7 @@ def typed_table(
     exceptions = {column.name: Conventions(other) for column, other in typed if other is not None}
     return Table(
         tuple(column for column, _ in typed),
-        conventions=Conventions(format, exceptions=exceptions),
+        conventions=Conventions(format, exceptions=exceptions, text=known.text),
         remarks=(*text.remarks, *remarks),
     )
 
@@ -84,20 +84,22 @@ def _format_told_or_seen(
     is_told = decimal is not None or thousands is not None or known != NOTHING_KNOWN
     if not is_told and all(map(_seems_plain, text.columns)):
         return None
-    return _number_format(text, decimal, thousands, known.numbers)
+    return _number_format(text, decimal, thousands, known)
 
 
 def _number_format(
-    text: TextTable, decimal: str | None, thousands: str | None, otherwise: NumberFormat
+    text: TextTable, decimal: str | None, thousands: str | None, known: Conventions
 ) -> NumberFormat:
     """Recognize what is not told."""
-    plain = [_seems_plain(cells) for cells in text.columns]
+    named = zip(text.names, text.columns, strict=True)
+    columns = [cells for name, cells in named if name not in known.text]
+    plain = [_seems_plain(cells) for cells in columns]
     samples = (
         _sample(cells, CELLS_TO_JUDGE)
         for alike in (True, False)
-        for cells in _evenly([c for c, p in zip(text.columns, plain, strict=True) if p is alike])
+        for cells in _evenly([c for c, p in zip(columns, plain, strict=True) if p is alike])
     )
-    found = recognize_number_format(samples, otherwise)
+    found = recognize_number_format(samples, known.numbers)
     if decimal is None:
         decimal = {".": ",", ",": "."}.get(thousands or "", found.decimal)
     if thousands is None:
@@ -120,14 +122,14 @@ def typed_columns(
 ) -> list[Typed]:
     """Convert the cells of each column; exceptions to the format of the table are known."""
     exceptions = {name: other.numbers for name, other in known.exceptions.items()}
-    formats = [exceptions.get(name, format) for name in text.names]
+    formats = [None if name in known.text else exceptions.get(name, format) for name in text.names]
     if all(isinstance(cells, list) for cells in text.columns):
         return list(map(typed_column, text.names, text.columns, formats))
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(typed_column, text.names, text.columns, formats))
 
 
-def typed_column(name: str, cells: Any, format: NumberFormat) -> Typed:
+def typed_column(name: str, cells: Any, format: NumberFormat | None) -> Typed:
     """Return a column of numbers if all cells that are not missing are numbers, else of text.
 
     Numbers that are written in another format than the table stay text, and their format is
@@ -137,20 +139,25 @@ def typed_column(name: str, cells: Any, format: NumberFormat) -> Typed:
     ----------
     name : str
     cells : list of str, or pyarrow.ChunkedArray of str
-    format : NumberFormat
+    format : NumberFormat or None
+        None if the cells are text, whatever they look like.
     """
     if isinstance(cells, list):
+        if format is None:
+            return Column(name, "text", clean_text(cells)), None
         numbers = _all_numbers(cells, format)
         if numbers is not None:
             return Column(name, "number", numbers), None
         return _typed(name, clean_text(cells), None, format)
     from pellucid.tables import arrow_cells
 
-    numbers = arrow_cells.numbers(cells, format)
+    numbers = None if format is None else arrow_cells.numbers(cells, format)
     if numbers is not None:
         return Column(name, "number", numbers), None
     text, codes = arrow_cells.texts(cells)
     counts = None if codes is None else np.bincount(codes, minlength=len(text)).astype(float)
+    if format is None:
+        return Column(name, "text", text if codes is None else text[codes]), None
     column, other = _typed(name, text, counts, format)
     return (column if codes is None else column.take(codes)), other
 
