@@ -73,12 +73,26 @@ def test_an_encoding_that_lacks_characters(tmp_path):
     assert "W 2 x 2" in shown
 
 
-@pytest.mark.parametrize("command", ["train", "tune"])
-def test_tables_are_read_before_scikit_learn_is_imported(tmp_path, command):
+TRAIN = ["absent.csv", "--target", "y", "--out", "m.pellucid"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", *TRAIN],
+        ["tune", *TRAIN],
+        ["predict", "absent.pellucid", "-"],
+        ["evaluate", __file__, "sqlite:///absent.db#table"],
+        ["describe", "absent.pellucid"],
+        ["export", "absent.pellucid", "--onnx", "m.onnx"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_wrong_paths_are_told_before_scikit_learn_is_imported(tmp_path, arguments):
     program = f"""
 import sys
 from pellucid.cli.main import app
-sys.argv = ["pellucid", "{command}", "absent.csv", "--target", "y", "--out", "m.pellucid"]
+sys.argv = ["pellucid", *{arguments}]
 try:
     app()
 finally:

@@ -182,7 +182,7 @@ def test_dates_of_parquet_files_stay_dates(run, model, people):
 
 
 def test_an_unknown_format_is_refused_before_any_work(run, people):
-    done = run("predict", "absent.pellucid", people, "--out", "p.xlsx", code=1)
+    done = run("predict", people, people, "--out", "p.xlsx", code=1)  # No model, either.
     assert "cannot be written as .xlsx files" in done.output
 
 

@@ -11,12 +11,19 @@ from pathlib import Path
 
 from pellucid.persistence.checkpoint_folder import CheckpointFolder
 from pellucid.persistence.file import is_model_file
-from pellucid.tables.files import STANDARD_INPUT
+from pellucid.tables.files import STANDARD_INPUT, check_exists
 from pellucid.tables.reading import files_of
 from pellucid.tables.table import TableError
 
 STANDARD_STREAM = STANDARD_INPUT
 """Stands for standard input or output in place of a file."""
+
+
+def check_inputs(*paths: Path) -> None:
+    """Raise TableError if a file that a command reads does not exist."""
+    for path in chain.from_iterable(map(files_of, paths)):
+        if str(path) != STANDARD_STREAM:
+            check_exists(path)
 
 
 def check_can_save(path: Path, inputs: Iterable[Path | None], force: bool = False) -> None:

@@ -13,8 +13,8 @@ from pellucid.cli.screen import Output, readable_failures, show_in_any_encoding
 from pellucid.version import __version__
 
 # A command imports what it needs when it needs it: `--version` and `--help` are there at once, and
-# `train` reads tables before it imports scikit-learn, which takes more than a second. Imports are
-# outside of `readable_failures`, because Ctrl-C ends an import at once.
+# `train` reads tables before it imports scikit-learn, which takes more than a second, and wrong
+# paths are told before. Imports are outside of `readable_failures`: Ctrl-C ends an import at once.
 
 KINDS = "numeric, boolean, categorical, datetime, left out"
 
@@ -221,6 +221,10 @@ def export(
     out: Output,
 ) -> None:
     """Export a model to ONNX, including the encoding of its columns."""
+    from pellucid.cli.files import check_inputs
+
+    with readable_failures(out, goes_on=True):
+        check_inputs(model)
     from pellucid.cli.export import export_file
 
     with readable_failures(out):
@@ -244,6 +248,10 @@ def evaluate(
     out: Output,
 ) -> None:
     """Evaluate a model on a table with true values."""
+    from pellucid.cli.files import check_inputs
+
+    with readable_failures(out, goes_on=True):
+        check_inputs(model, table)
     from pellucid.cli.evaluation import evaluate_file
 
     with readable_failures(out):
@@ -281,6 +289,10 @@ def predict(
     out: Output,
 ) -> None:
     """Predict the target for each row of a table."""
+    from pellucid.cli.files import check_inputs
+
+    with readable_failures(out, goes_on=True):
+        check_inputs(model, table)
     from pellucid.cli.predict import predict_file
 
     with readable_failures(out):
@@ -303,6 +315,10 @@ def describe(
     out: Output,
 ) -> None:
     """Show the layers, columns, training and test of a model."""
+    from pellucid.cli.files import check_inputs
+
+    with readable_failures(out, goes_on=True):
+        check_inputs(model)
     from pellucid.cli.describe import describe_file
 
     with readable_failures(out):
