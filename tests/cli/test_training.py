@@ -12,6 +12,7 @@ import pytest
 from real_data import real_data
 
 from pellucid import TabularClassifier, TabularRegressor, load, tables
+from pellucid.cli import training
 
 TRAIN = ("train", "train.csv", "--target", "kind", "--test-table", "test.csv", "--out")
 
@@ -230,6 +231,26 @@ def test_layers_and_all_columns_with_verbose(run, tmp_path):
     done = run(*train, "--verbose")
     assert "column49" in done.output
     assert "Linear(128)" in done.output
+
+
+@pytest.mark.parametrize("when", ["in an epoch", "before the first epoch"])
+def test_an_interrupted_refit_saves_the_model_that_was_tested(run, people, monkeypatch, when):
+    def interrupted_at_second(model, rows, *rest):
+        done = train(model, rows, *rest)
+        if len(rows) < 600:
+            return done
+        if when == "in an epoch":
+            return training.Training(done.seconds, True)
+        raise KeyboardInterrupt
+
+    train = training.train
+    monkeypatch.setattr(training, "train", interrupted_at_second)
+    call = ["train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", 1, "--refit"]
+    done = run(*call, code=130)
+    assert "the model that was tested is kept" in done.stderr
+    assert "Saved m.pellucid" in done.stdout
+    assert "Nothing was saved" not in done.stderr
+    assert load("m.pellucid").training_facts_["rows"] == 480
 
 
 @pytest.mark.slow

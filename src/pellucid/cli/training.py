@@ -132,14 +132,15 @@ def train_and_save(
     if verbose:
         out.table(network_table(model.describe().network))
     reports = _test(model, training, material, request, tested, out)
+    stops_refit = False
     if request.rows.refit and not done.interrupted:
-        model, done = _refit(model, material, request, reports, tested, out)
+        model, stops_refit = _refit(model, material, request, reports, tested, out)
     model.target_name_ = material.target
     if done.interrupted and not _wanted_after_interrupt(model, path, out):
         out.note("Nothing was saved.")
         raise typer.Exit(INTERRUPTED)
     _save_somewhere(model, path, out)
-    if done.interrupted:
+    if done.interrupted or stops_refit:
         raise typer.Exit(INTERRUPTED)
 
 
@@ -249,8 +250,8 @@ def _refit(
     reports: list[Report],
     tested: dict[str, Any] | None,
     out: Output,
-) -> tuple[Any, Training]:
-    """Train on all rows; after Ctrl-C, return the model of before."""
+) -> tuple[Any, bool]:
+    """Return a model of all rows, or after Ctrl-C that of before; and whether it is that."""
     options = {**model.get_params(deep=False), "checkpoint_path": None}
     rows = material.all_rows
     out.say(f"Training again on all {len(rows):,} rows.")
@@ -261,13 +262,13 @@ def _refit(
         done = Training(0.0, True)
     if done.interrupted:
         out.note("Interrupted: the model that was tested is kept.")
-        return model, done
+        return model, True
     out.add(refit=True, epochs=fresh.n_iter_)
     out.say(_length_of(fresh, done))
     fresh.training_facts_ = training_facts(
         fresh, rows, request.path, seed=request.seed, test=reports, folds=tested, refit=True
     )
-    return fresh, done
+    return fresh, False
 
 
 def _save_somewhere(model: Any, path: Path, out: Output) -> None:
