@@ -49,7 +49,8 @@ def test_wrong_usage_is_code_2(run, people):
     train = ["train", people, "--target", "rich", "--out", "m"]
     assert "positive integers" in run(*train, "--hidden", "3,x", code=2).output
     assert "NAME=KIND" in run(*train, "--column", "job=ordinal", code=2).output
-    run(*train, "--test", "1.5", code=2)
+    for rows in ("1.5", "inf", "nan", "-inf", "1e300"):
+        assert "must be a share" in run(*train, "--test", rows, code=2).output
     run(*train, "--task", "magic", code=2)
 
 

@@ -14,11 +14,14 @@ TaskChoice = Literal["auto", "classification", "regression"]
 
 #: Largest share of the rows that can be held out for testing.
 LARGEST_TEST_SHARE = 0.9
+#: More rows fit into no table.
+MOST_TEST_ROWS = 1e15
 
 
 def _checked_test(test: float) -> float:
     """Accept a share of the rows, or a whole number of at least two of them."""
-    if not 0 <= test <= LARGEST_TEST_SHARE and not (test >= 2 and test == int(test)):
+    is_number_of_rows = 2 <= test < MOST_TEST_ROWS and test == int(test)
+    if not 0 <= test <= LARGEST_TEST_SHARE and not is_number_of_rows:
         raise typer.BadParameter(
             f"must be a share of the rows from 0 to {LARGEST_TEST_SHARE}, or a whole number of "
             f"rows of at least 2, got {test:g}"
