@@ -27,6 +27,7 @@ def training_facts(
     test: Sequence[Report] = (),
     folds: dict[str, Any] | None = None,
     refit: bool = False,
+    with_hashes: bool = True,
 ) -> dict[str, Any]:
     """Return what is kept with a model in its file, as JSON can hold it.
 
@@ -44,6 +45,8 @@ def training_facts(
         Cross-validated scores.
     refit : bool
         Whether the test rows were trained on after the test.
+    with_hashes : bool
+        Whether to keep what tells whether rows were trained on.
     """
     left_out = [c.name for c in model.encoder_.recognized_ if c.kind == "left out"]
     tested = [{"rows": r.n_rows, "metrics": {m.name: m.model for m in r.metrics}} for r in test]
@@ -58,7 +61,7 @@ def training_facts(
         "test": tested[0] if tested else None,
         "folds": folds,
         "refit": refit,
-        "training_rows": facts_of(row_hashes(model, training)),
+        "training_rows": facts_of(row_hashes(model, training)) if with_hashes else None,
     }
     plain: dict[str, Any] = as_json(facts)  # A metric may be undefined.
     return plain

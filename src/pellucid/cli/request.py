@@ -69,6 +69,14 @@ class RowOptions:
         bool,
         typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
     ] = False
+    row_hashes: Annotated[
+        bool,
+        typer.Option(
+            "--row-hashes/--no-row-hashes",
+            help="Whether the model keeps two bits for each training row, by which `evaluate` "
+            "notices many such rows.",
+        ),
+    ] = True
 
     @property
     def holds_out(self) -> bool:

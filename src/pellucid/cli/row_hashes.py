@@ -1,9 +1,11 @@
-"""Tell whether rows were trained on, from hashes that give no row away.
+"""Tell whether rows were trained on, from so few bits that no single row can be recovered.
 
-A row is hashed as the network sees it: its encoded columns and its target, in 64 bits. A model
-keeps the 2,048 smallest distinct hashes of its training rows, which are a random sample of them
-(Z. Bar-Yossef et al., "Counting distinct elements in a data stream", 2002): other rows with hashes
-up to the largest of these were trained on if theirs is among them.
+A row is hashed as the network sees it: its encoded columns and its target. A model keeps a bitmap
+with two slots for each distinct training row, and sets the slot that the hash of the row chooses (a
+Bloom filter of one hash function; B. Bloom, "Space/time trade-offs in hash coding with allowable
+errors", 1970). About 40 % of all other rows find their slot set, too: trying all values of an
+unknown cell leaves 40 % of them. Of many rows, the share beyond these 40 % was trained on. Of large
+tables a random sample is kept, chosen by the hash.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from pellucid.tables import TableError
 
 Hashes = NDArray[np.uint64]
 
-MOST_HASHES = 2048
-#: Fewest rows of the sample from which a share is told.
-FEWEST_ROWS = 5
+MOST_ROWS = 32_768
+"""Rows of the sample, about."""
+SLOTS_PER_ROW = 2
+STANDARD_ERRORS = 3.0
+"""A share that so many of them can explain is chance."""
 _ROWS_AT_A_TIME = 50_000
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
@@ -69,19 +73,28 @@ def _mixed(bits: Hashes) -> Hashes:
 def facts_of(hashes: Hashes) -> dict[str, Any]:
     """Return what a model keeps of the hashes of its training rows, as JSON can hold it."""
     distinct, counts = np.unique(hashes, return_counts=True)
-    smallest = distinct[:MOST_HASHES].astype("<u8")
+    one_of = max(1, -(-len(distinct) // MOST_ROWS))
+    sample = distinct[distinct % np.uint64(one_of) == 0]
+    is_set = np.zeros(max(1, SLOTS_PER_ROW * len(sample)), dtype=bool)
+    is_set[_slots(sample, one_of, len(is_set))] = True
     return {
-        "hashes": base64.b64encode(smallest.tobytes()).decode("ascii"),
-        "all": len(distinct) <= MOST_HASHES,
-        "repeated": float(counts[counts > 1].sum() / len(hashes)),
+        "one_of": one_of,
+        "slots": len(is_set),
+        "set": base64.b64encode(np.packbits(is_set).tobytes()).decode("ascii"),
+        "rows": len(hashes),
+        "repeated": int(counts[counts > 1].sum()),
     }
+
+
+def _slots(sample: Hashes, one_of: int, n_slots: int) -> NDArray[np.intp]:
+    return (sample // np.uint64(one_of) % np.uint64(n_slots)).astype(np.intp)
 
 
 def share_trained_on(hashes: Hashes, facts: Any) -> float | None:
     """Return the share of rows that were trained on.
 
-    Rows that were not may equal a training row as often as training rows equal each other. This is
-    taken off: the share is 0 where it can be chance (two standard errors).
+    Other rows match as well: by chance as often as slots are set, and because they equal a training
+    row, about as often as training rows equal each other. Both is taken off.
 
     Parameters
     ----------
@@ -92,20 +105,31 @@ def share_trained_on(hashes: Hashes, facts: Any) -> float | None:
     Returns
     -------
     float or None
-        None if the facts do not tell.
+        0 where the share can be chance; None if there are too few rows, or the facts do not tell.
     """
     try:
-        known = np.frombuffer(base64.b64decode(facts["hashes"], validate=True), dtype="<u8")
-        has_all, repeated = bool(facts["all"]), float(facts["repeated"])
-    except (KeyError, TypeError, ValueError):
+        packed = np.frombuffer(base64.b64decode(facts["set"], validate=True), dtype=np.uint8)
+        one_of, n_slots = int(facts["one_of"]), int(facts["slots"])
+        n_train, repeated = int(facts["rows"]), int(facts["repeated"])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    sampled = hashes if has_all or not len(known) else hashes[hashes <= known.max()]
-    n = len(sampled)
-    if n < min(FEWEST_ROWS, len(hashes)) or not 0 <= repeated < 1:
+    if not (0 < one_of < 2**63 and 0 < n_slots <= 8 * len(packed) and 0 <= repeated <= n_train):
         return None
-    beyond = float(np.isin(sampled, known).mean()) - repeated
-    is_chance = beyond <= 2.0 * math.sqrt(repeated * (1.0 - repeated) / n)
-    return 0.0 if is_chance else beyond / (1.0 - repeated)
+    distinct, counts = np.unique(hashes[hashes % np.uint64(one_of) == 0], return_counts=True)
+    if not len(distinct):
+        return None
+    is_set = np.unpackbits(packed, count=n_slots).astype(bool)
+    by_slot = float(is_set.mean())
+    by_equality = (repeated + 1) / (n_train + 2)
+    by_chance = by_slot + (1.0 - by_slot) * by_equality
+    weights = counts / counts.sum()
+    of_test = by_chance * (1.0 - by_chance) * float(np.sum(weights**2))
+    of_training = (1.0 - by_slot) ** 2 * by_equality * (1.0 - by_equality) / (n_train + 2)
+    largest_chance = STANDARD_ERRORS * math.sqrt(of_test + of_training)
+    if by_chance + largest_chance >= 1.0:
+        return None
+    beyond = float(weights @ is_set[_slots(distinct, one_of, n_slots)]) - by_chance
+    return 0.0 if beyond <= largest_chance else min(1.0, beyond / (1.0 - by_chance))
 
 
 def hashes_or_none(model: Any, rows: Examples) -> Hashes | None:

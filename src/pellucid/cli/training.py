@@ -236,7 +236,11 @@ def _test(
             reports = measure(model, testing.X, testing.y)
         show_reports(reports, f"{len(testing):,} test rows", out)
     model.training_facts_ = training_facts(
-        model, training, request.path, seed=request.seed, test=reports, folds=tested
+        *(model, training, request.path),
+        seed=request.seed,
+        test=reports,
+        folds=tested,
+        with_hashes=request.rows.row_hashes,
     )
     if request.rows.test_table is not None and testing is not None:
         warn_of_training_rows(model, testing, request.rows.test_table, out)
@@ -266,7 +270,12 @@ def _refit(
     out.add(refit=True, epochs=fresh.n_iter_)
     out.say(_length_of(fresh, done))
     fresh.training_facts_ = training_facts(
-        fresh, rows, request.path, seed=request.seed, test=reports, folds=tested, refit=True
+        *(fresh, rows, request.path),
+        seed=request.seed,
+        test=reports,
+        folds=tested,
+        refit=True,
+        with_hashes=request.rows.row_hashes,
     )
     return fresh, False
 
