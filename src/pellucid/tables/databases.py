@@ -79,7 +79,8 @@ def _connect(source: DatabaseTable) -> Any:
         import duckdb
     except ImportError:
         raise TableError(
-            f"{source.path}: reading DuckDB files needs duckdb. Install it with: pip install duckdb"
+            f"{source.path}: reading DuckDB files needs duckdb. "
+            "Install it with: pip install 'pellucid[duckdb]'"
         ) from None
     return duckdb.connect(str(source.path), read_only=True)
 
