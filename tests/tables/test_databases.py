@@ -22,7 +22,7 @@ def make(connection):
 def address(request, tmp_path):
     path = tmp_path / "data.db"
     if request.param == "duckdb":
-        duckdb = pytest.importorskip("duckdb", reason="reads DuckDB files: pip install duckdb")
+        duckdb = pytest.importorskip("duckdb", reason="reads DuckDB files: pip install 'pellucid[duckdb]'")
         make(duckdb.connect(str(path)))
     else:
         make(sqlite3.connect(path))
@@ -89,5 +89,5 @@ def test_what_is_no_database(tmp_path, write):
 
 def test_duckdb_is_not_installed(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(TableError, match="pip install duckdb"):
+    with pytest.raises(TableError, match=r"pip install 'pellucid\[duckdb\]'"):
         read_table(f"duckdb:///{write('x')}#t")
