@@ -22,7 +22,7 @@ def make(connection):
 def address(request, tmp_path):
     path = tmp_path / "data.db"
     if request.param == "duckdb":
-        duckdb = pytest.importorskip("duckdb", reason="reads DuckDB files: pip install 'pellucid[duckdb]'")
+        duckdb = pytest.importorskip("duckdb", reason="reads DuckDB files")
         make(duckdb.connect(str(path)))
     else:
         make(sqlite3.connect(path))
