@@ -115,9 +115,10 @@ except BaseException:
 )
 def test_while_modules_are_imported(tmp_path, package, start):
     (tmp_path / f"{package}.py").write_text(STOPPING)
+    (tmp_path / "m.pellucid").touch()
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, *start, "describe", "m.pellucid"],
+        [sys.executable, *start, "describe", "m.pellucid"], cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
         timeout=LONGEST_WAIT,
     )  # fmt: skip
