@@ -46,6 +46,15 @@ def test_what_an_earlier_table_tells_decides_without_a_majority():
     assert recognize_number_format([["1234", "5.5"]], german) == NumberFormat()
 
 
+@pytest.mark.parametrize(
+    ("column", "decimal"),
+    [(["1,400", "2,125"], ","), (["1.400", "2.125"], "."), (["1,234", "5.5"], "."), (["7"], ".")],
+)
+def test_commas_beside_semicolons_are_decimal(column, decimal):
+    assert recognize_number_format([column], delimiter=";").decimal == decimal
+    assert recognize_number_format([column], NumberFormat(".", ","), ";").decimal == "."
+
+
 def test_state():
     odd = Conventions(NumberFormat(".", ","), False)
     conventions = Conventions(NumberFormat(",", "."), True, {"rate": odd}, frozenset(["version"]))

@@ -4,6 +4,7 @@ import pytest
 
 from pellucid.tables import TableError, read_table
 from pellucid.tables import csv_file as csv_module
+from pellucid.tables.conventions import Conventions, NumberFormat
 
 
 def test_files_of_a_folder_in_the_order_of_their_names(write, tmp_path):
@@ -84,6 +85,44 @@ def test_rows_of_files_that_are_not_csv(tmp_path):
     assert table["code"].is_category
     assert table["size"].values.tolist() == [0, 1, 2, 3, 4, 5]
     np.testing.assert_array_equal(table["old"].values, [1, np.nan, 0] * 2)
+
+
+@pytest.mark.parametrize("points", [["1.120", "1.121"], ["1.5", "1.120"], ["1.25", "12"]])
+def test_files_with_different_decimal_marks(write, points):
+    commas = write("city;size\n" + "Rome;0,5\nOslo;1,200\n" * 200, "1.csv")
+    other = write("city,size\n" + "".join(f"Bonn,{cell}\n" for cell in points), "2.csv")
+    for paths in ([commas, other], [other, commas]):
+        values = read_table(paths)["size"].values.tolist()
+        assert sorted(values) == sorted([0.5, 1.2] * 200 + list(map(float, points)))
+
+
+def test_a_file_that_decides_nothing_is_read_as_the_others(write):
+    paths = [write("a;b\n1,5;x\n", "1.csv"), write("a;b\n1.200;x\n", "2.csv")]
+    table = read_table(paths)
+    assert table["a"].values.tolist() == [1.5, 1200]
+    assert table.conventions.numbers == NumberFormat(",", ".")
+
+
+def test_text_that_is_written_differently(write):
+    one = write("d;p\n28/12/2020;1,25 €\n", "1.csv")
+    with pytest.raises(TableError, match=r"1\.csv and .*2\.csv write column 'p' differently: num"):
+        read_table([one, write("d;p\n1/12/2020;1.25 €\n", "2.csv")])
+    with pytest.raises(TableError, match=r"column 'd' .*with the day in the former and with the m"):
+        read_table([one, write("d;p\n12/28/2020;1,25 €\n", "2.csv")])
+    assert len(read_table([one, write("d;p\n1/2/2020;7\n", "2.csv")])) == 2
+    other = write("d;p\n28/12/2020;1.25 €\n", "2.csv")
+    known = Conventions(text=frozenset(["p"]))
+    assert read_table([one, other], conventions=known)["p"].values.tolist() == ["1,25 €", "1.25 €"]
+
+
+def test_conventions_of_all_files(write):
+    lines = write('{"a": 1, "p": "1,25 €"}\n{"a": 2, "p": "2,50 €"}\n', "1.jsonl")
+    table = read_table([lines, write("a;p\n1,5;1.200 €\n2,5;3 €\n", "2.csv")])
+    assert table["a"].values.tolist() == [1, 2, 1.5, 2.5]
+    assert table.conventions.of("p").numbers.decimal == ","
+    points = write("p,a\n1.25 €,x\n", "3.csv")
+    table = read_table([write("p,a\n,1\n", "4.csv"), points])
+    assert table.conventions.of("p").numbers.decimal == "."
 
 
 def test_files_that_match_a_pattern(write, tmp_path):

@@ -128,6 +128,13 @@ def test_text_of_a_long_column(write, n_different):
     assert values[-1] == cells[-1].strip()
 
 
+def test_commas_beside_semicolons_are_decimal(write):
+    table = read_table(write("size;city\n1,400;Rome\n2,125;Oslo\n"))
+    assert table["size"].values.tolist() == [1.4, 2.125]
+    assert table.remarks == ("numbers have a decimal comma",)
+    assert read_table(write('size,city\n"1,400",Rome\n'))["size"].values.tolist() == [1400]
+
+
 def test_an_earlier_table_decides_what_is_ambiguous(write):
     known = Conventions(NumberFormat(",", "."), exceptions={"rate": Conventions(NumberFormat())})
     one = write("price;rate\n1.234;3.125\n")

@@ -131,7 +131,7 @@ class Conventions:
 
 
 def recognize_number_format(
-    columns: Iterable[Cells], otherwise: NumberFormat = _PLAIN
+    columns: Iterable[Cells], otherwise: NumberFormat = _PLAIN, delimiter: str = ""
 ) -> NumberFormat:
     """Recognize how a table writes numbers, from the cells of its text columns.
 
@@ -143,6 +143,9 @@ def recognize_number_format(
         Cells without surrounding blanks. Columns that hold other text do no harm.
     otherwise : NumberFormat
         What is taken for granted without a majority.
+    delimiter : str
+        What separates the cells of the file. Where it is a semicolon, and `otherwise` tells
+        nothing, commas that may be decimal marks are.
 
     Examples
     --------
@@ -154,6 +157,8 @@ def recognize_number_format(
     marks = [decimal_mark(numbers) for numbers in found]
     lead = marks.count(",") - marks.count(".")
     decimal = otherwise.decimal if lead == 0 else "," if lead > 0 else "."
+    if lead == 0 and otherwise == _PLAIN and usual_mark(delimiter) == ",":
+        decimal = "," if any(_contain(numbers, ",") for numbers in found) else "."
     separators: dict[str, float] = {}
     for numbers, mark in zip(found, marks, strict=True):
         if mark in (decimal, None):
@@ -164,6 +169,29 @@ def recognize_number_format(
     separators.pop("", None)
     usual = otherwise.thousands if decimal == otherwise.decimal else ""
     return NumberFormat(decimal, max(separators, key=separators.__getitem__, default=usual))
+
+
+def mark_of_column(cells: Cells, usual: str = "") -> str | None:
+    """Return the decimal mark of a column; None if it holds other text or leaves it open.
+
+    Parameters
+    ----------
+    cells : sequence of str or None
+    usual : str
+        The mark of numbers that contain it, but could be read with the other one as well.
+    """
+    numbers = _numbers_in(cells)
+    mark = decimal_mark(numbers)
+    return usual if mark is None and usual and _contain(numbers, usual) else mark
+
+
+def usual_mark(delimiter: str) -> str:
+    """Return the usual decimal mark beside a delimiter; empty if there is none."""
+    return {";": ",", ",": "."}.get(delimiter, "")
+
+
+def _contain(numbers: list[tuple[WrittenNumber, float]], mark: str) -> bool:
+    return any(mark in number.digits for number, _ in numbers)
 
 
 def _numbers_in(cells: Cells) -> list[tuple[WrittenNumber, float]]:

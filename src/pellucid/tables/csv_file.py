@@ -29,11 +29,14 @@ class TextTable:
     columns : list
         The cells of each column: a list of str, or a pyarrow.ChunkedArray of str.
     remarks : tuple of str
+    delimiter : str
+        What separates the cells; empty if tables with different ones were joined.
     """
 
     names: tuple[str, ...]
     columns: list[Any]
     remarks: tuple[str, ...] = ()
+    delimiter: str = ""
 
 
 def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
@@ -66,7 +69,7 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
     if n_comments:
         lines = "comment line" if n_comments == 1 else "comment lines"
         remarks = (*remarks, f"{n_comments:,} {lines} skipped")
-    return TextTable(names, columns, remarks)
+    return TextTable(names, columns, remarks, dialect.delimiter)
 
 
 class NumberedRows:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.tables.conventions import Conventions, NumberFormat
 from pellucid.tables.csv_file import TextTable
+from pellucid.tables.notation import Notation, difference, notation_of
 from pellucid.tables.table import Column, Table, TableError
 
 
@@ -26,7 +28,9 @@ def join_text_tables(files: Sequence[str], tables: Sequence[TextTable]) -> TextT
         _check_same_columns(files[0], names, file, table.names)
     found = [dict(zip(table.names, table.columns, strict=True)) for table in tables]
     columns = [_joined_cells([cells[name] for cells in found]) for name in names]
-    return TextTable(names, columns, _joined_remarks(files, [t.remarks for t in tables]))
+    remarks = _joined_remarks(files, [table.remarks for table in tables])
+    delimiters = {table.delimiter for table in tables}
+    return TextTable(names, columns, remarks, delimiters.pop() if len(delimiters) == 1 else "")
 
 
 def join_tables(files: Sequence[str], tables: Sequence[Table]) -> Table:
@@ -44,8 +48,10 @@ def join_tables(files: Sequence[str], tables: Sequence[Table]) -> Table:
         _check_same_columns(files[0], first.names, file, table.names)
     found = [{column.name: column for column in table} for table in tables]
     columns = tuple(_joined_column(files, [known[name] for known in found]) for name in first.names)
+    text = {c.name: [known[c.name] for known in found] for c in columns if c.storage == "text"}
+    conventions = _joined_conventions(files, [table.conventions for table in tables], text)
     remarks = _joined_remarks(files, [table.remarks for table in tables])
-    return Table(columns, first.has_names, first.conventions, remarks)
+    return Table(columns, first.has_names, conventions, remarks)
 
 
 def _check_same_columns(
@@ -87,6 +93,37 @@ def _joined_column(files: Sequence[str], parts: list[Column]) -> Column:
     ]
     is_category = any(part.is_category for part in parts)
     return Column(parts[0].name, storage, np.concatenate(values), is_category)
+
+
+def _joined_conventions(
+    files: Sequence[str], conventions: Sequence[Conventions], text: dict[str, list[Column]]
+) -> Conventions:
+    """Return how the text columns of all files are written."""
+    numbers = next((c.numbers for c in conventions if c.numbers != NumberFormat()), NumberFormat())
+    as_written = frozenset[str]().union(*(each.text for each in conventions))
+    exceptions = {}
+    for name, parts in text.items():
+        if name in as_written:
+            continue
+        formats = [each.of(name).numbers for each in conventions]
+        notations = [
+            notation_of(part.values, format.decimal) if part.storage == "text" else _OPEN
+            for part, format in zip(parts, formats, strict=True)
+        ]
+        if (found := difference(notations)) is not None:
+            i, j, how = found
+            raise TableError(
+                f"{files[i]} and {files[j]} write column {name!r} differently: {how}. "
+                "Write it alike in all files."
+            )
+        mark = next((n.decimal for n in notations if n.decimal is not None), numbers.decimal)
+        if mark != numbers.decimal:
+            format = next((f for f in formats if f.decimal == mark), NumberFormat(mark))
+            exceptions[name] = Conventions(format)
+    return Conventions(numbers, exceptions=exceptions, text=as_written)
+
+
+_OPEN = Notation(None, None)
 
 
 def _all_missing(storage: str, n: int) -> Any:

@@ -16,7 +16,7 @@ from pellucid.tables.encodings import as_utf8
 from pellucid.tables.files import STANDARD_INPUT, Content, read_content
 from pellucid.tables.joining import join_tables, join_text_tables
 from pellucid.tables.table import Table, TableError
-from pellucid.tables.text_columns import typed_table
+from pellucid.tables.text_columns import are_written_alike, typed_table
 
 #: A file, folder, address of a database table, or several of these.
 TablePath = str | Path | Sequence[str | Path]
@@ -98,12 +98,14 @@ def read_table(
     """
     _check_marks(decimal, thousands)
     known = Conventions() if conventions is None else conventions
+    is_told = decimal is not None or thousands is not None
     options = CsvOptions(header, delimiter, encoding, comment)
     sources = list(_sources(path))
     names = [str(source) for source in sources]
     found = [_read(source, options) for source in sources]
     texts = [table for table in found if isinstance(table, TextTable)]
-    if len(texts) == len(found):
+    is_csv = len(texts) == len(found)
+    if is_csv and (is_told or len(texts) == 1 or are_written_alike(texts, known)):
         return typed_table(join_text_tables(names, texts), decimal, thousands, known)
     return join_tables(names, [_typed(table, decimal, thousands, known) for table in found])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -10,9 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.conventions import Conventions, NumberFormat, recognize_number_format
+from pellucid.tables.conventions import (
+    Conventions,
+    NumberFormat,
+    recognize_number_format,
+    usual_mark,
+)
 from pellucid.tables.csv_file import TextTable
 from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
+from pellucid.tables.notation import difference, notation_of
 from pellucid.tables.number_notation import number_in, plain_number
 from pellucid.tables.table import Column, Table
 from pellucid.tables.text import MOST_STRAY_TEXTS, clean_text, numbers_from_text
@@ -25,6 +32,8 @@ Typed = tuple[Column, NumberFormat | None]
 #: many columns: of those that seem to hold plain numbers and of the others.
 CELLS_TO_JUDGE = 500
 COLUMNS_TO_JUDGE = 50
+#: Whether files write a column alike is recognized from this many cells of each.
+CELLS_TO_COMPARE = 200
 #: If this many cells of a column show that it holds text, it is not parsed.
 CELLS_TO_TRY = 20
 # Python parses these as numbers, but they are text: 1_000, or a code such as 01234.
@@ -99,7 +108,7 @@ def _number_format(
         for alike in (True, False)
         for cells in _evenly([c for c, p in zip(columns, plain, strict=True) if p is alike])
     )
-    found = recognize_number_format(samples, known.numbers)
+    found = recognize_number_format(samples, known.numbers, text.delimiter)
     if decimal is None:
         decimal = {".": ",", ",": "."}.get(thousands or "", found.decimal)
     if thousands is None:
@@ -111,6 +120,19 @@ def _seems_plain(cells: Any) -> bool:
     """Return whether a few cells are all plain numbers or missing."""
     some = _sample(cells, CELLS_TO_TRY)
     return all(plain_number(cell) is not None or cell in MISSING_TEXT for cell in some)
+
+
+def are_written_alike(tables: Sequence[TextTable], known: Conventions = NOTHING_KNOWN) -> bool:
+    """Return whether no two tables write the numbers or dates of a column differently."""
+    marks = [usual_mark(table.delimiter) for table in tables]
+    found = [dict(zip(table.names, table.columns, strict=True)) for table in tables]
+    for name in set(tables[0].names).intersection(*found) - known.text:
+        parts = [columns[name] for columns in found]
+        if not all(map(_seems_plain, parts)):
+            samples = [_sample(cells, CELLS_TO_COMPARE) for cells in parts]
+            if difference(list(map(notation_of, samples, marks))) is not None:
+                return False
+    return True
 
 
 def _evenly(columns: list[Any]) -> list[Any]:
