@@ -1,6 +1,8 @@
 """`--json` and `--quiet` of every command."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -84,3 +86,46 @@ def test_a_model_is_saved_where_nobody_reads_the_output_any_more(people, tmp_pat
         errors = process.stderr.read()
         assert process.wait(120) == 0, errors
     assert load(tmp_path / "n.pellucid").n_iter_ == 2
+
+
+def shell(line, folder):
+    """Run a line of the shell where PELLUCID stands for the command."""
+    command = f'"{sys.executable}" -m pellucid'
+    return subprocess.run(
+        ["sh", "-c", line.replace("PELLUCID", command)],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "arguments",
+    ["--version", "train --help", "describe m.pellucid --json", "predict m.pellucid people.csv"],
+)
+def test_a_full_disk_is_an_error_in_a_line(run, model, tmp_path, arguments):
+    done = shell(f"PELLUCID {arguments} > /dev/full", tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(r"Error: .*No space left on device\.\n", done.stderr)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_does_not_lose_a_model(run, people, tmp_path):
+    done = shell(f"PELLUCID {' '.join(map(str, COMMANDS['train']))} > /dev/full", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Error: standard output: No space left on device.\n")
+    assert load("n.pellucid").n_iter_ == 2
+
+
+def test_closed_streams_are_empty(run, model, tmp_path):
+    done = shell("PELLUCID predict m.pellucid - <&-", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Standard input is empty")
+    for closed in (">&-", "<&- >&- 2>&-"):
+        done = shell(
+            f"PELLUCID predict m.pellucid people.csv --out p.csv --force {closed}", tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+    done = shell("PELLUCID predict m.pellucid - --out people.csv <&-", tmp_path)
+    assert done.stderr.startswith("Error: people.csv exists")
+    assert shell("PELLUCID --version >&-", tmp_path).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,16 @@ import typer
 
 from pellucid.cli.options import ReadingOptions, with_options
 from pellucid.cli.request import Request, RowOptions, SearchOptions, TaskChoice
-from pellucid.cli.screen import Output, readable_failures, show_in_any_encoding
+from pellucid.cli.screen import (
+    FAILED,
+    Output,
+    discard_what_cannot_be_written,
+    fail,
+    open_closed_streams,
+    readable_failures,
+    show_in_any_encoding,
+    text_of,
+)
 from pellucid.version import __version__
 
 # A command imports what it needs when it needs it: `--version` and `--help` are there at once, and
@@ -35,13 +45,26 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pelluci
 
 def main() -> None:
     """Run the command line."""
+    open_closed_streams()
     show_in_any_encoding()
-    app(prog_name="pellucid")
+    try:
+        try:
+            app(prog_name="pellucid")
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        discard_what_cannot_be_written()
+    except OSError as error:  # Of help, the version, or an error of usage.
+        discard_what_cannot_be_written()
+        fail(text_of(error))
+        sys.exit(FAILED)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        Output().say(f"pellucid {__version__}")
+        out = Output()
+        out.say(f"pellucid {__version__}")
+        out.finish()
         raise typer.Exit()
 
 

@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import TextIOWrapper
+from io import TextIOBase, TextIOWrapper
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import IO, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -33,12 +33,44 @@ _IN_ASCII = {
 }
 
 
-class _Screen(Console):
-    """Goes on where nobody reads any more (`pellucid train … | head`): the model is still saved."""
+class _Stream(TextIOBase):
+    """Goes on where nobody reads any more (`pellucid train … | head`) or a disk is full.
 
-    def on_broken_pipe(self) -> None:
+    So the model is still saved. What could not be written, except to a closed pipe, is added to
+    `failures`.
+    """
+
+    def __init__(self, stream: Any, failures: list[OSError]) -> None:
+        self._stream, self._failures = stream, failures
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
+    def isatty(self) -> bool:
+        return bool(self._stream.isatty())
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except OSError as error:
+            self._give_up(error)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if not isinstance(error, BrokenPipeError):
+            self._failures.append(error)
         descriptor = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(descriptor, sys.stdout.fileno())
+        os.dup2(descriptor, self.fileno())
         os.close(descriptor)
 
 
@@ -55,11 +87,12 @@ class Output:
     )
     quiet: Annotated[bool, typer.Option("--quiet", help="Show errors only.")] = False
     facts: dict[str, Any] = field(default_factory=dict, init=False)
+    failures: list[OSError] = field(default_factory=list, init=False)
 
     @property
     def console(self) -> Console:
         """The console for results, which shows nothing with `json` or `quiet`."""
-        return _Screen(markup=False, highlight=False, emoji=False, quiet=self.json or self.quiet)
+        return _console(sys.stdout, self.failures, quiet=self.json or self.quiet)
 
     def say(self, text: str, style: str | None = None) -> None:
         """Print a line of a result without wrapping it."""
@@ -81,9 +114,33 @@ class Output:
         self.facts.update(facts)
 
     def finish(self) -> None:
-        """Write the JSON object if one is wanted."""
+        """Write the JSON object if one is wanted; raise OSError if a result was not written."""
         if self.json:
-            print(json_format.dumps(as_json(self.facts), indent=2, allow_nan=False), flush=True)
+            text = json_format.dumps(as_json(self.facts), indent=2, allow_nan=False)
+            stream = _Stream(sys.stdout, self.failures)
+            stream.write(text + "\n")
+            stream.flush()
+        if self.failures:
+            first = self.failures[0]
+            raise OSError(first.errno, first.strerror, "standard output")
+
+
+def open_closed_streams() -> None:
+    """Let standard streams that are closed be empty, so that no other file takes their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def discard_what_cannot_be_written() -> None:
+    """Flush standard output, or drop what it cannot take, so that Python does not fail at exit."""
+    _Stream(sys.stdout, []).flush()
+
+
+def text_of(error: OSError) -> str:
+    """Return an error of the operating system as a message."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}."
 
 
 def show_in_any_encoding() -> None:
@@ -137,7 +194,12 @@ def fail(text: str) -> None:
 
 
 def _console_for_errors() -> Console:
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return _console(sys.stderr, [])
+
+
+def _console(stream: Any, failures: list[OSError], quiet: bool = False) -> Console:
+    file = cast(IO[str], _Stream(stream, failures))
+    return Console(file=file, markup=False, highlight=False, emoji=False, quiet=quiet)
 
 
 @contextmanager
@@ -160,14 +222,14 @@ def readable_failures(out: Output, *, goes_on: bool = False) -> Iterator[None]:
         fail("interrupted; nothing was saved.")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        sys.stderr.close()
+        discard_what_cannot_be_written()
         raise typer.Exit(0) from None
     except (TypeError, ValueError) as error:  # A TypeError tells of a value of --set.
         fail(str(error))
         raise typer.Exit(FAILED) from None
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}.")
+        discard_what_cannot_be_written()
+        fail(text_of(error))
         raise typer.Exit(FAILED) from None
     except MemoryError:
         fail("out of memory. Use fewer rows, or a smaller --hidden.")
