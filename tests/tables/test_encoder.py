@@ -175,6 +175,16 @@ def test_a_prediction_is_read_as_the_training_table_was():
     assert {"at_time_of_day_sin", "on_day_of_year_cos"} <= set(encoder.get_feature_names_out())
 
 
+def test_numbers_of_a_column_that_also_holds_text_are_not_parsed():
+    encoder = TableEncoder().fit(pd.DataFrame({"x": ["1,5", "2,25", "1.000"] * 9}))
+    mixed = pd.DataFrame({"x": [1.125, "1.250", "1,125"]}, dtype=object)
+    same = pd.DataFrame({"x": [1.125, 1250, 1.125]})
+    np.testing.assert_array_equal(encoder.transform(mixed), encoder.transform(same))
+    train = pd.DataFrame({"x": [1.125, 2.5] + ["12,5", "13,75"] * 20}, dtype=object)
+    encoder = TableEncoder().fit(train)
+    assert encoder.encodings_["x"].upper < 100
+
+
 def test_a_row_is_read_alike_whatever_the_other_rows_are(write):
     versions = ["1.10", "1.1", "1.2.3", "2.0.1", "4.x"]
     rows = "".join(

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,6 +44,22 @@ def test_whole_numbers_are_read_exactly_with_the_format_of_the_table(format, num
     result = read([written(n, 0, format) for n in numbers], format)
     assert result.values.tolist() == numbers
     assert result.values.dtype == np.int64
+
+
+def test_whole_numbers_beyond_float64_are_told_apart():
+    for cells in (["9007199254740993", "-9007199254740992"], ["9,007,199,254,740,993", "(1)"]):
+        values = [int(c.replace(",", "").replace("(1)", "-1")) for c in cells]
+        assert read(cells).values.tolist() == values
+
+
+def test_cells_that_were_numbers_are_read_in_no_other_way():
+    cells = [1.125, -1.125, Decimal("2.250"), 12345678901234567.0, 3, "12,5", "13,75"]
+    expected = [1.125, -1.125, 2.25, 12345678901234567.0, 3, 12.5, 13.75]
+    assert read(cells).values.tolist() == read(cells, COMMA).values.tolist() == expected
+    result = read([1.125, "1.250"], COMMA)
+    assert result.values.tolist() == [1.125, 1250]
+    assert result.notes == ("'1.250' read as 1250",)
+    assert read([1.5, 2.25, "1.234.567,5"]).format == COMMA
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pellucid.tables.columns import LARGEST_EXACT
 from pellucid.tables.conventions import NumberFormat
 from pellucid.tables.missing_words import MISSING_TEXT
 
@@ -26,7 +27,8 @@ def numbers(cells: pa.ChunkedArray, format: NumberFormat) -> npt.NDArray[Any] | 
 
     The result is what Python's int and float give: int64 if all numbers are whole and none is
     missing, else float64. None is returned as well where pyarrow and Python could differ: for
-    leading zeros, infinities, blanks around numbers and whole numbers with a plus sign.
+    leading zeros, infinities, blanks around numbers, whole numbers with a plus sign and numbers
+    beyond 2**53.
 
     Parameters
     ----------
@@ -52,6 +54,8 @@ def numbers(cells: pa.ChunkedArray, format: NumberFormat) -> npt.NDArray[Any] | 
         values = _floats(cells)
     if values is None or any(map(_has_leading_zero, cells.chunks)):
         return None
+    if values.dtype.kind == "f" and np.nanmax(np.abs(values)) >= LARGEST_EXACT:
+        return None  # Whole numbers of so many digits need to be told apart.
     return values
 
 

@@ -15,7 +15,7 @@ from pellucid.tables.table import Column, Storage, Table, TableError, missing_co
 from pellucid.tables.text import clean_text, is_missing
 
 #: Whole numbers up to this are exact in float64.
-_LARGEST_EXACT = 2**53
+LARGEST_EXACT = 2**53
 _EPOCH = np.datetime64(0, "s")
 
 
@@ -191,7 +191,7 @@ def _needs_digits(series: Any) -> bool:
         return True
     if not series.dtype.is_integer() or series.null_count() in (0, len(series)):
         return False
-    return bool(max(-int(series.min()), int(series.max())) > _LARGEST_EXACT)
+    return bool(max(-int(series.min()), int(series.max())) > LARGEST_EXACT)
 
 
 def _text_column(name: str, cells: list[Any], *, is_category: bool = False) -> Column:
@@ -248,7 +248,7 @@ def _from_integers(name: str, cells: list[Any], missing: list[bool]) -> Column:
     largest = max(map(abs, known))
     if len(known) == len(cells) and largest < 2**63:
         return Column(name, "number", np.array(known, dtype=np.int64))
-    if largest > _LARGEST_EXACT:
+    if largest > LARGEST_EXACT:
         return _text_column(name, cells)
     values = [np.nan if gone else float(cell) for cell, gone in zip(cells, missing, strict=True)]
     return Column(name, "number", np.array(values))

@@ -38,6 +38,12 @@ _SIMPLE = re.compile(r"(\d+)([.,])(\d+)")
 _MOST_CHARACTERS = 60
 
 
+class NumberAsText(str):
+    """The text of a cell that was a number, which no format of numbers reads otherwise."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class WrittenNumber:
     """A number as it is written, before its separators are understood.
@@ -51,6 +57,8 @@ class WrittenNumber:
         The sign or code that was taken off; empty if there was none.
     percent, parentheses : bool
         Whether a percent sign, or the parentheses of a negative amount, were taken off.
+    exact : float or None
+        The number if the cell was one, not text.
     """
 
     digits: str
@@ -58,6 +66,7 @@ class WrittenNumber:
     currency: str = ""
     percent: bool = False
     parentheses: bool = False
+    exact: float | None = None
 
     def value(self, decimal: str) -> float | None:
         """Return the number if `decimal` is the decimal mark; None if it cannot be.
@@ -76,6 +85,8 @@ class WrittenNumber:
     @cached_property
     def values(self) -> tuple[float | None, float | None]:
         """The number with a decimal point, and with a decimal comma."""
+        if self.exact is not None:
+            return self.exact, self.exact
         if self.digits.isdigit():
             number = float(self.digits)
             number = -number if self.negative else number
@@ -105,12 +116,13 @@ class WrittenNumber:
 
     def is_whole(self, decimal: str) -> bool:
         """Return whether the number is written without fraction and exponent."""
-        return decimal not in self.digits and "e" not in self.digits.lower()
+        mark = decimal if self.exact is None else "."
+        return mark not in self.digits and "e" not in self.digits.lower()
 
     def separator(self, decimal: str) -> str:
         """Return what separates groups of digits; empty if nothing does."""
         whole = self.digits.partition(decimal)[0]
-        if whole.isdigit():
+        if self.exact is not None or whole.isdigit():
             return ""
         whole = whole.lower().partition("e")[0]
         return next((c for c in whole if not c.isdigit()), "")
@@ -127,6 +139,8 @@ def written_number(text: str) -> WrittenNumber | None:
     """
     if len(text) > _MOST_CHARACTERS:
         return None
+    if isinstance(text, NumberAsText):
+        return WrittenNumber(text.removeprefix("-"), text.startswith("-"), exact=float(text))
     if (plain := _PLAIN.fullmatch(text)) is not None:
         return WrittenNumber(plain[2], plain[1] == "-")
     parts = _AFFIXED.fullmatch(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from pellucid.tables.conventions import CELLS_LOOKED_AT, Cells, NumberFormat
 from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
 from pellucid.tables.number_notation import (
+    NumberAsText,
     WrittenNumber,
     decimal_mark,
     notes_on,
@@ -133,10 +135,11 @@ def _clean_cell(cell: object) -> str | None:
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell))
     if isinstance(cell, int | float | np.integer | np.floating):
-        return text_of_number(cell)
+        text = text_of_number(cell)
+        return NumberAsText(text) if "." in text else text
     if isinstance(cell, _NO_CELLS):
         raise TypeError("no cell")
-    return _clean_cell(str(cell))
+    return NumberAsText(cell) if isinstance(cell, Decimal) else _clean_cell(str(cell))
 
 
 def numbers_from_text(
@@ -188,9 +191,12 @@ def numbers_from_text(
     whole = not n_missing and not stray and all(_is_whole(text, format) for text in counts)
     read: dict[str | None, float] = dict.fromkeys([None, *words, *stray], np.nan)
     read.update(numbers)
-    result = np.fromiter(map(read.__getitem__, values), np.float64, len(values))
-    kept = result.astype(np.int64) if whole else result
-    return NumbersInText(kept, round(n_missing), stray, words, format, notes)
+    if whole:
+        exact = {text: _whole_number(text) for text in counts}
+        result = np.fromiter(map(exact.__getitem__, values), np.int64, len(values))
+    else:
+        result = np.fromiter(map(read.__getitem__, values), np.float64, len(values))
+    return NumbersInText(result, round(n_missing), stray, words, format, notes)
 
 
 def _numbers_of(
@@ -347,6 +353,15 @@ def _notes_on_order(
 def _are_few(stray: Sequence[str], counts: dict[str, float]) -> bool:
     n_stray = sum(counts[text] for text in stray)
     return len(stray) <= MOST_STRAY_TEXTS and n_stray <= STRAY_SHARE * sum(counts.values())
+
+
+def _whole_number(text: str) -> int:
+    """Return a whole number exactly: neighbours beyond 2**53 are equal as float64."""
+    number = written_number(text)
+    if number is None:
+        return int(text)
+    size = int("".join(filter(str.isdigit, number.digits)))
+    return -size if number.negative else size
 
 
 def _is_code(text: str) -> bool:

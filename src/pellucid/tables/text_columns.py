@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.tables.columns import LARGEST_EXACT
 from pellucid.tables.conventions import (
     Conventions,
     NumberFormat,
@@ -38,6 +39,7 @@ CELLS_TO_COMPARE = 200
 CELLS_TO_TRY = 20
 # Python parses these as numbers, but they are text: 1_000, or a code such as 01234.
 _NOT_A_NUMBER = re.compile(r"_|^\s*0\d+\s*$", re.MULTILINE)
+_WHOLE = re.compile(r"[+-]?\d+")
 _THREADS = 4
 _SEPARATORS = {
     ",": "commas",
@@ -223,6 +225,8 @@ def _typed(
     # What is understood beyond the format of the table is told where columns are recognized.
     if read.stray or read.words or not _is_plain(text, format):
         return as_text, None
+    if _loses_digits(read.values, present, format):
+        return as_text, None
     return Column(name, "number", read.values), None
 
 
@@ -261,9 +265,16 @@ def _all_numbers(
             return None
     values = _parsed(cells, int, np.int64) if may_be_whole else None
     values = _parsed(cells, float, np.float64) if values is None else values
-    if values is None or not np.isfinite(values).all():
+    if values is None or not np.isfinite(values).all() or _loses_digits(values, cells, PLAIN):
         return None
     return None if _NOT_A_NUMBER.search("\n".join(cells)) else values
+
+
+def _loses_digits(values: npt.NDArray[Any], cells: list[str], format: NumberFormat) -> bool:
+    """Return whether float64 does not tell whole numbers of so many digits apart."""
+    if values.dtype.kind != "f" or not np.nanmax(np.abs(values)) >= LARGEST_EXACT:
+        return False
+    return all(_WHOLE.fullmatch(format.plain(cell.strip())) for cell in cells)
 
 
 def _parsed(cells: list[str], parse: type, dtype: type) -> npt.NDArray[Any] | None:
