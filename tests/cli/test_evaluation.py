@@ -129,8 +129,22 @@ def test_a_model_below_its_baseline_is_told(run, people):
     swapped = table.assign(rich=table["rich"].map({"yes": "no", "no": "yes"}))
     swapped.to_csv("swapped.csv", index=False)
     done = run("evaluate", "m.pellucid", "swapped.csv")
-    assert "worse than its baseline (most frequent class) in accuracy and log loss" in done.stderr
+    assert "worse than its baseline (most frequent class) in log loss." in done.stderr
     assert "worse than its baseline" not in run("evaluate", "m.pellucid", people).stderr
+
+
+def test_the_baseline_of_a_quantile_is_that_of_the_training_rows(run, people):
+    call = ("train", people, "--target", "pay", "--out", "m.pellucid", "--set", "loss=quantile")
+    done = run(*call, "--set", "quantile=0.9", "--test", 0, "--epochs", 30)
+    table = pd.read_csv(people)
+    few = table[table["age"] > 40]
+    few.to_csv("few.csv", index=False)
+    done = run("evaluate", "m.pellucid", "few.csv", "--json")
+    baseline = json.loads(done.stdout)["baseline"]
+    assert baseline["always"] == "quantile 0.9"
+    level = np.quantile(table["pay"], 0.9)
+    assert baseline["metrics"]["coverage at 0.9"] == np.mean(few["pay"] <= level)
+    assert "worse than" not in done.stderr
 
 
 def test_drift_is_told_once(run, people):

@@ -98,12 +98,32 @@ def test_labels_match_by_text():
         match_labels(np.array(["A."]), np.array(["a", "A"]))
 
 
-def test_what_is_worse_than_the_baseline_is_named():
+def test_a_model_is_judged_by_its_own_loss():
     y = np.arange(20.0)
-    assert number_report(y, y, 10.0).worse_than_baseline == ()
-    assert number_report(y, y[::-1], 10.0).worse_than_baseline == ("RMSE",)
+    assert number_report(y, y, 10.0).worse_in is None
+    assert number_report(y, y[::-1], 10.0).worse_in == "RMSE"
+    assert number_report(y, y[::-1], 10.0, "absolute_error").worse_in == "MAE"
+    assert number_report(y, y[::-1] + 1, 10.0, "poisson").worse_in == "Poisson deviance"
+    found = number_report(y, y[::-1], 17.5, "quantile", 0.9)
+    assert found.worse_in == "pinball loss at 0.9"
+    assert found.baseline == "quantile 0.9"
+    good = number_report(y, np.maximum(y, 17.0), 17.5, "quantile", 0.9)
+    assert good["RMSE"].model > np.std(y)
+    assert good.worse_in is None
     labels = np.array(["a"] * 8 + ["b"] * 2)
     classes, shares = np.array(["a", "b"]), np.array([0.8, 0.2])
     wrong = np.tile([0.1, 0.9], (10, 1))
-    worse = label_report(labels, wrong, classes, shares).worse_than_baseline
-    assert worse == ("accuracy", "log loss")
+    assert label_report(labels, wrong, classes, shares).worse_in == "log loss"
+    unsure = np.tile([0.4, 0.6], (10, 1))
+    unsure[8:] = [0.01, 0.99]  # Less accurate, but not beyond chance.
+    assert label_report(labels, unsure, classes, shares).worse_in is None
+
+
+def test_a_difference_that_can_be_chance_is_none():
+    rng = np.random.default_rng(0)
+    y = rng.normal(0, 5, 200)
+    found = number_report(y, rng.normal(0, 0.2, 200) - 0.3, 0.0)
+    assert found["RMSE"].model > found["RMSE"].baseline
+    assert found.worse_in is None
+    assert number_report(y[:1], y[:1] + 9, 0.0).worse_in is None
+    assert found.facts()["worse_than_baseline"] is False

@@ -21,7 +21,7 @@ from pellucid.cli.data import (
     target_values,
 )
 from pellucid.cli.facts import warn_of_training_rows
-from pellucid.cli.measurement import measure, n_targets_of
+from pellucid.cli.measurement import known_quantile, measure, n_targets_of
 from pellucid.cli.metrics import Report, explanation, metrics_table
 from pellucid.cli.options import ReadingOptions
 from pellucid.cli.remarks import add_drift, warnings_as_remarks
@@ -42,7 +42,7 @@ def evaluate_file(
     X = inputs_for(model, rows, names)
     out.add(model=path, table=table, rows=len(rows), target=names[0] if len(names) == 1 else names)
     with warnings_as_remarks(out):
-        reports = measure(model, X, y, names)
+        reports = measure(model, X, y, names, quantile=known_quantile(model))
         warn_of_training_rows(model, Examples(rows, y), table, out)
     show_reports(reports, f"{shown_name(table)}: {len(rows):,} rows", out)
     add_drift(model, X, out)
@@ -93,11 +93,11 @@ def show_reports(reports: Sequence[Report], title: str, out: Output) -> None:
     for report in reports:
         for remark in report.remarks:
             out.note(remark)
-        if worse := report.worse_than_baseline:
+        if report.worse_in is not None:
             which = "" if report.target is None else f" of {report.target!r}"
             out.note(
                 f"The model{which} is worse than its baseline ({report.baseline}) in "
-                f"{' and '.join(worse)}."
+                f"{report.worse_in}."
             )
         out.table(metrics_table(report, title))
         if report.by_class is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.cli.data import Examples, shown_name
+from pellucid.cli.measurement import quantile_of
 from pellucid.cli.metrics import Report
 from pellucid.cli.row_hashes import facts_of, hashes_or_none, row_hashes, share_trained_on
 from pellucid.cli.screen import Output, as_json
@@ -57,6 +58,7 @@ def training_facts(
         "sha256": sha256_of(path),
         "rows": len(training),
         "seed": seed,
+        "target_quantile": quantile_of(model, training.y),
         "columns_left_out": left_out,
         "test": tested[0] if tested else None,
         "folds": folds,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rich.table import Table as ScreenTable
 
 from pellucid.cli.data import Examples
-from pellucid.cli.measurement import measure
+from pellucid.cli.measurement import measure, quantile_of
 from pellucid.cli.metrics import Metric, shown
 from pellucid.models.fit_data import FitData
 from pellucid.models.together import fit_all
@@ -117,7 +117,8 @@ def cross_validated(
             testing = testing.take(np.flatnonzero(np.isin(testing.y, model.classes_)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            reports += measure(model, testing.X, testing.y, resample=False)
+            quantile = quantile_of(model, examples.y)
+            reports += measure(model, testing.X, testing.y, resample=False, quantile=quantile)
     names = [m.name for m in reports[0].metrics if all(m.name in r.names for r in reports)]
     return [_score_of([report[name] for report in reports]) for name in names]
 

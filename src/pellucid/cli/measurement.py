@@ -14,12 +14,17 @@ from pellucid.nn import Loss
 
 
 def measure(
-    model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str] = (), resample: bool = True
+    model: Any,
+    X: Any,
+    y: npt.NDArray[Any],
+    names: Sequence[str] = (),
+    resample: bool = True,
+    quantile: float | None = None,
 ) -> list[Report]:
     """Evaluate a model on a table.
 
-    The baseline always predicts the most frequent class or the mean: that of the training rows, or
-    that of these rows if the model does not store it.
+    The baseline always predicts the most frequent class, the mean, or the quantile that the model
+    predicts: that of the training rows, or that of these rows if it is not known.
 
     Parameters
     ----------
@@ -31,6 +36,8 @@ def measure(
         Names of the targets, if there are several.
     resample : bool
         Whether to make intervals.
+    quantile : float, optional
+        Of the training targets, for a model of a quantile: see :func:`quantile_of`.
 
     Returns
     -------
@@ -44,7 +51,23 @@ def measure(
         return [_of_shares(model, X, y, resample)]
     if targets.kind == "indicators":
         return _of_indicators(model, X, y, names, resample)
-    return _of_numbers(model, X, y, names, resample)
+    return _of_numbers(model, X, y, names, resample, quantile)
+
+
+def quantile_of(model: Any, y: npt.NDArray[Any]) -> float | None:
+    """Return the quantile of targets that a model predicts; None if it predicts none."""
+    level = _level_of(_loss_of(model))
+    return None if level is None else float(np.quantile(y, level))
+
+
+def _level_of(loss: Loss) -> float | None:
+    return loss.parameter_value if loss.name == "quantile" else None
+
+
+def known_quantile(model: Any) -> float | None:
+    """Return the quantile of the training targets from the facts of a model."""
+    found = (getattr(model, "training_facts_", None) or {}).get("target_quantile")
+    return float(found) if isinstance(found, int | float) else None
 
 
 def n_targets_of(model: Any) -> int:
@@ -87,22 +110,33 @@ def _of_indicators(
 
 
 def _of_numbers(
-    model: Any, X: Any, y: npt.NDArray[Any], names: Sequence[str], resample: bool
+    model: Any,
+    X: Any,
+    y: npt.NDArray[Any],
+    names: Sequence[str],
+    resample: bool,
+    quantile: float | None,
 ) -> list[Report]:
     predictions = np.asarray(model.predict(X), dtype=np.float64)
     wanted = np.asarray(y, dtype=np.float64).reshape(len(predictions), -1)
     told = predictions.reshape(wanted.shape)
-    means = _known(model, "target_mean_")
-    means = wanted.mean(axis=0) if means is None else np.atleast_1d(means)
     loss = _loss_of(model)
+    constants = _known(model, "target_mean_")
+    level = _level_of(loss)
+    if level is not None:
+        constants = np.quantile(wanted, level, axis=0)
+        constants = constants if quantile is None else quantile
+    elif constants is None:
+        constants = wanted.mean(axis=0)
+    constants = np.atleast_1d(constants)
     several = wanted.shape[1] > 1
     return [
         number_report(
             wanted[:, k],
             told[:, k],
-            float(means[k]),
+            float(constants[k]),
             loss.name,
-            loss.parameter_value if loss.name == "quantile" else None,
+            level,
             names[k] if several else None,
             resample,
         )

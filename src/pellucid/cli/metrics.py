@@ -18,6 +18,8 @@ from pellucid.tables import TableError
 
 SEED = 0
 """Of the resamples behind the intervals."""
+FEWEST_ROWS_TO_JUDGE = 10
+"""Fewer rows do not tell that a model is worse than its baseline."""
 MOST_CLASSES_FOR_AUC_INTERVAL = 50
 """The area under the curve of each class against the rest takes long to resample."""
 
@@ -63,6 +65,8 @@ class Report:
     by_class : ClassReport or None
     remarks : tuple of str
         What the user should know.
+    worse_in : str or None
+        The model's own loss, if it is above that of the baseline beyond chance.
     """
 
     n_rows: int
@@ -72,19 +76,10 @@ class Report:
     target: str | None = None
     by_class: ClassReport | None = None
     remarks: tuple[str, ...] = ()
+    worse_in: str | None = None
 
     def __getitem__(self, name: str) -> Metric:
         return {metric.name: metric for metric in self.metrics}[name]
-
-    @property
-    def worse_than_baseline(self) -> tuple[str, ...]:
-        """Names of the metrics in which the model does not reach its baseline."""
-        gains = {"accuracy": 1, "log loss": -1, "RMSE": -1}
-        return tuple(
-            metric.name
-            for metric in self.metrics
-            if metric.name in gains and gains[metric.name] * (metric.model - metric.baseline) < 0
-        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,7 +93,7 @@ class Report:
             "metrics": {metric.name: metric.model for metric in self.metrics},
             "intervals": {metric.name: [metric.low, metric.high] for metric in known},
             "resamples": self.n_resamples,
-            "worse_than_baseline": list(self.worse_than_baseline),
+            "worse_than_baseline": self.worse_in is not None,
             "baseline": {
                 "always": self.baseline,
                 "metrics": {metric.name: metric.baseline for metric in self.metrics},
@@ -162,6 +157,7 @@ def label_report(
         target,
         class_report(codes, P.argmax(axis=1), classes),
         remarks,
+        _worse_in(plans, "log loss", len(codes), n_resamples),
     )
 
 
@@ -181,18 +177,19 @@ _OF_LABELS: tuple[tuple[str, Any, Unit, bool], ...] = (
 def number_report(
     targets: npt.NDArray[np.float64],
     predictions: npt.NDArray[np.float64],
-    mean: float,
+    constant: float,
     loss: str = "squared_error",
     level: float | None = None,
     target: str | None = None,
     resample: bool = True,
 ) -> Report:
-    """Compare a model with always predicting the mean of the training targets.
+    """Compare a model with always predicting the same number.
 
     Parameters
     ----------
     targets, predictions : ndarray of shape (n_rows,)
-    mean : float
+    constant : float
+        Mean of the training targets, or their quantile if a quantile is predicted.
     loss : str
         Name of the loss: "quantile" and "poisson" have metrics of their own.
     level : float, optional
@@ -203,11 +200,11 @@ def number_report(
         Whether to make intervals.
     """
     y, told = np.asarray(targets, np.float64), np.asarray(predictions, np.float64)
-    constant = np.full_like(told, mean)
+    baseline = np.full_like(told, constant)
     plans: list[_Plan] = []
 
     def add(name: str, make: Callable[..., Measure], unit: Unit, *more: float) -> None:
-        plans.append(_Plan(name, make(y, told, *more), make(y, constant, *more), unit))
+        plans.append(_Plan(name, make(y, told, *more), make(y, baseline, *more), unit))
 
     if loss == "quantile" and level is not None:
         add(f"pinball loss at {level:g}", measures.pinball, "target", level)
@@ -219,7 +216,33 @@ def number_report(
     if len(y) > 1:
         add("R²", measures.r2, "plain")
     n_resamples = measures.n_resamples_for(len(y)) if resample else 0
-    return Report(len(y), _measured(plans, len(y), n_resamples), "mean", n_resamples, target)
+    own = plans[0].name
+    if own == "RMSE" and loss in ("absolute_error", "huber"):
+        own = "MAE"
+    return Report(
+        len(y),
+        _measured(plans, len(y), n_resamples),
+        "mean" if loss != "quantile" or level is None else f"quantile {level:g}",
+        n_resamples,
+        target,
+        worse_in=_worse_in(plans, own, len(y), n_resamples),
+    )
+
+
+def _worse_in(plans: list[_Plan], own: str, n_rows: int, n_resamples: int) -> str | None:
+    """Return the name of a model's own loss if it is above the baseline's in 97.5 % of resamples.
+
+    Both are measured on the same resamples.
+    """
+    if n_rows < FEWEST_ROWS_TO_JUDGE or not n_resamples:
+        return None
+    [plan] = [plan for plan in plans if plan.name == own]
+
+    def difference(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return plan.model(weights) - plan.baseline(weights)
+
+    low, _ = measures.intervals_of([difference], n_rows, n_resamples, SEED)
+    return own if low[0] > 0 else None
 
 
 def _measured(plans: list[_Plan], n_rows: int, n_resamples: int) -> tuple[Metric, ...]:

@@ -21,7 +21,7 @@ from pellucid.cli.facts import sha256_of, training_facts, warn_of_training_rows
 from pellucid.cli.folds import cross_validated, folds_facts, folds_table, make_folds
 from pellucid.cli.interrupt import INTERRUPTED
 from pellucid.cli.material import Material
-from pellucid.cli.measurement import measure
+from pellucid.cli.measurement import measure, quantile_of
 from pellucid.cli.metrics import Report
 from pellucid.cli.remarks import warnings_as_remarks
 from pellucid.cli.request import Request, SearchOptions
@@ -215,7 +215,8 @@ def _cross_validated(
     folds = make_folds(training.y, request.rows.folds, labels, request.seed)
     options = {**options, "checkpoint_path": None}
     scores = cross_validated(model_class, options, training, folds)
-    out.table(folds_table(scores, folds, "most frequent class" if labels else "mean"))
+    of_numbers = "quantile" if options.get("loss") == "quantile" else "mean"
+    out.table(folds_table(scores, folds, "most frequent class" if labels else of_numbers))
     facts = folds_facts(scores, folds)
     out.add(cross_validation=facts)
     return facts
@@ -233,7 +234,8 @@ def _test(
     testing, reports = material.testing, []
     if testing is not None:
         with warnings_as_remarks(out):
-            reports = measure(model, testing.X, testing.y)
+            quantile = quantile_of(model, training.y)
+            reports = measure(model, testing.X, testing.y, quantile=quantile)
         show_reports(reports, f"{len(testing):,} test rows", out)
     model.training_facts_ = training_facts(
         *(model, training, request.path),
