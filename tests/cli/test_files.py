@@ -127,6 +127,19 @@ def test_checkpoints_of_another_training_are_kept(run, people, tmp_path):
     assert folder_of(tmp_path / "folder" / "any") != before
 
 
+def test_what_a_command_writes_is_checked_before_it_reads(run, people, tmp_path):
+    tune = ["tune", "absent.csv", *QUICK, "--out", "t"]
+    done = run(*tune, "--save-trials", tmp_path / "t", code=1)
+    assert "--save-trials and --out are both" in done.output
+    assert "no/where: the folder" in run(*tune, "--save-trials", "no/where", code=1).output
+    assert "not a file of trials" in run(*tune, "--save-trials", people, code=1).output
+    done = run("tune", people, *QUICK, "--out", "t", "--save-trials", people, code=1)
+    assert "people.csv is an input" in done.output
+    train = ["train", "absent.csv", *QUICK, "--out", "t", "--checkpoints"]
+    assert "--checkpoints and --out are both t" in run(*train, "t", code=1).output
+    assert "must name a folder, but is a file" in run(*train, people, code=1).output
+
+
 def test_nor_is_what_standard_input_reads(people, monkeypatch):
     with people.open() as file:
         monkeypatch.setattr("sys.stdin", file)

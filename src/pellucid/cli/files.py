@@ -9,6 +9,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from pellucid.cli.trials import check_holds_trials
 from pellucid.persistence.checkpoint_folder import CheckpointFolder
 from pellucid.persistence.file import is_model_file
 from pellucid.tables.files import STANDARD_INPUT, check_exists
@@ -41,9 +42,29 @@ def check_can_save(path: Path, inputs: Iterable[Path | None], force: bool = Fals
     check_can_write(path, inputs, force=force, wanted=" and is not a model of Pellucid")
 
 
-def check_can_keep_checkpoints(folder: Path | None, force: bool = False) -> None:
-    """Raise TableError if a folder has checkpoints, which a new training would delete."""
-    if folder is None or force or not CheckpointFolder(folder).files():
+def check_can_add_trials(file: Path | None, inputs: Iterable[Path | None], model: Path) -> None:
+    """Raise TableError unless trials can be added to a file, which is not that of the model."""
+    if file is None:
+        return
+    if is_same_file(file, model):
+        raise TableError(f"--save-trials and --out are both {model}. Pass two paths.")
+    check_can_write(file, inputs, force=True)
+    if file.exists():
+        check_holds_trials(file)
+
+
+def check_can_keep_checkpoints(folder: Path | None, model: Path, force: bool = False) -> None:
+    """Raise TableError if a folder has checkpoints, which a new training would delete.
+
+    It must be no file, neither that of the model.
+    """
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise TableError(f"--checkpoints {folder} must name a folder, but is a file.")
+    if is_same_file(folder, model):
+        raise TableError(f"--checkpoints and --out are both {model}. Pass two paths.")
+    if force or not CheckpointFolder(folder).files():
         return
     raise TableError(
         f"{folder} has checkpoints of another training, which this one would delete. Go on with "
@@ -86,6 +107,13 @@ def check_can_write(
         raise TableError(
             f"{path} exists{wanted}. Pass another path, or --force to replace the file."
         )
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths, of which there may be nothing yet, are the same."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def _is_input(path: Path, inputs: Iterable[Path | None]) -> bool:

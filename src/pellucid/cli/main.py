@@ -179,8 +179,7 @@ def train_command(
     }
     with readable_failures(out, goes_on=True):
         check_can_save(path, [*request.tables(), checkpoints], force)
-        if not resume:
-            check_can_keep_checkpoints(checkpoints, force)
+        check_can_keep_checkpoints(checkpoints, path, force or resume)
         material = read_material(request, out)
     from pellucid.cli.training import train_and_save
 
@@ -215,7 +214,7 @@ def tune_command(
     trial so far; a second Ctrl-C stops training.
     """
     request = Request(table, target, task, rows, reading, seed, validation)
-    from pellucid.cli.files import check_can_save
+    from pellucid.cli.files import check_can_add_trials, check_can_save
     from pellucid.cli.material import read_material
     from pellucid.cli.settings import kinds_from, settings_from
 
@@ -227,6 +226,7 @@ def tune_command(
     }
     with readable_failures(out, goes_on=True):
         check_can_save(path, request.tables(), force)
+        check_can_add_trials(search.save_trials, request.tables(), path)
         material = read_material(request, out)
     from pellucid.cli.training import train_and_save
 

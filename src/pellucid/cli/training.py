@@ -33,7 +33,7 @@ from pellucid.models.saving import save
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
 from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError
-from pellucid.tables import TableEncoder, TableError
+from pellucid.tables import TableEncoder
 from pellucid.training import Outcome, ProgressBar
 
 
@@ -109,8 +109,6 @@ def train_and_save(
     verbose : bool
         Whether to show all columns and the layers of the network.
     """
-    if search is not None:
-        _check_trials_file(search.save_trials, path)
     _show_material(material, request, out)
     model_class = TabularClassifier if material.task == "classification" else TabularRegressor
     check_settings(options, model_class, material.task)
@@ -147,12 +145,6 @@ def train_and_save(
 def _length_of(model: Any, done: Training) -> str:
     plural = "" if model.n_iter_ == 1 else "s"
     return f"Trained for {model.n_iter_:,} epoch{plural} in {done.seconds:.2f} s."
-
-
-def _check_trials_file(trials: Path | None, path: Path) -> None:
-    """Raise TableError if the trials would be written to the file of the model."""
-    if trials is not None and trials.absolute() == path.absolute():
-        raise TableError(f"--save-trials and --out are both {path}. Pass two paths.")
 
 
 def _show_material(material: Material, request: Request, out: Output) -> None:

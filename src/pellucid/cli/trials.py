@@ -43,6 +43,26 @@ class Trial:
         }
 
 
+def check_holds_trials(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return of which search a file has the trials, and their lines.
+
+    Raises
+    ------
+    TableError
+        If it is no file of trials.
+    """
+    if not path.is_file():
+        raise TableError(f"{path} is not a regular file. Pass another --save-trials.")
+    try:
+        first, *lines = path.read_text(encoding="utf-8").splitlines()
+        search = json.loads(first)["search"]
+        if isinstance(search, dict):
+            return search, lines
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise TableError(f"{path} exists and is not a file of trials. Pass another --save-trials.")
+
+
 class TrialsFile:
     """Keeps the trials of a search as they end.
 
@@ -71,19 +91,7 @@ class TrialsFile:
             self._append(wanted)
 
     def _read(self, wanted: dict[str, Any]) -> None:
-        if not self._path.is_file():
-            raise TableError(f"{self._path} is not a regular file. Pass another --save-trials.")
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-            header = json.loads(lines[0])
-            known = header["search"]
-            is_known = isinstance(known, dict)
-        except (IndexError, KeyError, TypeError, ValueError):
-            is_known = False
-        if not is_known:
-            raise TableError(
-                f"{self._path} exists and is not a file of trials. Pass another --save-trials."
-            )
+        known, lines = check_holds_trials(self._path)
         for name, value in wanted["search"].items():
             if known.get(name) != value:
                 raise TableError(
@@ -91,13 +99,13 @@ class TrialsFile:
                     f"{known.get(name)!r}, and is {value!r} now. Repeat the options of that "
                     "search, or pass another --save-trials."
                 )
-        for line in lines[1:]:
+        for line in lines:
             try:
                 trial = json.loads(line)
                 self._known[int(trial["trial"])] = trial
             except (KeyError, TypeError, ValueError):
                 continue  # A line that was not finished: the trial is repeated.
-        if lines and not self._path.read_bytes().endswith(b"\n"):
+        if not self._path.read_bytes().endswith(b"\n"):
             with self._path.open("a", encoding="utf-8") as file:
                 file.write("\n")
 
