@@ -13,6 +13,8 @@ def kind_of(name, values, kind=None):
 
 
 N = 200
+NUMBERS = [str(1.5 * i) for i in range(N)]
+DAYS = [str(np.datetime64("2020-01-01") + i) for i in range(N)]
 SHUFFLED = np.random.default_rng(0).permutation(N)
 
 
@@ -50,6 +52,19 @@ SHUFFLED = np.random.default_rng(0).permutation(N)
         ("class", ["1", "2", "3"] * 50, "numeric", "text, 3 different (set categorical"),
         ("sex", SHUFFLED % 2, "numeric", "whole numbers"),
         ("east", [f"48,{i:03}" for i in range(N)], "left out", "'48,000' read as 48000"),
+        ("x", [*NUMBERS[:94], *["k.A."] * 6], "numeric", "('k.A.' treated as missing), 6 missing"),
+        ("x", [*NUMBERS[:94], *["tba"] * 6], "numeric", "missing in 6 rows), 6 missing"),
+        ("x", [*NUMBERS, "<5", ">100", "ca. 3", "~7"], "numeric", "('<5', '>100', 'ca. 3', '~7' t"),
+        ("x", [*NUMBERS[:50], *[f"{i}a" for i in range(9)]], "left out", "though 85 % are numbers"),
+        ("x", ["1", "2", "3"] * 30 + ["4+"] * 9, "categorical", "though 91 % are numbers: '4+'"),
+        (
+            "when",
+            [*DAYS, "later", "soon", "today", "?!"],
+            "datetime",
+            "treated as missing in 4 rows)",
+        ),
+        ("when", [*DAYS, *["0000-00-00"] * 30], "datetime", "'0000-00-00' treated as missing)"),
+        ("when", [*DAYS[:40], *map(str.lower, "ABCDEFGH")], "left out", "every text is different"),
     ],
 )
 def test_kinds(name, values, kind, reason):

@@ -19,7 +19,7 @@ Cells = Sequence[str | None] | npt.NDArray[np.object_]
 #: Number of cells of a column, evenly spaced, from which the format of a table is recognized.
 CELLS_LOOKED_AT = 500
 #: At least this share of them must be numbers, or the column is not asked.
-SHARE_OF_NUMBERS = 0.95
+SHARE_OF_NUMBERS = 0.8
 
 
 @dataclass(frozen=True)

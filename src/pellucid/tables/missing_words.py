@@ -28,7 +28,9 @@ MISSING_AMONG_NUMBERS = frozenset(text.lower() for text in MISSING_TEXT) | froze
     [
         *("-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "\u2026", "*", "??", "???"),
         *("n.a.", "n.a", "n/d", "nd", "n.d.", "nil", "none", "(none)", "(null)", "(blank)", "\\n"),
-        *("missing", "unknown", "not available", "not applicable", "no data", "#na"),
+        *("missing", "unknown", "unknown?", "not available", "not applicable", "no data", "#na"),
+        *("k.a.", "k. a.", "keine angabe", "unbekannt", "n/v", "n.v."),
+        *("0000-00-00", "0000-00-00 00:00:00"),
         *("#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!"),
     ]
 )

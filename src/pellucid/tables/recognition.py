@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from pellucid.tables.conventions import Conventions, recognize_number_format
 from pellucid.tables.conversion import as_numbers, as_text, as_truth
+from pellucid.tables.missing_words import is_missing_word
+from pellucid.tables.number_notation import number_in
 from pellucid.tables.row_counters import (
     FEWEST_ROWS_TO_JUDGE,
     is_id_name,
@@ -36,6 +38,8 @@ KINDS: tuple[Kind, ...] = ("numeric", "boolean", "categorical", "datetime", "lef
 FREE_TEXT_SHARE = 0.5
 #: Whole numbers with 3 to this many different values, that occur 5 times on average, may be codes.
 MOST_CODES = 20
+#: If at most this share of so many texts are not numbers, the reason tells so.
+SHARE_OF_TEXT, TEXTS_LOOKED_AT = 0.2, 500
 
 
 @dataclass(frozen=True)
@@ -284,7 +288,7 @@ def _recognize_text(
         recognized = _recognize_number(number, weights, y)
         if recognized.kind == "numeric":
             _, comma, hint = recognized.reason.partition(", ")
-            told = _told_missing((*numbers.stray, *numbers.words))
+            told = _told_missing(column, weights, numbers.stray, numbers.words)
             reason = ", ".join((f"numbers stored as text{told}", *numbers.notes)) + comma + hint
         else:
             reason = ", ".join((recognized.reason, *numbers.notes))
@@ -293,7 +297,7 @@ def _recognize_text(
     times = times_from_text(column.values, weights, known.day_first)
     if times is not None:
         what = "times of day" if times.are_clock_times else "dates or times"
-        told = _told_missing((*times.stray, *times.words))
+        told = _told_missing(column, weights, times.stray, times.words)
         recognized = RecognizedColumn(
             name, "datetime", ", ".join((f"{what} stored as text{told}", *times.notes))
         )
@@ -306,19 +310,43 @@ def _recognize_categories(column: Column, weights: Weights) -> _Found:
     name = column.name
     counts, _ = counts_of(column.values, weights)
     n, n_different = round(sum(counts.values())), len(counts)
+    hint = "" if column.is_category else _hint_at_numbers(counts)
     if n >= FEWEST_ROWS_TO_JUDGE and n_different == n:
-        return _Found(RecognizedColumn(name, "left out", "an id: every text is different"), column)
+        reason = f"an id: every text is different{hint}"
+        return _Found(RecognizedColumn(name, "left out", reason), column)
     if n >= FEWEST_ROWS_TO_JUDGE and n_different > FREE_TEXT_SHARE * n:
-        reason = f"free text: {n_different:,} different texts in {n:,} rows"
+        reason = f"free text: {n_different:,} different texts in {n:,} rows{hint}"
         return _Found(RecognizedColumn(name, "left out", reason), column)
     declared = " by its type" if column.is_category else ""
-    reason = f"{n_different:,} categories{declared}"
+    reason = f"{n_different:,} categories{declared}{hint}"
     return _Found(RecognizedColumn(name, "categorical", reason), column)
 
 
-def _told_missing(texts: tuple[str, ...]) -> str:
+def _told_missing(
+    column: Column, weights: Weights, stray: tuple[str, ...], words: tuple[str, ...]
+) -> str:
+    texts = (*stray, *words)
+    if not texts:
+        return ""
     shown = ", ".join(map(repr, texts[:4])) + (", …" if len(texts) > 4 else "")
-    return f" ({shown} treated as missing)" if texts else ""
+    counts, _ = counts_of(column.values, weights)
+    n = round(sum(counts[text] for text in texts))
+    where = "" if not stray else " in 1 row" if n == 1 else f" in {n:,} rows"
+    return f" ({shown} treated as missing{where})"
+
+
+def _hint_at_numbers(counts: Mapping[str, float]) -> str:
+    """Return a remark on text of which most are numbers, or nothing."""
+    texts = [text for text in counts if not is_missing_word(text)]
+    texts = texts[:: 1 + len(texts) // TEXTS_LOOKED_AT]
+    stray = [t for t in texts if number_in(t, ".") is None and number_in(t, ",") is None]
+    n, n_stray = sum(counts[text] for text in texts), sum(counts[text] for text in stray)
+    if not stray or n_stray > SHARE_OF_TEXT * n:
+        return ""
+    return (
+        f", though {100 * (1 - n_stray / n):.0f} % are numbers: {stray[0]!r} is not "
+        "(set numeric to take such cells as missing)"
+    )
 
 
 def _constant_value(column: Column) -> str | None:

@@ -27,9 +27,12 @@ from pellucid.tables.time_notation import Readings, order_of_day_and_month, read
 
 #: A text column is read as numbers if at most this fraction of its cells are not numbers, and …
 STRAY_SHARE = 0.05
-#: … those cells have at most this many different values ("unknown", "n.a.").
+#: … those cells have at most this many different values ("see below", "ca. 3").
 MOST_STRAY_TEXTS = 3
-
+#: Or if at most this fraction is not, with at most so many different values, …
+STRAY_SHARE_OF_MANY, MOST_STRAY_TEXTS_OF_MANY = 0.2, 50
+#: … and there are more different numbers than this, and as many times more than other values.
+MANY_NUMBERS, NUMBERS_PER_STRAY_TEXT = 20, 10
 
 PLAIN_NUMBERS = NumberFormat()
 
@@ -155,6 +158,7 @@ def numbers_from_text(
     of thousands, signs of currencies, percent signs and the parentheses of negative amounts are
     taken off. Words for a missing value, such as "-" or "n.a.", are missing. A few other cells
     ("see below") are allowed and treated as missing: at most 5 % of the column and 3 different
+    texts, or at most 20 % if the column has more than 20 different numbers, 10 for each of these
     texts. Numbers with leading zeros ("01234") are codes and stay text.
 
     Parameters
@@ -214,7 +218,7 @@ def _numbers_of(
             plain[text] = number
         elif (notation := written_number(text)) is not None:
             written[text] = notation
-        elif (n_others := n_others + 1) > MOST_STRAY_TEXTS and not certain:
+        elif not certain and _are_too_many(n_others := n_others + 1, counts):
             return None
     if not written and format.decimal == ".":
         return plain, format, ()
@@ -297,7 +301,7 @@ def times_from_text(
         time = readings(text)
         if time is not None:
             found[text] = time
-        elif (n_others := n_others + 1) > MOST_STRAY_TEXTS and not certain:
+        elif not certain and _are_too_many(n_others := n_others + 1, counts):
             return None
     clock = bool(found) and all(time.is_clock for time in found.values())
     decided = order_of_day_and_month((time, counts[text]) for text, time in found.items())
@@ -351,8 +355,17 @@ def _notes_on_order(
 
 
 def _are_few(stray: Sequence[str], counts: dict[str, float]) -> bool:
-    n_stray = sum(counts[text] for text in stray)
-    return len(stray) <= MOST_STRAY_TEXTS and n_stray <= STRAY_SHARE * sum(counts.values())
+    n, n_stray = sum(counts.values()), sum(counts[text] for text in stray)
+    if len(stray) <= MOST_STRAY_TEXTS and n_stray <= STRAY_SHARE * n:
+        return True
+    are_many = len(counts) - len(stray) > MANY_NUMBERS
+    return are_many and n_stray <= STRAY_SHARE_OF_MANY * n and not _are_too_many(len(stray), counts)
+
+
+def _are_too_many(n_others: int, counts: dict[str, float]) -> bool:
+    """Return whether that many different texts which are no numbers make a column of text."""
+    most = (len(counts) - n_others) // NUMBERS_PER_STRAY_TEXT
+    return n_others > max(MOST_STRAY_TEXTS, min(MOST_STRAY_TEXTS_OF_MANY, most))
 
 
 def _whole_number(text: str) -> int:
