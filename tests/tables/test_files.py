@@ -47,6 +47,11 @@ def test_content_decides_not_the_name(write, kind, name):
     assert table["a"].values.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("name", ["PAR1", "ARROW1", "FEA1"])
+def test_text_that_begins_like_another_format(write, name):
+    assert read_table(write(f"{name},b\n1,x\n")).names == (name, "b")
+
+
 def test_plain_text_under_the_name_of_a_compressed_file(write):
     assert read_table(write(TEXT, "t.csv.gz")).names == ("a", "b")
 

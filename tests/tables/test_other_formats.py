@@ -57,9 +57,9 @@ def test_columnar_formats_with_polars_only_or_neither(columnar, monkeypatch):
 
 def test_damaged_columnar_files(write):
     with pytest.raises(TableError, match="not a Parquet file or is damaged"):
-        read_table(write(b"PAR1 not really"))
+        read_table(write(b"PAR1\x15\x04 not really"))
     with pytest.raises(TableError, match="not an Arrow file or is damaged"):
-        read_table(write(b"ARROW1 not really"))
+        read_table(write(b"ARROW1\x00 not really"))
 
 
 def test_columns_of_lists(tmp_path):

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import sys
 import zipfile
 import zlib
@@ -25,12 +26,14 @@ _COMPRESSIONS = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
 }
+#: What the content of a format begins with, and what it ends with if it is complete.
 _FORMATS = {
-    b"PAR1": "parquet",
-    b"ARROW1": "arrow",
-    b"FEA1": "feather",
-    b"SQLite format 3\x00": "sqlite",
+    b"PAR1": ("parquet", b"PAR1"),
+    b"ARROW1": ("arrow", b"ARROW1"),
+    b"FEA1": ("feather", b"FEA1"),
+    b"SQLite format 3\x00": ("sqlite", b""),
 }
+_NOT_IN_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 _UNREADABLE = {
     b"\xd0\xcf\x11\xe0": "an Excel file in the format of before 2007",
     b"%PDF": "a PDF document",
@@ -119,7 +122,11 @@ def _kind(content: Content) -> str:
         return "duckdb"
     if data[:4] == b"PK\x03\x04":
         return "excel"
-    return _starting_with(data, _FORMATS) or "text"
+    for magic, (kind, end) in _FORMATS.items():
+        # A line of text may begin with the same letters.
+        if data.startswith(magic) and (data.endswith(end) or _NOT_IN_TEXT.search(data[:1_000])):
+            return kind
+    return "text"
 
 
 def _starting_with(data: bytes, names: dict[bytes, str]) -> str | None:
