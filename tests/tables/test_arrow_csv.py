@@ -45,6 +45,7 @@ def test_regular_files_are_read(text, expected):
         "a,b\n1\n",
         "a,b\n1,2\n  \n",
         "a\n1\n",
+        "a,b\n\ufeff1,2\n",
         "a,b\n" + "x" * 200_000 + ",1\n",
     ],
 )

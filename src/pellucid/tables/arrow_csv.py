@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -43,6 +45,8 @@ def read_columns(
     start = _start_of_line(data, dialect, line)
     if dialect.comment is not None and b"\n" + dialect.comment.encode() in data[start - 1 :]:
         return None
+    if data.startswith(codecs.BOM_UTF8, start):
+        return None  # pyarrow skips it, but here it is a part of the first cell.
     quoted = _quoting(np.frombuffer(data, np.uint8)[start:], ord(delimiter))
     if quoted == "irregular":
         return None
