@@ -65,6 +65,20 @@ def test_names_over_several_lines(write):
     assert table["c"].values.tolist() == [2]
 
 
+def test_columns_without_name_and_values_are_left_out(write):
+    table = read_table(write("a,,b,,\n1,,x,, \n2,,y,,\n"))
+    assert table.names == ("a", "b")
+    assert table["b"].values.tolist() == ["x", "y"]
+    assert read_table(write(",a,,\n0,1,,\n1,2,,\n")).names == ("", "a")
+
+
+def test_one_column_with_decimal_commas(write):
+    for text in ("x\n1,5\n2,5\n", "x\n12\n\n-2,50 €\n", "x\n1,400\n"):
+        assert read_table(write(text)).names == ("x",)
+    assert read_table(write("x\n1,5\n2,5\n"))["x"].values.tolist() == [1.5, 2.5]
+    assert read_table(write("a,b\n1,5\n2,5\n")).names == ("a", "b")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -79,6 +93,8 @@ def test_names_over_several_lines(write):
         ('a,b\n1,"x"y\n', "line 2: broken CSV"),
         ('a,"b\n1,2\n', "line 1: broken CSV"),
         ("Sales\n\na,b\n1,2\n", "line 3: 2 cells.*delete the lines before.*--delimiter"),
+        ("a,,\n1,2,\n1,,3\n", "more than one column is named ''"),
+        (",\n,\n", "neither names nor values"),
         ("a,b,a\n1,2,3\n", "line 1: more than one column is named 'a'"),
         ("# x\na,b,a\n1,2,3\n", "line 2: more than one column is named 'a'"),
     ],

@@ -69,7 +69,24 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
     if n_comments:
         lines = "comment line" if n_comments == 1 else "comment lines"
         remarks = (*remarks, f"{n_comments:,} {lines} skipped")
-    return TextTable(names, columns, remarks, dialect.delimiter)
+    names, columns = _without_empty(names, columns, name)
+    return TextTable(names, columns, remarks, dialect.delimiter if len(names) > 1 else "")
+
+
+def _without_empty(
+    names: tuple[str, ...], columns: list[Any], name: str
+) -> tuple[tuple[str, ...], list[Any]]:
+    """Leave out columns that have neither a name nor values, as spreadsheets write them."""
+
+    def has_values(cells: Any) -> bool:
+        different = cells if isinstance(cells, list) else cells.unique().to_pylist()
+        return any(map(str.strip, different))
+
+    named = zip(names, columns, strict=True)
+    kept = [(n, cells) for n, cells in named if n or has_values(cells)]
+    if not kept:
+        raise TableError(f"{name} has neither names nor values. Export the table again.")
+    return check_names(tuple(n for n, _ in kept), name), [cells for _, cells in kept]
 
 
 class NumberedRows:
@@ -154,7 +171,7 @@ class NumberedRows:
             if self._width == 1:
                 way_out = (
                     "If the table begins later, delete the lines before it. If its cells are not "
-                    f"separated by {self.dialect.delimiter!r}, give the --delimiter."
+                    f"separated by {self.dialect.delimiter!r}, give the delimiter (--delimiter)."
                 )
             raise TableError(
                 f"{self._name}, line {self.line}: {cells}, but {first} has {self._width}. "
@@ -165,7 +182,7 @@ class NumberedRows:
 def column_names(rows: NumberedRows, name: str, header: bool | None) -> tuple[str, ...]:
     """Take the names of the columns from the first row, or make them if it is data."""
     if rows.dialect.names is not None and header is not False:
-        return check_names(rows.dialect.names, f"{name}, line {rows.dialect.names_line}")
+        return _checked_if_any(rows.dialect.names, f"{name}, line {rows.dialect.names_line}")
     first = next(iter(rows))
     if header is False:
         rows.push_back(first)
@@ -173,7 +190,13 @@ def column_names(rows: NumberedRows, name: str, header: bool | None) -> tuple[st
     names = tuple(cell.strip() for cell in first)
     if header is None:
         check_not_data(names, name)
-    return check_names(names, f"{name}, line {rows.line}")
+    return _checked_if_any(names, f"{name}, line {rows.line}")
+
+
+def _checked_if_any(names: tuple[str, ...], place: str) -> tuple[str, ...]:
+    """Check the names that are not empty."""
+    check_names(tuple(filter(None, names)), place)
+    return names
 
 
 def generated_names(n_columns: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
+from pellucid.tables.number_notation import written_number
 from pellucid.tables.table import TableError
 
 #: A comma comes last, as it is the decimal mark of many files that another one delimits.
@@ -136,8 +137,13 @@ def recognize_delimiter(lines: list[str]) -> str:
     """Return the delimiter that cuts all lines into the same number of cells.
 
     If several do, a comma has to make at least two cells more than any other, as it is often a
-    decimal mark. If none does, it is the one that cuts most lines like the first.
+    decimal mark. If none does, it is the one that cuts most lines like the first. A name over lines
+    of numbers is one column, whatever its decimal mark.
     """
+    name, *cells = [line.strip() for line in lines if line.strip()]
+    is_one_name = written_number(name) is None and not set(name).intersection(DELIMITERS)
+    if cells and is_one_name and all(map(written_number, cells)):
+        return ";"
     best, best_score = ",", (0.0, 0.0)
     for delimiter in DELIMITERS:
         widths = [len(row) for row in rows_of(lines, delimiter)]
