@@ -205,6 +205,18 @@ def test_a_row_is_read_alike_whatever_the_other_rows_are(write):
     assert {"v_1.10", "code_2"} <= set(names[expected == 1.0])
 
 
+def test_truth_values_of_text_and_of_a_type_are_alike(write):
+    rows = "".join(f"{'TRUE' if i % 3 else 'FALSE'},{i % 7}\n" for i in range(60))
+    text = read_table(write(f"old,x\n{rows}"))
+    typed = pd.DataFrame({"old": [i % 3 > 0 for i in range(60)], "x": [i % 7 for i in range(60)]})
+    for fitted, other in ((text, typed), (typed, text)):
+        encoder = TableEncoder().fit(fitted)
+        np.testing.assert_array_equal(encoder.transform(other), encoder.transform(fitted))
+    missing = typed.assign(old=[None, *typed["old"][1:]])
+    encoder = TableEncoder().fit(text)
+    np.testing.assert_array_equal(encoder.transform(missing)[1:], encoder.transform(text)[1:])
+
+
 def test_states_of_before_know_plain_numbers():
     encoder = TableEncoder().fit(pd.DataFrame({"x": ["1.5", "2", "7"]}))
     state = encoder._to_state()

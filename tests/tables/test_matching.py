@@ -71,6 +71,18 @@ def test_two_columns_of_one_name_are_refused(encoder):
         encoder.transform(arrow.append_column("age", arrow["age"]))
 
 
+def test_two_columns_of_one_name_that_are_not_needed_do_no_harm(encoder):
+    expected = encoder.transform(PEOPLE)
+    other = pd.concat([PEOPLE, PEOPLE[["age"]].set_axis(["z"], axis=1)], axis=1)
+    other = pd.concat([other, other[["z", "id"]]], axis=1)
+    np.testing.assert_array_equal(encoder.transform(other), expected)
+    arrow = pa.Table.from_pandas(PEOPLE, preserve_index=False)
+    arrow = arrow.append_column("z", arrow["age"]).append_column("z", arrow["id"])
+    np.testing.assert_array_equal(encoder.transform(arrow), expected)
+    with pytest.raises(TableError, match="no column 'age'"):
+        encoder.transform(other.drop(columns="age"))
+
+
 def test_without_names_every_column_has_its_place(encoder):
     warns = pytest.warns(UserWarning, match="does not have valid feature names, but TableEncoder")
     with warns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -85,12 +86,18 @@ def _from_frame(X: Any, needed: Sequence[str] | None) -> Table:
 
     try:
         frame = nw.from_native(X, eager_only=True)
-    except nw.exceptions.DuplicateError as error:
-        names = X.column_names if hasattr(X, "column_names") else X.columns
-        raise _repeated_name_error([str(name) for name in names]) from error
-    names = [str(name) for name in frame.columns]
-    if len(set(names)) < len(names):
-        raise _repeated_name_error(names)
+        names = [str(name) for name in frame.columns]
+    except nw.exceptions.DuplicateError:
+        names = [str(n) for n in (X.column_names if hasattr(X, "column_names") else X.columns)]
+    if repeated := {name for name, count in Counter(names).items() if count > 1}:
+        if needed is None or repeated.intersection(needed):
+            raise TableError(
+                f"The table has more than one column named {min(repeated)!r}. "
+                "Give every column a unique name."
+            )
+        _check_are_there(needed, names)
+        chosen = list(needed)
+        return _from_frame(X.select(chosen) if hasattr(X, "column_names") else X[chosen], needed)
     _check_not_empty(frame.shape)
     has_names = all(isinstance(name, str) for name in frame.columns)
     kept = set(names)
@@ -99,14 +106,6 @@ def _from_frame(X: Any, needed: Sequence[str] | None) -> Table:
         kept = set(needed)
     named = zip(names, frame.iter_columns(), strict=True)
     return Table(tuple(_from_series(n, s) for n, s in named if n in kept), has_names)
-
-
-def _repeated_name_error(names: Sequence[str]) -> TableError:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    return TableError(
-        f"The table has more than one column named {repeated[0]!r}. "
-        "Give every column a unique name."
-    )
 
 
 def _check_are_there(needed: Sequence[str], names: Sequence[str]) -> None:

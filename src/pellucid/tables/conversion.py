@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,6 +35,15 @@ def as_text(column: Column) -> Column:
         None if np.isnan(v) else str(bool(v)) if boolean else text_of_number(v) for v in distinct
     ]
     return Column(column.name, "text", texts[codes])
+
+
+def as_known_truth(column: Column, categories: Collection[str]) -> Column:
+    """Return booleans as text, spelled as in these categories: as TRUE where True is unknown."""
+    own = ("True", "False")
+    known = {text.lower(): text for text in sorted(categories, key=own.__contains__)}
+    column = as_text(column)
+    cells = [None if cell is None else known.get(cell.lower(), cell) for cell in column.values]
+    return replace(column, values=np.array(cells, dtype=object))
 
 
 def as_text_of_numbers(column: Column, conventions: Conventions) -> Column:

@@ -15,7 +15,14 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
-from pellucid.tables.conversion import as_numbers, as_seconds, as_text, as_text_of_numbers, as_truth
+from pellucid.tables.conversion import (
+    as_known_truth,
+    as_numbers,
+    as_seconds,
+    as_text,
+    as_text_of_numbers,
+    as_truth,
+)
 from pellucid.tables.drift import (
     Cells,
     ColumnDrift,
@@ -372,6 +379,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if known.kind == "categorical":
             if training is not None and training.storage == "number":
                 return as_text_of_numbers(column, conventions)
+            encoding = self.encodings_[known.name]
+            if column.storage == "boolean" and isinstance(encoding, CategoricalEncoding):
+                return as_known_truth(column, encoding.categories)
             return as_text(column)
         if not fits_storage(known.kind, column, training):
             return Column(column.name, "number", np.full(len(column.values), np.nan))
