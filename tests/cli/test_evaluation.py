@@ -103,6 +103,39 @@ def test_several_labels_have_a_table_each(run):
     assert "ROC AUC" not in facts["targets"]["y"]["metrics"], "all its labels are 1"
 
 
+@pytest.fixture
+def labels_model(run):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    table = pd.DataFrame(X, columns=list("abc"))
+    MLPClassifier((4,), max_iter=2).fit(table, (X[:, :2] > 0).astype(int)).save("m.pellucid")
+    return table
+
+
+@pytest.mark.parametrize("wrong", [0.3, 2])
+def test_several_labels_are_zero_or_one(run, labels_model, wrong):
+    z = labels_model["b"].gt(0).astype(int).astype(object)
+    z[7] = wrong
+    labels_model.assign(y=1, z=z).to_csv("t.csv", index=False)
+    done = run("evaluate", "m.pellucid", "t.csv", "--target", "y", "--target", "z", code=1)
+    assert "'z' has " in done.output
+    assert "must be 0 or 1" in done.output
+
+
+@pytest.mark.parametrize("words", ["01", ["no", "yes"], ["False", "True"], ["0.0", "1.0"]])
+def test_words_for_labels(run, labels_model, words):
+    set_ = labels_model["b"].gt(0).map({False: words[0], True: words[1]})
+    labels_model.assign(y=set_, z=set_).to_csv("t.csv", index=False)
+    known = words != ["no", "yes"]
+    call = ("evaluate", "m.pellucid", "t.csv", "--target", "y", "--target", "z")
+    assert ("accuracy" in run(*call, code=0 if known else 1).output) == known
+
+
+def test_a_target_is_named_once(run, labels_model):
+    labels_model.assign(y=1).to_csv("t.csv", index=False)
+    call = ("evaluate", "m.pellucid", "t.csv", "--target", "y", "--target", "y")
+    assert "names 'y' twice" in run(*call, code=1).output
+
+
 def test_a_regression_network_is_evaluated(run):
     X = np.random.default_rng(0).normal(size=(60, 3))
     Network([Linear(1)], "squared_error", max_iter=3).fit(X, X[:, 0]).save("m.pellucid")

@@ -56,6 +56,10 @@ def _targets_in(
     `place` says where a row is, given its number from 0.
     """
     names = list(given or target_names_of(model))
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise TableError(
+            f"--target names {twice[0]!r} twice. Name each target once, in the order of training."
+        )
     n = n_targets_of(model)
     if not names:
         how = "it with --target" if n == 1 else f"all {n} with --target, once for each"
@@ -74,8 +78,23 @@ def _true_values(truths: Sequence[Column], model: Any) -> npt.NDArray[Any]:
     """Return labels or numbers, (n_rows,) of one target and (n_rows, n_targets) of several."""
     if model._known_targets().kind == "label":
         return target_values(truths[0], "classification")
+    if model._known_targets().kind == "indicators":
+        truths = [_as_indicator(truth) for truth in truths]
     values = [target_values(_as_number(truth), "regression") for truth in truths]
     return values[0] if len(values) == 1 else np.column_stack(values)
+
+
+def _as_indicator(truth: Column) -> Column:
+    """Return a label of several: zeros and ones, or false and true."""
+    number = _as_number(truth)
+    allowed = number.storage != "text" and np.isin(number.as_float(), (0.0, 1.0))
+    if not np.all(allowed):
+        wrong = truth.values[0] if allowed is False else truth.values[~allowed][0]
+        raise TableError(
+            f"The target {truth.name!r} has {wrong!s}, but the model predicts whether a row has "
+            "each label: its true values must be 0 or 1, or false or true."
+        )
+    return number
 
 
 def _as_number(truth: Column) -> Column:
