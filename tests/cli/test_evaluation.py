@@ -180,6 +180,14 @@ def test_the_baseline_of_a_quantile_is_that_of_the_training_rows(run, people):
     assert "worse than" not in done.stderr
 
 
+def test_text_is_no_truth_of_a_model_of_numbers(run, people):
+    run("train", people, "--target", "pay", "--out", "m.pellucid", "--epochs", "2")
+    pd.read_csv(people).assign(job="clerk").to_csv("new.csv", index=False)
+    done = run("evaluate", "m.pellucid", "new.csv", "--target", "job", code=1)
+    assert "'job' is text" in done.output
+    assert "--task" not in done.output
+
+
 def test_drift_is_told_once(run, people):
     run("train", people, "--target", "rich", "--out", "m.pellucid", "--epochs", "3")
     pd.read_csv(people).assign(job="diver").to_csv("other.csv", index=False)

@@ -131,3 +131,17 @@ def test_a_test_table_is_read_as_that_of_training(run, tmp_path):
     options = ("--test-table", "test.csv", "--json", "--seed", 1, "--epochs", 60)
     done = run("train", "train.csv", "--target", "y", "--out", "m.pellucid", *options)
     assert json.loads(done.stdout)["metrics"]["R²"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("people.csv", "--drop", "rich"), "'rich' is the target"),
+        (("-", "--validation", "-"), "only one table"),
+        (("-", "--test-table", "-"), "only one table"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_usage_that_cannot_be(run, people, command, options, told):
+    call = (command, *options, "--target", "rich", "--out", "m.pellucid")
+    assert told in " ".join(run(*call, code=2).output.replace("│", " ").split())

@@ -143,6 +143,11 @@ def test_a_model_without_names_predicts_from_what_is_not_kept(run):
     table.to_csv("new.csv", index=False)
     predicted = run("predict", "m.pellucid", "new.csv", "--keep", "id").stdout
     assert predicted.startswith("id,prediction\n0,")
+    table.drop(columns="id").to_csv("exact.csv", index=False)
+    predicted = run("predict", "m.pellucid", "exact.csv", "--keep", "a").stdout
+    assert predicted.startswith("a,prediction\n")
+    alone = run("predict", "m.pellucid", "exact.csv").stdout
+    assert [line.split(",")[1] for line in predicted.split()] == alone.split()
     done = run("predict", "m.pellucid", "new.csv", code=1)
     assert "has 4 columns to predict from, but the model was trained on 3" in done.output
 

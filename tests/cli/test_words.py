@@ -24,6 +24,8 @@ QUICK = ("--epochs", 1, "--set", "hidden_layer_sizes=[4]")
         ("checkpoint_path='my folder' is a file", "--checkpoints 'my folder' is a file"),
         ("use --set dropout=0.1", "use --set dropout=0.1"),
         ("loss='poisson' needs y >= 0", "--set loss=poisson needs y >= 0"),
+        ("encoding='x' is unknown.", "--encoding 'x' is unknown."),
+        ("delimiter must be one character", "--delimiter must be one character"),
         ("my_loss=3 and 'alpha=2' stay", "my_loss=3 and 'alpha=2' stay"),
     ],
 )

@@ -87,23 +87,26 @@ def _true_values(truths: Sequence[Column], model: Any) -> npt.NDArray[Any]:
 def _as_indicator(truth: Column) -> Column:
     """Return a label of several: zeros and ones, or false and true."""
     number = _as_number(truth)
-    allowed = number.storage != "text" and np.isin(number.as_float(), (0.0, 1.0))
-    if not np.all(allowed):
-        wrong = truth.values[0] if allowed is False else truth.values[~allowed][0]
+    allowed = np.isin(number.as_float(), (0.0, 1.0))
+    if not allowed.all():
         raise TableError(
-            f"The target {truth.name!r} has {wrong!s}, but the model predicts whether a row has "
-            "each label: its true values must be 0 or 1, or false or true."
+            f"The target {truth.name!r} has {truth.values[~allowed][0]!s}, but the model "
+            "predicts whether a row has each label: its true values must be 0 or 1, or "
+            "false or true."
         )
     return number
 
 
 def _as_number(truth: Column) -> Column:
-    """Return "true" and "false" as one and zero, other columns as they are."""
+    """Return "true" and "false" as one and zero, numbers as they are; raise for other text."""
     if truth.storage != "text":
         return truth
     texts = [value.casefold() for value in truth.values.tolist()]
     if not {*texts} <= {"true", "false"}:
-        return truth
+        raise TableError(
+            f"The target {truth.name!r} is text, such as {truth.values[0]!r}, but the model "
+            "predicts numbers. Name a column of numbers with --target."
+        )
     return Column(truth.name, "boolean", np.array([text == "true" for text in texts]))
 
 

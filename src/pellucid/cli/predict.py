@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pellucid.cli.data import column_in, inputs_for, read_model_table
 from pellucid.cli.files import STANDARD_STREAM, check_can_write
@@ -15,6 +16,7 @@ from pellucid.cli.remarks import add_drift, warnings_as_remarks
 from pellucid.cli.screen import Output
 from pellucid.models.loading import load
 from pellucid.persistence.file import replace_file
+from pellucid.tables import Table
 
 
 def predict_file(
@@ -55,7 +57,7 @@ def predict_file(
     rows = read_model_table(table, model, reading, out)
     kept = kept_columns([column_in(rows, name) for name in keep])
     with warnings_as_remarks(out):
-        X = inputs_for(model, rows, list(kept))
+        X = inputs_for(model, rows, _not_for(model, rows, list(kept)))
         predicted = predicted_columns(model, X, probabilities)
     columns = together(kept, predicted)
     out.add(model=path, table=table, rows=len(rows))
@@ -68,6 +70,11 @@ def predict_file(
     else:
         _write_to_standard_output(written(columns, ".csv"))
     add_drift(model, X, out)
+
+
+def _not_for(model: Any, rows: Table, kept: Sequence[str]) -> Sequence[str]:
+    """Return the kept columns, unless the table has as many columns as a model without names."""
+    return () if len(rows.names) == int(model.n_features_in_) else kept
 
 
 def _write_to_standard_output(data: bytes) -> None:

@@ -139,6 +139,11 @@ class Request:
                 "trains on the rows held out by --test, and none are held out", param_hint="--refit"
             )
 
+        if self.target in (self.rows.drop or ()):
+            raise typer.BadParameter(f"{self.target!r} is the target", param_hint="--drop")
+        if [*map(str, self.tables())].count("-") > 1:
+            raise typer.BadParameter("only one table can be read from standard input, which is -")
+
     def tables(self) -> list[Path]:
         """Return the files that are read."""
         paths = [self.path, self.rows.test_table, self.validation_path]

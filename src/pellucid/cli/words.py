@@ -37,6 +37,8 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r" \(header=(?:True|False)\)", ""),
     (r"\bheader=False\b", "--no-header"),
     (r"\bheader=True\b", "--header"),
+    (r"^encoding=(?=')", "--encoding "),
+    (r"^(delimiter|comment|decimal|thousands) must\b", r"--\1 must"),
     (r"""(?:set )?columns=\{(['"])(.+?)\1: (['"])(.+?)\3\}""", _column),
     (r"\bcolumns\[('[^']*')\]", r"the kind of --column \1"),
     (
