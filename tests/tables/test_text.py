@@ -15,6 +15,7 @@ from pellucid.tables.text import (
 )
 
 POINT, COMMA = NumberFormat(), NumberFormat(",", ".")
+AS_REST = ", as in the rest of the table"
 
 
 def read(cells, format=POINT):
@@ -58,7 +59,7 @@ def test_cells_that_were_numbers_are_read_in_no_other_way():
     assert read(cells).values.tolist() == read(cells, COMMA).values.tolist() == expected
     result = read([1.125, "1.250"], COMMA)
     assert result.values.tolist() == [1.125, 1250]
-    assert result.notes == ("'1.250' read as 1250",)
+    assert result.notes == ("'1.250' read as 1250, as in the rest of the table",)
     assert read([1.5, 2.25, "1.234.567,5"]).format == COMMA
 
 
@@ -66,7 +67,12 @@ def test_cells_that_were_numbers_are_read_in_no_other_way():
     ("cells", "format", "values", "note"),
     [
         (["1.234", "5.678"], POINT, [1.234, 5.678], None),
-        (["1.234", "5.678"], COMMA, [1234, 5678], "'1.234' read as 1234"),
+        (
+            ["1.234", "5.678"],
+            COMMA,
+            [1234, 5678],
+            "'1.234' read as 1234, as in the rest of the table",
+        ),
         (["1.234", "12.5"], COMMA, [1.234, 12.5], None),
         (["1,234", "5,678"], POINT, [1234, 5678], "'1,234' read as 1234"),
         (["1,234", "0,5"], POINT, [1.234, 0.5], "with decimal commas"),
@@ -97,7 +103,14 @@ def test_words_for_missing_among_numbers(word):
 
 @pytest.mark.parametrize(
     "cells",
-    [["a", "1"], ["01234", "1,5"], ["1.2.3", "1.2.4"], ["12 kg", "3 kg"], ["10,20,30", "1"]],
+    [
+        ["a", "1"],
+        ["01234", "1,5"],
+        ["1.2.3", "1.2.4"],
+        ["12 kg", "3 kg"],
+        ["10,20,30", "1"],
+        ["192.168.100.150", "10.120.200.101"],
+    ],
 )
 def test_other_text_is_no_number(cells):
     assert read(cells) is None

@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.tables.missing_words import is_missing_word
-from pellucid.tables.number_notation import WrittenNumber, decimal_mark, written_number
+from pellucid.tables.number_notation import (
+    WrittenNumber,
+    are_addresses,
+    decimal_mark,
+    written_number,
+)
 
 Cells = Sequence[str | None] | npt.NDArray[np.object_]
 
@@ -203,8 +208,8 @@ def _numbers_in(cells: Cells) -> list[tuple[WrittenNumber, float]]:
         if text is None or is_missing_word(text):
             continue
         number = written_number(text)
-        if number is not None:
+        if number is not None and number.values != (None, None):
             numbers.append((number, count))
         elif (n_others := n_others + count) > most_others:
             return []
-    return numbers
+    return [] if are_addresses(number for number, _ in numbers) else numbers

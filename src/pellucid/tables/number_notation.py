@@ -209,6 +209,16 @@ def decimal_mark(numbers: Iterable[tuple[WrittenNumber, float]]) -> str | None:
     return None if surplus == 0 else "." if surplus > 0 else ","
 
 
+def are_addresses(numbers: Iterable[WrittenNumber]) -> bool:
+    """Return whether all of some numbers are four numbers of a byte each, such as 192.168.0.1."""
+    return all(_is_address(number.digits) for number in numbers)
+
+
+def _is_address(digits: str) -> bool:
+    parts = digits.split(".")
+    return len(parts) == 4 and all(p.isdigit() and len(p) <= 3 and int(p) < 256 for p in parts)
+
+
 def notes_on(
     numbers: Sequence[WrittenNumber], decimal: str, separators: Set[str], is_ambiguous: bool
 ) -> tuple[str, ...]:
@@ -227,7 +237,9 @@ def notes_on(
     notes = []
     unclear = next((n for n in numbers if is_ambiguous and n.values[0] != n.values[1]), None)
     if unclear is not None:
-        notes.append(f"'{unclear.digits}' read as {abs(unclear.value(decimal) or 0.0):.15g}")
+        known = ", as in the rest of the table" if decimal == "," else ""
+        value = abs(unclear.value(decimal) or 0.0)
+        notes.append(f"'{unclear.digits}' read as {value:.15g}{known}")
     elif decimal == "," and any("," in number.digits for number in numbers):
         notes.append("with decimal commas")
     names = {_NAMES_OF_SEPARATORS[separator] for separator in separators}

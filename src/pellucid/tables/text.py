@@ -16,6 +16,7 @@ from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
 from pellucid.tables.number_notation import (
     NumberAsText,
     WrittenNumber,
+    are_addresses,
     decimal_mark,
     notes_on,
     plain_number,
@@ -223,6 +224,8 @@ def _numbers_of(
     if not written and format.decimal == ".":
         return plain, format, ()
     written |= {text: n for text in plain if (n := written_number(text)) is not None}
+    if written and not certain and are_addresses(written.values()):
+        return None
     mark = decimal_mark((number, counts[text]) for text, number in written.items())
     decimal = mark or format.decimal
     read = {t: value for t, n in written.items() if (value := n.value(decimal)) is not None}
