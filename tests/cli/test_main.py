@@ -52,6 +52,14 @@ def test_wrong_usage_is_code_2(run, people):
     for rows in ("1.5", "inf", "nan", "-inf", "1e300"):
         assert "must be a share" in run(*train, "--test", rows, code=2).output
     run(*train, "--task", "magic", code=2)
+    done = run(*train, "--test-table", people, "--test", "0.5", code=2)
+    assert "leave out one" in " ".join(done.output.split())
+    done = run("tune", *train[1:], "--validation", people, "--folds", 7, code=2)
+    assert "--validation" in done.output
+    for name, value, option in (("random_state", 7, "--seed"), ("max_iter", 1, "--epochs")):
+        for command in ("train", "tune"):
+            done = run(command, *train[1:], "--set", f"{name}={value}", code=2)
+            assert f"{name} is set with {option}" in done.output
 
 
 def test_the_command_is_the_module():

@@ -213,6 +213,12 @@ def tune_command(
     --set. The search does not use the test rows. Ctrl-C ends the search and trains with the best
     trial so far; a second Ctrl-C stops training.
     """
+    if validation is not None and rows.folds is not None:
+        raise typer.BadParameter(
+            "compares the trials by cross-validation, but --validation names a table to compare "
+            "them on: leave out one",
+            param_hint="--folds",
+        )
     request = Request(table, target, task, rows, reading, seed, validation)
     from pellucid.cli.files import check_can_add_trials, check_can_save
     from pellucid.cli.material import read_material

@@ -91,8 +91,8 @@ def read_material(request: Request, out: Output) -> Material:
     training, testing = examples, None
     if request.rows.test_table is not None:
         testing = read(request.rows.test_table)
-    elif request.rows.holds_out:
-        train_rows, test_rows = split_rows(examples.y, request.rows.test, task, request.seed)
+    elif request.rows.held_out:
+        train_rows, test_rows = split_rows(examples.y, request.rows.held_out, task, request.seed)
         training, testing = examples.take(train_rows), examples.take(test_rows)
     return Material(truth.name, task, reason, training, testing, validation, examples, dropped)
 

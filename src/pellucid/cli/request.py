@@ -12,14 +12,18 @@ from pellucid.cli.options import ReadingOptions
 
 TaskChoice = Literal["auto", "classification", "regression"]
 
+#: Share of the rows that is held out for testing by default.
+TEST_SHARE = 0.2
 #: Largest share of the rows that can be held out for testing.
 LARGEST_TEST_SHARE = 0.9
 #: More rows fit into no table.
 MOST_TEST_ROWS = 1e15
 
 
-def _checked_test(test: float) -> float:
+def _checked_test(test: float | None) -> float | None:
     """Accept a share of the rows, or a whole number of at least two of them."""
+    if test is None:
+        return None
     is_number_of_rows = 2 <= test < MOST_TEST_ROWS and test == int(test)
     if not 0 <= test <= LARGEST_TEST_SHARE and not is_number_of_rows:
         raise typer.BadParameter(
@@ -34,14 +38,15 @@ class RowOptions:
     """Which rows and columns of the table are trained on, and which the model is tested on."""
 
     test: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="SHARE or ROWS",
             callback=_checked_test,
             help="Rows held out for testing: a share below 1, or a whole number of rows; 0 for "
             "none.",
+            show_default=f"{TEST_SHARE}, or 0 with --test-table",
         ),
-    ] = 0.2
+    ] = None
     test_table: Annotated[
         Path | None,
         typer.Option(metavar="TABLE", help="Test on this file and train on all rows of TABLE."),
@@ -78,10 +83,19 @@ class RowOptions:
         ),
     ] = True
 
+    def __post_init__(self) -> None:
+        if self.test and self.test_table is not None:
+            raise typer.BadParameter(
+                "holds out rows of TABLE, but --test-table names those to test on: leave out one",
+                param_hint="--test",
+            )
+
     @property
-    def holds_out(self) -> bool:
-        """Whether some rows of TABLE are held out for testing."""
-        return self.test_table is None and self.test > 0
+    def held_out(self) -> float:
+        """How many rows of TABLE are held out for testing, or what share of them."""
+        if self.test is not None:
+            return self.test
+        return TEST_SHARE if self.test_table is None else 0.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,7 @@ class Request:
     validation_path: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.rows.refit and not self.rows.holds_out:
+        if self.rows.refit and not self.rows.held_out:
             raise typer.BadParameter(
                 "trains on the rows held out by --test, and none are held out", param_hint="--refit"
             )

@@ -9,13 +9,14 @@ from typing import Any
 
 import typer
 
+from pellucid.cli.words import OPTIONS
 from pellucid.tables import TableError
 from pellucid.tables.recognition import KINDS
 
 #: Parameters that have their own option, or that cannot be given as text.
 ELSEWHERE = {
     "columns": "--column",
-    "checkpoint_path": "--checkpoints",
+    **{name: OPTIONS[name] for name in ("max_iter", "random_state", "checkpoint_path")},
     "callbacks": None,
     "verbose": None,
 }

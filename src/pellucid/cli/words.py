@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 
 #: Options of parameters that have one of their own.
-_OPTIONS = {
+OPTIONS = {
     "hidden_layer_sizes": "--hidden",
     "learning_rate_init": "--learning-rate",
     "max_iter": "--epochs",
@@ -28,8 +28,8 @@ def _column(match: re.Match[str]) -> str:
 def _parameter(match: re.Match[str]) -> str:
     name, value = match[1], match[2].strip("'")
     value = {"True": "true", "False": "false", "None": "null"}.get(value, value)
-    if name in _OPTIONS:
-        return f"{_OPTIONS[name]} {shlex.quote(value)}"
+    if name in OPTIONS:
+        return f"{OPTIONS[name]} {shlex.quote(value)}"
     return f"--set {name}={shlex.quote(value)}"
 
 
@@ -61,7 +61,7 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\bto_onnx cannot\b", "ONNX cannot"),
     (r"\bLook at scoring and X_val\b", "Look at --validation"),
     (
-        rf"(?<!--set )(?<![-\w'])({'|'.join(_OPTIONS)}|{_SETTINGS})="
+        rf"(?<!--set )(?<![-\w'])({'|'.join(OPTIONS)}|{_SETTINGS})="
         r"('[^']*'|-?\d[\w.+-]*\w|\d|True|False|None)",
         _parameter,
     ),
@@ -69,7 +69,7 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\by was [^;]*? and is [^;]*?(?=;|\. |$)", "their targets differ"),
     (r"\bX_val was [^;]*? and is [^;]*?(?=;|\. |$)", "the rows for validation differ"),
     (r"\by_val was [^;]*? and is [^;]*?(?=;|\. |$)", "their targets differ"),
-    (rf"\b({'|'.join(_OPTIONS)}) (?=was )", lambda match: f"{_OPTIONS[match[1]]} "),
+    (rf"\b({'|'.join(OPTIONS)}) (?=was )", lambda match: f"{OPTIONS[match[1]]} "),
     (r"\bcheckpoint_path\b", "--checkpoints"),
     (r"\bX_val\b", "the validation table"),
 ]
