@@ -53,6 +53,21 @@ def test_whole_numbers_beyond_float64_are_told_apart():
         assert read(cells).values.tolist() == values
 
 
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        (["12 %", "0.5", "1"], "units are mixed: 1 with '%', 2 without such as '0.5'"),
+        (["$12", "€5", "€6", "3"], "mixed: 1 with '$', 2 with '€', 1 without such as '3'"),
+        (["$12", "3"], None),
+        (["12 %", "3 %"], None),
+    ],
+)
+def test_mixed_units_are_told(cells, note):
+    told = [text for text in read(cells).notes if "mixed" in text]
+    assert len(told) == (note is not None)
+    assert note is None or note in told[0]
+
+
 def test_cells_that_were_numbers_are_read_in_no_other_way():
     cells = [1.125, -1.125, Decimal("2.250"), 12345678901234567.0, 3, "12,5", "13,75"]
     expected = [1.125, -1.125, 2.25, 12345678901234567.0, 3, 12.5, 13.75]

@@ -19,6 +19,7 @@ from pellucid.tables.number_notation import (
     are_addresses,
     decimal_mark,
     notes_on,
+    notes_on_mixture,
     plain_number,
     written_number,
 )
@@ -235,7 +236,8 @@ def _numbers_of(
     if mark is not None or separators:
         thousands = format.thousands if format.thousands in separators else ""
         format = NumberFormat(decimal, thousands or min(separators, default=""))
-    return numbers, format, notes_on(used, decimal, separators, mark is None)
+    notes = notes_on(used, decimal, separators, mark is None)
+    return numbers, format, (*notes, *notes_on_mixture((written[t], counts[t]) for t in read))
 
 
 @dataclass(frozen=True)
