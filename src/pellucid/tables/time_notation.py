@@ -31,6 +31,7 @@ _FORMS = [
 ]
 _MOST_CHARACTERS = 50
 _FIRST_YEAR_OF_TWO_DIGITS = 1969
+_LIKELY_YEARS = range(1500, 2201)
 
 _NAMES = """
 january jan januar janvier enero ene gennaio gen janeiro januari
@@ -135,6 +136,8 @@ def _readings_of(parts: re.Match[str]) -> Readings | None:
     year = _full_year(found["year"])
     if "month" in found:
         month = _MONTHS.get(found["month"].lower())
+        if "day" not in found and year not in _LIKELY_YEARS:
+            return None  # A name and a number, such as "Set 1000".
         seconds = None if month is None else _date(year, month, int(found.get("day") or 1), of_day)
         return None if seconds is None else Readings(seconds, seconds)
     if found["by"] == "." and len(found["year"]) == 2 and len(found["a"] + found["b"]) < 4:
