@@ -1,3 +1,4 @@
+import gzip
 import sqlite3
 import sys
 from pathlib import Path
@@ -35,6 +36,18 @@ def test_tables(address):
     assert table["city"].values.tolist() == ["Rome", "Oslo"]
     assert read_table(f'{address}#odd "name')["x"].values.tolist() == [7]
     assert read_table(Path(f"{address}#people")).shape == (2, 2)
+
+
+def test_a_table_after_the_path(address):
+    path = parse_address(address).path
+    assert read_table(f"{path}#people").shape == (2, 2)
+
+
+def test_a_compressed_database(address, tmp_path):
+    packed = tmp_path / "data.db.gz"
+    packed.write_bytes(gzip.compress(parse_address(address).path.read_bytes()))
+    with pytest.raises(TableError, match=r"database that is compressed .* Unpack it"):
+        read_table(packed)
 
 
 def test_which_table(address):

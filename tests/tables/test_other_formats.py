@@ -77,6 +77,7 @@ ROWS = [{"a": 1, "b": "x"}, {"b": None, "a": 2.5}, {"a": None, "c": True, "b": "
         ("\n".join(map(json.dumps, ROWS)), "t.jsonl"),
         ("\n\n".join(map(json.dumps, ROWS)) + "\n", "t.csv"),
         (json.dumps(ROWS, indent=1), "t.json"),
+        (json.dumps(ROWS, indent=1), "t"),
     ],
 )
 def test_json(write, text, name):
@@ -85,6 +86,15 @@ def test_json(write, text, name):
     assert table["b"].values.tolist() == ["x", None, "y"]
     np.testing.assert_array_equal(table["c"].values, [np.nan, np.nan, 1])
     assert table["c"].storage == "boolean"
+
+
+def test_one_json_object_over_several_lines(write):
+    assert read_table(write(json.dumps(ROWS[0], indent=1), "t"))["b"].values.tolist() == ["x"]
+
+
+def test_parts_of_files_that_have_none(write):
+    with pytest.raises(TableError, match=r"t\.csv has no parts such as 'x'.* Pass .*t\.csv\."):
+        read_table(str(write("a,b\n1,2\n", "t.csv")) + "#x")
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,9 @@ def _json_rows(text: str, name: str) -> Iterable[tuple[str, Any]]:
             raise TableError(f"{name} is broken JSON: {error}. Export it again.") from None
         yield from ((f"row {i + 1}", row) for i, row in enumerate(rows))
         return
+    if (only := _only_object(text)) is not None:
+        yield "line 1", only
+        return
     for i, line in enumerate(text.split("\n")):
         if line.strip():
             try:
@@ -120,6 +123,14 @@ def _json_rows(text: str, name: str) -> Iterable[tuple[str, Any]]:
                 raise TableError(
                     f"{name}, line {i + 1}: broken JSON ({error}). Write one object in each line."
                 ) from None
+
+
+def _only_object(text: str) -> Any:
+    """Return the only object in a text, which may be over several lines; None if it is broken."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def read_excel(content: Content, sheet: str | None, header: bool | None) -> Table:

@@ -180,7 +180,7 @@ def files_of(path: str | Path) -> list[Path]:
 
 
 def _file_and_sheet(path: str | Path) -> tuple[Path, str | None]:
-    """Part the name of a sheet from the path of an Excel file."""
+    """Part the name of a sheet or table from the path of an Excel file or database."""
     file, mark, sheet = str(path).rpartition("#")
     is_sheet = mark and not Path(path).exists() and Path(file).is_file()
     return (Path(file), sheet) if is_sheet else (Path(path), None)
@@ -216,12 +216,22 @@ def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
         return read_database(address)
     file, sheet = _file_and_sheet(source)
     content = read_content(file)
-    if content.kind in _BINARY:
-        return _BINARY[content.kind](content)
     if content.kind == "excel":
         return other_formats.read_excel(content, sheet, options.header)
     if content.kind in {"sqlite", "duckdb"}:
-        return read_database(DatabaseTable(content.kind, Path(content.name), None))
+        if not file.is_file() or file.stat().st_size != len(content.data):
+            raise TableError(
+                f"{content.name} is a {content.kind} database that is compressed or comes from "
+                "standard input. Unpack it into a file and pass the path of this file."
+            )
+        return read_database(DatabaseTable(content.kind, file, sheet))
+    if sheet is not None:
+        raise TableError(
+            f"{source}: {file} has no parts such as {sheet!r}; only Excel files and databases "
+            f"have. Pass {file}."
+        )
+    if content.kind in _BINARY:
+        return _BINARY[content.kind](content)
     if _is_json(content):
         text, _ = as_utf8(content.data, content.name, options.encoding)
         return other_formats.read_json(text.decode(), content.name)
@@ -234,7 +244,7 @@ def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
 def _is_json(content: Content) -> bool:
     if content.suffix in other_formats.JSON_SUFFIXES:
         return True
-    return re.match(rb'\s*\{\s*"[^"\n]*"\s*:', content.data) is not None
+    return re.match(rb'\s*(?:\[\s*)?\{\s*"[^"\n]*"\s*:', content.data) is not None
 
 
 def _typed(
