@@ -4,6 +4,8 @@ import re
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pellucid import TabularClassifier
 from pellucid.cli.words import in_options
@@ -23,6 +25,9 @@ QUICK = ("--epochs", 1, "--set", "hidden_layer_sizes=[4]")
         ("use fewer than max_iter=200 epochs", "use fewer than --epochs 200 epochs"),
         ("checkpoint_path='my folder' is a file", "--checkpoints 'my folder' is a file"),
         ("use --set dropout=0.1", "use --set dropout=0.1"),
+        ("set columns={'X_val': 'numeric'}.", "--column X_val=numeric."),
+        ("checkpoint_path='X_val x' is a file", "--checkpoints 'X_val x' is a file"),
+        ("begin again by fit with set_params(max_iter=5)", "leave out --resume"),
         ("loss='poisson' needs y >= 0", "--set loss=poisson needs y >= 0"),
         ("encoding='x' is unknown.", "--encoding 'x' is unknown."),
         ("delimiter must be one character", "--delimiter must be one character"),
@@ -31,6 +36,23 @@ QUICK = ("--epochs", 1, "--set", "hidden_layer_sizes=[4]")
 )
 def test_parameters_become_options(message, expected):
     assert in_options(message) == expected
+
+
+PARTS = ["X_val", "checkpoint_path", "header=False", "max_iter=3", "X was a and is b", "'", '"']
+
+
+@given(st.lists(st.sampled_from([*PARTS, " ", "columns={'a': 'b'}", "\\", "é"]), max_size=5))
+def test_what_is_quoted_stays_as_it_is(parts):
+    name = "".join(parts)
+    expected = f"There is no column {name!r}; leave it out: --set dropout=0.1"
+    assert in_options(f"There is no column {name!r}; leave it out: dropout=0.1") == expected
+
+
+@pytest.mark.parametrize(
+    "file", ["X_val.csv", "in/X_val", "my-checkpoint_path", "checkpoint_path.db"]
+)
+def test_names_of_files_stay_as_they_are(file):
+    assert in_options(f"{file}: 3 rows") == f"{file}: 3 rows"
 
 
 def advice(done):

@@ -21,26 +21,23 @@ _SETTINGS = (
 )
 
 
-def _column(match: re.Match[str]) -> str:
-    return f"--column {shlex.quote(f'{match[2]}={match[4]}')}"
+#: Quoted text, but no apostrophe within a word; and what stands for it while rules are applied.
+_QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)""")
+_MARK = "\x00"
+_HELD = rf"{_MARK}\d+{_MARK}"
+#: Before and after a word that is no part of the name of a file.
+_ALONE = r"(?<![\w./\\-])", r"(?![\w/\\-]|\.\w)"
 
 
-def _parameter(match: re.Match[str]) -> str:
-    name, value = match[1], match[2].strip("'")
-    value = {"True": "true", "False": "false", "None": "null"}.get(value, value)
-    if name in OPTIONS:
-        return f"{OPTIONS[name]} {shlex.quote(value)}"
-    return f"--set {name}={shlex.quote(value)}"
-
+_IN_JSON = {"True": "true", "False": "false", "None": "null"}
 
 _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r" \(header=(?:True|False)\)", ""),
     (r"\bheader=False\b", "--no-header"),
     (r"\bheader=True\b", "--header"),
-    (r"^encoding=(?=')", "--encoding "),
+    (rf"^encoding=(?={_MARK})", "--encoding "),
     (r"^(delimiter|comment|decimal|thousands) must\b", r"--\1 must"),
-    (r"""(?:set )?columns=\{(['"])(.+?)\1: (['"])(.+?)\3\}""", _column),
-    (r"\bcolumns\[('[^']*')\]", r"the kind of --column \1"),
+    (rf"\bcolumns\[({_HELD})\]", r"the kind of --column \1"),
     (
         r"Set checkpoint_path of the model to its folder, go on by resume\(X, y\), and save that",
         "Go on with that training: pellucid train --resume --checkpoints FOLDER",
@@ -60,23 +57,28 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\bto_onnx needs\b", "export needs"),
     (r"\bto_onnx cannot\b", "ONNX cannot"),
     (r"\bLook at scoring and X_val\b", "Look at --validation"),
-    (
-        rf"(?<!--set )(?<![-\w'])({'|'.join(OPTIONS)}|{_SETTINGS})="
-        r"('[^']*'|-?\d[\w.+-]*\w|\d|True|False|None)",
-        _parameter,
-    ),
     (r"\bX was [^;]*? and is [^;]*?(?=;|\. |$)", "the rows for training differ"),
     (r"\by was [^;]*? and is [^;]*?(?=;|\. |$)", "their targets differ"),
     (r"\bX_val was [^;]*? and is [^;]*?(?=;|\. |$)", "the rows for validation differ"),
     (r"\by_val was [^;]*? and is [^;]*?(?=;|\. |$)", "their targets differ"),
     (rf"\b({'|'.join(OPTIONS)}) (?=was )", lambda match: f"{OPTIONS[match[1]]} "),
-    (r"\bcheckpoint_path\b", "--checkpoints"),
-    (r"\bX_val\b", "the validation table"),
 ]
+#: Applied after `_PARAMETER`.
+_LAST_RULES: list[tuple[str, str]] = [
+    (rf"{_ALONE[0]}checkpoint_path{_ALONE[1]}", "--checkpoints"),
+    (rf"{_ALONE[0]}X_val{_ALONE[1]}", "the validation table"),
+]
+_COLUMN = re.compile(rf"(?:set )?columns=\{{({_HELD}): ({_HELD})\}}")
+_PARAMETER = re.compile(
+    rf"(?<!--set )(?<![-\w])({'|'.join(OPTIONS)}|{_SETTINGS})="
+    rf"({_HELD}|-?\d[\w.+-]*\w|\d|True|False|None)"
+)
 
 
 def in_options(message: str) -> str:
     """Return a message of the library in words of the command line.
+
+    What stands in quotes is the user's, such as the name of a column, and stays as it is.
 
     Examples
     --------
@@ -84,6 +86,31 @@ def in_options(message: str) -> str:
     >>> in_options("Leave it out: columns={'last seen': 'left out'}, or set dropout=0.1.")
     "Leave it out: --column 'last seen=left out', or use --set dropout=0.1."
     """
+    held: list[str] = []
+
+    def hold(text: str) -> str:
+        held.append(text)
+        return f"{_MARK}{len(held) - 1}{_MARK}"
+
+    def content(part: str) -> str:
+        return held[int(part.strip(_MARK))][1:-1] if part.startswith(_MARK) else part
+
+    def column(match: re.Match[str]) -> str:
+        return "--column " + hold(shlex.quote(f"{content(match[1])}={content(match[2])}"))
+
+    def parameter(match: re.Match[str]) -> str:
+        value = content(match[2])
+        value = hold(shlex.quote(_IN_JSON.get(value, value)))
+        return (
+            f"{OPTIONS[match[1]]} {value}" if match[1] in OPTIONS else f"--set {match[1]}={value}"
+        )
+
+    message = _QUOTED.sub(lambda match: hold(match[0]), message.replace(_MARK, ""))
+    message = _COLUMN.sub(column, message)
     for pattern, words in _RULES:
         message = re.sub(pattern, words, message)
-    return re.sub(r"\b[Ss]et (?=--set )", "use ", message)
+    message = _PARAMETER.sub(parameter, message)
+    for pattern, words in _LAST_RULES:
+        message = re.sub(pattern, words, message)
+    message = re.sub(r"\b[Ss]et (?=--set )", "use ", message)
+    return re.sub(_HELD, lambda match: held[int(match[0].strip(_MARK))], message)
