@@ -218,3 +218,16 @@ def test_an_export_is_not_written_by_train(run, people):
     for command in ("train", "tune"):
         done = run(command, people, *QUICK, "--out", "m.onnx", code=1)
         assert "pellucid export MODEL --onnx m.onnx" in done.output
+
+
+def test_a_model_among_tables_is_no_table(run, people, tmp_path):
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    people.rename(folder / people.name)
+    for _ in range(2):
+        done = run("train", "tables", *QUICK, "--out", "tables/m.pellucid")
+        assert "480 rows for training" in done.output
+    (folder / "m.pellucid").rename("m.model")
+    for table in ("m.model", "m.mod*"):
+        done = run("evaluate", "m.model", table, code=1)
+        assert "m.model is a model of Pellucid. Pass a table." in done.output

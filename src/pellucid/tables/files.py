@@ -40,6 +40,8 @@ _UNREADABLE = {
     b"\x89HDF": "an HDF5 file",
     b"PK\x05\x06": "an empty zip file",
 }
+#: A model names Pellucid at its start.
+_START_OF_MODEL = 40
 #: A compressed file in a compressed file is read, but not endlessly.
 _MOST_LAYERS = 4
 
@@ -116,6 +118,8 @@ def _kind(content: Content) -> str:
             f"{content.name} is {what}, which cannot be read. "
             "Save the table as .csv, .xlsx or .parquet."
         )
+    if data[8:9] == b"{" and b'"pellucid"' in data[:_START_OF_MODEL]:
+        raise TableError(f"{content.name} is a model of Pellucid. Pass a table.")
     if data[257:262] == b"ustar":
         raise TableError(f"{content.name} is a tar archive. Unpack it and pass a file or folder.")
     if data[8:12] == b"DUCK":

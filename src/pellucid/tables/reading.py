@@ -194,7 +194,11 @@ def _sources(path: TablePath) -> Iterator[str | Path]:
         return
     place = Path(path)
     if place.is_dir() and str(path) != STANDARD_INPUT:
-        files = [p for p in sorted(place.iterdir()) if p.is_file() and p.name[0] not in "._"]
+        files = [
+            p
+            for p in sorted(place.iterdir())
+            if p.is_file() and p.name[0] not in "._" and p.suffix.lower() != ".pellucid"
+        ]
         if not files:
             raise TableError(
                 f"The folder {path} holds no files. Pass a file, or a folder of files."
