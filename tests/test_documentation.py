@@ -29,8 +29,15 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 WITH_LINKS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 #: Sections that expect real data in `folder`.
-DATA = {("network.md", "MNIST"): "mnist"}
-SLOW = {"network.md"}
+DATA = {
+    ("network.md", "MNIST"): "mnist",
+    ("real_tables.md", "Adult: no names, and a file to test on"): "adult",
+    ("real_tables.md", "Telco: numbers that are text"): "telco_churn",
+    ("real_tables.md", "German credit: a small table"): "german_credit",
+    ("real_tables.md", "Diamonds: a price"): "diamonds",
+    ("real_tables.md", "Bike sharing: columns that give the answer away"): "bike_sharing",
+}
+SLOW = {"network.md", "real_tables.md"}
 #: Sections that need a newer scikit-learn than the oldest supported one.
 SCIKIT_LEARN = {("uncertainty.md", "Temperature scaling"): (1, 8)}
 
