@@ -103,7 +103,7 @@ def _number_format(
 ) -> NumberFormat:
     """Recognize what is not told."""
     named = zip(text.names, text.columns, strict=True)
-    columns = [cells for name, cells in named if name not in known.text]
+    columns = [c for name, c in named if name not in known.text | known.exceptions.keys()]
     plain = [_seems_plain(cells) for cells in columns]
     samples = (
         _sample(cells, CELLS_TO_JUDGE)
