@@ -25,7 +25,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def test_a_perfect_score_on_other_rows_does_not_end_training():
-    model = TabularClassifier((16,), max_iter=1, warm_start=True, random_state=0).fit(X, LABELS)
+    settings = {"scoring": "accuracy", "warm_start": True, "random_state": 0}
+    model = TabularClassifier((16,), max_iter=1, **settings).fit(X, LABELS)
     right = np.flatnonzero(model.predict(X) == LABELS)[:3]
     model.fit(X, LABELS, X_val=X[right], y_val=LABELS[right])
     assert model.best_validation_score_ == 1.0
