@@ -13,7 +13,7 @@ from pellucid import TabularClassifier, load
 from pellucid.cli.files import check_can_write
 from pellucid.tables import TableError
 
-QUICK = ("--target", "rich", "--epochs", 1, "--set", "hidden_layer_sizes=[4]")
+QUICK = ("--target", "rich", "--epochs", 1, "--hidden", "4")
 
 
 @pytest.fixture

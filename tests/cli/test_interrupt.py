@@ -83,7 +83,7 @@ def read_until(descriptor, wanted):
 
 def test_a_search_is_ended_and_the_best_trial_trained_and_saved(command, tmp_path):
     search = [*command[:3], "tune", "t.csv", "--target", "y", "--out", "m.pellucid"]
-    search += ["--trials", "100000", "--epochs", "2", "--set", "hidden_layer_sizes=[64]"]
+    search += ["--trials", "100000", "--epochs", "2", "--hidden", "64"]
     with subprocess.Popen(
         search, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -10,7 +10,7 @@ import pytest
 
 from pellucid import load
 
-QUICK = ("--target", "rich", "--epochs", 2, "--set", "hidden_layer_sizes=[4]")
+QUICK = ("--target", "rich", "--epochs", 2, "--hidden", "4")
 COMMANDS = {
     "train": ("train", "people.csv", *QUICK, "--out", "n.pellucid"),
     "tune": ("tune", "people.csv", *QUICK, "--out", "n.pellucid", "--trials", 2),

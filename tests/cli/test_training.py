@@ -185,7 +185,7 @@ def test_names_with_brackets_are_shown_as_they_are(run, tmp_path):
 def test_validation_and_settings(run, parts):
     done = run(
         *TRAIN, "m.pellucid", "--validation", "val.csv", "--epochs", 3, "--set", "dropout=[0.1,0]",
-        "--set", "activation=silu", "--set", "hidden_layer_sizes=[8, 8]", "--set", "residual=true",
+        "--set", "activation=silu", "--hidden", "8,8", "--set", "residual=true",
     )  # fmt: skip
     assert "val.csv: 80 rows for validation" in done.output
     model = load("m.pellucid")

@@ -19,7 +19,7 @@ from pellucid.cli.trials import TrialsFile
 from pellucid.cli.tuning import Search, tune
 from pellucid.tables import as_table
 
-QUICK = ("--trials", 2, "--epochs", 2, "--set", "hidden_layer_sizes=[8]")
+QUICK = ("--trials", 2, "--epochs", 2, "--hidden", "8")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,13 @@ def test_tune_finds_something_and_saves_it(run, parts, target, kind):
         "--trials", 3, "--epochs", 5, "--set", "dropout=0.05", "--column", f"{other}=left out",
     )  # fmt: skip
     assert errors_of(done) == errors_of(again)
+
+
+def test_sizes_and_learning_rate_are_fixed_by_their_options(run, parts):
+    call = ("tune", "train.csv", "--target", "kind", "--out", "m.pellucid", "--json", *QUICK)
+    trials = json.loads(run(*call, "--learning-rate", "0.02").stdout)["trials"]
+    for name, value in (("hidden_layer_sizes", [8]), ("learning_rate_init", 0.02)):
+        assert [trial["parameters"][name] for trial in trials] == [value, value]
 
 
 def errors_of(done):

@@ -11,7 +11,7 @@ from pellucid import TabularClassifier
 from pellucid.cli.words import in_options
 
 PYTHON = re.compile(r"\w=|\bX\b|\by\b|_path|to_onnx|\bfit\b|\w\(|\{")
-QUICK = ("--epochs", 1, "--set", "hidden_layer_sizes=[4]")
+QUICK = ("--epochs", 1, "--hidden", "4")
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,14 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Set any parameter of TabularClassifier or TabularRegressor, such as dropout=0.1 or "
-        "activation=silu. Can be repeated.",
+        help="Set any other parameter of TabularClassifier or TabularRegressor, such as "
+        "dropout=0.1 or activation=silu. Can be repeated.",
     ),
 ]
+HiddenOption = Annotated[
+    str, typer.Option(metavar="SIZES", help="Sizes of the hidden layers, such as 128,64.")
+]
+LearningRateOption = Annotated[float, typer.Option(min=1e-12, help="Learning rate of Adam.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Random seed, for reproducible results.")]
 
 
@@ -127,9 +131,9 @@ def train_command(
     task: TaskOption = "auto",
     validation: ValidationOption = None,
     column: ColumnOption = None,
-    hidden: Annotated[str, typer.Option(help="Sizes of the hidden layers.")] = "128,64",
+    hidden: HiddenOption = "128,64",
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 200,
-    learning_rate: Annotated[float, typer.Option(min=1e-12, help="Learning rate of Adam.")] = 1e-3,
+    learning_rate: LearningRateOption = 1e-3,
     set_: SetOption = None,
     checkpoints: Annotated[
         Path | None,
@@ -196,7 +200,9 @@ def tune_command(
     task: TaskOption = "auto",
     validation: ValidationOption = None,
     column: ColumnOption = None,
+    hidden: HiddenOption | None = None,
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs per fit.")] = 200,
+    learning_rate: LearningRateOption | None = None,
     set_: SetOption = None,
     seed: SeedOption = 0,
     force: ForceOption = False,
@@ -210,8 +216,8 @@ def tune_command(
     """Search for good parameters by cross-validation, train with the best ones, test and save.
 
     The first trial uses the defaults; all others draw parameters at random, except those given by
-    --set. The search does not use the test rows. Ctrl-C ends the search and trains with the best
-    trial so far; a second Ctrl-C stops training.
+    --set, --hidden and --learning-rate. The search does not use the test rows. Ctrl-C ends the
+    search and trains with the best trial so far; a second Ctrl-C stops training.
     """
     if validation is not None and rows.folds is not None:
         raise typer.BadParameter(
@@ -222,9 +228,14 @@ def tune_command(
     request = Request(table, target, task, rows, reading, seed, validation)
     from pellucid.cli.files import check_can_add_trials, check_can_save
     from pellucid.cli.material import read_material
-    from pellucid.cli.settings import kinds_from, settings_from
+    from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
 
+    fixed = {
+        "hidden_layer_sizes": None if hidden is None else hidden_sizes_from(hidden),
+        "learning_rate_init": learning_rate,
+    }
     options = {
+        **{name: value for name, value in fixed.items() if value is not None},
         "max_iter": epochs,
         "random_state": seed,
         "columns": kinds_from(column),

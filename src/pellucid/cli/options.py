@@ -45,6 +45,20 @@ class ReadingOptions:
         typer.Option(help="Separator of groups of three digits in the numbers of a CSV file."),
     ] = None
 
+    def __post_init__(self) -> None:
+        if not self.given():
+            return
+        from pellucid.cli.words import in_options
+        from pellucid.tables.dialect import CsvOptions
+        from pellucid.tables.reading import check_marks
+        from pellucid.tables.table import TableError
+
+        try:
+            CsvOptions(self.header, self.delimiter, self.encoding, self.comment)
+            check_marks(self.decimal, self.thousands)
+        except TableError as error:
+            raise typer.BadParameter(in_options(str(error))) from None
+
     def given(self) -> dict[str, Any]:
         """Return the options that were given, by name; a backslash and a t stand for a tab."""
         given = {name: value for name, value in vars(self).items() if value is not None}

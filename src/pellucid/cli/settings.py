@@ -13,10 +13,11 @@ from pellucid.cli.words import OPTIONS
 from pellucid.tables import TableError
 from pellucid.tables.recognition import KINDS
 
-#: Parameters that have their own option, or that cannot be given as text.
+#: Parameters that `--set` refuses: they have their own option, or cannot be given as text.
 ELSEWHERE = {
+    **OPTIONS,
+    "checkpoint_path": "--checkpoints of pellucid train",
     "columns": "--column",
-    **{name: OPTIONS[name] for name in ("max_iter", "random_state", "checkpoint_path")},
     "callbacks": None,
     "verbose": None,
 }
@@ -42,7 +43,7 @@ def settings_from(options: Iterable[str] | None) -> dict[str, Any]:
             raise _wrong(f"must be NAME=VALUE such as dropout=0.1, got {option!r}")
         if name in ELSEWHERE:
             instead = ELSEWHERE[name]
-            raise _wrong(f"{name} " + (f"is set with {instead}" if instead else "cannot be set"))
+            raise _wrong(f"{name} cannot be set" + (f" here: use {instead}" if instead else ""))
         if name not in known:
             names = ", ".join(n for n in known if n not in ELSEWHERE)
             raise _wrong(f"there is no parameter {name!r}; the parameters are {names}")

@@ -36,6 +36,7 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\bheader=False\b", "--no-header"),
     (r"\bheader=True\b", "--header"),
     (rf"^encoding=(?={_MARK})", "--encoding "),
+    (r"^decimal and thousands must\b", "--decimal and --thousands must"),
     (r"^(delimiter|comment|decimal|thousands) must\b", r"--\1 must"),
     (rf"\bcolumns\[({_HELD})\]", r"the kind of --column \1"),
     (

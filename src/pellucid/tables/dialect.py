@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
+from pellucid.tables.encodings import check_encoding
 from pellucid.tables.number_notation import written_number
 from pellucid.tables.table import TableError
 
@@ -54,6 +55,8 @@ class CsvOptions:
                 f"delimiter must be one character other than a blank and a quotation mark, got "
                 f"{self.delimiter!r}."
             )
+        if self.encoding is not None:
+            check_encoding(self.encoding)
         if self.comment == "":
             raise TableError("comment must not be empty. Leave it out if there are no comments.")
 

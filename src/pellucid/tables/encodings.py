@@ -69,16 +69,20 @@ def as_utf8(data: bytes, name: str, encoding: str | None = None) -> tuple[bytes,
     return data.decode(guess).encode(), (f"read as {called}, as it is not UTF-8",)
 
 
-def _told(data: bytes, name: str, encoding: str) -> bytes:
+def check_encoding(encoding: str) -> None:
+    """Raise TableError unless there is an encoding of text by this name."""
     try:
-        known = codecs.lookup(encoding)
+        codecs.lookup(encoding)
         "".encode(encoding)
     except (LookupError, ValueError):
         raise TableError(
             f"encoding={encoding!r} is unknown. Use a name such as utf-8, latin-1, cp1252 or "
             "utf-16."
         ) from None
-    if known.name == "utf-8":
+
+
+def _told(data: bytes, name: str, encoding: str) -> bytes:
+    if codecs.lookup(encoding).name == "utf-8":
         return _checked(data.removeprefix(codecs.BOM_UTF8), name)
     return _decoded(data, name, encoding).removeprefix("\ufeff").encode()
 

@@ -96,7 +96,7 @@ def read_table(
     >>> table.remarks
     ('1 comment line skipped', 'numbers have a decimal comma')
     """
-    _check_marks(decimal, thousands)
+    check_marks(decimal, thousands)
     known = Conventions() if conventions is None else conventions
     is_told = decimal is not None or thousands is not None
     options = CsvOptions(header, delimiter, encoding, comment)
@@ -259,7 +259,8 @@ def _typed(
     return found
 
 
-def _check_marks(decimal: str | None, thousands: str | None) -> None:
+def check_marks(decimal: str | None, thousands: str | None) -> None:
+    """Raise TableError for marks that no number can have."""
     if decimal not in (None, ".", ","):
         raise TableError(f"decimal must be '.' or ',', got {decimal!r}.")
     if thousands is not None and (len(thousands) > 1 or thousands.isalnum()):
