@@ -43,7 +43,7 @@ def settings_from(options: Iterable[str] | None) -> dict[str, Any]:
             raise _wrong(f"must be NAME=VALUE such as dropout=0.1, got {option!r}")
         if name in ELSEWHERE:
             instead = ELSEWHERE[name]
-            raise _wrong(f"{name} cannot be set" + (f" here: use {instead}" if instead else ""))
+            raise _wrong(f"{name} " + (f"is set with {instead}" if instead else "cannot be set"))
         if name not in known:
             names = ", ".join(n for n in known if n not in ELSEWHERE)
             raise _wrong(f"there is no parameter {name!r}; the parameters are {names}")
