@@ -36,6 +36,11 @@ def test_a_missing_true_value_is_named_by_its_line(run, people, tmp_path):
     (tmp_path / "new.csv").write_text("# exported\n" + table.to_csv(index=False))
     done = run("evaluate", "m.pellucid", "new.csv", code=1)
     assert "missing in 1 of 600 rows (the first is line 8)" in done.output
+    assert "--drop-missing-target" in done.output
+    done = run("evaluate", "m.pellucid", "new.csv", "--drop-missing-target", "--json")
+    facts = json.loads(done.stdout)
+    assert (facts["rows"], facts["rows_without_target"]) == (599, 1)
+    assert "1 row left out, as the target 'rich' is missing" in done.stderr
 
 
 def test_a_plain_network_takes_tables_of_numbers(run, tmp_path):

@@ -61,6 +61,13 @@ def test_measures_of_numbers(name):
     np.testing.assert_allclose(found, [expected(Y, TOLD, sample_weight=w) for w in WEIGHTS])
 
 
+def test_a_predicted_rate_of_zero_has_a_finite_deviance():
+    measure = measures.poisson_deviance(np.array([0.0, 5.0, 5.0]), np.array([0.0, 0.0, 5.0]))
+    found = measure(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
+    tiny = np.finfo(np.float64).tiny
+    np.testing.assert_allclose(found, [0.0, 10 * (np.log(5 / 2) - np.log(tiny / 2) - 1)], atol=1e-9)
+
+
 def test_coverage_counts_targets_up_to_the_prediction():
     measure = measures.coverage(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 1.9, 5.0, 4.1]))
     np.testing.assert_allclose(measure(np.array([[1, 1, 1, 1], [0, 2, 0, 1]])), [0.75, 1 / 3])

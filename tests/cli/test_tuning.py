@@ -116,6 +116,18 @@ def test_no_trial_begins_after_the_time_limit(run, parts):
     output = run(*call, "--minutes", 0).output
     assert "Stopped after 0 minutes: 1 trial." in output
     assert "trial 2/" not in output
+    assert re.search(r"^trial 1/2: \S+ \(best \S+\), cut short", output, re.MULTILINE)
+
+
+def test_the_time_limit_ends_the_trial_in_progress(examples, tmp_path):
+    file = TrialsFile(tmp_path / "trials.jsonl", {})
+    settings = {"max_iter": 1000, "n_iter_no_change": 1000, "random_state": 0}
+    search = search_of(examples, 3, seconds=0.0, file=file)
+    [trial] = tune(TabularClassifier, settings, examples, search, Output(quiet=True))
+    assert trial.is_cut_short
+    assert 0 < trial.error < 1
+    assert trial.parameters == settings
+    assert file.find(1, settings) is None
 
 
 def test_too_few_rows_to_tune(run, parts):

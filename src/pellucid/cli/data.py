@@ -28,7 +28,14 @@ from pellucid.tables import (
 from pellucid.tables.conventions import Conventions
 from pellucid.tables.conversion import as_text
 from pellucid.tables.number_notation import plain_number
-from pellucid.tables.target import TASKS, Task, row_place
+from pellucid.tables.target import (
+    TASKS,
+    Task,
+    converted_target,
+    missing_target_error,
+    row_place,
+    with_text,
+)
 
 
 @dataclass(frozen=True)
@@ -76,11 +83,45 @@ def column_in(table: Table, name: str) -> Column:
     return table[name]
 
 
-def target_in(
-    table: Table, name: str, task: str = "auto", place: Callable[[int], str] = row_place
-) -> Column:
-    """Find the target as :func:`column_in` does, and read it for a task."""
-    return read_target(column_in(table, name), table.conventions, known_task(task), place)
+def with_targets(
+    table: Table,
+    names: Sequence[str],
+    task: str,
+    path: Path,
+    reading: ReadingOptions,
+    out: Output,
+    *,
+    drops_missing: bool,
+) -> tuple[Table, list[Column]]:
+    """Return a table and its targets, found as by :func:`column_in` and read for a task.
+
+    With `drops_missing`, rows without one of the targets are left out; else they are an error.
+    """
+    columns = [column_in(table, name) for name in names]
+    place = place_in(path, reading)
+    known = table.conventions, known_task(task)
+    missing = [converted_target(column, *known).missing() for column in columns]
+    lacks = np.logical_or.reduce(missing)
+    if lacks.any() and not drops_missing:
+        column, lacks = next(pair for pair in zip(columns, missing, strict=True) if pair[1].any())
+        raise missing_target_error(
+            f"{shown_name(path)}: the target {column.name!r}",
+            lacks,
+            with_text(column, place),
+            "Fill them in, or leave these rows out with --drop-missing-target.",
+        )
+    which = " or ".join(repr(column.name) for column in columns)
+    if lacks.all():
+        raise TableError(f"{shown_name(path)}: the target {which} is missing in every row.")
+    kept = np.flatnonzero(~lacks)
+    if lacks.any():
+        n = int(lacks.sum())
+        rows = "row" if n == 1 else "rows"
+        out.note(f"{shown_name(path)}: {n:,} {rows} left out, as the target {which} is missing.")
+        out.add(rows_without_target=n)
+        table, columns = table.take(kept), [column.take(kept) for column in columns]
+    targets = [read_target(one, *known, lambda row: place(int(kept[row]))) for one in columns]
+    return table, targets
 
 
 def place_in(path: Path, reading: ReadingOptions) -> Callable[[int], str]:

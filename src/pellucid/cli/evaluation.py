@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ from pellucid.cli.class_report import class_tables, confusions_line
 from pellucid.cli.data import (
     Examples,
     inputs_for,
-    place_in,
     read_model_table,
     shown_name,
-    target_in,
     target_names_of,
     target_values,
+    with_targets,
 )
 from pellucid.cli.facts import warn_of_training_rows
 from pellucid.cli.measurement import known_quantile, measure, n_targets_of
@@ -27,16 +26,29 @@ from pellucid.cli.options import ReadingOptions
 from pellucid.cli.remarks import add_drift, warnings_as_remarks
 from pellucid.cli.screen import Output
 from pellucid.models.loading import load
-from pellucid.tables import Column, Table, TableError
+from pellucid.tables import Column, TableError
 
 
 def evaluate_file(
-    path: Path, table: Path, target: Sequence[str], reading: ReadingOptions, out: Output
+    path: Path,
+    table: Path,
+    target: Sequence[str],
+    reading: ReadingOptions,
+    out: Output,
+    *,
+    drops_missing: bool = False,
 ) -> None:
-    """Run `pellucid evaluate`: compare the predictions of a saved model with the true values."""
+    """Run `pellucid evaluate`: compare the predictions of a saved model with the true values.
+
+    `drops_missing` leaves rows without a true value out.
+    """
     model = load(path)
     rows = read_model_table(table, model, reading, out)
-    truths = _targets_in(rows, model, target, place_in(table, reading))
+    task = "classification" if model._known_targets().kind == "label" else "regression"
+    rows, truths = with_targets(
+        *(rows, _target_names(model, target), task, table, reading, out),
+        drops_missing=drops_missing,
+    )
     names = [truth.name for truth in truths]
     y = _true_values(truths, model)
     X = inputs_for(model, rows, names)
@@ -48,13 +60,8 @@ def evaluate_file(
     add_drift(model, X, out)
 
 
-def _targets_in(
-    rows: Table, model: Any, given: Sequence[str], place: Callable[[int], str]
-) -> list[Column]:
-    """Return the columns with the true values, which are named or those of training.
-
-    `place` says where a row is, given its number from 0.
-    """
+def _target_names(model: Any, given: Sequence[str]) -> list[str]:
+    """Return the names of the columns with the true values: those given, or those of training."""
     names = list(given or target_names_of(model))
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise TableError(
@@ -70,8 +77,7 @@ def _targets_in(
             f"{'was' if len(names) == 1 else 'were'} given: {', '.join(map(repr, names))}. Repeat "
             "--target for each of them, in the order of training."
         )
-    task = "classification" if model._known_targets().kind == "label" else "regression"
-    return [target_in(rows, name, task, place) for name in names]
+    return names
 
 
 def _true_values(truths: Sequence[Column], model: Any) -> npt.NDArray[Any]:

@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from pellucid.cli.options import ReadingOptions, with_options
-from pellucid.cli.request import Request, RowOptions, SearchOptions, TaskChoice
+from pellucid.cli.request import (
+    DropMissingTargetOption,
+    Request,
+    RowOptions,
+    SearchOptions,
+    TaskChoice,
+)
 from pellucid.cli.screen import (
     FAILED,
     Output,
@@ -283,6 +289,7 @@ def evaluate(
             "for a model of several targets."
         ),
     ] = None,
+    drop_missing_target: DropMissingTargetOption = False,
     *,
     reading: ReadingOptions,
     out: Output,
@@ -295,7 +302,9 @@ def evaluate(
     from pellucid.cli.evaluation import evaluate_file
 
     with readable_failures(out):
-        evaluate_file(model, table, target or (), reading, out)
+        evaluate_file(
+            *(model, table, target or (), reading, out), drops_missing=drop_missing_target
+        )
 
 
 @app.command()

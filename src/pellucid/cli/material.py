@@ -11,23 +11,15 @@ import numpy.typing as npt
 from pellucid.cli.data import (
     Examples,
     column_in,
-    known_task,
-    place_in,
     read_rows,
-    shown_name,
     target_values,
     task_of,
+    with_targets,
 )
 from pellucid.cli.request import Request
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError
 from pellucid.tables.conventions import Conventions
-from pellucid.tables.target import (
-    converted_target,
-    missing_target_error,
-    read_target,
-    with_text,
-)
 
 IntVector = npt.NDArray[np.intp]
 
@@ -105,32 +97,13 @@ def _read(
     out: Output,
     conventions: Conventions | None = None,
 ) -> tuple[Table, Column]:
-    """Return a table and its target; drop rows whose target is missing if that is wanted."""
+    """Return a table and its target."""
     table = read_rows(path, request.reading, out, conventions)
-    column = column_in(table, target)
-    place = place_in(path, request.reading)
-    known = table.conventions, known_task(task)
-    missing = converted_target(column, *known).missing()
-    if not missing.any():
-        return table, read_target(column, *known, place)
-    if not request.rows.drop_missing_target:
-        raise missing_target_error(
-            f"{shown_name(path)}: the target {column.name!r}",
-            missing,
-            with_text(column, place),
-            "Fill them in, or leave these rows out with --drop-missing-target.",
-        )
-    if missing.all():
-        raise TableError(f"{shown_name(path)}: the target {column.name!r} is missing in every row.")
-    n = int(missing.sum())
-    rows = "row" if n == 1 else "rows"
-    out.note(
-        f"{shown_name(path)}: {n:,} {rows} left out, as the target {column.name!r} is missing."
+    table, [column] = with_targets(
+        *(table, [target], task, path, request.reading, out),
+        drops_missing=request.rows.drop_missing_target,
     )
-    out.add(rows_without_target=n)
-    kept = np.flatnonzero(~missing)
-    column = column.take(kept)
-    return table.take(kept), read_target(column, *known, lambda row: place(int(kept[row])))
+    return table, column
 
 
 def _columns_to_drop(request: Request, table: Table) -> tuple[str, ...]:

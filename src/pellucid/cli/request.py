@@ -19,6 +19,10 @@ LARGEST_TEST_SHARE = 0.9
 #: More rows fit into no table.
 MOST_TEST_ROWS = 1e15
 
+DropMissingTargetOption = Annotated[
+    bool, typer.Option("--drop-missing-target", help="Leave out rows whose target is missing.")
+]
+
 
 def _checked_test(test: float | None) -> float | None:
     """Accept a share of the rows, or a whole number of at least two of them."""
@@ -70,10 +74,7 @@ class RowOptions:
             help='Leave a column out, as --column COLUMN="left out" does. Can be repeated.',
         ),
     ] = None
-    drop_missing_target: Annotated[
-        bool,
-        typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
-    ] = False
+    drop_missing_target: DropMissingTargetOption = False
     row_hashes: Annotated[
         bool,
         typer.Option(
@@ -107,7 +108,7 @@ class SearchOptions:
     )
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Begin no trial after so many minutes."),
+        typer.Option(min=0.0, help="End the search after so many minutes."),
     ] = None
     save_trials: Annotated[
         Path | None,

@@ -24,12 +24,15 @@ class Trial:
     error : float
         Log loss or RMSE, lower is better; infinity if training diverged.
     seconds : float
+    is_cut_short : bool
+        Whether the time limit ended it. Such a trial is not written to a file.
     """
 
     number: int
     parameters: dict[str, Any]
     error: float
     seconds: float = 0.0
+    is_cut_short: bool = False
 
     def facts(self) -> dict[str, Any]:
         """Return the trial as JSON has it."""
@@ -39,6 +42,7 @@ class Trial:
             "trial": self.number,
             "error": error,
             "seconds": round(self.seconds, 3),
+            "cut_short": self.is_cut_short,
             "parameters": parameters,
         }
 

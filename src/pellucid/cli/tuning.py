@@ -64,7 +64,7 @@ class Search:
     validation : Examples or None
         Rows to stop by and to compare the trials on.
     seconds : float
-        No trial begins after so long.
+        No trial begins after so long, and the one in progress ends after its epoch.
     file : TrialsFile or None
         Has the trials of an earlier run, and gets those that end.
     """
@@ -83,7 +83,8 @@ def tune(
     """Try parameter sets; the first one is the defaults with `settings`.
 
     Each trial is cross-validated, or measured on the rows for validation. Folds are fitted at the
-    same time, each on its own processor. Ctrl-C ends the search and keeps the finished trials.
+    same time, each on its own processor. Ctrl-C ends the search and keeps the finished trials. The
+    time limit also ends the trial in progress, which is judged by its best epoch so far.
 
     Parameters
     ----------
@@ -108,10 +109,11 @@ def tune(
                 n = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
                 out.say(f"Stopped after {search.seconds / 60:g} minutes: {n}.")
                 break
-            trial = _tried(number, model_class, settings, examples, search)
+            trial = _tried(number, model_class, settings, examples, search, started)
             trials.append(trial)
             best = min(trial.error for trial in trials)
             line = f"trial {number}/{search.n_trials}: {trial.error:.5g} (best {best:.5g})"
+            line += ", cut short" if trial.is_cut_short else ""
             out.say(line + _left(trials, search, time.monotonic() - started))
     except KeyboardInterrupt:
         if not trials:
@@ -121,7 +123,12 @@ def tune(
 
 
 def _tried(
-    number: int, model_class: Any, settings: Mapping[str, Any], examples: Examples, search: Search
+    number: int,
+    model_class: Any,
+    settings: Mapping[str, Any],
+    examples: Examples,
+    search: Search,
+    search_started: float,
 ) -> Trial:
     """Return a trial from the file, or the outcome of a new one."""
     parameters = dict(settings)
@@ -130,10 +137,13 @@ def _tried(
     known = None if search.file is None else search.file.find(number, parameters)
     if known is not None:
         return known
-    started = time.monotonic()
-    error = _mean_error(model_class, parameters, examples, search)
-    trial = Trial(number, parameters, error, time.monotonic() - started)
-    if search.file is not None:
+    started, tried = time.monotonic(), parameters
+    if math.isfinite(search.seconds):
+        end = search_started + search.seconds
+        tried = {**parameters, "callbacks": [lambda report: time.monotonic() >= end]}
+    error, is_cut_short = _mean_error(model_class, tried, examples, search)
+    trial = Trial(number, parameters, error, time.monotonic() - started, is_cut_short)
+    if search.file is not None and not is_cut_short:
         search.file.add(trial)
     return trial
 
@@ -165,11 +175,12 @@ def _shown(value: Any) -> str:
 
 def _mean_error(
     model_class: Any, parameters: Mapping[str, Any], examples: Examples, search: Search
-) -> float:
-    """Return the mean error over the folds, or that on the rows for validation."""
+) -> tuple[float, bool]:
+    """Return the mean error over the folds, or on the validation rows; and if a fit was cut short."""
     if search.folds is not None:
         fitted = fit_folds(model_class, parameters, examples, search.folds)
-        return float(np.mean([_error(*one) for one in fitted]))
+        is_cut_short = any(result.outcome is Outcome.STOPPED for _, result, _ in fitted)
+        return float(np.mean([_error(*one) for one in fitted])), is_cut_short
     validation = search.validation
     assert validation is not None
     model = model_class(**parameters)
@@ -179,7 +190,7 @@ def _mean_error(
         [result] = fit_all([model], [data], parameters.get("n_threads"))
     if result.outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
-    return _error(model, result, validation)
+    return _error(model, result, validation), result.outcome is Outcome.STOPPED
 
 
 def _error(model: Any, result: FitResult, testing: Examples) -> float:
