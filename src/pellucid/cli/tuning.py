@@ -176,7 +176,7 @@ def _shown(value: Any) -> str:
 def _mean_error(
     model_class: Any, parameters: Mapping[str, Any], examples: Examples, search: Search
 ) -> tuple[float, bool]:
-    """Return the mean error over the folds, or on the validation rows; and if a fit was cut short."""
+    """Return the mean error over the folds or on the validation rows, and if time cut it short."""
     if search.folds is not None:
         fitted = fit_folds(model_class, parameters, examples, search.folds)
         is_cut_short = any(result.outcome is Outcome.STOPPED for _, result, _ in fitted)
