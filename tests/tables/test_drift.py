@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from pellucid.tables import DataDriftWarning, TableEncoder, TableError, as_table
 from pellucid.tables.drift import CHANCE, THRESHOLD, Cells, CellShares, drift_of
+from pellucid.tables.numeric import NumericEncoding
 
 RNG = np.random.default_rng(0)
 N = 1000
@@ -63,7 +65,7 @@ DIFFERENT = {
         "unparseable",
         "not numbers, such as '12 ap",
     ),
-    "unparseable dates": ("day", ["soon"] * 20, "unparseable", "not dates or times, such as 'soo"),
+    "unparseable dates": ("day", ["soon"] * 20, "unparseable", "not dates, such as 'soo"),
     "unparseable truth": ("member", ["yep"] * 20, "unparseable", "not true or false, such as"),
     "infinite": ("price", [np.inf, -np.inf] * 10, "infinite", "are infinite"),
     "unseen": ("city", ["Paris"] * 20, "unseen", "are unseen categories, such as 'Paris'"),
@@ -150,15 +152,15 @@ NOT_READABLE = {
         r"Column 'price': none of its cells are numbers, as they were in training: '12 apples'\. "
         "Convert them, or leave them empty",
     ),
-    "dates": ({"day": ["soon", "later"] * 4}, "none of its cells are dates or times.*'soon', 'lat"),
+    "dates": ({"day": ["soon", "later"] * 4}, "none of its cells are dates, as.*'soon', 'lat"),
     "truth": ({"member": ["yep", "nope"] * 4}, "none of its cells are true or false"),
     "dates for numbers": (
         {"price": DAYS[:8]},
-        "'price' holds dates or times, but training had numbers there",
+        "'price' holds dates, but training had numbers there",
     ),
     "numbers for dates": (
         {"day": list(range(8))},
-        "'day' holds numbers, but training had text of dates or times there",
+        "'day' holds numbers, but training had text of dates there",
     ),
 }
 
@@ -200,6 +202,77 @@ def test_numbers_outside_of_those_of_training_are_counted(encoder):
     assert column(encoder.drift(TRAINING[:8].assign(day=days)), "day").shares.out_of_range == 0.5
 
 
+FAR_OUT = {
+    "metres for kilometres": (RNG.exponential(20.0, N) + 1, lambda x: 1000 * x),
+    "euros for cents": (RNG.integers(5_000, 9_000, N), lambda x: x / 100),
+    "Fahrenheit for Celsius": (RNG.uniform(10, 20, N), lambda x: 32 + 1.8 * x),
+    "negative": (-RNG.uniform(10, 20, N), lambda x: 100 * x),
+    "most of them": (RNG.uniform(1, 9, N), lambda x: np.where(np.arange(N) % 10 < 7, 100 * x, x)),
+    "text": (RNG.integers(1, 9, N).astype(str), lambda x: [f"{cell}000" for cell in x]),
+}
+
+
+@pytest.mark.parametrize("case", FAR_OUT)
+def test_numbers_in_other_units_are_told_of(case):
+    cells, convert = FAR_OUT[case]
+    table = pd.DataFrame({"x": cells, "y": RNG.random(N)})
+    encoder = TableEncoder().fit(table)
+    others = table.assign(x=convert(table["x"]))
+    with pytest.warns(DataDriftWarning, match=r"'x': .* far out of the range of training, -?\d"):
+        encoder.transform(others)
+    assert column(encoder.drift(others), "x").alarms == ("far_out",)
+    with pytest.warns(DataDriftWarning, match="'x': .* filled cells are far out"):
+        encoder.transform(others.assign(x=others["x"].where(others.index % 5 > 0)))
+
+
+YEAR = np.arange(N) // (N // 2) + 2018
+NOT_FAR_OUT = {
+    "later dates": (pd.to_datetime(DAYS), pd.to_datetime(DAYS) + pd.Timedelta(9_000, "D")),
+    "later dates in text": (list(map(str, DAYS)), ["2055-01-01"] * N),
+    "later years": (YEAR, YEAR + 20),
+    "later months": (100 * YEAR + 1, 100 * YEAR + 301),
+    "later moments": (1.6e9 + np.arange(N), 1.7e9 + np.arange(N)),
+    "slightly more": (RNG.random(N), [1.5]),
+    "half of them": (RNG.random(N), [0.5, 900.0] * 50),
+    "few of a small table": (RNG.random(200), [900.0]),
+    "heavy tails": (RNG.standard_cauchy(N), RNG.standard_cauchy(N)),
+    "codes of categories": (RNG.integers(1, 4, N).astype(str), ["1", "3", "2"]),
+}
+
+
+@pytest.mark.parametrize("case", NOT_FAR_OUT)
+def test_numbers_that_go_on_or_are_rare_are_not_told_of(case):
+    cells, later = NOT_FAR_OUT[case]
+    columns = {"x": "categorical"} if case.startswith("codes") else None
+    encoder = TableEncoder(columns).fit(pd.DataFrame({"x": cells, "y": RNG.random(len(cells))}))
+    quiet(encoder, pd.DataFrame({"x": later, "y": 0.5}))
+
+
+def test_files_of_before_do_not_know_of_cells_far_out(encoder):
+    state = encoder._to_state()
+    for entry in state["columns"]:
+        del entry["cells"]["far_out"]
+    restored = TableEncoder()._restore(state)
+    table = TRAINING[:50].assign(price=1e6)
+    assert restored.drift(table) == encoder.drift(table)
+    assert restored.drift(table).alarms
+
+
+@pytest.mark.parametrize("clocks_first", [True, False])
+def test_times_of_day_and_dates_do_not_parse_as_the_other(clocks_first):
+    clocks = [f"{i % 24}:{i % 60:02}" for i in range(N)]
+    cells = [clocks, TRAINING["day"].tolist()]
+    known, other = cells if clocks_first else cells[::-1]
+    encoder = TableEncoder().fit(pd.DataFrame({"x": known}))
+    what, example = ("times of day", "2020-01-01") if clocks_first else ("dates", "0:00")
+    table = pd.DataFrame({"x": [*known[:10], *other[:10]]})
+    with pytest.warns(DataDriftWarning, match=f"50 % of the cells are not {what}, .*'{example}'"):
+        encoder.transform(table)
+    for cells in (other, pd.to_datetime(other) if clocks_first else other):
+        with pytest.raises(TableError, match=f"(are|had text of) {what}"):
+            encoder.transform(pd.DataFrame({"x": cells}))
+
+
 def test_weights_count_rows_in_training():
     cells = ["a"] * 60 + ["b"] * 39 + [None]
     table = pd.DataFrame({"x": cells, "y": np.append(np.arange(98.0), [np.nan, np.inf])})
@@ -218,7 +291,8 @@ N_TRAINING = 10_000
 def is_alarm(kind, count, n, before, n_before=N_TRAINING):
     cells = Cells(n, "number", CellShares(**{kind: count / n}))
     training = Cells(n_before, "number", CellShares(**{kind: before / n_before}))
-    return drift_of("x", "numeric", cells, (), training).alarms == (kind,)
+    encoding = NumericEncoding.fit(np.arange(9.0))
+    return drift_of("x", "numeric", encoding, cells, (), training).alarms == (kind,)
 
 
 @pytest.mark.parametrize("kind", ["missing", "unseen", "unparseable", "infinite"])
@@ -258,8 +332,17 @@ def test_a_report_is_a_table_to_read(encoder):
     report = encoder.drift(TRAINING[:200].assign(city="Pa<ris>", price=["a"] * 20 + [1.0] * 180))
     lines = str(report).splitlines()
     assert lines[0] == "200 rows: shares of cells (and in training)"
-    head = ["column", "kind", "missing", "unparseable", "unseen", "infinite", "out", "of", "range"]
-    assert lines[1].split() == head
+    head = [
+        "column",
+        "kind",
+        "missing",
+        "unparseable",
+        "unseen",
+        "infinite",
+        "out of range",
+        "far out",
+    ]
+    assert re.split("  +", lines[1]) == head
     assert lines[4].split() == ["city", "categorical", "0", "%", "(0", "%)", "100", "%", "(0", "%)"]
     assert lines[2].startswith("price   numeric")
     assert "10 % (0 %)" in lines[2]

@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid.tables.conventions import Conventions
 from pellucid.tables.number_notation import number_in
+from pellucid.tables.numeric import DAY
 from pellucid.tables.table import Column, Storage
 from pellucid.tables.text import text_of_number
 from pellucid.tables.time_notation import readings
@@ -79,13 +80,21 @@ def as_truth(column: Column, conventions: Conventions) -> Column:
     )
 
 
-def as_seconds(column: Column, conventions: Conventions) -> Column:
-    """Return the column as seconds since 1970; text that is not a time becomes missing."""
+def as_seconds(column: Column, conventions: Conventions, are_clock_times: bool) -> Column:
+    """Return dates as seconds since 1970, or times of day as seconds since midnight.
+
+    Text that is none, and dates among times of day or the reverse, become missing.
+    """
 
     def seconds(text: str) -> float | None:
         time = readings(text)
-        return None if time is None else time.seconds(bool(conventions.day_first))
+        if time is None or time.is_clock != are_clock_times:
+            return None
+        return time.seconds(bool(conventions.day_first))
 
+    if column.storage == "datetime" and are_clock_times:
+        values = column.as_float()
+        return replace(column, values=np.where((values >= 0) & (values < DAY), values, np.nan))
     return _converted(column, "datetime", seconds)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from html import escape
-from typing import Any, Self, get_args
+from typing import Any, NamedTuple, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +23,42 @@ from pellucid.tables.text import text_of_number
 Encoding = NumericEncoding | DatetimeEncoding | CategoricalEncoding
 Mask = npt.NDArray[np.bool_]
 
-#: A share of cells is told of if it is larger than in training by more than this, and …
+
+class Alarm(NamedTuple):
+    """When a share of cells is told of.
+
+    Attributes
+    ----------
+    threshold : float
+        It must be larger than in training by more than this.
+    may_be_chance : bool
+        Whether training may have missed such cells by chance: a category may be rare, but a column
+        of numbers without other text in training has none.
+    """
+
+    threshold: float
+    may_be_chance: bool
+
+
 THRESHOLD = 0.05
-#: … would be as large with at most this probability if rows were as in training.
+#: What is told of.
+ALARMS = {
+    "unparseable": Alarm(THRESHOLD, may_be_chance=False),
+    "unseen": Alarm(THRESHOLD, may_be_chance=True),
+    "infinite": Alarm(THRESHOLD, may_be_chance=False),
+    "far_out": Alarm(0.5, may_be_chance=True),
+    "missing": Alarm(THRESHOLD, may_be_chance=True),
+}
+#: A share that would be as large with more than this probability, if rows were as in training, is
+#: not told of.
 CHANCE = 0.001
-#: What is told of, and whether training may have missed it by chance: a column of numbers without
-#: other text in training has none, but a category may be rare.
-ALARMS = {"unparseable": False, "unseen": True, "infinite": False, "missing": True}
+#: Numbers are far out if they are beyond the range of training by more than its width, and by more
+#: than this factor: years and months go on, and 0.5 km are not far from 1 km.
+FAR_FACTOR = 2.0
 
 _MOST_EXAMPLES = 3
 _MOST_COLUMNS_TOLD = 5
-_WHAT = {"numeric": "numbers", "boolean": "true or false", "datetime": "dates or times"}
+_WHAT = {"numeric": "numbers", "boolean": "true or false", "datetime": "dates"}
 
 
 class DataDriftWarning(UserWarning):
@@ -42,7 +67,8 @@ class DataDriftWarning(UserWarning):
     Attributes
     ----------
     report : DriftReport or None
-        The shares of all columns that have missing, unparseable, unseen or infinite cells.
+        The shares of the columns that have missing, unparseable, unseen, infinite or many
+        out-of-range cells.
     """
 
     report: DriftReport | None = None
@@ -57,8 +83,8 @@ class CellShares:
     missing : float
         Share of the rows whose cell is empty or means a missing value.
     unparseable : float
-        Share of the cells that are not missing and are no number (or no date, in a column of
-        dates). They are encoded as missing.
+        Share of the cells that are not missing and are no number, no date in a column of dates, or
+        no time of day in a column of these. They are encoded as missing.
     unseen : float
         Share of the cells that are not missing and whose category is rare in training, or does not
         occur there.
@@ -67,6 +93,10 @@ class CellShares:
     out_of_range : float
         Share of the cells that are not missing and are smaller or larger than all numbers of
         training, not counting its outliers.
+    far_out : float
+        Share of the cells that are not missing and are so far out of range that other units are to
+        be suspected: by more than the width of the range, and by more than a factor of two. Dates
+        never are.
     """
 
     missing: float = 0.0
@@ -74,6 +104,7 @@ class CellShares:
     unseen: float = 0.0
     infinite: float = 0.0
     out_of_range: float = 0.0
+    far_out: float = 0.0
 
 
 KINDS_OF_CELLS = tuple(field.name for field in fields(CellShares))
@@ -108,7 +139,9 @@ class Cells:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Restore cells from the result of :meth:`to_state`; raise ValueError if invalid."""
         storage = next((known for known in get_args(Storage) if known == state["storage"]), None)
-        shares = {name: float(state[name]) for name in KINDS_OF_CELLS}
+        # Files of before do not know of cells that are far out.
+        known = {"far_out": 0.0, **state}
+        shares = {name: float(known[name]) for name in KINDS_OF_CELLS}
         n_rows = float(state["rows"])
         if storage is None or not 0 < n_rows < 2**63:
             raise ValueError(f"no column has {state['rows']!r} rows stored as {state['storage']!r}")
@@ -133,7 +166,11 @@ class ColumnDrift:
         The most frequent unparseable or unseen texts.
     alarms : tuple of str
         The kinds of cells that are so much more frequent than in training that a warning says so:
-        "unparseable", "unseen", "infinite", "missing".
+        "unparseable", "unseen", "infinite", "far_out", "missing".
+    range : tuple of float, or None
+        The smallest and largest number of training, not counting its outliers; None for categories.
+    what : str
+        What the cells were in training, such as "numbers" or "times of day".
     """
 
     name: str
@@ -142,13 +179,17 @@ class ColumnDrift:
     training: CellShares | None
     examples: tuple[str, ...]
     alarms: tuple[str, ...]
+    range: tuple[float, float] | None = None
+    what: str = "categories"
 
     def sentence(self, alarm: str) -> str:
         """Return what is to be said of a kind of cells."""
         rare = "rare or " if self.training is None or self.training.unseen else ""
+        low, high = self.range or (0.0, 0.0)
         what = {
-            "unparseable": f"not {_WHAT.get(self.kind)}",
+            "unparseable": f"not {self.what}",
             "unseen": f"{rare}unseen categories",
+            "far_out": f"far out of the range of training, {low:.6g} to {high:.6g}",
         }.get(alarm, alarm)
         has_examples = alarm in ("unparseable", "unseen") and self.examples
         such_as = f", such as {', '.join(map(repr, self.examples))}" if has_examples else ""
@@ -249,12 +290,22 @@ def count_cells(
 
 
 def drift_of(
-    name: str, kind: str, cells: Cells, examples: tuple[str, ...], training: Cells | None
+    name: str,
+    kind: str,
+    encoding: Encoding,
+    cells: Cells,
+    examples: tuple[str, ...],
+    training: Cells | None,
 ) -> ColumnDrift:
     """Compare the cells of a column with those of training."""
     alarms = tuple(alarm for alarm in ALARMS if _is_alarming(alarm, cells, training))
     then = None if training is None else training.shares
-    return ColumnDrift(name, kind, cells.shares, then, examples, alarms)
+    drift = ColumnDrift(name, kind, cells.shares, then, examples, alarms)
+    if isinstance(encoding, CategoricalEncoding):
+        return drift
+    are_clock_times = isinstance(encoding, DatetimeEncoding) and encoding.are_clock_times
+    what = "times of day" if are_clock_times else _WHAT[kind]
+    return replace(drift, range=_numbers(encoding).range, what=what)
 
 
 def warn_of_drift(report: DriftReport) -> None:
@@ -276,11 +327,11 @@ def check_is_readable(drift: ColumnDrift, column: Column, training: Cells | None
     """Raise TableError if a column of numbers or dates has cells, and none is one."""
     if drift.shares.unparseable < 1.0 or "unparseable" not in drift.alarms:
         return
-    what = _WHAT[drift.kind]
+    what = drift.what
     if column.storage != "text":
         is_dated = column.storage == "datetime"
         raise TableError(
-            f"Column {column.name!r} holds {'dates or times' if is_dated else 'numbers'}, but "
+            f"Column {column.name!r} holds {'dates' if is_dated else 'numbers'}, but "
             f"training had {'text of ' if training and training.storage == 'text' else ''}{what} "
             "there. Convert it to what it was."
         )
@@ -300,11 +351,11 @@ def fits_storage(kind: str, column: Column, training: Cells | None) -> bool:
 
 def _is_alarming(alarm: str, cells: Cells, training: Cells | None) -> bool:
     share, n = getattr(cells.shares, alarm), round(cells.n_of(alarm))
-    may_be_chance = ALARMS[alarm]
+    threshold, may_be_chance = ALARMS[alarm]
     if training is None:
-        return share > THRESHOLD and not may_be_chance
+        return share > threshold and not may_be_chance
     before = getattr(training.shares, alarm)
-    if share - before <= THRESHOLD:
+    if share - before <= threshold:
         return False
     count, n_before = round(share * n), training.n_of(alarm)
     if count == 1 and before > 0:
@@ -323,10 +374,25 @@ def _is_plain(read: Column, encoding: NumericEncoding | DatetimeEncoding) -> boo
 
 def _range(encoding: NumericEncoding | DatetimeEncoding) -> tuple[float, float]:
     """Return the smallest and largest number of training, with room for rounding."""
-    numbers = encoding.seconds if isinstance(encoding, DatetimeEncoding) else encoding
-    width = (numbers.upper - numbers.lower) / 3.0
-    room = 1e-9 * width + 4 * float(np.spacing(max(abs(numbers.lower), abs(numbers.upper))))
-    return numbers.lower + width - room, numbers.upper - width + room
+    numbers = _numbers(encoding)
+    low, high = numbers.range
+    room = 1e-9 * (high - low) + 4 * float(np.spacing(max(abs(numbers.lower), abs(numbers.upper))))
+    return low - room, high + room
+
+
+def _numbers(encoding: NumericEncoding | DatetimeEncoding) -> NumericEncoding:
+    return encoding.seconds if isinstance(encoding, DatetimeEncoding) else encoding
+
+
+def _far_limits(encoding: NumericEncoding | DatetimeEncoding) -> tuple[float, float]:
+    """Return the numbers beyond which cells are far out; dates go on for ever."""
+    if isinstance(encoding, DatetimeEncoding):
+        return -np.inf, np.inf
+    low, high = _range(encoding)
+    return (
+        min(encoding.lower, low / FAR_FACTOR, low * FAR_FACTOR),
+        max(encoding.upper, high / FAR_FACTOR, high * FAR_FACTOR),
+    )
 
 
 def _missing(column: Column, encoding: Encoding) -> Mask:
@@ -342,15 +408,19 @@ def _kinds_of(read: Column, encoding: Encoding, filled: Mask) -> dict[str, Mask]
         seen = np.fromiter((text in known for text in read.values), np.bool_, len(read.values))
         return {"unseen": filled & ~seen}
     values = read.as_float()
-    low, high = _range(encoding)
     infinite = np.isinf(values)
-    with np.errstate(invalid="ignore"):
-        outside = ((values < low) | (values > high)) & ~infinite
     return {
         "unparseable": filled & np.isnan(values),
         "infinite": infinite,
-        "out_of_range": outside,
+        "out_of_range": _beyond(values, *_range(encoding)) & ~infinite,
+        "far_out": _beyond(values, *_far_limits(encoding)) & ~infinite,
     }
+
+
+def _beyond(values: npt.NDArray[np.float64], low: float, high: float) -> Mask:
+    with np.errstate(invalid="ignore"):
+        mask: Mask = (values < low) | (values > high)
+    return mask
 
 
 def _count(mask: Mask, weights: Weights) -> float:
@@ -369,7 +439,7 @@ def _percent(share: float) -> str:
 
 
 def _now_and_then(column: ColumnDrift, kind: str) -> str:
-    is_of_numbers = kind in ("unparseable", "infinite", "out_of_range")
+    is_of_numbers = kind in ("unparseable", "infinite", "out_of_range", "far_out")
     if kind != "missing" and is_of_numbers == (column.kind == "categorical"):
         return ""
     then = "unknown" if column.training is None else _percent(getattr(column.training, kind))

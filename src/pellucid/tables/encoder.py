@@ -56,8 +56,6 @@ from pellucid.tables.table import Column, Table, TableError, missing_column_erro
 #: Maximum numbers of columns and of cells that the pieces of all numeric columns take together.
 MOST_PIECES, MOST_CELLS_OF_PIECES = 512, 2**28
 
-_CONVERSIONS = {"numeric": as_numbers, "boolean": as_truth, "datetime": as_seconds}
-
 
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode a raw table as the inputs of a network.
@@ -215,8 +213,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Warns
         -----
         DataDriftWarning
-            A column has many more missing, unparseable, unseen or infinite cells than in `fit`; see
-            :meth:`drift`.
+            A column has many more missing, unparseable, unseen or infinite cells than in `fit`, or
+            most are far out of its range; see :meth:`drift`.
         """
         check_is_fitted(self)
         table = match_columns(self, X, self._used_names())
@@ -233,8 +231,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DriftReport
-            By column, the shares of missing, unparseable, unseen, infinite and out-of-range cells,
-            beside those of `fit`. `transform` warns of what this report has among its `alarms`.
+            By column, the shares of missing, unparseable, unseen, infinite, out-of-range and
+            far-out cells, beside those of `fit`. `transform` warns of what this report has among
+            its `alarms`.
         """
         check_is_fitted(self)
         table = match_columns(self, X, self._used_names())
@@ -376,20 +375,23 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _read(self, known: RecognizedColumn, column: Column) -> Column:
         """Return a column in the storage of its kind; what is of another kind is missing."""
         training, conventions = self._cells.get(known.name), self.conventions_.of(known.name)
+        encoding = self.encodings_[known.name]
         if known.kind == "categorical":
             if training is not None and training.storage == "number":
                 return as_text_of_numbers(column, conventions)
-            encoding = self.encodings_[known.name]
             if column.storage == "boolean" and isinstance(encoding, CategoricalEncoding):
                 return as_known_truth(column, encoding.categories)
             return as_text(column)
         if not fits_storage(known.kind, column, training):
             return Column(column.name, "number", np.full(len(column.values), np.nan))
-        return _CONVERSIONS[known.kind](column, conventions)
+        if isinstance(encoding, DatetimeEncoding):
+            return as_seconds(column, conventions, encoding.are_clock_times)
+        return (as_truth if known.kind == "boolean" else as_numbers)(column, conventions)
 
     def _drift_of(self, known: RecognizedColumn, column: Column, read: Column) -> ColumnDrift:
-        cells, examples = count_cells(column, read, self.encodings_[known.name])
-        return drift_of(known.name, known.kind, cells, examples, self._cells.get(known.name))
+        encoding, training = self.encodings_[known.name], self._cells.get(known.name)
+        cells, examples = count_cells(column, read, encoding)
+        return drift_of(known.name, known.kind, encoding, cells, examples, training)
 
     def _used_names(self) -> list[str]:
         """Return the names of the columns that are not left out."""

@@ -98,6 +98,12 @@ class NumericEncoding:
         )
 
     @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and largest training value, but for rounding and outliers."""
+        width = (self.upper - self.lower) / 3.0
+        return self.lower + width, self.upper - width
+
+    @property
     def suffixes(self) -> tuple[str, ...]:
         """Suffixes that the output columns append to the input's name."""
         pieces = [f"_piece_{j + 1}" for j in range(len(self.edges) - 1)]
@@ -109,11 +115,13 @@ class NumericEncoding:
         Returns
         -------
         bool
-            Whether all values are finite: none is missing.
+            Whether all values are finite, and at least half are within the limits: nothing of them
+            is alarming.
         """
         x = np.clip(values, self.lower, self.upper)
-        is_finite = bool(np.isfinite(values).all())
-        if not is_finite:
+        n_clipped = int(np.count_nonzero(x != values))  # NaN is unlike itself.
+        is_plain = n_clipped == 0 or bool(np.isfinite(values).all())
+        if not is_plain:
             missing = np.isnan(x)
             x[missing] = self.mean
             if self.indicator:
@@ -124,7 +132,7 @@ class NumericEncoding:
         x -= self.mean
         x /= self.scale
         out[:, 0] = x
-        return is_finite
+        return is_plain and 2 * n_clipped <= len(values)
 
     def _write_pieces(self, x: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
         low = np.array(self.edges[:-1])
@@ -221,8 +229,8 @@ def _without_twins(edges: FloatVector, distinct: FloatVector) -> FloatVector:
 
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-_DAY = 86_400.0
-_CYCLES = {"day_of_year": 365.2425 * _DAY, "day_of_week": 7 * _DAY, "time_of_day": _DAY}
+DAY, _ROUNDING = 86_400.0, 1e-3
+_CYCLES = {"day_of_year": 365.2425 * DAY, "day_of_week": 7 * DAY, "time_of_day": DAY}
 
 
 @dataclass(frozen=True)
@@ -262,23 +270,29 @@ class DatetimeEncoding:
         pairs = [f"_{name}_{part}" for name in self.cycles for part in ("sin", "cos")]
         return (*self.seconds.suffixes, *pairs)
 
+    @property
+    def are_clock_times(self) -> bool:
+        """Whether the training values were times of day, without a date."""
+        smallest, largest = self.seconds.range
+        return smallest > -_ROUNDING and largest < DAY + _ROUNDING
+
     def write(self, values: FloatVector, out: npt.NDArray[np.floating[Any]]) -> bool:
         """Encode seconds, shape (n,), into out, shape (n, len(suffixes)), initially all zeros.
 
         Returns
         -------
         bool
-            Whether all values are finite: none is missing.
+            As for :meth:`NumericEncoding.write`.
         """
         first = len(self.seconds.suffixes)
-        is_finite = self.seconds.write(values, out[:, :first])
+        is_plain = self.seconds.write(values, out[:, :first])
         missing = np.isnan(values)
         seconds = np.clip(values, self.seconds.lower, self.seconds.upper)
         for i, name in enumerate(self.cycles):
             angle = 2 * np.pi * _phase(name, np.where(missing, 0.0, seconds))
             out[:, first + 2 * i] = np.where(missing, 0.0, np.sin(angle))
             out[:, first + 2 * i + 1] = np.where(missing, 0.0, np.cos(angle))
-        return is_finite
+        return is_plain
 
     def to_state(self) -> dict[str, Any]:
         """Return a JSON-serializable state for :meth:`from_state`."""
@@ -296,5 +310,5 @@ class DatetimeEncoding:
 def _phase(cycle: str, seconds: FloatVector) -> FloatVector:
     """Return the position of each time in its cycle, in [0, 1); for days, in whole days."""
     length = _CYCLES[cycle]
-    shown = seconds if cycle == "time_of_day" else np.floor(seconds / _DAY) * _DAY
+    shown = seconds if cycle == "time_of_day" else np.floor(seconds / DAY) * DAY
     return np.asarray(np.mod(shown, length) / length, dtype=np.float64)

@@ -317,9 +317,9 @@ class DeepEnsemble(  # type: ignore[call-arg]
         Returns
         -------
         DriftReport
-            As of the first member: by column, the shares of missing, unparseable, unseen, infinite
-            and out-of-range cells, beside those of training. `predict` warns of what this report
-            has among its `alarms`.
+            As of the first member: by column, the shares of missing, unparseable, unseen, infinite,
+            out-of-range and far-out cells, beside those of training. `predict` warns of what this
+            report has among its `alarms`.
         """
         check_is_fitted(self)
         report: DriftReport = self.estimators_[0].encoder_.drift(self._matched(X))

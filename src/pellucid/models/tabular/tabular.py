@@ -138,8 +138,9 @@ class TabularPerceptron(Perceptron):
         Returns
         -------
         DriftReport
-            By column, the shares of missing, unparseable, unseen, infinite and out-of-range cells,
-            beside those of training. `predict` warns of what this report has among its `alarms`.
+            By column, the shares of missing, unparseable, unseen, infinite, out-of-range and
+            far-out cells, beside those of training. `predict` warns of what this report has among
+            its `alarms`.
         """
         check_is_fitted(self)
         check_in_memory(X)
