@@ -44,6 +44,21 @@ def test_missing_and_infinite_targets(values, message):
         read_target(column_from_values("y", values))
 
 
+@pytest.mark.parametrize("task", ["regression", None])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["12 %", "0.5", "7 %"], "'y' mixes units: 2 with '%' such as '12 %', 1 without such"),
+        (["$12", "€5", "£8"], r"'y' mixes units: 1 with '\$' .* Convert .* task classification"),
+    ],
+)
+def test_mixed_units_are_no_target_for_regression(task, values, message):
+    column = column_from_values("y", values)
+    with pytest.raises(TableError, match=message):
+        read_target(column, task=task)
+    assert read_target(column, task="classification").values.tolist() == values
+
+
 ONLY_Y = Conventions(exceptions={"y": Conventions(NumberFormat(","))})
 
 

@@ -56,8 +56,8 @@ def test_whole_numbers_beyond_float64_are_told_apart():
 @pytest.mark.parametrize(
     ("cells", "note"),
     [
-        (["12 %", "0.5", "1"], "units are mixed: 1 with '%', 2 without such as '0.5'"),
-        (["$12", "€5", "€6", "3"], "mixed: 1 with '$', 2 with '€', 1 without such as '3'"),
+        (["12 %", "0.5", "1"], "mixed: 1 with '%' such as '12 %', 2 without such as '0.5'"),
+        (["3", "$12", "€5", "€6"], ": 1 with '$' such as '$12', 2 with '€' such as '€5', 1 wi"),
         (["$12", "3"], None),
         (["12 %", "3 %"], None),
     ],

@@ -254,32 +254,35 @@ def notes_on(
     return tuple(notes)
 
 
-def notes_on_mixture(numbers: Iterable[tuple[WrittenNumber, float]]) -> tuple[str, ...]:
-    """Tell how many cells have each unit, if percent signs or currencies differ.
+def mixture_of_units(numbers: Iterable[tuple[str, WrittenNumber, float]]) -> str:
+    """Tell how many cells have each unit, if percent signs or currencies differ; else nothing.
 
     Parameters
     ----------
-    numbers : iterable of (WrittenNumber, float)
-        Different numbers and how many cells hold each.
+    numbers : iterable of (str, WrittenNumber, float)
+        Different texts, the numbers in them, and how many cells hold each.
 
     Examples
     --------
-    >>> from pellucid.tables.number_notation import notes_on_mixture, written_number
-    >>> notes_on_mixture([(written_number("12 %"), 3), (written_number("0.5"), 2)])
-    ("units are mixed: 3 with '%', 2 without such as '0.5'",)
+    >>> from pellucid.tables.number_notation import mixture_of_units, written_number
+    >>> cells = {"12 %": 3, "0.5": 2}
+    >>> mixture_of_units((text, written_number(text), n) for text, n in cells.items())
+    "3 with '%' such as '12 %', 2 without such as '0.5'"
     """
     cells: dict[str, float] = {}
     examples: dict[str, str] = {}
-    for number, count in numbers:
+    for text, number, count in numbers:
         unit = "%" if number.percent else number.currency
         cells[unit] = cells.get(unit, 0.0) + count
-        examples.setdefault(unit, number.digits)
+        examples.setdefault(unit, text)
     if len(cells) < 2 or (len(cells) == 2 and "" in cells and "%" not in cells):
-        return ()  # An amount without its currency is usual.
-    without = round(cells.pop("", 0.0))
-    told = [f"{round(n):,} with {unit!r}" for unit, n in cells.items()]
-    told += [f"{without:,} without such as {examples['']!r}"] if without else []
-    return (f"units are mixed: {', '.join(told)}",)
+        return ""  # An amount without its currency is usual.
+    units = sorted(cells, key=lambda unit: unit == "")
+    return ", ".join(
+        f"{round(cells[unit]):,} {f'with {unit!r}' if unit else 'without'} such as "
+        f"{examples[unit]!r}"
+        for unit in units
+    )
 
 
 @cache

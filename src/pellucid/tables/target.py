@@ -111,7 +111,8 @@ def read_target(
     Raises
     ------
     TableError
-        If values are missing or infinite. The message says how many and where the first one is.
+        If values are missing or infinite, or units are mixed. The message says how many and where
+        the first one is.
     """
     given, column = column, converted_target(column, conventions, task)
     missing = column.missing()
@@ -143,6 +144,11 @@ def converted_target(
         How the table writes numbers and dates.
     task : {"classification", "regression"}, optional
         The task, if it is known. By default, it is recognized from the values.
+
+    Raises
+    ------
+    TableError
+        If only some numbers of a target for regression have a percent sign, or currencies differ.
     """
     if column.storage != "text":
         return column
@@ -154,6 +160,12 @@ def converted_target(
     if numbers is not None:
         is_plain = not (numbers.stray or numbers.words or numbers.notes)
         if is_plain or (task or _task_of_numbers(numbers.values).task) == "regression":
+            if numbers.mixture:
+                raise TableError(
+                    f"The target {column.name!r} mixes units: {numbers.mixture}. Convert all cells "
+                    "to one unit, or choose the task classification, which takes each text as a "
+                    "class."
+                )
             return Column(column.name, "number", numbers.values)
         return column
     times = times_from_text(column.values, None, known.day_first)

@@ -18,8 +18,8 @@ from pellucid.tables.number_notation import (
     WrittenNumber,
     are_addresses,
     decimal_mark,
+    mixture_of_units,
     notes_on,
-    notes_on_mixture,
     plain_number,
     written_number,
 )
@@ -57,6 +57,8 @@ class NumbersInText:
         How the numbers of this column are written.
     notes : tuple of str
         What was understood beyond digits and a decimal point, such as "'$' taken off".
+    mixture : str
+        How many cells have which unit, if only some have a percent sign, or currencies differ.
     """
 
     values: npt.NDArray[Any]
@@ -65,6 +67,7 @@ class NumbersInText:
     words: tuple[str, ...] = ()
     format: NumberFormat = PLAIN_NUMBERS
     notes: tuple[str, ...] = ()
+    mixture: str = ""
 
 
 def clean_text(values: Iterable[object]) -> npt.NDArray[np.object_]:
@@ -190,7 +193,7 @@ def numbers_from_text(
     found = _numbers_of(counts, format, certain)
     if found is None:
         return None
-    numbers, format, notes = found
+    numbers, format, notes, mixture = found
     stray = tuple(text for text in counts if text not in numbers)
     if not numbers or not (certain or _are_few(stray, counts)):
         return None
@@ -202,13 +205,13 @@ def numbers_from_text(
         result = np.fromiter(map(exact.__getitem__, values), np.int64, len(values))
     else:
         result = np.fromiter(map(read.__getitem__, values), np.float64, len(values))
-    return NumbersInText(result, round(n_missing), stray, words, format, notes)
+    return NumbersInText(result, round(n_missing), stray, words, format, notes, mixture)
 
 
 def _numbers_of(
     counts: dict[str, float], format: NumberFormat, certain: bool
-) -> tuple[dict[str, float], NumberFormat, tuple[str, ...]] | None:
-    """Return the number in each text, their format and notes about it; None if most are others."""
+) -> tuple[dict[str, float], NumberFormat, tuple[str, ...], str] | None:
+    """Return the number in each text, their format, notes and mixture; None if most are others."""
     plain: dict[str, float] = {}
     written: dict[str, WrittenNumber] = {}
     n_others = 0
@@ -223,7 +226,7 @@ def _numbers_of(
         elif not certain and _are_too_many(n_others := n_others + 1, counts):
             return None
     if not written and format.decimal == ".":
-        return plain, format, ()
+        return plain, format, (), ""
     written |= {text: n for text in plain if (n := written_number(text)) is not None}
     if written and not certain and are_addresses(written.values()):
         return None
@@ -237,7 +240,9 @@ def _numbers_of(
         thousands = format.thousands if format.thousands in separators else ""
         format = NumberFormat(decimal, thousands or min(separators, default=""))
     notes = notes_on(used, decimal, separators, mark is None)
-    return numbers, format, (*notes, *notes_on_mixture((written[t], counts[t]) for t in read))
+    mixture = mixture_of_units((text, written[text], counts[text]) for text in read)
+    notes += (f"units are mixed: {mixture}",) if mixture else ()
+    return numbers, format, notes, mixture
 
 
 @dataclass(frozen=True)
