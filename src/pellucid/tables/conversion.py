@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from pellucid.tables.conventions import Conventions
-from pellucid.tables.number_notation import number_in
+from pellucid.tables.number_shapes import numbers_in
 from pellucid.tables.numeric import DAY
 from pellucid.tables.table import Column, Storage
 from pellucid.tables.text import text_of_number
@@ -51,11 +52,10 @@ def as_text_of_numbers(column: Column, conventions: Conventions) -> Column:
     """Return the column as text, in which numbers are written as if all cells were numbers."""
     if column.storage != "text":
         return as_text(column)
-    decimal = conventions.numbers.decimal
-    written: dict[str | None, str | None] = {None: None}
-    for text in set(column.values.tolist()) - {None}:
-        number = int(text) if _WHOLE.fullmatch(text) else number_in(text, decimal)
-        written[text] = text if number is None else text_of_number(number)
+    texts = set(column.values.tolist()) - {None}
+    written: dict[str | None, str | None] = {None: None, **{text: text for text in texts}}
+    for text, number in numbers_in(texts, conventions.numbers.decimal).items():
+        written[text] = text_of_number(int(text) if _WHOLE.fullmatch(text) else number)
     values = np.empty(len(column.values), dtype=object)
     values[:] = [written[text] for text in column.values]
     return Column(column.name, "text", values)
@@ -63,21 +63,21 @@ def as_text_of_numbers(column: Column, conventions: Conventions) -> Column:
 
 def as_numbers(column: Column, conventions: Conventions) -> Column:
     """Return the column as numbers; other text becomes missing."""
-    decimal = conventions.numbers.decimal
-
-    def number(text: str) -> float | None:
-        # Booleans are numbers: a column may hold them here and 0 and 1 elsewhere.
-        return {"True": 1.0, "False": 0.0}.get(text, number_in(text, decimal))
-
-    return _converted(column, "number", number)
+    # Booleans are numbers: a column may hold them here and 0 and 1 elsewhere.
+    truth = {"True": 1.0, "False": 0.0}
+    return _converted(
+        column, "number", lambda texts: numbers_in(texts, conventions.numbers.decimal) | truth
+    )
 
 
 def as_truth(column: Column, conventions: Conventions) -> Column:
     """Return the column as 1 for true and 0 for false; other text becomes missing."""
-    decimal = conventions.numbers.decimal
-    return _converted(
-        column, "number", lambda text: TRUTH.get(text.lower(), number_in(text, decimal))
-    )
+
+    def truth(texts: Sequence[str]) -> dict[str, float]:
+        said = {text: TRUTH[text.lower()] for text in texts if text.lower() in TRUTH}
+        return numbers_in(texts, conventions.numbers.decimal) | said
+
+    return _converted(column, "number", truth)
 
 
 def as_seconds(column: Column, conventions: Conventions, are_clock_times: bool) -> Column:
@@ -86,11 +86,15 @@ def as_seconds(column: Column, conventions: Conventions, are_clock_times: bool) 
     Text that is none, and dates among times of day or the reverse, become missing.
     """
 
-    def seconds(text: str) -> float | None:
-        time = readings(text)
-        if time is None or time.is_clock != are_clock_times:
-            return None
-        return time.seconds(bool(conventions.day_first))
+    def seconds(texts: Sequence[str]) -> dict[str, float]:
+        times = {text: time for text in texts if (time := readings(text)) is not None}
+        day_first = bool(conventions.day_first)
+        read = {
+            text: time.seconds(day_first)
+            for text, time in times.items()
+            if time.is_clock == are_clock_times
+        }
+        return {text: moment for text, moment in read.items() if moment is not None}
 
     if column.storage == "datetime" and are_clock_times:
         values = column.as_float()
@@ -98,13 +102,13 @@ def as_seconds(column: Column, conventions: Conventions, are_clock_times: bool) 
     return _converted(column, "datetime", seconds)
 
 
-def _converted(column: Column, storage: Storage, read: Callable[[str], float | None]) -> Column:
+def _converted(
+    column: Column, storage: Storage, read: Callable[[Sequence[str]], dict[str, float]]
+) -> Column:
     """Return text as numbers; a column that is not text is returned as it is."""
     if column.storage != "text":
         return column
-    known: dict[str | None, float] = {None: np.nan}
-    for text in set(column.values.tolist()) - {None}:
-        number = read(text)
-        known[text] = np.nan if number is None else number
+    known: dict[Any, float] = dict.fromkeys(column.values.tolist(), np.nan)
+    known.update(read([text for text in known if text is not None]))
     values = np.fromiter(map(known.__getitem__, column.values), np.float64, len(column.values))
     return Column(column.name, storage, values)

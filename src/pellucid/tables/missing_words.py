@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 #: Texts that mean a missing value in every column, compared after stripping whitespace.
 MISSING_TEXT = frozenset(
     [
@@ -46,3 +48,8 @@ def is_missing_word(text: str) -> bool:
     (True, True, False)
     """
     return text.lower() in MISSING_AMONG_NUMBERS
+
+
+def missing_words(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some cells for which `is_missing_word` is true."""
+    return tuple(text for text in texts if text.lower() in MISSING_AMONG_NUMBERS)

@@ -12,17 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.tables.conventions import CELLS_LOOKED_AT, Cells, NumberFormat
-from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
+from pellucid.tables.missing_words import MISSING_TEXT, missing_words
 from pellucid.tables.number_notation import (
     NumberAsText,
-    WrittenNumber,
-    are_addresses,
     decimal_mark,
     mixture_of_units,
     notes_on,
-    plain_number,
-    written_number,
 )
+from pellucid.tables.number_shapes import NumberShape, hold_addresses, shapes_of
 from pellucid.tables.row_weights import Weights, counts_of
 from pellucid.tables.table import TableError
 from pellucid.tables.time_notation import Readings, order_of_day_and_month, readings
@@ -37,6 +34,8 @@ STRAY_SHARE_OF_MANY, MOST_STRAY_TEXTS_OF_MANY = 0.2, 50
 MANY_NUMBERS, NUMBERS_PER_STRAY_TEXT = 20, 10
 
 PLAIN_NUMBERS = NumberFormat()
+#: If so many texts show that a column holds no numbers, the others are not looked at.
+FEW_TEXTS = 100
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,12 @@ def clean_text(values: Iterable[object]) -> npt.NDArray[np.object_]:
     """
     cells = list(values)
     try:
-        cleaned = {cell: _clean_cell(cell) for cell in set(cells)}
+        different: set[Any] = set(cells)
+        if set(map(type, different)) == {str}:
+            stripped = {cell: cell.strip() for cell in different}
+            cleaned = {c: None if s in MISSING_TEXT else s for c, s in stripped.items()}
+        else:
+            cleaned = {cell: _clean_cell(cell) for cell in different}
     except TypeError as error:
         odd = next(cell for cell in cells if cell.__hash__ is None or isinstance(cell, _NO_CELLS))
         raise TypeError(
@@ -188,59 +192,76 @@ def numbers_from_text(
     ('with decimal commas', 'thousands separated by points', "'€' taken off")
     """
     counts, n_missing = counts_of(values, weights)
-    words = tuple(text for text in counts if is_missing_word(text))
+    words = missing_words(counts)
     n_missing += sum(counts.pop(text) for text in words)
-    found = _numbers_of(counts, format, certain)
-    if found is None:
+    shapes = _shapes_of_numbers(counts, certain)
+    found = shapes and _numbers_of(shapes, counts, format, certain)
+    if not shapes or not found:
         return None
     numbers, format, notes, mixture = found
-    stray = tuple(text for text in counts if text not in numbers)
+    has_stray = len(numbers) < len(counts)
+    stray = tuple(text for text in counts if text not in numbers) if has_stray else ()
     if not numbers or not (certain or _are_few(stray, counts)):
         return None
-    whole = not n_missing and not stray and all(_is_whole(text, format) for text in counts)
-    read: dict[str | None, float] = dict.fromkeys([None, *words, *stray], np.nan)
-    read.update(numbers)
-    if whole:
-        exact = {text: _whole_number(text) for text in counts}
+    if not n_missing and not stray and all(shape.is_whole(format.decimal) for shape in shapes):
+        exact = {t: n for s in shapes for t, n in zip(s.texts, s.whole_values(), strict=True)}
         result = np.fromiter(map(exact.__getitem__, values), np.int64, len(values))
     else:
+        read: dict[Any, float] = {**numbers, **dict.fromkeys([None, *words, *stray], np.nan)}
         result = np.fromiter(map(read.__getitem__, values), np.float64, len(values))
     return NumbersInText(result, round(n_missing), stray, words, format, notes, mixture)
 
 
-def _numbers_of(
-    counts: dict[str, float], format: NumberFormat, certain: bool
-) -> tuple[dict[str, float], NumberFormat, tuple[str, ...], str] | None:
-    """Return the number in each text, their format, notes and mixture; None if most are others."""
-    plain: dict[str, float] = {}
-    written: dict[str, WrittenNumber] = {}
-    n_others = 0
-    for text in counts:
-        if _is_code(text) and not certain:
-            return None
-        number = plain_number(text)
-        if number is not None:
-            plain[text] = number
-        elif (notation := written_number(text)) is not None:
-            written[text] = notation
-        elif not certain and _are_too_many(n_others := n_others + 1, counts):
-            return None
-    if not written and format.decimal == ".":
-        return plain, format, (), ""
-    written |= {text: n for text in plain if (n := written_number(text)) is not None}
-    if written and not certain and are_addresses(written.values()):
+def _shapes_of_numbers(counts: dict[str, float], certain: bool) -> list[NumberShape] | None:
+    """Return the shapes of all texts; None if these are codes, or too many are no numbers."""
+    texts = list(counts)
+    if not certain and _are_no_numbers(shapes_of(texts[:FEW_TEXTS]), counts):
         return None
-    mark = decimal_mark((number, counts[text]) for text, number in written.items())
+    shapes = shapes_of(texts)
+    return None if not certain and _are_no_numbers(shapes, counts) else shapes
+
+
+def _are_no_numbers(shapes: list[NumberShape], counts: dict[str, float]) -> bool:
+    n_others = 0
+    for shape in shapes:
+        n_others += 0 if shape.is_number else len(shape.texts)
+        if shape.is_code or _are_too_many(n_others, counts):
+            return True
+    return False
+
+
+def _numbers_of(
+    shapes: list[NumberShape], counts: dict[str, float], format: NumberFormat, certain: bool
+) -> tuple[dict[str, float], NumberFormat, tuple[str, ...], str] | None:
+    """Return the number in each text, their format, notes and mixture; None for addresses."""
+    plain = [shape for shape in shapes if shape.is_plain]
+    numbers = {t: v for s in plain for t, v in zip(s.texts, s.plain_values(), strict=True)}
+    if all(shape.is_plain or shape.written is None for shape in shapes) and format.decimal == ".":
+        return numbers, format, (), ""
+    written = [
+        (shape, shape.written, sum(map(counts.__getitem__, shape.texts)))
+        for shape in sorted(shapes, key=lambda shape: shape.is_plain)
+        if shape.written is not None
+    ]
+    if not certain and hold_addresses([shape for shape, _, _ in written]):
+        return None
+    mark = decimal_mark((number, n) for _, number, n in written)
     decimal = mark or format.decimal
-    read = {t: value for t, n in written.items() if (value := n.value(decimal)) is not None}
-    numbers = {**{t: value for t, value in plain.items() if t not in written}, **read}
-    used = [written[text] for text in read]
-    separators = {number.separator(decimal) for number in used} - {""}
+    used = []
+    for shape, number, n in written:
+        values = shape.values(decimal)
+        if values is not None:
+            used.append((shape.texts[0], number, n))
+            numbers.update(zip(shape.texts, values, strict=True))
+        else:
+            for text in shape.texts:
+                numbers.pop(text, None)
+    separators = {number.separator(decimal) for _, number, _ in used} - {""}
     if mark is not None or separators:
         thousands = format.thousands if format.thousands in separators else ""
         format = NumberFormat(decimal, thousands or min(separators, default=""))
-    notes = notes_on(used, decimal, separators, mark is None)
-    mixture = mixture_of_units((text, written[text], counts[text]) for text in read)
+    notes = notes_on([number for _, number, _ in used], decimal, separators, mark is None)
+    mixture = mixture_of_units(used)
     notes += (f"units are mixed: {mixture}",) if mixture else ()
     return numbers, format, notes, mixture
 
@@ -302,7 +323,7 @@ def times_from_text(
     array([ 2., 12., nan])
     """
     counts, _ = counts_of(values, weights)
-    words = tuple(text for text in counts if is_missing_word(text))
+    words = missing_words(counts)
     for text in words:
         del counts[text]
     found: dict[str, Readings] = {}
@@ -376,25 +397,3 @@ def _are_too_many(n_others: int, counts: dict[str, float]) -> bool:
     """Return whether that many different texts which are no numbers make a column of text."""
     most = (len(counts) - n_others) // NUMBERS_PER_STRAY_TEXT
     return n_others > max(MOST_STRAY_TEXTS, min(MOST_STRAY_TEXTS_OF_MANY, most))
-
-
-def _whole_number(text: str) -> int:
-    """Return a whole number exactly: neighbours beyond 2**53 are equal as float64."""
-    number = written_number(text)
-    if number is None:
-        return int(text)
-    size = int("".join(filter(str.isdigit, number.digits)))
-    return -size if number.negative else size
-
-
-def _is_code(text: str) -> bool:
-    return len(text) > 1 and text[0] == "0" and text.isdigit()
-
-
-def _is_whole(text: str, format: NumberFormat) -> bool:
-    if text.removeprefix("-").isdecimal():
-        return len(text) < 19
-    number = written_number(text)
-    if number is None or not number.is_whole(format.decimal):
-        return False
-    return sum(map(str.isdigit, number.digits)) < 19
