@@ -34,7 +34,7 @@ def test_folds_cover_the_rows_and_keep_the_shares_of_classes():
 def test_scores_are_those_of_separate_fits(parts):
     examples = Examples(as_table(parts[["a", "b"]]), parts["kind"].to_numpy())
     folds = make_folds(examples.y, 4, labels=True, seed=0)
-    scores = {s.metric.name: s for s in cross_validated(TabularClassifier, FEW, examples, folds)}
+    scores = {s.name: s for s in cross_validated(TabularClassifier, FEW, examples, ["kind"], folds)}
     expected = []
     for train, test in folds.splits:
         model = TabularClassifier(**FEW).fit(examples.X.take(train), examples.y[train])

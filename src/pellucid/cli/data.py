@@ -144,9 +144,7 @@ def target_names_of(model: Any) -> tuple[str, ...]:
     A series that was made of a column, such as ``table["age"] > 30``, has the name of that column,
     which is none of a target.
     """
-    first = getattr(model, "estimators_", [model])[0]
-    known = model.target_names_ or getattr(first, "target_name_", None) or ()
-    names = (known,) if isinstance(known, str) else tuple(known)
+    names = model.target_names_ or ()
     features = set(getattr(model, "feature_names_in_", ()))
     return () if features.intersection(names) else names
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pellucid.cli.data import Examples, shown_name
 from pellucid.cli.measurement import quantile_of
-from pellucid.cli.metrics import Report
+from pellucid.cli.metrics import Report, metrics_by_name
 from pellucid.cli.row_hashes import facts_of, hashes_or_none, row_hashes, share_trained_on
 from pellucid.cli.screen import Output, as_json
 from pellucid.version import __version__
@@ -50,7 +50,7 @@ def training_facts(
         Whether to keep what tells whether rows were trained on.
     """
     left_out = [c.name for c in model.encoder_.recognized_ if c.kind == "left out"]
-    tested = [{"rows": r.n_rows, "metrics": {m.name: m.model for m in r.metrics}} for r in test]
+    metrics = {name: metric.model for name, metric in metrics_by_name(test).items()}
     facts: dict[str, Any] = {
         "version": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,7 +60,7 @@ def training_facts(
         "seed": seed,
         "target_quantile": quantile_of(model, training.y),
         "columns_left_out": left_out,
-        "test": tested[0] if tested else None,
+        "test": {"rows": test[0].n_rows, "metrics": metrics} if test else None,
         "folds": folds,
         "refit": refit,
         "training_rows": facts_of(row_hashes(model, training)) if with_hashes else None,

@@ -13,7 +13,7 @@ from rich.table import Table as ScreenTable
 
 from pellucid.cli.data import Examples
 from pellucid.cli.measurement import measure, quantile_of
-from pellucid.cli.metrics import Metric, shown
+from pellucid.cli.metrics import Metric, Unit, metrics_by_name, shown
 from pellucid.models.fit_data import FitData
 from pellucid.models.together import fit_all
 from pellucid.tables import TableError
@@ -94,22 +94,27 @@ def fit_folds(
 
 @dataclass(frozen=True)
 class FoldScore:
-    """Mean and standard deviation of a metric over the folds; `metric` is that of the first."""
+    """Mean and standard deviation of a metric over the folds."""
 
-    metric: Metric
+    name: str
+    unit: Unit
     mean: float
     deviation: float
     baseline: float
 
 
 def cross_validated(
-    model_class: Any, parameters: Mapping[str, Any], examples: Examples, folds: Folds
+    model_class: Any,
+    parameters: Mapping[str, Any],
+    examples: Examples,
+    names: Sequence[str],
+    folds: Folds,
 ) -> list[FoldScore]:
-    """Return the mean and standard deviation of each metric over the folds.
+    """Return the mean and standard deviation of each metric of the named targets over the folds.
 
     Rows of a class that a fold was not trained on are left out of its test.
     """
-    reports = []
+    measured = []
     for model, result, testing in fit_folds(model_class, parameters, examples, folds):
         if result.error is not None:
             raise result.error
@@ -118,15 +123,17 @@ def cross_validated(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             quantile = quantile_of(model, examples.y)
-            reports += measure(model, testing.X, testing.y, resample=False, quantile=quantile)
-    names = [m.name for m in reports[0].metrics if all(m.name in r.names for r in reports)]
-    return [_score_of([report[name] for report in reports]) for name in names]
+            reports = measure(model, *(testing.X, testing.y, names), False, quantile)
+            measured.append(metrics_by_name(reports))
+    common = [name for name in measured[0] if all(name in fold for fold in measured)]
+    return [_score_of(name, [fold[name] for fold in measured]) for name in common]
 
 
-def _score_of(metrics: Sequence[Metric]) -> FoldScore:
+def _score_of(name: str, metrics: Sequence[Metric]) -> FoldScore:
     values = np.array([metric.model for metric in metrics])
     baseline = float(np.mean([metric.baseline for metric in metrics]))
-    return FoldScore(metrics[0], float(values.mean()), float(values.std(ddof=1)), baseline)
+    deviation = float(values.std(ddof=1))
+    return FoldScore(name, metrics[0].unit, float(values.mean()), deviation, baseline)
 
 
 def folds_table(scores: Sequence[FoldScore], folds: Folds, baseline: str) -> ScreenTable:
@@ -137,9 +144,8 @@ def folds_table(scores: Sequence[FoldScore], folds: Folds, baseline: str) -> Scr
     for name in ("", "mean", "deviation", baseline):
         table.add_column(name, justify="right" if name else "left")
     for score in scores:
-        unit = score.metric.unit
-        cells = [shown(value, unit) for value in (score.mean, score.deviation, score.baseline)]
-        table.add_row(score.metric.name, *cells)
+        values = score.mean, score.deviation, score.baseline
+        table.add_row(score.name, *[shown(value, score.unit) for value in values])
     return table
 
 
@@ -148,5 +154,5 @@ def folds_facts(scores: Sequence[FoldScore], folds: Folds) -> dict[str, Any]:
     return {
         "folds": len(folds.splits),
         "kind": folds.kind,
-        "metrics": {s.metric.name: {"mean": s.mean, "deviation": s.deviation} for s in scores},
+        "metrics": {s.name: {"mean": s.mean, "deviation": s.deviation} for s in scores},
     }

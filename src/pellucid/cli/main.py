@@ -84,7 +84,13 @@ def _options(
     pass
 
 
-TargetOption = Annotated[str, typer.Option(help="Name of the column to predict.")]
+TargetOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="COLUMN",
+        help="Column to predict. Repeat it to predict several numbers with one model.",
+    ),
+]
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="MODEL", help="File to save the model to.")
 ]
@@ -173,7 +179,7 @@ def train_command(
     """
     if resume and checkpoints is None:
         raise typer.BadParameter("requires --checkpoints FOLDER", param_hint="--resume")
-    request = Request(table, target, task, rows, reading, seed, validation)
+    request = Request(table, tuple(target), task, rows, reading, seed, validation)
     from pellucid.cli.files import check_can_keep_checkpoints, check_can_save
     from pellucid.cli.material import read_material
     from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from
@@ -231,7 +237,7 @@ def tune_command(
             "them on: leave out one",
             param_hint="--folds",
         )
-    request = Request(table, target, task, rows, reading, seed, validation)
+    request = Request(table, tuple(target), task, rows, reading, seed, validation)
     from pellucid.cli.files import check_can_add_trials, check_can_save
     from pellucid.cli.material import read_material
     from pellucid.cli.settings import hidden_sizes_from, kinds_from, settings_from

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pellucid.cli.data import (
     task_of,
     with_targets,
 )
-from pellucid.cli.request import Request
+from pellucid.cli.request import Request, TaskChoice
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError
 from pellucid.tables.conventions import Conventions
@@ -30,8 +31,10 @@ class Material:
 
     Attributes
     ----------
-    target, task, reason : str
-        The target, the task, and why it is this task.
+    targets : tuple of str
+        Names of the targets: one, or several numbers.
+    task, reason : str
+        The task, and why it is this task.
     training : Examples
     testing, validation : Examples or None
     all_rows : Examples
@@ -40,7 +43,7 @@ class Material:
         Columns to leave out.
     """
 
-    target: str
+    targets: tuple[str, ...]
     task: str
     reason: str
     training: Examples
@@ -52,32 +55,34 @@ class Material:
 
 def read_material(request: Request, out: Output) -> Material:
     """Read the tables, recognize the task and split the rows."""
-    table, truth = _read(request.path, request.target, request.task, request, out)
-    if len(np.unique(truth.values.astype(np.str_))) == 1:
+    table, truths = _read(request.path, request.targets, request.task, request, out)
+    for truth in truths:
+        if len(np.unique(truth.values.astype(np.str_))) == 1:
+            raise TableError(
+                f"The target {truth.name!r} has only one distinct value, {truth.values[0]!r}, so "
+                "there is nothing to learn. Add rows with other values."
+            )
+    if len(table.names) == len(truths):
         raise TableError(
-            f"The target {truth.name!r} has only one distinct value, {truth.values[0]!r}, so there "
-            "is nothing to learn. Add rows with other values."
+            f"The table has no column but {_called(truths)}, so there is nothing to learn from. "
+            "Add columns."
         )
-    if len(table.names) == 1:
-        raise TableError(
-            f"The table has no column but the target {truth.name!r}, so there is nothing to learn "
-            "from. Add columns."
-        )
-    task, reason = task_of(truth, request.task)
+    task, reason = _task_of(truths, request.task)
+    truth = truths[0]
     if task == "classification" and len(set(truth.values.tolist())) == len(truth.values):
         raise TableError(
             f"The target {truth.name!r} is different in each of the {len(table):,} rows, such as "
             f"{truth.values[0]!r}: no class occurs twice, so there is nothing to learn. Choose "
             "another target, or --task regression if it is a number."
         )
-    examples = Examples(table.without(truth.name), target_values(truth, task))
+    examples = _examples(table, truths, task)
     dropped = _columns_to_drop(request, examples.X)
-    texts = frozenset(c.name for c in (*examples.X, truth) if c.storage == "text")
+    texts = frozenset(c.name for c in (*examples.X, *truths) if c.storage == "text")
     conventions = replace(table.conventions, text=texts)
+    names = tuple(truth.name for truth in truths)
 
     def read(path: Path) -> Examples:
-        other, values = _read(path, truth.name, task, request, out, conventions)
-        return Examples(other.without(truth.name), target_values(values, task))
+        return _examples(*_read(path, names, task, request, out, conventions), task)
 
     validation = None if request.validation_path is None else read(request.validation_path)
     training, testing = examples, None
@@ -86,24 +91,52 @@ def read_material(request: Request, out: Output) -> Material:
     elif request.rows.held_out:
         train_rows, test_rows = split_rows(examples.y, request.rows.held_out, task, request.seed)
         training, testing = examples.take(train_rows), examples.take(test_rows)
-    return Material(truth.name, task, reason, training, testing, validation, examples, dropped)
+    return Material(names, task, reason, training, testing, validation, examples, dropped)
+
+
+def _called(truths: Sequence[Column]) -> str:
+    """Return what the targets are called in messages."""
+    names = ", ".join(repr(truth.name) for truth in truths)
+    return f"the target {names}" if len(truths) == 1 else f"the targets {names}"
+
+
+def _task_of(truths: Sequence[Column], choice: TaskChoice) -> tuple[str, str]:
+    """Return the task and its reason; several targets must be numbers."""
+    if len(truths) == 1:
+        return task_of(truths[0], choice)
+    for truth in truths:
+        task, reason = task_of(truth, choice)
+        if task == "classification":
+            raise TableError(
+                f"{_called(truths).capitalize()} must be numbers to be predicted together, but "
+                f"{truth.name!r} holds classes ({reason}). Train a model for each of them, or pass "
+                "--task regression if all are numbers."
+            )
+    return "regression", reason
+
+
+def _examples(table: Table, truths: Sequence[Column], task: str) -> Examples:
+    """Return the columns that are no targets, and the targets."""
+    for truth in truths:
+        table = table.without(truth.name)
+    values = [target_values(truth, task) for truth in truths]
+    return Examples(table, values[0] if len(values) == 1 else np.column_stack(values))
 
 
 def _read(
     path: Path,
-    target: str,
+    targets: Sequence[str],
     task: str,
     request: Request,
     out: Output,
     conventions: Conventions | None = None,
-) -> tuple[Table, Column]:
-    """Return a table and its target."""
-    table = read_rows(path, request.reading, out, conventions)
-    table, [column] = with_targets(
-        *(table, [target], task, path, request.reading, out),
+) -> tuple[Table, list[Column]]:
+    """Return a table and its targets."""
+    return with_targets(
+        read_rows(path, request.reading, out, conventions),
+        *(targets, task, path, request.reading, out),
         drops_missing=request.rows.drop_missing_target,
     )
-    return table, column
 
 
 def _columns_to_drop(request: Request, table: Table) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def measure(
     y: npt.NDArray[Any],
     names: Sequence[str] = (),
     resample: bool = True,
-    quantile: float | None = None,
+    quantile: Sequence[float] | None = None,
 ) -> list[Report]:
     """Evaluate a model on a table.
 
@@ -36,8 +36,8 @@ def measure(
         Names of the targets, if there are several.
     resample : bool
         Whether to make intervals.
-    quantile : float, optional
-        Of the training targets, for a model of a quantile: see :func:`quantile_of`.
+    quantile : sequence of float, optional
+        Of each training target, for a model of a quantile: see :func:`quantile_of`.
 
     Returns
     -------
@@ -54,20 +54,25 @@ def measure(
     return _of_numbers(model, X, y, names, resample, quantile)
 
 
-def quantile_of(model: Any, y: npt.NDArray[Any]) -> float | None:
-    """Return the quantile of targets that a model predicts; None if it predicts none."""
+def quantile_of(model: Any, y: npt.NDArray[Any]) -> list[float] | None:
+    """Return the quantile of each target that a model predicts; None if it predicts none."""
     level = _level_of(_loss_of(model))
-    return None if level is None else float(np.quantile(y, level))
+    if level is None:
+        return None
+    quantiles: list[float] = np.quantile(y.reshape(len(y), -1), level, axis=0).tolist()
+    return quantiles
 
 
 def _level_of(loss: Loss) -> float | None:
     return loss.parameter_value if loss.name == "quantile" else None
 
 
-def known_quantile(model: Any) -> float | None:
-    """Return the quantile of the training targets from the facts of a model."""
+def known_quantile(model: Any) -> list[float] | None:
+    """Return the quantile of each training target from the facts of a model."""
     found = (getattr(model, "training_facts_", None) or {}).get("target_quantile")
-    return float(found) if isinstance(found, int | float) else None
+    values = found if isinstance(found, list) else [found]
+    known = [float(value) for value in values if isinstance(value, int | float)]
+    return known if len(known) == n_targets_of(model) else None
 
 
 def n_targets_of(model: Any) -> int:
@@ -115,7 +120,7 @@ def _of_numbers(
     y: npt.NDArray[Any],
     names: Sequence[str],
     resample: bool,
-    quantile: float | None,
+    quantile: Sequence[float] | None,
 ) -> list[Report]:
     predictions = np.asarray(model.predict(X), dtype=np.float64)
     wanted = np.asarray(y, dtype=np.float64).reshape(len(predictions), -1)
@@ -125,7 +130,7 @@ def _of_numbers(
     level = _level_of(loss)
     if level is not None:
         constants = np.quantile(wanted, level, axis=0)
-        constants = constants if quantile is None else quantile
+        constants = constants if quantile is None else np.asarray(quantile)
     elif constants is None:
         constants = wanted.mean(axis=0)
     constants = np.atleast_1d(constants)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,6 +100,15 @@ class Report:
             },
             **({} if self.by_class is None else self.by_class.facts()),
         }
+
+
+def metrics_by_name(reports: Sequence[Report]) -> dict[str, Metric]:
+    """Return the metrics of one or several targets by name: "RMSE", or "RMSE of height"."""
+    return {
+        metric.name if report.target is None else f"{metric.name} of {report.target}": metric
+        for report in reports
+        for metric in report.metrics
+    }
 
 
 @dataclass(frozen=True)

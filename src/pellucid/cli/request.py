@@ -128,8 +128,8 @@ class Request:
     ----------
     path : Path
         Table to train on.
-    target : str
-        Name of the column to predict.
+    targets : tuple of str
+        Names of the columns to predict.
     task : {"auto", "classification", "regression"}
     rows : RowOptions
     reading : ReadingOptions
@@ -141,7 +141,7 @@ class Request:
     """
 
     path: Path
-    target: str
+    targets: tuple[str, ...]
     task: TaskChoice
     rows: RowOptions
     reading: ReadingOptions
@@ -153,9 +153,11 @@ class Request:
             raise typer.BadParameter(
                 "trains on the rows held out by --test, and none are held out", param_hint="--refit"
             )
-
-        if self.target in (self.rows.drop or ()):
-            raise typer.BadParameter(f"{self.target!r} is the target", param_hint="--drop")
+        for i, target in enumerate(self.targets):
+            if target in self.targets[:i]:
+                raise typer.BadParameter(f"{target!r} is named twice", param_hint="--target")
+            if target in (self.rows.drop or ()):
+                raise typer.BadParameter(f"{target!r} is the target", param_hint="--drop")
         if [*map(str, self.tables())].count("-") > 1:
             raise typer.BadParameter("only one table can be read from standard input, which is -")
 

@@ -122,7 +122,7 @@ def train_and_save(
     if search is not None:
         options = _tuned(model_class, options, training, material, request, search, out)
     elif request.rows.folds is not None:
-        tested = _cross_validated(model_class, options, training, request, out)
+        tested = _cross_validated(model_class, options, training, material, request, out)
     model = model_class(**options)
     done = train(model, training, material.validation, out, resumes)
     out.add(epochs=model.n_iter_, seconds=done.seconds)
@@ -133,7 +133,7 @@ def train_and_save(
     stops_refit = False
     if request.rows.refit and not done.interrupted:
         model, stops_refit = _refit(model, material, request, reports, tested, out)
-    model.target_name_ = material.target
+    model.target_names_ = material.targets
     if done.interrupted and not _wanted_after_interrupt(model, path, out):
         out.note("Nothing was saved.")
         raise typer.Exit(INTERRUPTED)
@@ -153,12 +153,14 @@ def _show_material(material: Material, request: Request, out: Output) -> None:
     out.say(f"{shown_name(request.path)}: {len(training):,} rows for training{tested}.")
     out.add(
         table=request.path,
-        target=material.target,
+        target=material.targets[0] if len(material.targets) == 1 else material.targets,
         task=material.task,
         training_rows=len(training),
         test_rows=0 if testing is None else len(testing),
     )
-    out.say(f"Target {material.target!r}: {material.task} ({material.reason}).")
+    names = ", ".join(map(repr, material.targets))
+    plural = "s" if len(material.targets) > 1 else ""
+    out.say(f"Target{plural} {names}: {material.task} ({material.reason}).")
     if material.validation is not None:
         out.say(f"{request.validation_path}: {len(material.validation):,} rows for validation.")
 
@@ -178,12 +180,14 @@ def _tuned(
         folds = make_folds(training.y, request.rows.folds or N_FOLDS, labels, request.seed)
     compared_on = f"{len(validation):,} rows for validation" if validation else str(folds)
     error_name = "log loss" if labels else "RMSE"
+    if len(material.targets) > 1:
+        error_name = "RMSE over standard deviation"
     out.say(f"Trials are compared by {error_name} on {compared_on}.")
     file = None
     if search.save_trials is not None:
         identity = {
             "table": sha256_of(request.path),
-            "target": material.target,
+            "target": ", ".join(material.targets),
             "rows": len(training),
             "compared on": compared_on,
             "seed": request.seed,
@@ -199,14 +203,19 @@ def _tuned(
 
 
 def _cross_validated(
-    model_class: Any, options: dict[str, Any], training: Examples, request: Request, out: Output
+    model_class: Any,
+    options: dict[str, Any],
+    training: Examples,
+    material: Material,
+    request: Request,
+    out: Output,
 ) -> dict[str, Any]:
     """Show and return cross-validated scores of the training rows."""
     labels = model_class is TabularClassifier
     assert request.rows.folds is not None
     folds = make_folds(training.y, request.rows.folds, labels, request.seed)
     options = {**options, "checkpoint_path": None}
-    scores = cross_validated(model_class, options, training, folds)
+    scores = cross_validated(model_class, options, training, material.targets, folds)
     of_numbers = "quantile" if options.get("loss") == "quantile" else "mean"
     out.table(folds_table(scores, folds, "most frequent class" if labels else of_numbers))
     facts = folds_facts(scores, folds)
@@ -227,7 +236,7 @@ def _test(
     if testing is not None:
         with warnings_as_remarks(out):
             quantile = quantile_of(model, training.y)
-            reports = measure(model, testing.X, testing.y, quantile=quantile)
+            reports = measure(model, testing.X, testing.y, material.targets, quantile=quantile)
         show_reports(reports, f"{len(testing):,} test rows", out)
     model.training_facts_ = training_facts(
         *(model, training, request.path),

@@ -202,7 +202,12 @@ def _error(model: Any, result: FitResult, testing: Examples) -> float:
     if not hasattr(model, "predict_proba"):
         from sklearn.metrics import root_mean_squared_error
 
-        return float(root_mean_squared_error(testing.y, model.predict(testing.X)))
+        y, told = testing.y, model.predict(testing.X)
+        if y.ndim > 1:  # Each target counts alike, whatever its unit is.
+            deviations = y.std(axis=0)
+            deviations[deviations == 0] = 1.0
+            y, told = y / deviations, told / deviations
+        return float(root_mean_squared_error(y, told))
     from sklearn.metrics import log_loss
 
     known = np.isin(testing.y, model.classes_)

@@ -57,8 +57,7 @@ def describe_ensemble(ensemble: Any) -> ModelDescription:
 def _answer(estimator: Any) -> str:
     """Say what a prediction is, and of which target."""
     targets = estimator._known_targets()
-    target = getattr(estimator, "target_name_", None)
-    names = estimator.target_names_ or (() if target is None else (target,))
+    names = estimator.target_names_ or ()
     of = f" of {', '.join(map(repr, names[:_MOST_NAMES]))}" if names else ""
     of += ", …" if len(names) > _MOST_NAMES else ""
     n = targets.n_outputs

@@ -141,7 +141,7 @@ def test_columns_are_recognized_and_told(fruit):
 def test_name_of_the_target_is_remembered(fruit):
     table, label = fruit
     model = TabularClassifier(max_iter=2).fit(table, pd.Series(label, name="fruit"))
-    assert model.target_name_ == "fruit"
+    assert model.target_names_ == ("fruit",)
 
 
 @pytest.mark.parametrize(

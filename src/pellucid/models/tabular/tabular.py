@@ -94,7 +94,6 @@ class TabularPerceptron(Perceptron):
     class_weight: Any = None
 
     encoder_: TableEncoder
-    target_name_: str | None = None
 
     _takes_sparse: ClassVar[bool] = False
     _baseline: ClassVar[str]
@@ -212,11 +211,9 @@ class TabularPerceptron(Perceptron):
             )
         encoder, rows, weights = self._encoded(data, known)
         targets = self._learn(rows.y, weights, known)
-        name = getattr(data.y, "name", None)
         attributes = {
             "encoder_": encoder,
             "_fitted_columns": self.columns,
-            "target_name_": name if isinstance(name, str) else None,
             **self._learned_of(rows.y, weights, targets),
         }
         weight = targets.weigh(self.class_weight, rows.y, rows.sample_weight)
@@ -324,7 +321,6 @@ class TabularPerceptron(Perceptron):
         state, arrays = mlp_to_state(self)
         state.pop("feature_names_in", None)  # The encoder knows them.
         state |= {
-            "target_name": self.target_name_,
             "encoder": self.encoder_._to_state(),
             "encoded_dtype": self.encoder_.dtype,
         }
@@ -335,8 +331,8 @@ class TabularPerceptron(Perceptron):
         estimator = cls()
         is_of_before = "mlp" in state
         mlp_from_state(estimator, state["mlp"] if is_of_before else state, arrays)
-        name = state["target_name"]
-        estimator.target_name_ = None if name is None else str(name)
+        if name := state.get("target_name"):  # Files of before; now the header knows them all.
+            estimator.target_names_ = (str(name),)
         # The oldest files were all float32.
         dtype = str(state.get("dtype" if is_of_before else "encoded_dtype", "float32"))
         estimator._restore_encoder(state["encoder"], dtype)

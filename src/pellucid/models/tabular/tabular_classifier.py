@@ -88,8 +88,6 @@ class TabularClassifier(Classification, TabularPerceptron):
     class_shares_ : ndarray of shape (n_classes,)
         Share of each class in the total weight of the training rows: the prediction of a model that
         looks at no column.
-    target_name_ : str or None
-        Name of y, if it is a series with a name.
     target_names_ : tuple of str or None
         The name of y, or those of its columns, if they are text.
     encoder_ : TableEncoder

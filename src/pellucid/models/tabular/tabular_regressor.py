@@ -87,8 +87,6 @@ class TabularRegressor(Regression, TabularPerceptron):
 
     Attributes
     ----------
-    target_name_ : str or None
-        Name of y, if it is a series with a name.
     target_names_ : tuple of str or None
         The name of y, or those of its columns, if they are text.
     target_mean_ : float, or ndarray of shape (n_outputs,)
