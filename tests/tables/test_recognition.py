@@ -123,6 +123,12 @@ NOISE = np.random.default_rng(1).normal(size=N)
         ("day", COUNTER[::2], COUNTER[::2], "numeric", "tells of the target"),
         ("day", COUNTER, None, "left out", "an id: numbers that identify rows (set numeric to"),
         ("row_id", COUNTER, COUNTER, "left out", "an id by its name"),
+        ("atomic_number", COUNTER, COUNTER + NOISE, "numeric", "tells of the target"),
+        ("atomic_number", SHUFFLED + 1, NOISE, "numeric", "all different (set left out if"),
+        ("index", COUNTER, NOISE, "left out", "tells nothing of the target"),
+        ("index", COUNTER, None, "left out", "an id: numbers that identify rows"),
+        ("order_no", 9 * COUNTER, NOISE, "numeric", "all different (set left out if they identify"),
+        ("order_no", 9 * COUNTER, None, "numeric", "all different (set left out if they identify"),
     ],
 )
 def test_row_counters(name, values, y, kind, reason):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pellucid.tables.row_counters import is_id_name, is_in_order, order_tells_of
+from pellucid.tables.row_counters import is_id_name, is_in_order, may_be_id_name, order_tells_of
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -36,12 +36,16 @@ def test_chance_seldom_looks_like_information():
 @pytest.mark.parametrize(
     ("name", "is_id"),
     [
-        *[(name, True) for name in ("", "id", "Unnamed: 0", "user_id", "customerId", "rownames")],
-        *[(name, False) for name in ("grid", "idea", "narrow", "width", "observed")],
+        *[(name, True) for name in ("", "id", "ID", "Unnamed: 0", "user_id", "customerId")],
+        *[(name, True) for name in ("rownames", "rowid", "row", "uuid", "session GUID")],
+        *[(name, None) for name in ("atomic_number", "price_index", "house number", "code", "No.")],
+        *[(name, None) for name in ("index", "order_no", "zipCode", "foreign_key", "instant")],
+        *[(name, False) for name in ("grid", "idea", "narrow", "width", "observed", "casino")],
     ],
 )
 def test_names(name, is_id):
-    assert is_id_name(name) == is_id
+    assert is_id_name(name) == (is_id is True)
+    assert may_be_id_name(name) == (is_id is None)
 
 
 def test_order():

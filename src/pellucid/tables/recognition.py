@@ -18,6 +18,7 @@ from pellucid.tables.row_counters import (
     FEWEST_ROWS_TO_JUDGE,
     is_id_name,
     is_in_order,
+    may_be_id_name,
     may_count_rows,
     order_tells_of,
 )
@@ -238,24 +239,24 @@ def _recognize_number(
     if len(finite) < len(values):
         return RecognizedColumn(name, "numeric", f"numbers{_hint_at_codes(finite, n)}")
     if n >= FEWEST_ROWS_TO_JUDGE and _are_row_numbers(column, finite, n):
-        return _recognize_row_numbers(name, finite, y)
+        return _recognize_row_numbers(name, finite, n, y)
     return RecognizedColumn(name, "numeric", f"whole numbers{_hint_at_codes(finite, n)}")
 
 
 def _are_row_numbers(column: Column, values: FloatVector, n: int) -> bool:
     """Return whether whole numbers may only identify rows, by their name or their range."""
-    named = is_id_name(column.name)
+    named = is_id_name(column.name) or may_be_id_name(column.name)
     return (named or may_count_rows(values, n)) and len(np.unique(column.values)) == n
 
 
 def _recognize_row_numbers(
-    name: str, values: FloatVector, y: npt.NDArray[Any] | None
+    name: str, values: FloatVector, n: int, y: npt.NDArray[Any] | None
 ) -> RecognizedColumn:
     if is_id_name(name):
         reason = "an id by its name"
-    elif y is None:
+    elif y is None and may_count_rows(values, n):
         reason = "an id: numbers that identify rows"
-    elif not is_in_order(values):
+    elif not (is_in_order(values) and may_count_rows(values, n)) or y is None:
         hint = "(set left out if they identify rows)"
         return RecognizedColumn(name, "numeric", f"whole numbers, all different {hint}")
     elif order_tells_of(y):

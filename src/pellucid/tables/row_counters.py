@@ -22,17 +22,33 @@ SIGNIFICANCE = 0.01
 _MOST_CLASSES = 20
 _N_PARTS = 4
 _ID_NAME = re.compile(
-    r"^$|^unnamed: ?\d+$|^(id|index|idx|key|uuid|guid|row|rownum|instant|no|nr|number)$"
-    r"|^(rownames?|row[_. ]names?|obs|observation|record)$"
-    r"|[_ .-](id|index|idx|key|uuid|guid|row|no|nr|number)$",
+    r"^$|^unnamed: ?\d+$|^row([_. -]?(no|nr|num|number|names?|index))?$"
+    r"|(^|^row|[_ .-])(id|uuid|guid)$",
     re.IGNORECASE,
 )
-_ID_SUFFIX = re.compile(r"[a-z0-9](Id|ID|Key|UUID|Index)$")
+_ID_SUFFIX = re.compile(r"[a-z0-9](Id|ID|UUID|GUID)$")
+_MAY_BE_ID_NAME = re.compile(
+    r"(^|[_ .-])(index|idx|key|code|no|nr|num|number|obs|observation|record|instant)\.?$",
+    re.IGNORECASE,
+)
+_MAY_BE_ID_SUFFIX = re.compile(r"[a-z0-9](Index|Key|Code|No|Nr|Number)$")
 
 
 def is_id_name(name: str) -> bool:
-    """Return whether a column is called like an id or a row number."""
+    """Return whether a column is called an id, or the number of a row.
+
+    Examples
+    --------
+    >>> from pellucid.tables.row_counters import is_id_name
+    >>> is_id_name("customerId"), is_id_name("atomic_number")
+    (True, False)
+    """
     return bool(_ID_NAME.search(name) or _ID_SUFFIX.search(name))
+
+
+def may_be_id_name(name: str) -> bool:
+    """Return whether a column is called so that it may be an id, such as "order_no"."""
+    return bool(_MAY_BE_ID_NAME.search(name) or _MAY_BE_ID_SUFFIX.search(name))
 
 
 def may_count_rows(values: FloatVector, n_rows: int) -> bool:

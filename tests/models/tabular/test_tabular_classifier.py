@@ -126,13 +126,13 @@ def test_smoothed_labels_are_less_sure(fruit):
 
 def test_columns_are_recognized_and_told(fruit):
     table, label = fruit
-    table = table.assign(number=range(1, 401), same=1)
+    table = table.assign(id=range(1, 401), same=1)
     model = TabularClassifier(random_state=0, max_iter=2)
     kinds = {column.name: column.kind for column in model.recognize_columns(table)}
     assert kinds == {
         "size": "numeric",
         "shape": "categorical",
-        "number": "left out",
+        "id": "left out",
         "same": "left out",
     }
     assert model.fit(table, label).encoder_.recognized_ == model.recognize_columns(table)
