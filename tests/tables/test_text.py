@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 from number_formats import FORMATS, written
 
 from pellucid.tables.conventions import NumberFormat
-from pellucid.tables.text import (
-    clean_text,
-    numbers_from_text,
-    recognize_day_first,
-    times_from_text,
-)
+from pellucid.tables.text import clean_text, numbers_from_text
 
 POINT, COMMA = NumberFormat(), NumberFormat(",", ".")
 AS_REST = ", as in the rest of the table"
@@ -136,49 +131,3 @@ def test_a_few_strays_are_missing():
     assert result.stray == ("see below",)
     assert np.isnan(result.values[-1])
     assert read(["1,5"] * 50 + ["see below"] * 5) is None
-
-
-@pytest.mark.parametrize(
-    ("cells", "day_first", "days", "note"),
-    [
-        (["3/1/1970", "13/1/1970"], None, [2, 12], "read as day/month because of '13/1/1970'"),
-        (["3/1/1970", "1/13/1970"], True, [59, 12], "read as month/day because of '1/13/1970'"),
-        (["3/1/1970"], True, [2], "'3/1/1970' read as day/month, as in the rest of the table"),
-        (["3/1/1970"], None, [59], "'3/1/1970' read as month/day: no date decides it"),
-        (["3.1.1970"], None, [2], None),
-        (["1970-01-03", "4 Jan 1970"], None, [2, 3], None),
-    ],
-)
-def test_order_of_day_and_month(cells, day_first, days, note):
-    result = times_from_text(clean_text(cells), None, day_first)
-    assert (result.values / 86_400).tolist() == days
-    assert result.notes == ((note,) if note else ())
-
-
-def test_missing_and_stray_dates():
-    result = times_from_text(clean_text(["13/1/1970", "-", None] * 20 + ["soon"]))
-    assert np.isnan(result.values).tolist() == [False, True, True] * 20 + [True]
-    assert (result.words, result.stray) == (("-",), ("soon",))
-    assert times_from_text(clean_text(["13/1/1970", "soon"])) is None
-    assert times_from_text(clean_text(["-", "-"])) is None
-
-
-def test_times_of_day_do_not_mix_with_dates():
-    clock = times_from_text(clean_text(["13:05", "1:05 PM", "?"]))
-    assert clock.are_clock_times
-    np.testing.assert_array_equal(clock.values, [47_100, 47_100, np.nan])
-    mixed = times_from_text(clean_text(["2020-01-01"] * 30 + ["13:05"]))
-    assert mixed.stray == ("13:05",)
-
-
-@pytest.mark.parametrize(
-    ("columns", "day_first"),
-    [
-        ([["3/1/2020"], ["28/12/2020"]], True),
-        ([["12/28/2020", "3/1/2020"], ["Rome"]], False),
-        ([["12/28/2020"], ["28/12/2020"]], None),
-        ([["3/1/2020", None], [], [None]], None),
-    ],
-)
-def test_tables_tell_the_order_of_day_and_month(columns, day_first):
-    assert recognize_day_first(columns) is day_first

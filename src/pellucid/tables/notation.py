@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pellucid.tables.conventions import Cells, mark_of_column
-from pellucid.tables.text import recognize_day_first
+from pellucid.tables.times_in_text import recognize_day_first
 
 
 class Notation(NamedTuple):

@@ -24,12 +24,8 @@ from pellucid.tables.row_counters import (
 )
 from pellucid.tables.row_weights import FloatVector, Weights, counts_of, n_rows, of
 from pellucid.tables.table import Column, Table, TableError
-from pellucid.tables.text import (
-    numbers_from_text,
-    recognize_day_first,
-    text_of_number,
-    times_from_text,
-)
+from pellucid.tables.text import numbers_from_text, text_of_number
+from pellucid.tables.times_in_text import recognize_day_first, times_from_text
 
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "left out"]
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from pellucid.tables.conventions import Conventions
 from pellucid.tables.table import Column, TableError
-from pellucid.tables.text import numbers_from_text, times_from_text
+from pellucid.tables.text import numbers_from_text
+from pellucid.tables.times_in_text import times_from_text
 
 _PLAIN = Conventions()
 

@@ -1,9 +1,8 @@
-"""Parse text columns: missing values, numbers, times or plain text."""
+"""Clean the cells of text columns, and parse them as numbers."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.conventions import CELLS_LOOKED_AT, Cells, NumberFormat
+from pellucid.tables.conventions import NumberFormat
 from pellucid.tables.missing_words import MISSING_TEXT, missing_words
 from pellucid.tables.number_notation import (
     NumberAsText,
@@ -21,17 +20,8 @@ from pellucid.tables.number_notation import (
 )
 from pellucid.tables.number_shapes import NumberShape, hold_addresses, shapes_of
 from pellucid.tables.row_weights import Weights, counts_of
+from pellucid.tables.strays import are_few, are_too_many
 from pellucid.tables.table import TableError
-from pellucid.tables.time_notation import Readings, order_of_day_and_month, readings
-
-#: A text column is read as numbers if at most this fraction of its cells are not numbers, and …
-STRAY_SHARE = 0.05
-#: … those cells have at most this many different values ("see below", "ca. 3").
-MOST_STRAY_TEXTS = 3
-#: Or if at most this fraction is not, with at most so many different values, …
-STRAY_SHARE_OF_MANY, MOST_STRAY_TEXTS_OF_MANY = 0.2, 50
-#: … and there are more different numbers than this, and as many times more than other values.
-MANY_NUMBERS, NUMBERS_PER_STRAY_TEXT = 20, 10
 
 PLAIN_NUMBERS = NumberFormat()
 #: If so many texts show that a column holds no numbers, the others are not looked at.
@@ -201,7 +191,7 @@ def numbers_from_text(
     numbers, format, notes, mixture = found
     has_stray = len(numbers) < len(counts)
     stray = tuple(text for text in counts if text not in numbers) if has_stray else ()
-    if not numbers or not (certain or _are_few(stray, counts)):
+    if not numbers or not (certain or are_few(stray, counts)):
         return None
     if not n_missing and not stray and all(shape.is_whole(format.decimal) for shape in shapes):
         exact = {t: n for s in shapes for t, n in zip(s.texts, s.whole_values(), strict=True)}
@@ -225,7 +215,7 @@ def _are_no_numbers(shapes: list[NumberShape], counts: dict[str, float]) -> bool
     n_others = 0
     for shape in shapes:
         n_others += 0 if shape.is_number else len(shape.texts)
-        if shape.is_code or _are_too_many(n_others, counts):
+        if shape.is_code or are_too_many(n_others, counts):
             return True
     return False
 
@@ -264,136 +254,3 @@ def _numbers_of(
     mixture = mixture_of_units(used)
     notes += (f"units are mixed: {mixture}",) if mixture else ()
     return numbers, format, notes, mixture
-
-
-@dataclass(frozen=True)
-class TimesInText:
-    """Result of parsing text as dates or times of day.
-
-    Attributes
-    ----------
-    values : ndarray of float64, shape (n,)
-        Seconds since 1970, or since midnight for times of day; NaN for missing values.
-    are_clock_times : bool
-        Whether the cells are times of day, without a date.
-    stray, words : tuple of str
-        Distinct texts that are treated as missing, as in :class:`NumbersInText`.
-    day_first : bool or None
-        Whether the day comes before the month; None if no cell leaves a choice.
-    notes : tuple of str
-        Which order of day and month was taken, and why.
-    """
-
-    values: npt.NDArray[np.float64]
-    are_clock_times: bool
-    stray: tuple[str, ...]
-    words: tuple[str, ...]
-    day_first: bool | None
-    notes: tuple[str, ...]
-
-
-def times_from_text(
-    values: npt.NDArray[np.object_],
-    weights: Weights = None,
-    day_first: bool | None = None,
-    *,
-    certain: bool = False,
-) -> TimesInText | None:
-    """Parse a cleaned text column as dates or times of day; return None if it contains others.
-
-    The order of day and month is the one in which more cells are dates, else `day_first`, else
-    month before day as in pandas. Missing values are treated as in :func:`numbers_from_text`.
-
-    Parameters
-    ----------
-    values : ndarray of object, shape (n,)
-        Result of :func:`clean_text`.
-    weights : ndarray of float64, shape (n,), optional
-        Number of rows that each cell counts for.
-    day_first : bool, optional
-        Order of day and month in the table, if it is known.
-    certain : bool
-        Whether the column is known to hold dates or times. Any number of other cells are then
-        allowed.
-
-    Examples
-    --------
-    >>> from pellucid.tables.text import clean_text, times_from_text
-    >>> times_from_text(clean_text(["3/1/1970", "13/1/1970", "-"])).values / 86_400
-    array([ 2., 12., nan])
-    """
-    counts, _ = counts_of(values, weights)
-    words = missing_words(counts)
-    for text in words:
-        del counts[text]
-    found: dict[str, Readings] = {}
-    n_others = 0
-    for text in counts:
-        time = readings(text)
-        if time is not None:
-            found[text] = time
-        elif not certain and _are_too_many(n_others := n_others + 1, counts):
-            return None
-    clock = bool(found) and all(time.is_clock for time in found.values())
-    decided = order_of_day_and_month((time, counts[text]) for text, time in found.items())
-    known = decided if decided is not None else day_first
-    seconds: dict[str | None, float] = dict.fromkeys([None, *words], np.nan)
-    for text, time in found.items():
-        moment = time.seconds(bool(known)) if clock or not time.is_clock else None
-        if moment is not None:
-            seconds[text] = moment
-    stray = tuple(text for text in counts if text not in seconds)
-    if len(stray) == len(counts) or not (certain or _are_few(stray, counts)):
-        return None
-    seconds |= dict.fromkeys(stray, np.nan)
-    result = np.fromiter(map(seconds.__getitem__, values), np.float64, len(values))
-    open_ones = [text for text, time in found.items() if time.is_ambiguous]
-    matters = decided is not None or bool(open_ones)
-    notes = _notes_on_order(found, open_ones, decided, day_first) if matters else ()
-    return TimesInText(result, clock, stray, words, bool(known) if matters else None, notes)
-
-
-def recognize_day_first(columns: Iterable[Cells]) -> bool | None:
-    """Recognize from the text columns of a table whether the day comes before the month.
-
-    Each column of dates in which a cell decides it, such as "28/12/2020", has one vote. Returns
-    None without a majority.
-    """
-    votes = 0
-    for cells in columns:
-        times = [readings(text) for text in dict.fromkeys(cells[: MOST_STRAY_TEXTS + 1]) if text]
-        if any(times):
-            some = Counter(cells[:: 1 + len(cells) // CELLS_LOOKED_AT])
-            known = ((readings(text), count) for text, count in some.items() if text)
-            order = order_of_day_and_month((time, n) for time, n in known if time is not None)
-            votes += 0 if order is None else 1 if order else -1
-    return None if votes == 0 else votes > 0
-
-
-def _notes_on_order(
-    found: dict[str, Readings], open_ones: list[str], decided: bool | None, day_first: bool | None
-) -> tuple[str, ...]:
-    """Tell which order of day and month was taken for the cells that leave it open."""
-    if not open_ones:
-        return ()
-    order = "day/month" if (decided if decided is not None else day_first) else "month/day"
-    if decided is not None:
-        other = [text for text, time in found.items() if time.seconds(not decided) is None]
-        return (f"read as {order} because of {other[0]!r}",)
-    if day_first is not None:
-        return (f"{open_ones[0]!r} read as {order}, as in the rest of the table",)
-    return (f"{open_ones[0]!r} read as {order}: no date decides it",)
-
-
-def _are_few(stray: Sequence[str], counts: dict[str, float]) -> bool:
-    n, n_stray = sum(counts.values()), sum(counts[text] for text in stray)
-    if len(stray) <= MOST_STRAY_TEXTS and n_stray <= STRAY_SHARE * n:
-        return True
-    are_many = len(counts) - len(stray) > MANY_NUMBERS
-    return are_many and n_stray <= STRAY_SHARE_OF_MANY * n and not _are_too_many(len(stray), counts)
-
-
-def _are_too_many(n_others: int, counts: dict[str, float]) -> bool:
-    """Return whether that many different texts which are no numbers make a column of text."""
-    most = (len(counts) - n_others) // NUMBERS_PER_STRAY_TEXT
-    return n_others > max(MOST_STRAY_TEXTS, min(MOST_STRAY_TEXTS_OF_MANY, most))

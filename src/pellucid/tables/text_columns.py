@@ -22,8 +22,9 @@ from pellucid.tables.csv_file import TextTable
 from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
 from pellucid.tables.notation import difference, notation_of
 from pellucid.tables.number_notation import number_in, plain_number
+from pellucid.tables.strays import MOST_STRAY_TEXTS
 from pellucid.tables.table import Column, Table
-from pellucid.tables.text import MOST_STRAY_TEXTS, clean_text, numbers_from_text
+from pellucid.tables.text import clean_text, numbers_from_text
 
 PLAIN, NOTHING_KNOWN = NumberFormat(), Conventions()
 #: A column, and the format of its numbers if it is another than that of the table.
