@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table as ScreenTable
 
+from pellucid.cli.importance import importance_table, show_importance
 from pellucid.cli.screen import Output
 from pellucid.inspection.description import NetworkDescription
 from pellucid.inspection.model_card import ColumnDescription, ModelDescription
@@ -26,8 +27,12 @@ def describe_file(path: Path, out: Output, *, shows_all: bool = False) -> None:
     """Print a description of a saved model; `shows_all` is about its columns."""
     model = load(path)
     description = model.describe()
+    trained = getattr(model, "training_facts_", {})
+    importance = trained.get("importance")
     try:
-        lines = training_lines(getattr(model, "training_facts_", {}))
+        lines = training_lines(trained)
+        if importance is not None:
+            importance_table(importance, None)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path} is damaged: it tells nothing of its training.") from error
     out.add(model=path, **description_facts(model, description))
@@ -44,6 +49,9 @@ def describe_file(path: Path, out: Output, *, shows_all: bool = False) -> None:
     if description.columns:
         out.say("")
         show_columns(description.columns, out, shows_all, "--all")
+    if importance is not None:
+        out.say("")
+        show_importance(importance, out, None if shows_all else MOST_COLUMNS, "--all")
     out.say("")
     history = training_table(model)
     out.say(history) if isinstance(history, str) else out.table(history)

@@ -27,6 +27,7 @@ def training_facts(
     seed: int,
     test: Sequence[Report] = (),
     folds: dict[str, Any] | None = None,
+    importance: dict[str, Any] | None = None,
     refit: bool = False,
     with_hashes: bool = True,
 ) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def training_facts(
         What was measured on the test rows.
     folds : dict, optional
         Cross-validated scores.
+    importance : dict, optional
+        Of each column.
     refit : bool
         Whether the test rows were trained on after the test.
     with_hashes : bool
@@ -62,6 +65,7 @@ def training_facts(
         "columns_left_out": left_out,
         "test": {"rows": test[0].n_rows, "metrics": metrics} if test else None,
         "folds": folds,
+        "importance": importance,
         "refit": refit,
         "training_rows": facts_of(row_hashes(model, training)) if with_hashes else None,
     }

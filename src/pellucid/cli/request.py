@@ -84,6 +84,15 @@ class RowOptions:
         ),
     ] = True
 
+    importance: Annotated[
+        bool,
+        typer.Option(
+            "--importance/--no-importance",
+            help="Whether to measure after the test how much the model needs each column, and keep "
+            "that with the model.",
+        ),
+    ] = True
+
     def __post_init__(self) -> None:
         if self.test and self.test_table is not None:
             raise typer.BadParameter(

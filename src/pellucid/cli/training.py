@@ -19,6 +19,7 @@ from pellucid.cli.describe import network_table, show_columns
 from pellucid.cli.evaluation import show_reports
 from pellucid.cli.facts import sha256_of, training_facts, warn_of_training_rows
 from pellucid.cli.folds import cross_validated, folds_facts, folds_table, make_folds
+from pellucid.cli.importance import measured_importance, show_importance
 from pellucid.cli.interrupt import INTERRUPTED
 from pellucid.cli.material import Material
 from pellucid.cli.measurement import measure, quantile_of
@@ -35,6 +36,9 @@ from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError
 from pellucid.tables import TableEncoder
 from pellucid.training import Outcome, ProgressBar
+
+MOST_IMPORTANT = 10
+"""Columns whose importance is shown after training."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def train_and_save(
     out.say(_length_of(model, done))
     if verbose:
         out.table(network_table(model.describe().network))
-    reports = _test(model, training, material, request, tested, out)
+    reports = _test(model, training, material, request, tested, path, out)
     stops_refit = False
     if request.rows.refit and not done.interrupted:
         model, stops_refit = _refit(model, material, request, reports, tested, out)
@@ -229,6 +233,7 @@ def _test(
     material: Material,
     request: Request,
     tested: dict[str, Any] | None,
+    path: Path,
     out: Output,
 ) -> list[Report]:
     """Measure a model on the test rows if there are any; keep the facts with it."""
@@ -238,11 +243,18 @@ def _test(
             quantile = quantile_of(model, training.y)
             reports = measure(model, testing.X, testing.y, material.targets, quantile=quantile)
         show_reports(reports, f"{len(testing):,} test rows", out)
+    importance, rows = None, testing or material.validation
+    if request.rows.importance and rows is not None:
+        importance = measured_importance(model, rows, "validation" if testing is None else "test")
+    if importance is not None:
+        out.add(importance=importance)
+        show_importance(importance, out, MOST_IMPORTANT, f"pellucid describe {path}")
     model.training_facts_ = training_facts(
         *(model, training, request.path),
         seed=request.seed,
         test=reports,
         folds=tested,
+        importance=importance,
         with_hashes=request.rows.row_hashes,
     )
     if request.rows.test_table is not None and testing is not None:
@@ -277,6 +289,7 @@ def _refit(
         seed=request.seed,
         test=reports,
         folds=tested,
+        importance=model.training_facts_["importance"],
         refit=True,
         with_hashes=request.rows.row_hashes,
     )

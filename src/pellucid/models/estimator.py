@@ -419,7 +419,10 @@ class Estimator(CallbackSupportMixin, OnnxExport, QuickParameters, Predicts):  #
     def _predictions(self, X: Any) -> NDArray[Any]:
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # raises; it takes as long as a small network
-        table = self._table(X)
+        return self._predictions_from(self._table(X))
+
+    def _predictions_from(self, table: Any) -> NDArray[Any]:
+        """Return the predictions for what `_table` returned."""
         fitted = self._find_fitted()
         scores = fitted_scores(fitted, table, widens=self._widens)
         with np.errstate(over="ignore"):

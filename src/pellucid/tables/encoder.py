@@ -406,6 +406,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pairs = zip(self.recognized_, table, strict=True)
         return [(known, column) for known, column in pairs if known.kind != "left out"]
 
+    def _inputs_of_columns(self) -> dict[str, slice]:
+        """Return which encoded columns each used column makes."""
+        widths = {name: len(self.encodings_[name].suffixes) for name in self._used_names()}
+        ends = np.cumsum([*widths.values()])
+        places = zip(widths.items(), ends.tolist(), strict=True)
+        return {name: slice(end - width, end) for (name, width), end in places}
+
     def _n_inputs(self) -> int:
         """Return the number of encoded columns."""
         return sum(len(encoding.suffixes) for encoding in self.encodings_.values())

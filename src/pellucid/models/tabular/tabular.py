@@ -28,6 +28,7 @@ from pellucid.models.perceptron.state import mlp_from_state, mlp_to_state
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.reading import Reading, ReadRows, Rows, part_of
 from pellucid.models.saving import Arrays, targets_from_json, targets_to_json
+from pellucid.models.tabular.importance import MeasuresImportance
 from pellucid.models.targets import Targets
 from pellucid.outside_warning import warn_outside
 from pellucid.tables import RecognizedColumn, TableEncoder
@@ -83,7 +84,7 @@ class _Training(NamedTuple):
     weights: Weights
 
 
-class TabularPerceptron(Perceptron):
+class TabularPerceptron(MeasuresImportance, Perceptron):
     """A perceptron behind a `TableEncoder`."""
 
     columns: Mapping[str, str] | None
@@ -101,10 +102,6 @@ class TabularPerceptron(Perceptron):
     _baseline_score: float | None = None
     _known_table: tuple[Any, Any] | None = None
     _fitted_columns: Any = None
-
-    @abstractmethod
-    def _checked_y(self, y: Any, name: str) -> NDArray[Any]:
-        """Return y, of the form that the user may give it, in one form."""
 
     @abstractmethod
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
@@ -282,9 +279,6 @@ class TabularPerceptron(Perceptron):
         given = raw_weights(data.sample_weight_val, X, "sample_weight_val")
         weight = targets.weigh(self.class_weight, y, given, "y_val")
         return ReadRows(X, y, weight, data.X_val)
-
-    def _check_validation(self, y: NDArray[Any], targets: Targets) -> None:
-        """Raise ValueError where the targets to validate on do not fit."""
 
     @abstractmethod
     def _score_of_baseline(self, learned: Learned, rows: ValidationRows) -> float | None:

@@ -20,6 +20,7 @@ from pellucid.models.perceptron.classification import Classification, learned_or
 from pellucid.models.perceptron.parameters import CLASSIFIER_CONSTRAINTS
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.saving import Arrays, saveable
+from pellucid.models.tabular.importance import Errors
 from pellucid.models.tabular.tabular import (
     TABULAR_CONSTRAINTS,
     TabularPerceptron,
@@ -229,6 +230,21 @@ class TabularClassifier(Classification, TabularPerceptron):
 
     def _encoded_targets(self, y: Any, dtype: Any) -> NDArray[Any]:
         return self._known_targets().encode(checked_labels(y), dtype)
+
+    def _errors_on(self, y: NDArray[Any]) -> Errors:
+        targets = self._known_targets()
+        classes = targets.classes
+        assert classes is not None
+        codes = codes_of(classes, y)
+
+        def log_loss(outputs: NDArray[Any]) -> float:
+            told = targets.probabilities(outputs)[np.arange(len(codes)), codes]
+            return float(-np.log(np.maximum(told, np.finfo(told.dtype).eps)).mean())
+
+        def mistakes(outputs: NDArray[Any]) -> float:
+            return float((targets.probabilities(outputs).argmax(axis=1) != codes).mean())
+
+        return {"log loss": log_loss, "accuracy": mistakes}
 
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
         return learned_or_known(y, known, all_needed=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from pellucid.models.perceptron.parameters import REGRESSOR_CONSTRAINTS
 from pellucid.models.perceptron.regression import Regression
 from pellucid.models.prepared_fit import Learned
 from pellucid.models.saving import Arrays, saveable
+from pellucid.models.tabular.importance import Errors
 from pellucid.models.tabular.tabular import (
     TABULAR_CONSTRAINTS,
     TabularPerceptron,
@@ -247,6 +249,23 @@ class TabularRegressor(Regression, TabularPerceptron):
             assert_all_finite(numbers, input_name=name)
         return numbers
 
+    def _errors_on(self, y: NDArray[Any]) -> Errors:
+        from sklearn import metrics  # Slow to import.
+
+        targets, loss = self._number_targets(), self.chain_.loss.name
+        name, error = "RMSE", metrics.root_mean_squared_error
+        if loss in ("absolute_error", "huber"):
+            name, error = "MAE", metrics.mean_absolute_error
+        elif loss == "quantile":
+            name = "pinball loss"
+            error = partial(metrics.mean_pinball_loss, alpha=self.quantile)
+        elif loss == "poisson":
+            name, error = "Poisson deviance", _poisson_deviance
+        return {
+            name: lambda outputs: float(error(y, targets.decode(outputs))),
+            "R²": lambda outputs: -float(metrics.r2_score(y, targets.decode(outputs))),
+        }
+
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
         loss = regressor_loss(self.loss, self.quantile).name
         is_count, is_standardized = loss == "poisson", loss in _OF_STANDARDIZED
@@ -306,6 +325,12 @@ _OF_STANDARDIZED = (
     "quantile",
 )
 """Losses for which a standardized target is the same task."""
+
+
+def _poisson_deviance(y: NDArray[Any], predictions: NDArray[Any]) -> float:
+    from sklearn.metrics import mean_poisson_deviance
+
+    return float(mean_poisson_deviance(y, np.maximum(predictions, np.finfo(np.float64).tiny)))
 
 
 def _like_y(numbers: tuple[float, ...], targets: NumberTargets) -> Any:

@@ -1,0 +1,84 @@
+"""How much a model needs each column: measured after training, kept with the model, shown."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table as ScreenTable
+
+from pellucid.cli.data import Examples
+from pellucid.cli.metrics import FEWEST_ROWS_TO_JUDGE, Unit, match_labels, shown
+from pellucid.cli.screen import Output
+
+N_REPEATS = 5
+_UNITS: Mapping[str, Unit] = {
+    "accuracy": "percent",
+    "RMSE": "target",
+    "MAE": "target",
+    "pinball loss": "target",
+}
+#: What gets smaller where predictions get worse.
+_SCORES = ("accuracy", "R²")
+
+
+def measured_importance(model: Any, rows: Examples, which: str) -> dict[str, Any] | None:
+    """Return the importance of each column as JSON has it; None if there are too few rows.
+
+    Parameters
+    ----------
+    model : fitted TabularClassifier or TabularRegressor
+    rows : Examples
+        Rows that it was not trained on.
+    which : {"test", "validation"}
+        What these rows are for.
+    """
+    if len(rows) < FEWEST_ROWS_TO_JUDGE:
+        return None
+    y = match_labels(rows.y, model.classes_)[0] if hasattr(model, "classes_") else rows.y
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The test has told of drift.
+        found = model.column_importance(rows.X, y, n_repeats=N_REPEATS)
+    return {
+        "rows": found[0].n_rows,
+        "of": which,
+        "repeats": N_REPEATS,
+        "columns": {
+            each.column: {name: rise._asdict() for name, rise in each.rises.items()}
+            for each in found
+        },
+    }
+
+
+def importance_table(facts: Mapping[str, Any], most: int | None) -> ScreenTable:
+    """Return the importance of the most important columns as a table for the screen."""
+    table = ScreenTable(title="Importance", title_justify="left", title_style="bold")
+    columns = list(facts["columns"].items())
+    table.add_column("column", overflow="fold")
+    for name in columns[0][1]:
+        verb = "falls" if name in _SCORES else "rises"
+        table.add_column(f"{name} {verb} by", justify="right")
+    for column, rises in columns[:most]:
+        table.add_row(column, *(_shown(name, rise) for name, rise in rises.items()))
+    return table
+
+
+def _shown(name: str, rise: Mapping[str, float]) -> str:
+    unit = _UNITS.get(name, "plain")
+    mean, deviation = (shown(rise[part], unit) for part in ("mean", "deviation"))
+    return f"{mean.removesuffix(' %')} ± {deviation}"
+
+
+def show_importance(
+    facts: Mapping[str, Any], out: Output, most: int | None, way_to_all: str
+) -> None:
+    """Show a table of at most so many columns, what shows the others, and how it came about."""
+    table = importance_table(facts, most)
+    out.table(table)
+    if n_more := len(facts["columns"]) - table.row_count:
+        out.say(f"and {n_more:,} more columns; {way_to_all} shows them.")
+    out.say(
+        f"Importance: of the {facts['rows']:,} {facts['of']} rows with one column shuffled, "
+        f"{facts['repeats']} times."
+    )
