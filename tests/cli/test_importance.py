@@ -8,16 +8,8 @@ import pytest
 
 from pellucid import load
 
-TRAIN = (
-    "train",
-    "train.csv",
-    "--target",
-    "kind",
-    "--out",
-    "m.pellucid",
-    "--test-table",
-    "test.csv",
-)
+BASE = ("train", "train.csv", "--target", "kind", "--out", "m.pellucid")
+TRAIN = (*BASE, "--test-table", "test.csv")
 FEW = ("--epochs", 5, "--hidden", 4)
 
 
@@ -48,9 +40,7 @@ def test_it_can_be_left_out_and_needs_rows(run, parts):
         assert "rises by" not in done.output
         assert load("m.pellucid").training_facts_["importance"] is None
     assert "rises by" not in run("describe", "m.pellucid").output
-    facts = json.loads(
-        run(*BASE, "--test", 0, "--validation", "val.csv", *FEW, "--json").stdout
-    )
+    facts = json.loads(run(*BASE, "--test", 0, "--validation", "val.csv", *FEW, "--json").stdout)
     assert facts["importance"]["of"] == "validation"
     assert facts["importance"]["rows"] == 80
 

@@ -91,6 +91,12 @@ def test_a_regressor_is_measured_by_its_own_loss(table, price, loss):
     check(model, table, y, errors)
 
 
+def test_several_targets_are_measured_by_their_mean_r2(table, price):
+    Y = np.column_stack([price, 1e6 * table["size"]])
+    model = TabularRegressor(**QUICK).fit(table, Y)
+    check(model, table, Y, {"R²": lambda m, X: -r2_score(Y, m.predict(X))})
+
+
 def test_many_rows_are_drawn_from_and_wide_tables_take_fewer(table, price, monkeypatch):
     model = TabularRegressor(**QUICK).fit(table, price)
     measured = []

@@ -79,7 +79,7 @@ class MeasuresImportance:
         list of ColumnImportance
             For each column that is used, the most important one first: by how much the model's own
             loss rises, and accuracy or R² falls; their means and standard deviations over the
-            repeats.
+            repeats. Of several targets it is the mean R² only, as their units differ.
 
         Raises
         ------

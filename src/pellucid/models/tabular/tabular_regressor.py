@@ -261,10 +261,16 @@ class TabularRegressor(Regression, TabularPerceptron):
             error = partial(metrics.mean_pinball_loss, alpha=self.quantile)
         elif loss == "poisson":
             name, error = "Poisson deviance", _poisson_deviance
-        return {
-            name: lambda outputs: float(error(y, targets.decode(outputs))),
-            "R²": lambda outputs: -float(metrics.r2_score(y, targets.decode(outputs))),
-        }
+
+        def own_loss(outputs: NDArray[Any]) -> float:
+            return float(error(y, targets.decode(outputs)))
+
+        def unexplained(outputs: NDArray[Any]) -> float:
+            return 1.0 - float(metrics.r2_score(y, targets.decode(outputs)))
+
+        # Errors of several targets are in different units.
+        own = {name: own_loss} if targets.n_outputs == 1 else {}
+        return {**own, "R²": unexplained}
 
     def _learn(self, y: NDArray[Any], weights: Weights, known: Targets | None) -> Targets:
         loss = regressor_loss(self.loss, self.quantile).name
