@@ -82,11 +82,11 @@ CASES = {
 
 def read_plainly(path):
     """Read with the csv module."""
-    fewest, csv_file.FEWEST_BYTES_FOR_ARROW = csv_file.FEWEST_BYTES_FOR_ARROW, 10**18
+    is_large, csv_file.is_large = csv_file.is_large, lambda data: False
     try:
         return read_table(path)
     finally:
-        csv_file.FEWEST_BYTES_FOR_ARROW = fewest
+        csv_file.is_large = is_large
 
 
 def readers(case):

@@ -19,6 +19,6 @@ def read_by(monkeypatch):
     from pellucid.tables import csv_file
 
     def choose(fast):
-        monkeypatch.setattr(csv_file, "FEWEST_BYTES_FOR_ARROW", 0 if fast else 10**18)
+        monkeypatch.setattr(csv_file, "is_large", lambda data: fast)
 
     return choose

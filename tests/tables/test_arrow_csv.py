@@ -5,7 +5,7 @@ import pytest
 
 from pellucid import tables
 from pellucid.tables import arrow_csv, read_table
-from pellucid.tables.csv_file import FEWEST_BYTES_FOR_ARROW, read_csv
+from pellucid.tables.csv_file import is_large, read_csv
 from pellucid.tables.dialect import CsvOptions, recognize_dialect
 
 
@@ -69,8 +69,8 @@ def test_cells_over_several_blocks(monkeypatch, read_by):
 
 
 def test_large_files_are_read_with_and_without_pyarrow(write, monkeypatch):
-    n = FEWEST_BYTES_FOR_ARROW // 8
-    path = write("a,b,c\n" + "".join(f"{i},{i / 4},w{i % 3}\n" for i in range(n)))
+    path = write("a,b,c\n" + "".join(f"{i},{i / 4},w{i % 3}\n" for i in range(100_000)))
+    assert is_large(path.read_bytes())
     assert not isinstance(read_csv(path.read_bytes(), "t.csv", CsvOptions()).columns[0], list)
     fast = read_table(path)
     monkeypatch.delattr(tables, "arrow_csv")
@@ -79,3 +79,17 @@ def test_large_files_are_read_with_and_without_pyarrow(write, monkeypatch):
     for one, other in zip(fast, read_table(path), strict=True):
         assert one.values.dtype == other.values.dtype
         np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_quotes_over_several_blocks(monkeypatch):
+    text = 'a,b\n"x",1\n' + '"x, ""y""",2\n' * 3 + '"z\n",""\n'
+    expected = [["x", *['x, "y"'] * 3, "z\n"], ["1", *"222", ""]]
+    for size in range(1, 20):
+        monkeypatch.setattr(arrow_csv, "_BYTES_TO_LOOK_AT", size)
+        assert columns_of(text) == expected
+        assert columns_of(text + 'a"b,c\n') is None
+        assert columns_of(text + '"a"b,c"\n') is None
+
+
+def test_short_columns_are_left_to_the_csv_module():
+    assert not is_large(b"1,2,3,4,5\n" * 900 + b"1," * 1_000_000)

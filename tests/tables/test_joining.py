@@ -27,7 +27,7 @@ def test_columns_are_judged_over_all_files(write):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_files_of_pyarrow_and_the_csv_module(write, monkeypatch, order):
-    monkeypatch.setattr(csv_module, "FEWEST_BYTES_FOR_ARROW", 100)
+    monkeypatch.setattr(csv_module, "is_large", lambda data: len(data) > 100)
     large = write("a,b\n" + "1,x\n" * 100, "1.csv")
     table = read_table([large, write("a,b\n2.5,y\n", "2.csv")][::order])
     assert table["a"].values.sum() == 102.5

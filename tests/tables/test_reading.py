@@ -91,7 +91,7 @@ def test_telco_total_charges_is_a_number_with_blanks():
 def read(data, fast, decimal=None, **options):
     """Read a CSV file with pyarrow, whatever its size, or with the csv module."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_file, "FEWEST_BYTES_FOR_ARROW", 0 if fast else 10**18)
+        patch.setattr(csv_file, "is_large", lambda data: fast)
         return typed_table(read_csv(data, "t.csv", CsvOptions(**options)), decimal)
 
 

@@ -19,6 +19,7 @@ _AFTER_ZERO_OF_CODE[list(b"0123456789xX")] = True
 #: Whether most cells of a column are different is judged from this many.
 CELLS_TO_COUNT = 10_000
 _MISSING = pa.array(sorted(MISSING_TEXT))
+_MOST_BYTES_OF_MISSING = max(len(text.encode()) for text in MISSING_TEXT)
 _NULL = pa.scalar(None, pa.string())
 
 
@@ -77,8 +78,10 @@ def texts(
 def _cleaned(cells: pa.ChunkedArray) -> npt.NDArray[np.object_]:
     """Do what `clean_text` does: strip blanks, replace words for a missing value by None."""
     stripped = pc.utf8_trim_whitespace(cells)
-    missing = pc.is_in(stripped, value_set=_MISSING)
-    text: npt.NDArray[np.object_] = pc.if_else(missing, _NULL, stripped).to_numpy()
+    if (pc.min(pc.binary_length(stripped)).as_py() or 0) <= _MOST_BYTES_OF_MISSING:
+        missing = pc.is_in(stripped, value_set=_MISSING)
+        stripped = pc.if_else(missing, _NULL, stripped)
+    text: npt.NDArray[np.object_] = stripped.to_numpy()
     return text
 
 

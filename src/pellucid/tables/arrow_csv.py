@@ -16,8 +16,8 @@ _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 #: The csv module raises an error for longer cells.
 _MOST_CHARACTERS = 131_072
 _BYTES_PER_BLOCK = 4_000_000
-#: Whether cells hold line ends is looked up in this many lines before all.
-_FEW_LINES = 1_000
+#: Quotation marks are looked at in blocks of this size, which fit in the cache.
+_BYTES_TO_LOOK_AT = 250_000
 
 
 def read_columns(
@@ -84,22 +84,22 @@ def _quoting(text: npt.NDArray[np.uint8], delimiter: int) -> str:
     Quoting is regular if every quotation mark that opens a cell follows a delimiter or line end,
     every one that closes it precedes one, and all others are doubled.
     """
-    quotes = np.flatnonzero(text == _QUOTE)
-    if not len(quotes):
-        return "regular"
-    if len(quotes) % 2:
-        return "irregular"
-    opening, closing = quotes[::2], quotes[1::2]
-    before = text.take(opening[opening > 0] - 1)
-    after = text.take(closing[closing < len(text) - 1] + 1)
-    for neighbours in (before, after):
-        regular = neighbours == _QUOTE
-        for mark in (delimiter, _NEWLINE, _RETURN):
-            regular |= neighbours == mark
-        if not regular.all():
+    beside = np.zeros(256, np.bool_)
+    beside[[delimiter, _NEWLINE, _RETURN, _QUOTE]] = True
+    n_quotes, has_line_ends = 0, False
+    for start in range(0, len(text), _BYTES_TO_LOOK_AT):
+        block = text[start : start + _BYTES_TO_LOOK_AT]
+        quotes = np.flatnonzero(block == _QUOTE)
+        if not has_line_ends:
+            ends = np.flatnonzero(block == _NEWLINE)
+            has_line_ends = bool(((np.searchsorted(quotes, ends) + n_quotes) % 2).any())
+        places = quotes + start
+        opening, closing = places[n_quotes % 2 :: 2], places[1 - n_quotes % 2 :: 2]
+        before = text.take(opening[opening > 0] - 1)
+        after = text.take(closing[closing < len(text) - 1] + 1)
+        if not (beside.take(before).all() and beside.take(after).all()):
             return "irregular"
-    ends = np.flatnonzero(text == _NEWLINE)
-    for some in (ends[:_FEW_LINES], ends):
-        if (np.searchsorted(quotes, some) % 2).any():
-            return "with line ends"
-    return "regular"
+        n_quotes += len(quotes)
+    if n_quotes % 2:
+        return "irregular"
+    return "with line ends" if has_line_ends else "regular"

@@ -14,8 +14,8 @@ from pellucid.tables.dialect import CsvOptions, Dialect, looks_like_number, reco
 from pellucid.tables.encodings import as_utf8
 from pellucid.tables.table import TableError
 
-#: Smaller files are read faster than pyarrow is imported.
-FEWEST_BYTES_FOR_ARROW = 1_000_000
+#: Smaller files are read faster than pyarrow is imported, and shorter columns than it begins.
+_FEWEST_BYTES_FOR_ARROW, _FEWEST_LINES_FOR_ARROW = 1_000_000, 1_000
 _ROWS_PER_CHUNK = 50_000
 
 
@@ -59,7 +59,7 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
     rows = NumberedRows(data, dialect, name)
     names = column_names(rows, name, options.header)
     columns = None
-    if len(data) - dialect.start >= FEWEST_BYTES_FOR_ARROW:
+    if is_large(data):
         columns = _read_fast(data, dialect, rows, len(names))
     if columns is None:
         columns = read_plainly(rows, len(names))
@@ -71,6 +71,12 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
         remarks = (*remarks, f"{n_comments:,} {lines} skipped")
     names, columns = _without_empty(names, columns, name)
     return TextTable(names, columns, remarks, dialect.delimiter if len(names) > 1 else "")
+
+
+def is_large(data: bytes) -> bool:
+    """Return whether pyarrow reads a file faster than the csv module."""
+    is_long = len(data) >= _FEWEST_BYTES_FOR_ARROW
+    return is_long and data.count(b"\n") >= _FEWEST_LINES_FOR_ARROW
 
 
 def _without_empty(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -102,10 +103,13 @@ class Table:
         return iter(self.columns)
 
     def __getitem__(self, name: str) -> Column:
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise missing_column_error(name, self.names)
+        if name not in self._by_name:
+            raise missing_column_error(name, self.names)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in reversed(self.columns)}
 
     def take(self, rows: npt.NDArray[np.intp]) -> Table:
         """Return a new table with the given rows, in this order."""

@@ -211,13 +211,13 @@ def _typed(
     format: NumberFormat,
 ) -> Typed:
     """Return what `typed_column` does; `counts` tells how often each cell occurs, if not once."""
+    as_text = Column(name, "text", text)
+    if _is_surely_text(text, format):
+        return as_text, None
     present = [cell for cell in text.tolist() if cell is not None]
     numbers = _all_numbers(present, format, len(present) == len(text)) if present else None
     if numbers is not None:
         return Column(name, "number", _with_missing(numbers, text)), None
-    as_text = Column(name, "text", text)
-    if _is_surely_text(text):
-        return as_text, None
     read = numbers_from_text(text, counts, format)
     if read is None:
         return as_text, None
@@ -231,11 +231,11 @@ def _typed(
     return Column(name, "number", read.values), None
 
 
-def _is_surely_text(text: npt.NDArray[np.object_]) -> bool:
+def _is_surely_text(text: npt.NDArray[np.object_], format: NumberFormat) -> bool:
     """Return whether some cells show already that the column does not hold numbers."""
     some = set(text[:: 1 + len(text) // CELLS_TO_TRY].tolist()) - {None}
-    others = [t for t in some if not is_missing_word(t) and number_in(t, ".") is None]
-    return sum(number_in(t, ",") is None for t in others) > MOST_STRAY_TEXTS
+    others = [t for t in some if plain_number(format.plain(t)) is None and not is_missing_word(t)]
+    return sum(number_in(t, ".") is number_in(t, ",") is None for t in others) > MOST_STRAY_TEXTS
 
 
 def _is_plain(text: npt.NDArray[np.object_], format: NumberFormat) -> bool:
