@@ -108,3 +108,11 @@ def test_long_tables_of_columns_are_shortened(run):
     assert "and 60 more columns; --all shows them" in output
     assert "column99" in run("describe", "m.pellucid", "--all").output
     assert len(json.loads(run("describe", "m.pellucid", "--json").stdout)["columns"]) == 100
+
+
+def test_an_error_that_stopped_training_is_shown_by_its_name(run):
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, early_stopping=True, scoring="mae")
+    model.fit(X, 1000 * X[:, 0]).save("m.pellucid")
+    output = run("describe", "m.pellucid").output
+    assert "validation MAE" in output
+    assert f"{-model.validation_scores_[0]:.4f}" in output

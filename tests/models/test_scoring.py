@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import r2_score
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from pellucid.engine.contract import ValidationRows
 from pellucid.models.scoring import scorer_on, validation_of
@@ -59,6 +59,24 @@ def test_the_loss_has_no_name():
     found = validation("loss")
     assert found.name is None
     assert found.score(SCORES, 0.5) == -0.5
+
+
+@pytest.mark.parametrize(
+    ("scoring", "name", "error"),
+    [("rmse", "RMSE", root_mean_squared_error), ("mae", "MAE", mean_absolute_error)],
+)
+def test_errors_are_in_the_unit_of_the_targets(scoring, name, error):
+    rows = ValidationRows(X, (Y.reshape(-1, 1) - 1.0) / 50.0, np.array([1.0, 2.0, 3.0, 2.0]))
+    targets = NumberTargets(1, mean=(1.0,), scale=(50.0,))
+    chain = Chain([Linear(1)], "squared_error")
+    options = {"chosen_by": "X_val", "compares": True}
+    found = validation_of(rows, targets, chain, scoring, None, **options)
+    assert (found.name, found.is_error) == (name, True)
+    scores = np.array([[0.0], [0.5], [0.1], [0.7]])
+    expected = error(Y, 1 + 50 * scores.ravel(), sample_weight=rows.sample_weight)
+    assert -found.score(scores, 0.5) == pytest.approx(expected)
+    with pytest.raises(ValueError, match=f"scoring='{scoring}' is an error of numbers"):
+        validation(scoring)
 
 
 @pytest.mark.parametrize(("scoring", "name"), [("f1_macro", "f1_macro"), (max, "score")])

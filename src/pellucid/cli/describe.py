@@ -14,6 +14,7 @@ from pellucid.cli.screen import Output
 from pellucid.inspection.description import NetworkDescription
 from pellucid.inspection.model_card import ColumnDescription, ModelDescription
 from pellucid.models.loading import load
+from pellucid.models.scoring import ERRORS
 from pellucid.persistence import ModelFileError
 from pellucid.tables import RecognizedColumn
 
@@ -212,12 +213,15 @@ def _members_table(members: Sequence[Any]) -> ScreenTable:
 
 
 def _score_of(model: Any) -> tuple[int, str]:
-    """Return the sign to show validation scores with, and their name: many are minus the loss."""
+    """Return the sign to show validation scores with, and their name: many are minus an error."""
     scores, losses = (
         getattr(model, name, None) for name in ("validation_scores_", "validation_loss_curve_")
     )
     if scores and losses and np.array_equal(scores, -np.array(losses), equal_nan=True):
         return -1, "validation loss"
+    scoring = getattr(model, "scoring", None)
+    if isinstance(scoring, str) and scoring in ERRORS:
+        return -1, f"validation {ERRORS[scoring][0]}"
     return 1, "validation score"
 
 

@@ -19,6 +19,13 @@ Score: TypeAlias = Callable[[NDArray[Any], float], float]
 """`(scores of the network (n, K), loss) -> float`, higher being better."""
 
 
+ERRORS = {
+    "rmse": ("RMSE", "root_mean_squared_error"),
+    "mae": ("MAE", "mean_absolute_error"),
+}
+"""Errors of numbers by their name in `scoring`: what they are called, and in scikit-learn."""
+
+
 def validation_of(
     rows: ValidationRows,
     targets: Targets,
@@ -38,7 +45,8 @@ def validation_of(
     targets : Targets
     chain : Chain
     scoring : str, callable or None
-        None is the score of the targets, "loss" minus the loss, all else goes to `scorer`.
+        None is the score of the targets, "loss" minus the loss, a name in `ERRORS` minus that
+        error in the unit of the targets; all else goes to `scorer`.
     scorer : callable
         `() -> Score`; makes the score of a scorer of scikit-learn.
     chosen_by : {"X_val", "rows_val", "validation_fraction"}
@@ -49,7 +57,7 @@ def validation_of(
     Raises
     ------
     ValueError
-        The weights have no sum to divide by.
+        The weights have no sum to divide by, or labels are to be scored by an error of numbers.
     """
     weight = rows.sample_weight
     if weight is not None:
@@ -57,6 +65,9 @@ def validation_of(
         rows = ValidationRows(rows.X, rows.targets, weight / weight.mean(), rows.rows)
     if isinstance(scoring, str) and scoring == "loss":
         return Validation(rows, lambda scores, loss: -loss, None, compares)
+    if isinstance(scoring, str) and scoring in ERRORS:
+        error = _error_of_numbers(scoring, rows.targets, weight, targets, chain)
+        return Validation(rows, error, ERRORS[scoring][0], compares, is_error=True)
     if scoring is not None:
         name = "score" if callable(scoring) else str(scoring)
         return Validation(rows, scorer(), name, compares)
@@ -66,6 +77,25 @@ def validation_of(
         return targets.score(link(scores), known, given)
 
     return Validation(rows, score, targets.score_name, compares)
+
+
+def _error_of_numbers(
+    name: str, known: NDArray[Any], weight: Any, targets: Targets, chain: Chain
+) -> Score:
+    """Return minus an error of predictions in the unit of the targets."""
+    from sklearn import metrics  # importing it would slow down `import pellucid`
+
+    if targets.kind != "numbers":
+        raise ValueError(
+            f"scoring={name!r} is an error of numbers, but the targets are {targets.answer}. Use "
+            "scoring='loss', or a score such as 'accuracy'."
+        )
+    error, link, truth = getattr(metrics, ERRORS[name][1]), chain.loss.link, targets.decode(known)
+
+    def score(scores: NDArray[Any], loss: float) -> float:
+        return -float(error(truth, targets.decode(link(scores)), sample_weight=weight))
+
+    return score
 
 
 def scorer_on(estimator: Any, scoring: Any, X: Any, y: Any, sample_weight: Any) -> Score:

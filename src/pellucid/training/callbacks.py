@@ -64,12 +64,15 @@ class TrainingStart:
     score_name : str or None
         What the validation scores are, "accuracy" for example; None where they are minus the
         validation loss, or where there are none.
+    score_is_error : bool
+        Whether the scores are minus an error of this name, "RMSE" for example.
     """
 
     chain: Chain
     parameters: Parameters
     max_epochs: int
     score_name: str | None = None
+    score_is_error: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Callbacks:
     Parameters
     ----------
     callbacks : sequence of callbacks
-    chain, parameters, score_name
+    chain, parameters, score_name, score_is_error
         See `TrainingStart`.
     """
 
@@ -92,6 +95,7 @@ class Callbacks:
     chain: Chain
     parameters: Parameters
     score_name: str | None = None
+    score_is_error: bool = False
 
     def around(self, run: Callable[[int], Outcome], max_epochs: int) -> Outcome:
         """Return `run(max_epochs)`, telling each callback when it begins and when it has ended."""
@@ -100,7 +104,9 @@ class Callbacks:
         def end(callback: Any) -> None:
             _tell(callback, "on_end", outcome)
 
-        start = TrainingStart(self.chain, self.parameters, max_epochs, self.score_name)
+        start = TrainingStart(
+            self.chain, self.parameters, max_epochs, self.score_name, self.score_is_error
+        )
         with ExitStack() as ends:
             for callback in self.callbacks:
                 ends.callback(end, callback)

@@ -298,7 +298,13 @@ class EpochRun:
         if measured is not None:
             self.history.validation_scores.append(measured.score)
             self.history.validation_losses.append(measured.loss)
-            self._say(f"Validation score: {measured.score:f}")
+            self._say(self._told_score(measured.score))
+
+    def _told_score(self, score: float) -> str:
+        validation = self.validation
+        if validation is not None and validation.is_error:
+            return f"Validation {validation.name}: {-score:f}"
+        return f"Validation score: {score:f}"
 
     def _judge(self, loss: float, measured: ValidationResult | None) -> None:
         is_best = self._stopping.update(loss if measured is None else measured.score)

@@ -123,8 +123,9 @@ class TrainingJob:
     def _told(self) -> Callbacks | None:
         if not self.callbacks:
             return None
-        name = None if self.validation is None else self.validation.name
-        return Callbacks(self.callbacks, self.chain, self.parameters, name)
+        validation = self.validation
+        named = () if validation is None else (validation.name, validation.is_error)
+        return Callbacks(self.callbacks, self.chain, self.parameters, *named)
 
     def _restore_order(self) -> None:
         try:

@@ -72,7 +72,7 @@ class ProgressBar:
         """
         if self._display is not None:
             raise ValueError("this ProgressBar shows another fit; give each fit one of its own")
-        self._progress = _Progress(start.max_epochs, start.score_name)
+        self._progress = _Progress(start.max_epochs, start.score_name, start.score_is_error)
         self._display = _make_display(self.console, self._progress)
 
     def on_epoch_end(self, report: EpochReport) -> None:
@@ -94,6 +94,7 @@ class _Progress:
 
     max_epochs: int
     score_name: str | None
+    score_is_error: bool = False
     report: EpochReport | None = None
     best: float = -math.inf
     n_shown: int = 0
@@ -125,9 +126,11 @@ class _Progress:
         columns = [f"loss {report.loss:.4g}"]
         if report.validation_score is not None:
             # Without a name the score is minus the loss.
-            name, sign = (self.score_name, 1) if self.score_name else ("loss", -1)
+            name = self.score_name or "loss"
+            sign = -1 if self.score_is_error or not self.score_name else 1
+            digits = ".4g" if self.score_is_error else ".4f"
             score, best = sign * report.validation_score, sign * self.best
-            columns.append(f"validation {name} {score:.4f} (best {best:.4f})")
+            columns.append(f"validation {name} {score:{digits}} (best {best:{digits}})")
         rate = report.n_examples / max(report.seconds, 1e-9)
         left = (self.max_epochs - report.epoch) * self.seconds / self.n_shown
         columns.append(f"{rate:,.0f} examples/s")

@@ -44,6 +44,8 @@ class Validation:
     compares_with_before : bool
         Whether the best score of an earlier run was measured alike. Otherwise a run that goes on
         scores its first weights anew.
+    is_error : bool
+        Whether `name` is an error, of which the score is minus the value.
     share_threads : callable, optional
         `(n_threads) -> None`, told the threads of the run before each score that predicts itself.
     """
@@ -52,6 +54,7 @@ class Validation:
     score: Callable[[NDArray[Any], float], float]
     name: str | None = None
     compares_with_before: bool = True
+    is_error: bool = False
     share_threads: Callable[[int | None], None] | None = None
 
     def measure(self, trainer: Trainer) -> ValidationResult:

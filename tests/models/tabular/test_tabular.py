@@ -19,6 +19,7 @@ from pellucid import (
     MLPClassifier,
     MLPRegressor,
     ParquetStream,
+    ProgressBar,
     TabularClassifier,
     TabularRegressor,
     load,
@@ -175,6 +176,23 @@ def test_scores_of_numbers_are_in_their_unit_and_keep_the_best_epoch(scoring, lo
     assert model.best_validation_score_ == max(model.validation_scores_)
     error = OF_NUMBERS[scoring](PRICE[HELD], model.predict(TABLE[HELD]))
     assert -error == pytest.approx(model.best_validation_score_, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
+@pytest.mark.parametrize("scoring", ["rmse", "mae"])
+def test_errors_in_the_unit_of_the_target_choose_and_are_shown(scoring, loss, capsys):
+    bar = ProgressBar()
+    model = TabularRegressor(**FEW, scoring=scoring, loss=loss, verbose=True, callbacks=[bar])
+    model.fit(TABLE[~HELD], PRICE[~HELD], **VALIDATION)
+    of = {"rmse": metrics.root_mean_squared_error, "mae": metrics.mean_absolute_error}[scoring]
+    error = of(PRICE[HELD], model.predict(TABLE[HELD]))
+    assert error == pytest.approx(-max(model.validation_scores_), rel=1e-6)
+    shown = capsys.readouterr().out
+    assert f"Validation {scoring.upper()}: {-model.validation_scores_[0]:f}" in shown
+    assert f"validation {scoring.upper()} {-model.validation_scores_[0]:.4g} (best" in shown
+    twin = TabularRegressor(**FEW, scoring=f"neg_{of.__name__}", loss=loss)
+    twin.fit(TABLE[~HELD], PRICE[~HELD], **VALIDATION)
+    np.testing.assert_allclose(model.validation_scores_, twin.validation_scores_, rtol=1e-5)
 
 
 @pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss", "balanced_accuracy"])

@@ -97,7 +97,8 @@ class Network(NetworkExchange, NetworkTraining):
         'balanced' gives all labels the same total weight.
     scoring : str, callable or None, default=None
         Score that selects the best parameters on validation rows: None and 'loss' mean minus the
-        loss, other names and callables are those of scikit-learn.
+        loss, 'rmse' and 'mae' minus these errors; other names and callables are those of
+        scikit-learn.
     n_iter_no_change : int, np.inf or None, default=None
         Training stops after more epochs than this in a row without improvement of the best
         validation score, or without validation rows of the best loss. None and infinity do not stop

@@ -114,8 +114,9 @@ class MLPRegressor(Regression, MlpTable):
     clipping : float, nn.Clipping or None, default=None
         Maximum norm of the gradient of a step, or another way to clip it.
     scoring : str, callable or None, default=None
-        Score that selects the best weights on validation rows: 'loss' means minus the loss, other
-        names and callables are those of scikit-learn. None means R² for the losses 'squared_error'
+        Score that selects the best weights on validation rows: 'loss' means minus the loss, 'rmse'
+        and 'mae' minus these errors in the unit of y; other names and callables are those of
+        scikit-learn. None means R² for the losses 'squared_error'
         and 'poisson', which it suits, and 'loss' for the others.
     n_threads : int or None, default=None
         Maximum number of processors for training and prediction; None means all that this process
