@@ -25,6 +25,17 @@ def recognized(text, **options):
         (",", "a\nb\nc\n"),
         (";", "a;b;c\n1;2;3\n1;2\n1;2;3\n1;2;3\n"),
         (",", "a,b\n"),
+        (" ", "a b c\n1 2 x\n3 4 y\n"),
+        (" ", "   a     b\n 1.5    x\n12.25   y\n"),
+        (" ", '18.0   8   307.0\t"chevrolet chevelle"\n15.0  8  350.0\t"buick skylark, 320"\n'),
+        (" ", 'a b\n1 "x, y"\n2 "x"\n'),
+        ("\t", "a\tb\n1 234\t5 678\n9 876\t5 432\n"),
+        ("\t", "place\tnumber of people\nNew York\t8 800 000\nLos Angeles\t3 900 000\n"),
+        (",", "a,  b\n1,  2\n3,  4\n"),
+        (",", "name\nJohn Smith\nMary Jones\n"),
+        (",", "first last\nJohn Smith\nMary Jones\n"),
+        (";", "no price\n1 234\n5 678\n"),
+        (",", "a b c\n1 2 x\n3 4\n5 6 y\n"),
     ],
 )
 def test_delimiter(delimiter, text):
@@ -43,7 +54,7 @@ def test_delimiter_as_told_or_in_the_file():
     assert (dialect.delimiter, dialect.start, dialect.line) == ("!", 6, 2)
 
 
-@pytest.mark.parametrize("delimiter", ["", "::", '"', "\n", " "])
+@pytest.mark.parametrize("delimiter", ["", "::", '"', "\n", "\0"])
 def test_impossible_delimiter(delimiter, write):
     with pytest.raises(TableError, match="delimiter must be one character"):
         read_table(write("a,b\n1,2\n"), delimiter=delimiter)
@@ -99,3 +110,27 @@ def test_only_comments(write):
         read_table(write("# a\n\n# b\n"))
     with pytest.raises(TableError, match="comment must not be empty"):
         read_table(write("a,b\n1,2\n"), comment="")
+
+
+@pytest.mark.parametrize("options", [{}, {"delimiter": " "}])
+def test_blanks_as_delimiters(write, options):
+    text = (
+        '# of 1983\nmpg  weight  name  \n\n18.0   3504.\t"chevrolet, new"\n'
+        '  9.5     ?  "buick ""skylark"" 320"\t\n15.0  3436.  "ford" \r\n'
+    )
+    table = read_table(write(text), **options)
+    assert table.names == ("mpg", "weight", "name")
+    assert table["mpg"].values.tolist() == [18.0, 9.5, 15.0]
+    assert table["weight"].missing().tolist() == [False, True, False]
+    assert table["name"].values.tolist() == ["chevrolet, new", 'buick "skylark" 320', "ford"]
+    remarks = ("1 comment line skipped",)
+    assert table.remarks == (remarks if options else ("blanks separate the cells", *remarks))
+
+
+def test_names_after_a_mark_over_blanks(write):
+    assert read_table(write("# a b\n1.5 2.5\n3.5 4.5\n")).names == ("a", "b")
+
+
+def test_a_line_with_fewer_cells_between_blanks(write):
+    with pytest.raises(TableError, match="line 4: 1 cell, but the first line has 2"):
+        read_table(write("a b\n1 2\n3 4\n5\n"), delimiter=" ")

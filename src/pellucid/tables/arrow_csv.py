@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pellucid.tables.dialect import Dialect
+from pellucid.tables.dialect import BLANKS, Dialect
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 #: The csv module raises an error for longer cells.
@@ -26,7 +26,8 @@ def read_columns(
     """Return the cells of each column; None if pyarrow may read them differently.
 
     That is the case for quotation marks elsewhere than around a cell, for carriage returns that are
-    line ends, and where pyarrow raises an error: the csv module then names the line.
+    line ends, for blanks as delimiters, and where pyarrow raises an error: the csv module then
+    names the line.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def read_columns(
     n_columns : int
     """
     delimiter = dialect.delimiter
-    if n_columns < 2 or not delimiter.isascii():
+    if n_columns < 2 or not delimiter.isascii() or delimiter == BLANKS:
         return None
     if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return None

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, TextIO
 
-from pellucid.tables.dialect import CsvOptions, Dialect, looks_like_number, recognize_dialect
+from pellucid.tables.dialect import (
+    BLANKS,
+    CsvOptions,
+    Dialect,
+    evened_blanks,
+    looks_like_number,
+    recognize_dialect,
+)
 from pellucid.tables.encodings import as_utf8
 from pellucid.tables.table import TableError
 
@@ -65,6 +72,8 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
         columns = read_plainly(rows, len(names))
     if not len(columns[0]):
         raise TableError(f"{name} has a header ({len(names)} columns) but no rows.")
+    if dialect.delimiter == BLANKS != options.delimiter:
+        remarks = (*remarks, "blanks separate the cells")
     n_comments = dialect.n_comments + rows.n_comments
     if n_comments:
         lines = "comment line" if n_comments == 1 else "comment lines"
@@ -111,13 +120,13 @@ class NumberedRows:
     def __init__(self, data: bytes, dialect: Dialect, name: str) -> None:
         file = io.BytesIO(data)
         file.seek(dialect.start)
+        self.dialect = dialect
         self._reader = csv.reader(
             self._lines(io.TextIOWrapper(file, "utf-8", newline=""), dialect.comment),
             delimiter=dialect.delimiter,
             skipinitialspace=True,
             strict=True,
         )
-        self.dialect = dialect
         self._name = name
         self._width = 0 if dialect.names is None else len(dialect.names)
         self._first_line = dialect.names_line or dialect.line
@@ -148,7 +157,7 @@ class NumberedRows:
                 self._between_rows = False
                 self.line = number
             self.next_line = number + 1
-            yield line
+            yield line if self.dialect.delimiter != BLANKS else evened_blanks(line)
 
     def _rows(self) -> Iterator[list[str]]:
         try:

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pellucid.tables.encodings import check_encoding
-from pellucid.tables.number_notation import written_number
+from pellucid.tables.number_notation import plain_number, written_number
 from pellucid.tables.table import TableError
 
 #: A comma comes last, as it is the decimal mark of many files that another one delimits.
 DELIMITERS = "\t;|,"
+#: Stands for any number of blanks and tabs.
+BLANKS = " "
 COMMENT = "#"
 #: The delimiter is recognized from at most this many rows and characters.
 MOST_ROWS = 100
 MOST_CHARACTERS = 100_000
 
+_ALIGNED_NUMBERS = re.compile(r"(?:^|[ \t])[-+.\d]+[ \t]{2,}[-+.\d]+(?=\s|$)")
 _NUMBER = re.compile(
     r"\s*[-+]?(\d[\d.,\u00a0 ]*|[.,]\d+)([eE][-+]?\d+)?\s*|\s*(nan|[-+]?inf)\s*",
     re.IGNORECASE,
@@ -35,7 +38,8 @@ class CsvOptions:
     ----------
     header : bool or None
     delimiter : str or None
-        One character, or ``"\\t"`` as it is written on the command line.
+        One character, or ``"\\t"`` as it is written on the command line. A blank stands for any
+        number of blanks and tabs.
     encoding : str or None
     comment : str or None
     """
@@ -48,11 +52,9 @@ class CsvOptions:
     def __post_init__(self) -> None:
         if self.delimiter == "\\t":
             object.__setattr__(self, "delimiter", "\t")
-        if self.delimiter is not None and (
-            len(self.delimiter) != 1 or self.delimiter in '" \r\n\0'
-        ):
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0'):
             raise TableError(
-                f"delimiter must be one character other than a blank and a quotation mark, got "
+                f"delimiter must be one character other than a quotation mark, got "
                 f"{self.delimiter!r}."
             )
         if self.encoding is not None:
@@ -141,7 +143,8 @@ def recognize_delimiter(lines: list[str]) -> str:
 
     If several do, a comma has to make at least two cells more than any other, as it is often a
     decimal mark. If none does, it is the one that cuts most lines like the first. A name over lines
-    of numbers is one column, whatever its decimal mark.
+    of numbers is one column, whatever its decimal mark. Blanks are the delimiter if they do and no
+    other does, or if there are several between numbers of every line.
     """
     name, *cells = [line.strip() for line in lines if line.strip()]
     is_one_name = written_number(name) is None and not set(name).intersection(DELIMITERS)
@@ -156,11 +159,34 @@ def recognize_delimiter(lines: list[str]) -> str:
             score = (share, widths[0] - 1.5 * (delimiter == ","))
             if score > best_score:
                 best, best_score = delimiter, score
-    return best
+    is_free = best_score[0] < 1 or all(map(_ALIGNED_NUMBERS.search, cells))
+    return BLANKS if cells and is_free and _are_cut_by_blanks(lines) else best
+
+
+def _are_cut_by_blanks(lines: list[str]) -> bool:
+    """Return whether blanks cut lines into the same number of cells, of which some are numbers."""
+    rows = rows_of(lines, BLANKS)
+    rows = rows[:-1] if len(rows) > 2 else rows  # The last may have been cut.
+    if len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return False
+    has_numbers = all(any(plain_number(cell) is not None for cell in row) for row in rows[1:])
+    return has_numbers and not all(_is_one_number(" ".join(row)) for row in rows[1:])
+
+
+def _is_one_number(text: str) -> bool:
+    number = written_number(text)
+    return number is not None and number.values != (None, None)
+
+
+def evened_blanks(line: str) -> str:
+    """Return a line without tabs and blanks at its end, whose cells blanks separate."""
+    return line.replace("\t", " ").rstrip() + "\n"
 
 
 def rows_of(lines: list[str], delimiter: str) -> list[list[str]]:
     """Cut lines into cells; blank lines and what follows broken quotes are left out."""
+    if delimiter == BLANKS:
+        lines = list(map(evened_blanks, lines))
     rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     return [row for row in _until_broken(rows) if len(row) > 1 or "".join(row).strip()]
 
@@ -179,7 +205,8 @@ def _names_after_mark(
     comment: str, rows: list[list[str]], delimiter: str
 ) -> tuple[str, ...] | None:
     """Return the names of columns in a line such as ``#a,b``; None if it is a comment."""
-    cells = next(iter(rows_of([comment], delimiter)), [])
+    line = comment.removeprefix(COMMENT) if delimiter == BLANKS else comment
+    cells = next(iter(rows_of([line], delimiter)), [])
     if not rows or len(cells) != len(rows[0]) or len(cells) < 2 or not all(map(str.strip, cells)):
         return None
     first_has_numbers = any(map(looks_like_number, rows[0]))

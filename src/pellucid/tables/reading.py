@@ -59,8 +59,9 @@ def read_table(
         ``column_1``, ``column_2``, … By default, the first line must contain names, and an error is
         raised if it looks like data.
     delimiter : str, optional
-        The character between cells. By default, that of comma, semicolon, tab and vertical bar
-        which cuts the first lines into the same number of cells.
+        The character between cells; a blank stands for any number of blanks and tabs. By default,
+        that of comma, semicolon, tab, vertical bar and blank which cuts the first lines into the
+        same number of cells.
     encoding : str, optional
         The encoding of a text file, such as ``"cp1252"``. By default, that of a byte order mark,
         else UTF-8, else Windows-1252 or Latin-1.
