@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "denormals.hpp"
 #include "gil.hpp"
 #include "network.hpp"
 #include "scorer.hpp"
@@ -208,6 +209,7 @@ struct HeldLoss {
                gradient.matrix<T>(n_rows, columns, "gradient"),
                rows.vector<std::int64_t>(n_rows, "rows", "i8"),
                [function = nb::object(parts[3])](Index count) -> std::optional<double> {
+                 const DenormalsAreZero as_python_knows_them(false);
                  const WithGil gil;
                  PyObject* result =
                      call_python([&] { return PyObject_CallFunction(function.ptr(), "n", count); });

@@ -10,6 +10,8 @@
 #include <pthread.h>
 #endif
 
+#include "denormals.hpp"
+
 namespace pellucid {
 namespace {
 
@@ -54,6 +56,7 @@ class Worker {
 
  private:
   void serve() {
+    const DenormalsAreZero mode;
     unsigned seen = 0;
     for (;;) {
       for (int spin = 0; spin < kSpins && ticket_.load(std::memory_order_acquire) == seen; ++spin)
@@ -152,7 +155,10 @@ void Team::run(const std::function<void(int)>& task) {
   int index = 1;
   for (Worker* worker = workers_; worker != nullptr; worker = worker->next)
     worker->start(&task, index++);
-  task(0);
+  {
+    const DenormalsAreZero mode;
+    task(0);
+  }
   for (Worker* worker = workers_; worker != nullptr; worker = worker->next) worker->finish();
 }
 

@@ -24,7 +24,7 @@ class Team {
   int size() const { return size_; }
 
   // Runs task(0), ..., task(size() - 1) at the same time and returns when all are done. task(0)
-  // runs on the caller's thread. `task` must not throw.
+  // runs on the caller's thread. Denormal numbers are zero meanwhile. `task` must not throw.
   void run(const std::function<void(int)>& task);
 
  private:
