@@ -41,6 +41,7 @@ def test_numbers(cells, format, expected):
         (["007", "1"], PLAIN),
         (["1.5", "007"], PLAIN),
         (["0x1F", "1"], PLAIN),
+        (["10E3", "1"], PLAIN),
         (["+1", "2"], PLAIN),
         (["inf", "1"], PLAIN),
         (["1e400", "1"], PLAIN),

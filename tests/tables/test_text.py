@@ -120,10 +120,31 @@ def test_words_for_missing_among_numbers(word):
         ["12 kg", "3 kg"],
         ["10,20,30", "1"],
         ["192.168.100.150", "10.120.200.101"],
+        ["+4930123456", "5"],
+        ["10E3", "12E5"],
+        ["10E3", "1012"],
+        ["1,2", "1,3"] * 45 + ["1,2,3"] * 2,
+        ["3.10", "3.11"] * 45 + ["3.9.1"] * 2,
     ],
 )
 def test_other_text_is_no_number(cells):
     assert read(cells) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["1e5", "2e3"], [1e5, 2e3]),
+        (["1E+05", "2E-3", "1E5"], [1e5, 2e-3, 1e5]),
+        (["1.0E5", "2E3"], [1e5, 2e3]),
+        ([*map(str, range(50)), "1E5"], [*range(50), 1e5]),
+        (["+5", "-3"], [5, -3]),
+        (["1,2"] * 200 + ["1,2,3"], [1.2] * 200 + [np.nan]),
+        (["1", "2"] * 45 + ["1.2.3"] * 2, [1, 2] * 45 + [np.nan] * 2),
+    ],
+)
+def test_numbers_that_look_like_codes(cells, values):
+    np.testing.assert_array_equal(read(cells).values, values)
 
 
 def test_a_few_strays_are_missing():

@@ -39,6 +39,24 @@ def test_times_of_day_do_not_mix_with_dates():
 
 
 @pytest.mark.parametrize(
+    ("cells", "are_times"),
+    [
+        (["10.11.12", "13.10.19"], False),
+        (["10.11.12", "01.12.12"], True),
+        (["10.11.12", "10.12.2012"], True),
+        (["13:00", "9:30"] * 45 + ["26:00"] * 2, False),
+        (["13:00", "9:30"] * 90 + ["26:00"], True),
+        (["16:10", "21:10"] * 45 + ["16:9"] * 3, False),
+        (["2011-12", "2012-01"] * 45 + ["2012-13"] * 2, False),
+        (["2020-01", "2021-12"], True),
+    ],
+)
+def test_what_looks_like_times_but_is_none(cells, are_times):
+    assert (times_from_text(clean_text(cells)) is not None) == are_times
+    assert times_from_text(clean_text(cells), certain=True) is not None
+
+
+@pytest.mark.parametrize(
     ("columns", "day_first"),
     [
         ([["3/1/2020"], ["28/12/2020"]], True),

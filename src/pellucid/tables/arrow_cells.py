@@ -13,6 +13,8 @@ from pellucid.tables.columns import LARGEST_EXACT
 from pellucid.tables.conventions import NumberFormat
 from pellucid.tables.missing_words import MISSING_TEXT
 
+_CODE = r"^\s*(?:\d+E\d+|\+\d{9,})\s*$"
+_LETTERS_OF_CODES = list(b"E+")
 _ZERO = ord("0")
 _AFTER_ZERO_OF_CODE = np.zeros(256, np.bool_)
 _AFTER_ZERO_OF_CODE[list(b"0123456789xX")] = True
@@ -28,8 +30,8 @@ def numbers(cells: pa.ChunkedArray, format: NumberFormat) -> npt.NDArray[Any] | 
 
     The result is what Python's int and float give: int64 if all numbers are whole and none is
     missing, else float64. None is returned as well where pyarrow and Python could differ: for
-    leading zeros, infinities, blanks around numbers, whole numbers with a plus sign and numbers
-    beyond 2**53.
+    leading zeros, codes such as 10E3, infinities, blanks around numbers, whole numbers with a plus
+    sign and numbers beyond 2**53.
 
     Parameters
     ----------
@@ -54,6 +56,8 @@ def numbers(cells: pa.ChunkedArray, format: NumberFormat) -> npt.NDArray[Any] | 
     if values is None:
         values = _floats(cells)
     if values is None or any(map(_has_leading_zero, cells.chunks)):
+        return None
+    if values.dtype.kind == "f" and _hold_codes(cells):
         return None
     if values.dtype.kind == "f" and np.nanmax(np.abs(values)) >= LARGEST_EXACT:
         return None  # Whole numbers of so many digits need to be told apart.
@@ -127,6 +131,14 @@ def _floats(cells: pa.ChunkedArray) -> npt.NDArray[Any] | None:
     if np.all(values == np.floor(values)) and pc.any(pc.match_substring(cells, "+")).as_py():
         return None
     return values
+
+
+def _hold_codes(cells: pa.ChunkedArray) -> bool:
+    """Return whether a cell is a number with E or a plus sign that may be a code."""
+    texts = [np.frombuffer(chunk.buffers()[2] or b"", np.uint8) for chunk in cells.chunks]
+    if not any(bool((text == letter).any()) for text in texts for letter in _LETTERS_OF_CODES):
+        return False
+    return bool(pc.any(pc.match_substring_regex(cells, _CODE)).as_py())
 
 
 def _has_leading_zero(chunk: pa.StringArray) -> bool:

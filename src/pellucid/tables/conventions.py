@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from pellucid.tables.missing_words import is_missing_word
 from pellucid.tables.number_notation import (
+    LIKE_A_NUMBER,
     WrittenNumber,
     are_addresses,
     decimal_mark,
     written_number,
 )
+from pellucid.tables.strays import show_another_kind
 
 Cells = Sequence[str | None] | npt.NDArray[np.object_]
 
@@ -203,6 +205,7 @@ def _numbers_in(cells: Cells) -> list[tuple[WrittenNumber, float]]:
     """Return the different numbers in some cells, and how many hold each; none if other text."""
     counts = Counter(cells[:: 1 + len(cells) // CELLS_LOOKED_AT])
     numbers: list[tuple[WrittenNumber, float]] = []
+    others: dict[str, float] = {}
     n_others, most_others = 0, (1 - SHARE_OF_NUMBERS) * counts.total()
     for text, count in counts.items():
         if text is None or is_missing_word(text):
@@ -212,4 +215,8 @@ def _numbers_in(cells: Cells) -> list[tuple[WrittenNumber, float]]:
             numbers.append((number, count))
         elif (n_others := n_others + count) > most_others:
             return []
+        else:
+            others[text] = count
+    if show_another_kind(others, counts.total(), LIKE_A_NUMBER):
+        return []  # 1,2 beside 1,2,3 is a list.
     return [] if are_addresses(number for number, _ in numbers) else numbers

@@ -98,7 +98,7 @@ def as_seconds(column: Column, conventions: Conventions, are_clock_times: bool) 
 
     if column.storage == "datetime" and are_clock_times:
         values = column.as_float()
-        return replace(column, values=np.where((values >= 0) & (values < DAY), values, np.nan))
+        return replace(column, values=np.where((values >= 0) & (values <= DAY), values, np.nan))
     return _converted(column, "datetime", seconds)
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.columns import as_table
+from pellucid.tables.compact_dates import as_dates
 from pellucid.tables.conversion import (
     as_known_truth,
     as_numbers,
@@ -299,7 +300,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.encodings_ = encodings
         self.conventions_ = replace(known.conventions, text=_text_of(table, known))
         self._cells = {
-            column.name: count_cells(column, read, encodings[column.name], weights)[0]
+            column.name: count_cells(
+                as_dates(column) if read.storage == "datetime" else column,
+                read,
+                encodings[column.name],
+                weights,
+            )[0]
             for column, read in zip(table, known.converted, strict=True)
             if column.name in encodings
         }
@@ -382,6 +388,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if column.storage == "boolean" and isinstance(encoding, CategoricalEncoding):
                 return as_known_truth(column, encoding.categories)
             return as_text(column)
+        column = as_dates(column) if known.kind == "datetime" else column
         if not fits_storage(known.kind, column, training):
             return Column(column.name, "number", np.full(len(column.values), np.nan))
         if isinstance(encoding, DatetimeEncoding):

@@ -35,6 +35,11 @@ _NAMES_OF_SEPARATORS = {
 }
 _PLAIN = re.compile(r"(-?)(\d[\d.,]*)")
 _SIMPLE = re.compile(r"(\d+)([.,])(\d+)")
+_CODE = re.compile(r"0\d+|\+\d{9,}")
+_EXPONENT = re.compile(r"[eE]")
+_CODE_WITH_E = re.compile(r"\d+E\d+")
+#: Lists and versions.
+LIKE_A_NUMBER = re.compile(r"\d+([.,])\d+(?:\1\d+)+")
 _MOST_CHARACTERS = 60
 
 
@@ -167,6 +172,31 @@ def plain_number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def is_code(text: str) -> bool:
+    """Return whether a text of digits is a code: it has a leading zero, or is a phone number.
+
+    Examples
+    --------
+    >>> from pellucid.tables.number_notation import is_code
+    >>> is_code("01234"), is_code("+4930123456"), is_code("+5")
+    (True, True, False)
+    """
+    return _CODE.fullmatch(text) is not None
+
+
+def may_be_code(text: str) -> bool:
+    """Return whether a number with an exponent may as well be a code, such as 10E3.
+
+    Programs write a sign or a decimal point, as in 1E+05 and 1.0E5, and people write 1e5.
+    """
+    return _CODE_WITH_E.fullmatch(text) is not None
+
+
+def is_scientific(text: str) -> bool:
+    """Return whether a number has an exponent, and is no code."""
+    return _EXPONENT.search(text) is not None and not may_be_code(text)
 
 
 def number_in(text: str, decimal: str) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
@@ -14,9 +14,13 @@ from pellucid.tables.number_notation import (
     NumberAsText,
     WrittenNumber,
     are_addresses,
+    is_code,
+    is_scientific,
+    may_be_code,
     plain_number,
     written_number,
 )
+from pellucid.tables.strays import are_few
 
 #: Zeros become 2 and other digits 1; then 2 becomes 0 if it comes first, else 1.
 _ZEROS_AND_OTHERS = str.maketrans("0123456789", "2111111111")
@@ -58,9 +62,8 @@ class NumberShape:
 
     @property
     def is_code(self) -> bool:
-        """Whether the texts are digits after a zero, as "01234" is."""
-        first = self.texts[0]
-        return len(first) > 1 and first[0] == "0" and first.isdigit()
+        """Whether the texts are codes, as "01234" is."""
+        return is_code(self.texts[0])
 
     def is_whole(self, decimal: str) -> bool:
         """Return whether the texts are whole numbers that int64 holds."""
@@ -152,6 +155,22 @@ def numbers_in(texts: Iterable[str], decimal: str) -> dict[str, float]:
         if values is not None:
             found.update(zip(shape.texts, values, strict=True))
     return found
+
+
+def hold_codes(shapes: Sequence[NumberShape], counts: Mapping[str, float]) -> bool:
+    """Return whether texts such as 10E3 are codes: they are not few, and no other has an exponent.
+
+    Parameters
+    ----------
+    shapes : sequence of NumberShape
+        All texts of a column.
+    counts : mapping of str to float
+        How many cells hold each text.
+    """
+    codes = [shape for shape in shapes if may_be_code(shape.texts[0])]
+    if not codes or any(shape.is_number and is_scientific(shape.texts[0]) for shape in shapes):
+        return False
+    return not are_few([text for shape in codes for text in shape.texts], counts)
 
 
 def hold_addresses(shapes: Sequence[NumberShape]) -> bool:

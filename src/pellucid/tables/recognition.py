@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.tables.compact_dates import are_compact_dates, as_dates
 from pellucid.tables.conventions import Conventions, recognize_number_format
 from pellucid.tables.conversion import as_numbers, as_text, as_truth
 from pellucid.tables.missing_words import is_missing_word
@@ -207,7 +208,7 @@ def _judge(
     if column.storage == "text":
         found = _recognize_text(column, weights, known, y)
     elif column.storage == "number":
-        found = _Found(_recognize_number(column, weights, y), column)
+        found = _recognize_number(column, weights, y)
     elif column.storage == "boolean":
         found = _Found(RecognizedColumn(column.name, "boolean", "true or false"), column)
     else:
@@ -224,12 +225,23 @@ def _judge(
     return found._replace(recognized=recognized)
 
 
-def _recognize_number(
-    column: Column, weights: Weights, y: npt.NDArray[Any] | None
-) -> RecognizedColumn:
-    name, values = column.name, column.as_float()
+def _recognize_number(column: Column, weights: Weights, y: npt.NDArray[Any] | None) -> _Found:
+    values = column.as_float()
     finite = values[np.isfinite(values)]
-    n = n_rows(weights, len(finite))
+    if len(values) >= FEWEST_ROWS_TO_JUDGE and are_compact_dates(finite):
+        reason = f"dates such as {finite[0]:.0f} (set numeric if they are numbers)"
+        return _Found(RecognizedColumn(column.name, "datetime", reason), as_dates(column))
+    return _Found(_judge_number(column, values, finite, weights, y), column)
+
+
+def _judge_number(
+    column: Column,
+    values: FloatVector,
+    finite: FloatVector,
+    weights: Weights,
+    y: npt.NDArray[Any] | None,
+) -> RecognizedColumn:
+    name, n = column.name, n_rows(weights, len(finite))
     if not bool(np.all(finite == np.floor(finite))) or len(finite) == 0:
         return RecognizedColumn(name, "numeric", "numbers")
     if len(finite) < len(values):
@@ -281,8 +293,9 @@ def _recognize_text(
     name = column.name
     numbers = numbers_from_text(column.values, weights, known.numbers)
     if numbers is not None:
-        number = Column(name, "number", numbers.values)
-        recognized = _recognize_number(number, weights, y)
+        recognized, number, _ = _recognize_number(
+            Column(name, "number", numbers.values), weights, y
+        )
         if recognized.kind == "numeric":
             _, comma, hint = recognized.reason.partition(", ")
             told = _told_missing(column, weights, numbers.stray, numbers.words)
@@ -367,7 +380,9 @@ def _as_specified(column: Column, kind: Kind, weights: Weights, known: Conventio
         return _Found(plain, as_text(column))
     if kind == "left out" or column.storage != "text" or column.missing().all():
         if kind == "datetime" and column.storage == "number":
-            plain = replace(plain, reason="as specified, numbers are seconds since 1970")
+            dates = as_dates(column)
+            what = "as 20200103 are dates" if dates is not column else "are seconds since 1970"
+            return _Found(replace(plain, reason=f"as specified, numbers {what}"), dates)
         return _Found(plain, column)
     notes: tuple[str, ...] = ()
     used = known

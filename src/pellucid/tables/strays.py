@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 #: A text column is read as numbers if at most this fraction of its cells are not numbers, and …
@@ -12,6 +13,9 @@ MOST_STRAY_TEXTS = 3
 STRAY_SHARE_OF_MANY, MOST_STRAY_TEXTS_OF_MANY = 0.2, 50
 #: … and there are more different numbers than this, and as many times more than other values.
 MANY_NUMBERS, NUMBERS_PER_STRAY_TEXT = 20, 10
+#: If more than this fraction of the cells has the form of the others, but cannot be read, then the
+#: column holds something else: 26:00 among 13:00 are no times of day, 1.2.3 among 1.2 no numbers.
+TELLING_SHARE = 0.01
 
 
 def are_few(stray: Sequence[str], counts: Mapping[str, float]) -> bool:
@@ -35,3 +39,25 @@ def are_too_many(n_others: int, counts: Mapping[str, float]) -> bool:
     """Return whether that many different texts which are no numbers make a column of text."""
     most = (len(counts) - n_others) // NUMBERS_PER_STRAY_TEXT
     return n_others > max(MOST_STRAY_TEXTS, min(MOST_STRAY_TEXTS_OF_MANY, most))
+
+
+def show_another_kind(others: Mapping[str, float], n: float, form: re.Pattern[str]) -> bool:
+    """Return whether so many of the other texts have a form that they show what the column is.
+
+    Parameters
+    ----------
+    others : mapping of str to float
+        How many cells hold each of the other texts.
+    n : float
+        Number of cells of the column.
+    form : re.Pattern
+
+    Examples
+    --------
+    >>> import re
+    >>> from pellucid.tables.strays import show_another_kind
+    >>> clock = re.compile("[0-9]+:[0-9]+")
+    >>> show_another_kind({"26:00": 2}, 100, clock), show_another_kind({"26:00": 2}, 1000, clock)
+    (True, False)
+    """
+    return sum(count for text, count in others.items() if form.fullmatch(text)) > TELLING_SHARE * n

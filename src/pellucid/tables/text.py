@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,14 +13,15 @@ import numpy.typing as npt
 from pellucid.tables.conventions import NumberFormat
 from pellucid.tables.missing_words import MISSING_TEXT, missing_words
 from pellucid.tables.number_notation import (
+    LIKE_A_NUMBER,
     NumberAsText,
     decimal_mark,
     mixture_of_units,
     notes_on,
 )
-from pellucid.tables.number_shapes import NumberShape, hold_addresses, shapes_of
+from pellucid.tables.number_shapes import NumberShape, hold_addresses, hold_codes, shapes_of
 from pellucid.tables.row_weights import Weights, counts_of
-from pellucid.tables.strays import are_few, are_too_many
+from pellucid.tables.strays import are_few, are_too_many, show_another_kind
 from pellucid.tables.table import TableError
 
 PLAIN_NUMBERS = NumberFormat()
@@ -158,7 +159,11 @@ def numbers_from_text(
     taken off. Words for a missing value, such as "-" or "n.a.", are missing. A few other cells
     ("see below") are allowed and treated as missing: at most 5 % of the column and 3 different
     texts, or at most 20 % if the column has more than 20 different numbers, 10 for each of these
-    texts. Numbers with leading zeros ("01234") are codes and stay text.
+    texts.
+
+    Codes stay text: digits with a leading zero ("01234"), phone numbers ("+4930123456"), and 10E3
+    in more than a few cells of a column without other exponents, such as 1E+05, 1.0E5 or 1e5. So
+    do lists and versions: 1.2 and 1,2 are none if more than 1 % of the cells are as 1.2.3 or 1,2,3.
 
     Parameters
     ----------
@@ -193,6 +198,8 @@ def numbers_from_text(
     stray = tuple(text for text in counts if text not in numbers) if has_stray else ()
     if not numbers or not (certain or are_few(stray, counts)):
         return None
+    if stray and not certain and _are_lists(numbers, format.decimal, stray, counts):
+        return None
     if not n_missing and not stray and all(shape.is_whole(format.decimal) for shape in shapes):
         exact = {t: n for s in shapes for t, n in zip(s.texts, s.whole_values(), strict=True)}
         result = np.fromiter(map(exact.__getitem__, values), np.int64, len(values))
@@ -208,7 +215,9 @@ def _shapes_of_numbers(counts: dict[str, float], certain: bool) -> list[NumberSh
     if not certain and _are_no_numbers(shapes_of(texts[:FEW_TEXTS]), counts):
         return None
     shapes = shapes_of(texts)
-    return None if not certain and _are_no_numbers(shapes, counts) else shapes
+    if not certain and (_are_no_numbers(shapes, counts) or hold_codes(shapes, counts)):
+        return None
+    return shapes
 
 
 def _are_no_numbers(shapes: list[NumberShape], counts: dict[str, float]) -> bool:
@@ -218,6 +227,16 @@ def _are_no_numbers(shapes: list[NumberShape], counts: dict[str, float]) -> bool
         if shape.is_code or are_too_many(n_others, counts):
             return True
     return False
+
+
+def _are_lists(
+    numbers: Iterable[str], decimal: str, stray: Sequence[str], counts: Mapping[str, float]
+) -> bool:
+    """Return whether numbers with this decimal mark are lists or versions, as the others are."""
+    if not any(decimal in text for text in numbers):
+        return False
+    others = {text: counts[text] for text in stray if decimal in text}
+    return show_another_kind(others, sum(counts.values()), LIKE_A_NUMBER)
 
 
 def _numbers_of(

@@ -38,8 +38,8 @@ COLUMNS_TO_JUDGE = 50
 CELLS_TO_COMPARE = 200
 #: If this many cells of a column show that it holds text, it is not parsed.
 CELLS_TO_TRY = 20
-# Python parses these as numbers, but they are text: 1_000, or a code such as 01234.
-_NOT_A_NUMBER = re.compile(r"_|^\s*0\d+\s*$", re.MULTILINE)
+# Python parses these as numbers, but they are text or may be: 1_000, codes such as 01234 and 10E3.
+_NOT_A_NUMBER = re.compile(r"_|^\s*(?:0\d+|\+\d{9,}|\d+E\d+)\s*$", re.MULTILINE)
 _WHOLE = re.compile(r"[+-]?\d+")
 _THREADS = 4
 _SEPARATORS = {

@@ -27,11 +27,18 @@ _FORMS = [
         rf"{_WEEKDAY}{_MONTH}{_BETWEEN}(?P<day>\d{{1,2}}){_ORDINAL},?\s+(?P<year>\d{{4}})",
         rf"(?P<year>\d{{4}}){_BETWEEN}{_MONTH}{_BETWEEN}(?P<day>\d{{1,2}})",
         rf"{_MONTH}{_BETWEEN}(?P<year>\d{{4}})",
+        r"(?P<year>\d{4})(?P<by>[/\-])(?P<number>\d{2})",
+        r"(?P<number>\d{2})(?P<by>/)(?P<year>\d{4})",
     )
 ]
+_COMPACT = re.compile(r"(?:19|20|21)\d{6}(?:[T ]\d{4}.*)?")
+_VERSION = re.compile(r"[1-9]\d\.[1-9]\d\.[1-9]\d")
+#: Times of day, months, and what looks like them: scores, durations, seasons.
+LIKE_A_TIME = re.compile(r"\d{1,4}:\d{1,2}(?::\d{2})?|\d{4}[/\-]\d{2}|\d{2}/\d{4}", re.ASCII)
 _MOST_CHARACTERS = 50
 _FIRST_YEAR_OF_TWO_DIGITS = 1969
 _LIKELY_YEARS = range(1500, 2201)
+_LIKELY_YEARS_OF_MONTHS = range(1900, 2101)
 
 _NAMES = """
 january jan januar janvier enero ene gennaio gen janeiro januari
@@ -92,7 +99,7 @@ def readings(text: str) -> Readings | None:
     """
     if len(text) > _MOST_CHARACTERS:
         return None
-    if len(text) >= 8 and text[:4].isdigit() and text[4] == "-":
+    if len(text) >= 8 and text[:4].isdigit() and (text[4] == "-" or _COMPACT.fullmatch(text)):
         moment = _iso(text)
         if moment is not None:
             return Readings(moment, moment)
@@ -103,6 +110,14 @@ def readings(text: str) -> Readings | None:
         if (parts := form.fullmatch(text)) is not None:
             return _readings_of(parts)
     return None
+
+
+def may_be_version(text: str) -> bool:
+    """Return whether a date may as well be a version, such as 10.11.12.
+
+    Versions have no leading zeros, which few columns of dates are without.
+    """
+    return _VERSION.fullmatch(text) is not None
 
 
 def order_of_day_and_month(times: Iterable[tuple[Readings, float]]) -> bool | None:
@@ -139,6 +154,10 @@ def _readings_of(parts: re.Match[str]) -> Readings | None:
         if "day" not in found and year not in _LIKELY_YEARS:
             return None  # A name and a number, such as "Set 1000".
         seconds = None if month is None else _date(year, month, int(found.get("day") or 1), of_day)
+        return None if seconds is None else Readings(seconds, seconds)
+    if "number" in found:
+        likely = year in _LIKELY_YEARS_OF_MONTHS
+        seconds = _date(year, int(found["number"]), 1, of_day) if likely else None
         return None if seconds is None else Readings(seconds, seconds)
     if found["by"] == "." and len(found["year"]) == 2 and len(found["a"] + found["b"]) < 4:
         return None  # A version, such as 3.10.12.
@@ -177,7 +196,8 @@ def _seconds_of_day(parts: re.Match[str]) -> float | None:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + 12 * (found["half"].lower() == "p")
-    if hour > 23 or minute > 59 or second >= 60:
+    is_end_of_day = (hour, minute, second) == (24, 0, 0.0)
+    if not is_end_of_day and (hour > 23 or minute > 59 or second >= 60):
         return None
     zone = (found.get("zone") or "").replace(":", "")
     ahead = int(f"{zone[0]}1") * (int(zone[1:3]) * 60 + int(zone[3:])) if zone[1:].isdigit() else 0

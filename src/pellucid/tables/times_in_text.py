@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,19 @@ import numpy.typing as npt
 from pellucid.tables.conventions import CELLS_LOOKED_AT, Cells
 from pellucid.tables.missing_words import missing_words
 from pellucid.tables.row_weights import Weights, counts_of
-from pellucid.tables.strays import MOST_STRAY_TEXTS, are_few, are_too_many
-from pellucid.tables.time_notation import Readings, order_of_day_and_month, readings
+from pellucid.tables.strays import (
+    MOST_STRAY_TEXTS,
+    are_few,
+    are_too_many,
+    show_another_kind,
+)
+from pellucid.tables.time_notation import (
+    LIKE_A_TIME,
+    Readings,
+    may_be_version,
+    order_of_day_and_month,
+    readings,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,9 @@ def times_from_text(
 
     The order of day and month is the one in which more cells are dates, else `day_first`, else
     month before day as in pandas. Missing values are treated as in
-    :func:`~pellucid.tables.text.numbers_from_text`.
+    :func:`~pellucid.tables.text.numbers_from_text`. Dates such as 10.11.12 may be versions; these
+    have no leading zeros, so that 01.11.12 shows that they are dates. If more than 1 % of the cells
+    look like times or months, but are none (26:00, 2012-13), no cell is one.
 
     Parameters
     ----------
@@ -95,7 +108,7 @@ def times_from_text(
         if moment is not None:
             seconds[text] = moment
     stray = tuple(text for text in counts if text not in seconds)
-    if len(stray) == len(counts) or not (certain or are_few(stray, counts)):
+    if len(stray) == len(counts) or not (certain or _are_times(found, stray, counts)):
         return None
     seconds |= dict.fromkeys(stray, np.nan)
     result = np.fromiter(map(seconds.__getitem__, values), np.float64, len(values))
@@ -103,6 +116,17 @@ def times_from_text(
     matters = decided is not None or bool(open_ones)
     notes = _notes_on_order(found, open_ones, decided, day_first) if matters else ()
     return TimesInText(result, clock, stray, words, bool(known) if matters else None, notes)
+
+
+def _are_times(
+    found: Mapping[str, Readings], stray: Sequence[str], counts: Mapping[str, float]
+) -> bool:
+    """Return whether texts that can be read as times, but for the stray ones, are times."""
+    unread = {text: counts[text] for text in stray if text not in found}
+    n = sum(counts.values())
+    if not are_few(stray, counts) or show_another_kind(unread, n, LIKE_A_TIME):
+        return False
+    return not all(map(may_be_version, found))
 
 
 def recognize_day_first(columns: Iterable[Cells]) -> bool | None:

@@ -1,0 +1,67 @@
+"""Dates that are written as numbers of eight digits, such as 20200103."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.tables.numeric import DAY
+from pellucid.tables.row_weights import FloatVector
+from pellucid.tables.table import Column
+
+#: Smaller and larger numbers are no dates.
+FIRST, LAST = 1900_01_01, 2100_12_31
+#: At least so many different numbers must be dates, or it may be chance.
+FEWEST_DATES = 3
+
+
+def are_compact_dates(values: FloatVector) -> bool:
+    """Return whether all numbers are dates of the years 1900 to 2100, and at least 3 differ.
+
+    One of 28 numbers in this range is a date by chance.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+        Finite numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.tables.compact_dates import are_compact_dates
+    >>> are_compact_dates(np.array([20200103.0, 20200229, 20201231]))
+    True
+    >>> are_compact_dates(np.array([20200103.0, 20200230, 20201231]))
+    False
+    """
+    if len(values) == 0 or not (values[0] >= FIRST and values.min() >= FIRST):
+        return False
+    distinct = np.unique(values) if values.max() <= LAST else values[:0]
+    return len(distinct) >= FEWEST_DATES and not np.isnan(_seconds(distinct)).any()
+
+
+def as_dates(column: Column) -> Column:
+    """Return numbers such as 20200103 as dates, and other numbers beside them as missing.
+
+    A column without such numbers is returned as it is.
+    """
+    if column.storage != "number":
+        return column
+    seconds = _seconds(column.as_float())
+    if np.isnan(seconds).all():
+        return column
+    return Column(column.name, "datetime", seconds)
+
+
+def _seconds(values: FloatVector) -> npt.NDArray[np.float64]:
+    """Return seconds since 1970, shape (n,); NaN for numbers that are no dates."""
+    seconds = np.full(len(values), np.nan)
+    with np.errstate(invalid="ignore"):
+        rows = np.flatnonzero((values >= FIRST) & (values <= LAST) & (values == np.floor(values)))
+    digits = values[rows].astype(np.int64)
+    year, month, day = digits // 10_000, digits // 100 % 100, digits % 100
+    months = (12 * (year - 1970) + month - 1).astype("M8[M]")
+    days = months.astype("M8[D]") + (day - 1)
+    valid = (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("M8[M]") == months)
+    seconds[rows[valid]] = DAY * days[valid].astype(np.int64)
+    return seconds
