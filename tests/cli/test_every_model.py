@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from estimator_kinds import ENSEMBLES, KINDS, NUMBERS, TABLE, Kind, X, network_layers
+from sklearn import metrics
 
-from pellucid import MLPRegressor, Network, TabularRegressor
+from pellucid import MLPRegressor, Network, TabularRegressor, load
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 COUNTS = np.floor(np.abs(NUMBERS)) * 1.0
@@ -95,6 +96,82 @@ def test_predict_probabilities(call, kind):
 def test_evaluate(call, kind):
     targets = [part for name in names_of(kind.y) for part in ("--target", name)]
     assert call("evaluate", "m.pellucid", "true.csv", *targets)
+
+
+def json_of(invoke, *arguments):
+    return json.loads(invoke(*arguments, "--json", "--quiet").stdout)
+
+
+def test_predictions_are_those_of_python(invoke, kind):
+    model, has_classes = load("m.pellucid"), kind.classifies or kind.y is SHARES
+    more = ["--probabilities"] * has_classes
+    rows = json_of(invoke, "predict", "m.pellucid", "new.csv", *more)["predictions"]
+    found, probabilities = (
+        np.array([[v for n, v in row.items() if n.startswith("prob") == wanted] for row in rows])
+        for wanted in (False, True)
+    )
+    expected = model.predict(kind.X)
+    if expected.dtype.kind == "f":
+        np.testing.assert_allclose(found, expected.reshape(len(rows), -1), rtol=1e-6)
+    else:
+        np.testing.assert_array_equal(found, expected.reshape(len(rows), -1))
+    if has_classes:
+        expected = model.predict_proba(kind.X)
+        np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
+
+
+def metrics_of_labels(y, P, classes):
+    told = np.asarray(classes)[P.argmax(axis=1)]
+    P = P / P.sum(axis=1, keepdims=True)  # scikit-learn warns of sums of float32.
+    expected = {
+        "accuracy": metrics.accuracy_score(y, told),
+        "balanced accuracy": metrics.balanced_accuracy_score(y, told),
+        "log loss": metrics.log_loss(y, P, labels=classes),
+    }
+    scores = P[:, 1] if len(classes) == 2 else P
+    return {**expected, "ROC AUC": metrics.roc_auc_score(y, scores, multi_class="ovr")}
+
+
+def metrics_of_numbers(y, told, kind):
+    expected = {
+        "RMSE": metrics.root_mean_squared_error(y, told),
+        "MAE": metrics.mean_absolute_error(y, told),
+        "R²": metrics.r2_score(y, told),
+    }
+    if kind.y is COUNTS:
+        expected["Poisson deviance"] = metrics.mean_poisson_deviance(y, told)
+    if kind is ALL["TabularRegressor, quantile"]:
+        expected["pinball loss at 0.9"] = metrics.mean_pinball_loss(y, told, alpha=0.9)
+        expected["coverage at 0.9"] = np.mean(y <= told)
+    return expected
+
+
+def expected_metrics(model, kind):
+    """Return the metrics of each target, from the raw data alone."""
+    y = kind.y
+    if kind.classifies or y is SHARES:
+        P = np.asarray(model.predict_proba(kind.X), dtype=np.float64)
+        if y is SHARES:
+            return [metrics_of_labels(y.argmax(axis=1), P, range(y.shape[1]))]
+        if y.ndim == 1:
+            return [metrics_of_labels(y, P, model.classes_)]
+        both = [np.column_stack([1 - p, p]) for p in P.T]
+        return [metrics_of_labels(*pair, [0, 1]) for pair in zip(y.T, both, strict=True)]
+    told = np.asarray(model.predict(kind.X), dtype=np.float64).reshape(len(y), -1)
+    columns = zip(y.reshape(told.shape).T, told.T, strict=True)
+    return [metrics_of_numbers(*pair, kind) for pair in columns]
+
+
+def test_metrics_are_those_of_the_raw_data(invoke, kind):
+    names = names_of(kind.y)
+    targets = [part for name in names for part in ("--target", name)]
+    facts = json_of(invoke, "evaluate", "m.pellucid", "true.csv", *targets)
+    expected = expected_metrics(load("m.pellucid"), kind)
+    reports = [facts["targets"][name] for name in names] if len(expected) > 1 else [facts]
+    for report, wanted in zip(reports, expected, strict=True):
+        found = {name: value for name, value in report["metrics"].items() if name in wanted}
+        # Probabilities and numbers are float32 of some kinds.
+        assert found == pytest.approx(wanted, rel=1e-5, abs=1e-7)
 
 
 def test_export(call):

@@ -81,8 +81,7 @@ def fit_folds(
     """
     models = [model_class(**parameters) for _ in folds.splits]
     training = [examples.take(rows) for rows, _ in folds.splits]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         results = fit_all(
             models, [FitData(part.X, part.y) for part in training], parameters.get("n_threads")
         )
@@ -120,8 +119,7 @@ def cross_validated(
             raise result.error
         if hasattr(model, "classes_"):
             testing = testing.take(np.flatnonzero(np.isin(testing.y, model.classes_)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             quantile = quantile_of(model, examples.y)
             reports = measure(model, *(testing.X, testing.y, names), False, quantile)
             measured.append(metrics_by_name(reports))

@@ -37,8 +37,7 @@ def measured_importance(model: Any, rows: Examples, which: str) -> dict[str, Any
     if len(rows) < FEWEST_ROWS_TO_JUDGE:
         return None
     y = match_labels(rows.y, model.classes_)[0] if hasattr(model, "classes_") else rows.y
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # The test has told of drift.
+    with warnings.catch_warnings(action="ignore"):  # The test has told of drift.
         found = model.column_importance(rows.X, y, n_repeats=N_REPEATS)
     return {
         "rows": found[0].n_rows,

@@ -6,7 +6,6 @@ import math
 import sys
 import tempfile
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,17 +68,14 @@ def train(
     model.set_params(callbacks=[ProgressBar(out.console)])
     started = time.perf_counter()
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warnings_as_remarks(out):
             fit(training.X, training.y, **rows_val)
+            seconds = time.perf_counter() - started
+            interrupted = model.outcome_ is Outcome.INTERRUPTED
+            if interrupted and model.n_iter_ == 0:
+                raise KeyboardInterrupt
     finally:
         model.set_params(callbacks=None)
-    seconds = time.perf_counter() - started
-    interrupted = model.outcome_ is Outcome.INTERRUPTED
-    if interrupted and model.n_iter_ == 0:
-        raise KeyboardInterrupt
-    for warning in caught:
-        out.note(str(warning.message))
     return Training(seconds, interrupted)
 
 

@@ -185,8 +185,7 @@ def _mean_error(
     assert validation is not None
     model = model_class(**parameters)
     data = FitData(examples.X, examples.y, X_val=validation.X, y_val=validation.y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         [result] = fit_all([model], [data], parameters.get("n_threads"))
     if result.outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
