@@ -43,6 +43,20 @@ def test_prediction_needs_the_columns_but_not_the_target(run, model, people, tmp
     assert "no column 'age'. Did you mean 'Age'?" in done.output
 
 
+def test_names_may_be_repeated_among_columns_that_are_not_needed(run, model, people, tmp_path):
+    header, rows = people.read_text().split("\n", 1)
+    wide = "".join(f"{row},1,2\n" for row in rows.splitlines())
+    (tmp_path / "new.csv").write_text(f"{header},note,note\n{wide}")
+    done = run("predict", "m.pellucid", "new.csv")
+    assert done.stdout == run("predict", "m.pellucid", people).stdout
+    assert "columns left out, as several have the same name: 'note'" in done.stderr
+    done = run("predict", "m.pellucid", "new.csv", "--keep", "note", code=1)
+    assert "line 1: more than one column is named 'note'" in done.output
+    (tmp_path / "new.csv").write_text(f"{header},age,x\n{wide}")
+    done = run("predict", "m.pellucid", "new.csv", code=1)
+    assert "line 1: more than one column is named 'age'" in done.output
+
+
 def test_columns_are_named_after_target_and_labels(run, model, people):
     table = pd.read_csv(people)
     done = run("predict", "m.pellucid", people, "--probabilities")

@@ -1,6 +1,6 @@
 import pytest
 
-from pellucid.tables import TableError, read_table
+from pellucid.tables import TableError, places_of_rows, read_table
 
 pytestmark = pytest.mark.parametrize("fast", [True, False], ids=["pyarrow", "csv"])
 
@@ -109,3 +109,13 @@ def test_broken_csv_is_one_clear_error(write, text, message):
 def test_a_cell_that_is_too_long(write):
     with pytest.raises(TableError, match=r"line 2: broken CSV.*limit"):
         read_table(write("a,b\n" + "x" * 200_000 + ",2\n"))
+
+
+def test_names_may_be_repeated_among_columns_that_are_not_needed(write):
+    path = write("a,b,a,,\n1,2,3,4,5\n")
+    table = read_table(path, needed=["b"])
+    assert table.names == ("b",)
+    assert table.remarks == ("columns left out, as several have the same name: '', 'a'",)
+    with pytest.raises(TableError, match="line 1: more than one column is named 'a'"):
+        read_table(path, needed=["a"])
+    assert places_of_rows(path, [0]) == ["line 2"]

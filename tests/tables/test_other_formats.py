@@ -156,6 +156,23 @@ def test_sheets_of_excel(tmp_path):
         read_table(f"{path}#empty")
 
 
+@pytest.mark.parametrize("header", [None, False])
+def test_what_is_empty_around_a_table_of_excel_is_left_out(tmp_path, header):
+    rows = [[], [None, " ", "a", None, "b"], [None, None, 1, None, "x", "  "], [None, None, 2]]
+    table = read_table(workbook(tmp_path / "t.xlsx", {"s": rows}), header=header)
+    if header is None:
+        assert table.names == ("a", "b")
+        assert table["b"].values.tolist() == ["x", None]
+    else:
+        assert table.names == ("column_1", "column_2", "column_3")
+        assert table["column_1"].values.tolist() == ["a", "1", "2"]
+
+
+def test_repeated_names_of_excel_that_are_not_needed(tmp_path):
+    path = workbook(tmp_path / "t.xlsx", {"s": [["a", "b", "a"], [1, 2, 3]]})
+    assert read_table(path, needed=["b"]).names == ("b",)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,14 @@ class Examples:
 
 
 def read_rows(
-    path: Path, reading: ReadingOptions, out: Output, conventions: Conventions | None = None
+    path: Path,
+    reading: ReadingOptions,
+    out: Output,
+    conventions: Conventions | None = None,
+    needed: Collection[str] | None = None,
 ) -> Table:
     """Read a table; show what the user should know about how it was read."""
-    table = read_table(path, **reading.given(), conventions=conventions)
+    table = read_table(path, **reading.given(), conventions=conventions, needed=needed)
     for remark in table.remarks:
         out.note(f"{shown_name(path)}: {remark}")
     return table
@@ -181,18 +185,24 @@ def target_values(target: Column, task: str) -> npt.NDArray[Any]:
     return target.values if target.storage != "datetime" else as_text(target).values.astype(np.str_)
 
 
-def read_model_table(path: Path, model: Any, reading: ReadingOptions, out: Output) -> Table:
+def read_model_table(
+    path: Path, model: Any, reading: ReadingOptions, out: Output, others: Sequence[str] = ()
+) -> Table:
     """Read a table for a model, as that of its training where the table itself does not tell.
 
     A table without header is read so if the model was trained without names; it need not have the
-    target. Numbers that can be read in two ways, such as 1.234, are read as in training.
+    target. Numbers that can be read in two ways, such as 1.234, are read as in training. Names of
+    columns may be repeated, except those of the model and `others`.
     """
     if reading.header is None and is_headerless(model) and path.suffix not in {".parquet", ".pq"}:
         reading = replace(reading, header=False)
     encoder = getattr(getattr(model, "estimators_", [model])[0], "encoder_", None)
     conventions = Conventions() if encoder is None else encoder.conventions_
     conventions = replace(conventions, text=conventions.text | _targets_of_text(model))
-    table = read_rows(path, reading, out, conventions)
+    names = getattr(model, "feature_names_in_", None)
+    used = names if names is None or encoder is None else encoder._used_names()
+    needed = None if used is None else {*map(str, used), *others}
+    table = read_rows(path, reading, out, conventions, needed)
     return numbered_as_in_training(table, model, path, out)
 
 

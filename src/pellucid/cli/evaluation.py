@@ -43,10 +43,11 @@ def evaluate_file(
     `drops_missing` leaves rows without a true value out.
     """
     model = load(path)
-    rows = read_model_table(table, model, reading, out)
+    targets = _target_names(model, target)
+    rows = read_model_table(table, model, reading, out, targets)
     task = "classification" if model._known_targets().kind == "label" else "regression"
     rows, truths = with_targets(
-        *(rows, _target_names(model, target), task, table, reading, out),
+        *(rows, targets, task, table, reading, out),
         drops_missing=drops_missing,
     )
     names = [truth.name for truth in truths]

@@ -54,7 +54,7 @@ def predict_file(
         check_can_write(target_file, [path, table], force=force)
         check_format(target_file)
     model = load(path)
-    rows = read_model_table(table, model, reading, out)
+    rows = read_model_table(table, model, reading, out, keep)
     kept = kept_columns([column_in(rows, name) for name in keep])
     with warnings_as_remarks(out):
         X = inputs_for(model, rows, _not_for(model, rows, list(kept)))

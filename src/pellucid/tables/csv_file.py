@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, TextIO
@@ -64,7 +64,7 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
     data, remarks = as_utf8(data, name, options.encoding)
     dialect = recognize_dialect(data, name, options)
     rows = NumberedRows(data, dialect, name)
-    names = column_names(rows, name, options.header)
+    names = column_names(rows, name, options)
     columns = None
     if is_large(data):
         columns = _read_fast(data, dialect, rows, len(names))
@@ -78,8 +78,9 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
     if n_comments:
         lines = "comment line" if n_comments == 1 else "comment lines"
         remarks = (*remarks, f"{n_comments:,} {lines} skipped")
-    names, columns = _without_empty(names, columns, name)
-    return TextTable(names, columns, remarks, dialect.delimiter if len(names) > 1 else "")
+    names, columns, remark = usable_columns(names, columns, name, options.needed)
+    delimiter = dialect.delimiter if len(names) > 1 else ""
+    return TextTable(names, columns, (*remarks, *remark), delimiter)
 
 
 def is_large(data: bytes) -> bool:
@@ -88,20 +89,28 @@ def is_large(data: bytes) -> bool:
     return is_long and data.count(b"\n") >= _FEWEST_LINES_FOR_ARROW
 
 
-def _without_empty(
-    names: tuple[str, ...], columns: list[Any], name: str
-) -> tuple[tuple[str, ...], list[Any]]:
-    """Leave out columns that have neither a name nor values, as spreadsheets write them."""
+def usable_columns(
+    names: tuple[str, ...], columns: list[Any], name: str, needed: Collection[str] | None
+) -> tuple[tuple[str, ...], list[Any], tuple[str, ...]]:
+    """Leave out columns without name and values, and with the same name if they are not needed.
+
+    Spreadsheets write the former. What is left out of the latter is told in a remark.
+    """
 
     def has_values(cells: Any) -> bool:
         different = cells if isinstance(cells, list) else cells.unique().to_pylist()
-        return any(map(str.strip, different))
+        return any(cell is not None and str(cell).strip() for cell in different)
 
     named = zip(names, columns, strict=True)
     kept = [(n, cells) for n, cells in named if n or has_values(cells)]
     if not kept:
         raise TableError(f"{name} has neither names nor values. Export the table again.")
-    return check_names(tuple(n for n, _ in kept), name), [cells for _, cells in kept]
+    repeated = check_names([n for n, _ in kept], name, needed)
+    if repeated:
+        kept = [(n, cells) for n, cells in kept if n not in repeated]
+        shown = ", ".join(map(repr, repeated[:5])) + (", …" if len(repeated) > 5 else "")
+        remark = (f"columns left out, as several have the same name: {shown}",)
+    return tuple(n for n, _ in kept), [cells for _, cells in kept], remark if repeated else ()
 
 
 class NumberedRows:
@@ -194,23 +203,19 @@ class NumberedRows:
             )
 
 
-def column_names(rows: NumberedRows, name: str, header: bool | None) -> tuple[str, ...]:
+def column_names(rows: NumberedRows, name: str, options: CsvOptions) -> tuple[str, ...]:
     """Take the names of the columns from the first row, or make them if it is data."""
-    if rows.dialect.names is not None and header is not False:
-        return _checked_if_any(rows.dialect.names, f"{name}, line {rows.dialect.names_line}")
-    first = next(iter(rows))
-    if header is False:
-        rows.push_back(first)
-        return generated_names(len(first))
-    names = tuple(cell.strip() for cell in first)
-    if header is None:
-        check_not_data(names, name)
-    return _checked_if_any(names, f"{name}, line {rows.line}")
-
-
-def _checked_if_any(names: tuple[str, ...], place: str) -> tuple[str, ...]:
-    """Check the names that are not empty."""
-    check_names(tuple(filter(None, names)), place)
+    if rows.dialect.names is not None and options.header is not False:
+        names, line = rows.dialect.names, rows.dialect.names_line
+    else:
+        first = next(iter(rows))
+        if options.header is False:
+            rows.push_back(first)
+            return generated_names(len(first))
+        names, line = tuple(cell.strip() for cell in first), rows.line
+        if options.header is None:
+            check_not_data(names, name)
+    check_names([name for name in names if name], f"{name}, line {line}", options.needed)
     return names
 
 
@@ -229,15 +234,18 @@ def check_not_data(names: tuple[str, ...], name: str) -> None:
         )
 
 
-def check_names(names: tuple[str, ...], place: str) -> tuple[str, ...]:
-    """Return the names of columns; raise TableError if two are the same."""
+def check_names(
+    names: Sequence[str], place: str, needed: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """Return the names of more than one column; raise TableError if one of them is needed."""
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
+    refused = [name for name in repeated if needed is None or name in needed]
+    if refused:
         raise TableError(
-            f"{place}: more than one column is named {repeated[0]!r}. "
+            f"{place}: more than one column is named {refused[0]!r}. "
             "Give every column a unique name (or use --no-header if this line is data)."
         )
-    return names
+    return tuple(repeated)
 
 
 def read_plainly(rows: NumberedRows, n_columns: int) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -42,12 +42,15 @@ class CsvOptions:
         number of blanks and tabs.
     encoding : str or None
     comment : str or None
+    needed : collection of str or None
+        The columns that are needed, if not all are: others may have the same name.
     """
 
     header: bool | None = None
     delimiter: str | None = None
     encoding: str | None = None
     comment: str | None = None
+    needed: Collection[str] | None = None
 
     def __post_init__(self) -> None:
         if self.delimiter == "\\t":

@@ -7,12 +7,14 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pellucid.tables.columns import as_table, column_from_values
-from pellucid.tables.csv_file import check_names, check_not_data, generated_names
+from pellucid.tables.csv_file import check_not_data, generated_names, usable_columns
+from pellucid.tables.dialect import CsvOptions
 from pellucid.tables.files import Content
 from pellucid.tables.table import Column, Table, TableError
 
@@ -133,7 +135,7 @@ def _only_object(text: str) -> Any:
         return None
 
 
-def read_excel(content: Content, sheet: str | None, header: bool | None) -> Table:
+def read_excel(content: Content, sheet: str | None, options: CsvOptions) -> Table:
     """Read a sheet of an Excel workbook with openpyxl; by default its first one."""
     try:
         import openpyxl
@@ -157,31 +159,41 @@ def read_excel(content: Content, sheet: str | None, header: bool | None) -> Tabl
     except Exception as error:  # openpyxl raises different exceptions for a broken file.
         raise TableError(f"{content.name} is a damaged Excel file: {error}") from error
     name = f"{content.name}, sheet {sheet or names[0]!r}"
-    table = _table_of_rows([row for row in rows if any(c is not None for c in row)], name, header)
+    table = _table_of_rows(rows, name, options)
     if sheet is None and len(names) > 1:
         others = ", ".join(repr(other) for other in names[1:])
         remark = f"sheet {names[0]!r} read (the others are {others}: add #NAME to the path)"
-        return Table(table.columns, remarks=(remark,))
+        return replace(table, remarks=(remark, *table.remarks))
     return table
 
 
-def _table_of_rows(rows: list[list[Any]], name: str, header: bool | None) -> Table:
-    """Make a table of rows of Python objects, of which the first may hold the names."""
-    if not rows:
+def _table_of_rows(rows: list[list[Any]], name: str, options: CsvOptions) -> Table:
+    """Make a table of rows of Python objects, of which the first may hold the names.
+
+    Empty rows, and empty columns around the table, are left out.
+    """
+    rows = [[None if isinstance(c, str) and not c.strip() else c for c in row] for row in rows]
+    filled = [[i for i, cell in enumerate(row) if cell is not None] for row in rows]
+    if not any(filled):
         raise TableError(f"{name} is empty. Export the table again.")
-    width = max(1 + max(i for i, c in enumerate(row) if c is not None) for row in rows)
-    rows = [row[:width] + [None] * (width - len(row)) for row in rows]
-    if header is False:
-        names = generated_names(width)
+    start = min(places[0] for places in filled if places)
+    end = 1 + max(places[-1] for places in filled if places)
+    rows = [
+        row[start:end] + [None] * (end - len(row))
+        for row, places in zip(rows, filled, strict=True)
+        if places
+    ]
+    if options.header is False:
+        names = generated_names(end - start)
     else:
-        names = tuple("" if cell is None else str(cell).strip() for cell in rows[0])
-        if header is None:
+        names = tuple("" if cell is None else str(cell).strip() for cell in rows.pop(0))
+        if options.header is None:
             check_not_data(names, name)
-        names = check_names(names, name)
-        rows = rows[1:]
     if not rows:
-        raise TableError(f"{name} has a header ({width} columns) but no rows.")
-    return table_of_cells(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+        raise TableError(f"{name} has a header ({end - start} columns) but no rows.")
+    columns = list(map(list, zip(*rows, strict=True)))
+    names, columns, remarks = usable_columns(names, columns, name, options.needed)
+    return replace(table_of_cells(dict(zip(names, columns, strict=True))), remarks=remarks)
 
 
 def table_of_cells(cells: dict[str, list[Any]]) -> Table:

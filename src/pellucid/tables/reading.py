@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def read_table(
     decimal: str | None = None,
     thousands: str | None = None,
     conventions: Conventions | None = None,
+    needed: Collection[str] | None = None,
 ) -> Table:
     r"""Read a table from one or more files.
 
@@ -75,6 +76,9 @@ def read_table(
     conventions : Conventions, optional
         Those of an earlier table, such as ``encoder_.conventions_`` of a model. Numbers that can be
         read in two ways, such as 1.234, are read as there.
+    needed : collection of str, optional
+        The columns that are needed, by default all. Others are left out if several have the same
+        name, which is an error by default.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def read_table(
     check_marks(decimal, thousands)
     known = Conventions() if conventions is None else conventions
     is_told = decimal is not None or thousands is not None
-    options = CsvOptions(header, delimiter, encoding, comment)
+    options = CsvOptions(header, delimiter, encoding, comment, needed)
     sources = list(_sources(path))
     names = [str(source) for source in sources]
     found = [_read(source, options) for source in sources]
@@ -144,7 +148,7 @@ def places_of_rows(
     >>> places_of_rows(path, [0, 1])
     ['line 2', 'line 4']
     """
-    options = CsvOptions(header, delimiter, encoding, comment)
+    options = CsvOptions(header, delimiter, encoding, comment, needed=())
     wanted = list(rows)
     if str(path) == STANDARD_INPUT:
         return [f"row {row + 1:,}" for row in wanted]
@@ -222,7 +226,7 @@ def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
     file, sheet = _file_and_sheet(source)
     content = read_content(file)
     if content.kind == "excel":
-        return other_formats.read_excel(content, sheet, options.header)
+        return other_formats.read_excel(content, sheet, options)
     if content.kind in {"sqlite", "duckdb"}:
         if not file.is_file() or file.stat().st_size != len(content.data):
             raise TableError(
@@ -278,7 +282,7 @@ def _lines_of_rows(source: str | Path, options: CsvOptions) -> tuple[Sequence[in
     content = read_content(source)
     data, _ = as_utf8(content.data, content.name, options.encoding)
     rows = NumberedRows(data, recognize_dialect(data, content.name, options), content.name)
-    column_names(rows, content.name, options.header)
+    column_names(rows, content.name, options)
     return [rows.line for _ in rows], "line"
 
 
