@@ -13,8 +13,7 @@ import numpy.typing as npt
 from pellucid.tables.compact_dates import are_compact_dates, as_dates
 from pellucid.tables.conventions import Conventions, recognize_number_format
 from pellucid.tables.conversion import as_numbers, as_text, as_truth
-from pellucid.tables.missing_words import is_missing_word
-from pellucid.tables.number_notation import number_in
+from pellucid.tables.hints import hint_at_codes, hint_at_numbers
 from pellucid.tables.row_counters import (
     FEWEST_ROWS_TO_JUDGE,
     is_id_name,
@@ -34,10 +33,6 @@ KINDS: tuple[Kind, ...] = ("numeric", "boolean", "categorical", "datetime", "lef
 
 #: Text with more distinct values than this fraction of the cells is free text.
 FREE_TEXT_SHARE = 0.5
-#: Whole numbers with 3 to this many different values, that occur 5 times on average, may be codes.
-MOST_CODES = 20
-#: If at most this share of so many texts are not numbers, the reason tells so.
-SHARE_OF_TEXT, TEXTS_LOOKED_AT = 0.2, 500
 
 
 @dataclass(frozen=True)
@@ -245,10 +240,10 @@ def _judge_number(
     if not bool(np.all(finite == np.floor(finite))) or len(finite) == 0:
         return RecognizedColumn(name, "numeric", "numbers")
     if len(finite) < len(values):
-        return RecognizedColumn(name, "numeric", f"numbers{_hint_at_codes(finite, n)}")
+        return RecognizedColumn(name, "numeric", f"numbers{hint_at_codes(finite, n)}")
     if n >= FEWEST_ROWS_TO_JUDGE and _are_row_numbers(column, finite, n):
         return _recognize_row_numbers(name, finite, n, y)
-    return RecognizedColumn(name, "numeric", f"whole numbers{_hint_at_codes(finite, n)}")
+    return RecognizedColumn(name, "numeric", f"whole numbers{hint_at_codes(finite, n)}")
 
 
 def _are_row_numbers(column: Column, values: FloatVector, n: int) -> bool:
@@ -275,16 +270,6 @@ def _recognize_row_numbers(
     return RecognizedColumn(name, "left out", f"{reason} (set numeric to keep it)")
 
 
-def _hint_at_codes(values: FloatVector, n: int) -> str:
-    """Return a remark on whole numbers that may be codes of categories, or nothing."""
-    if len(np.unique(values[:1000])) > MOST_CODES:
-        return ""
-    n_different = len(np.unique(values))
-    if 3 <= n_different <= MOST_CODES and 5 * n_different <= n:
-        return f", {n_different} different (set categorical if they are codes)"
-    return ""
-
-
 def _recognize_text(
     column: Column, weights: Weights, known: Conventions, y: npt.NDArray[Any] | None
 ) -> _Found:
@@ -308,9 +293,13 @@ def _recognize_text(
     if times is not None:
         what = "times of day" if times.are_clock_times else "dates or times"
         told = _told_missing(column, weights, times.stray, times.words)
-        recognized = RecognizedColumn(
-            name, "datetime", ", ".join((f"{what} stored as text{told}", *times.notes))
-        )
+        hint = ""
+        if times.are_clock_times:
+            known_times = times.values[~np.isnan(times.values)]
+            n = n_rows(weights, len(known_times))
+            hint = hint_at_codes(known_times, n, "ratios or scores")
+        reason = ", ".join((f"{what} stored as text{told}", *times.notes)) + hint
+        recognized = RecognizedColumn(name, "datetime", reason)
         conventions = Conventions(known.numbers, times.day_first)
         return _Found(recognized, Column(name, "datetime", times.values), conventions)
     return _recognize_categories(column, weights)
@@ -320,11 +309,12 @@ def _recognize_categories(column: Column, weights: Weights) -> _Found:
     name = column.name
     counts, _ = counts_of(column.values, weights)
     n, n_different = round(sum(counts.values())), len(counts)
-    hint = "" if column.is_category else _hint_at_numbers(counts)
-    if n >= FEWEST_ROWS_TO_JUDGE and n_different == n:
+    is_left_out = n >= FEWEST_ROWS_TO_JUDGE and n_different > FREE_TEXT_SHARE * n
+    hint = "" if column.is_category else hint_at_numbers(counts, is_left_out=is_left_out)
+    if is_left_out and n_different == n:
         reason = f"an id: every text is different{hint}"
         return _Found(RecognizedColumn(name, "left out", reason), column)
-    if n >= FEWEST_ROWS_TO_JUDGE and n_different > FREE_TEXT_SHARE * n:
+    if is_left_out:
         reason = f"free text: {n_different:,} different texts in {n:,} rows{hint}"
         return _Found(RecognizedColumn(name, "left out", reason), column)
     declared = " by its type" if column.is_category else ""
@@ -343,20 +333,6 @@ def _told_missing(
     n = round(sum(counts[text] for text in texts))
     where = "" if not stray else " in 1 row" if n == 1 else f" in {n:,} rows"
     return f" ({shown} treated as missing{where})"
-
-
-def _hint_at_numbers(counts: Mapping[str, float]) -> str:
-    """Return a remark on text of which most are numbers, or nothing."""
-    texts = [text for text in counts if not is_missing_word(text)]
-    texts = texts[:: 1 + len(texts) // TEXTS_LOOKED_AT]
-    stray = [t for t in texts if number_in(t, ".") is None and number_in(t, ",") is None]
-    n, n_stray = sum(counts[text] for text in texts), sum(counts[text] for text in stray)
-    if not stray or n_stray > SHARE_OF_TEXT * n:
-        return ""
-    return (
-        f", though {100 * (1 - n_stray / n):.0f} % are numbers: {stray[0]!r} is not "
-        "(set numeric to take such cells as missing)"
-    )
 
 
 def _constant_value(column: Column) -> str | None:
