@@ -25,8 +25,8 @@ MOST_UNITS = 5
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*", re.ASCII)
 _WITH_UNIT = re.compile(
     r"[^\w#]{0,3}(?:PT?)?#\s?[^\W\d_]+(?:\s.*|.*[^\W\d_])?"  # 3.4 MB, 2h 30m, PT2H30M
-    r"|[~<>≈=]{1,2}\s?#|[^\w#]{0,3}#\s?[^\w\s#/:.,;()-]+.*"  # ~5, 52°31'
-    r"|#:#(?::#)?|#[,;]\s?#"  # 39:12:00, 52.5, 13.4
+    r"|[~<>≈=±]{1,2}\s?#|[^\w#]{0,3}#\s?[^\w\s#/:.,;()-]+.*"  # ~5, 52°31'
+    r"|#:#(?::#)?|#/#|#[,;]\s?#"  # 39:12:00, 120/80, 52.5, 13.4
 )
 
 
@@ -109,7 +109,9 @@ def _hint_at_units(texts: Sequence[str]) -> str:
         return ""
     forms = Counter(_NUMBER.sub("#", text) for text in texts).most_common(MOST_UNITS)
     with_unit = {form: n for form, n in forms if _WITH_UNIT.fullmatch(form)}
-    if sum(with_unit.values()) < (1 - SHARE_OF_TEXT) * len(texts):
+    if sum(with_unit.values()) + dict(forms).get("#", 0) < (1 - SHARE_OF_TEXT) * len(texts):
         return ""
-    example = next(text for text in texts if _NUMBER.sub("#", text) in with_unit)
+    example = next((text for text in texts if _NUMBER.sub("#", text) in with_unit), None)
+    if example is None:
+        return ""
     return f", though they hold numbers, such as {example!r} (leave only the numbers to use them)"

@@ -19,10 +19,11 @@ _AFFIXED = re.compile(
     rf"""(?P<open>\()?\s*
     (?P<sign>[+\-\u2212\u2013])?\s*
     (?:(?P<before>{_CURRENCIES})\s*(?P<inner>[+\-\u2212\u2013])?\s*)?
-    (?P<digits>(?:\d[\d.,{BLANKS_AND_APOSTROPHES}]*|[.,]\d+)(?<!\s)(?:[eE][+-]?\d+)?)\s*
-    (?P<percent>%)?\s*
+    (?P<digits>(?:\d[\d.,{BLANKS_AND_APOSTROPHES}]*|[.,]\d+)(?<!\s)(?:[eE][+-]?\d+)?)
+    (?:[.,][\-\u2212\u2013\u2014]{{1,2}}|/-)?\s*  # no cents: 12.- or 12,-- or 12/-
+    (?P<percent>[%\uff05])?\s*
     (?P<after>{_CURRENCIES})?\s*
-    (?P<trailing>[-\u2212\u2013])?\s*
+    (?P<trailing>(?<![.,])[-\u2212\u2013])?\s*
     (?P<close>\))?""",
     re.VERBOSE,
 )

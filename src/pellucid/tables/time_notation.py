@@ -29,9 +29,23 @@ _FORMS = [
         rf"{_MONTH}{_BETWEEN}(?P<year>\d{{4}})",
         r"(?P<year>\d{4})(?P<by>[/\-])(?P<number>\d{2})",
         r"(?P<number>\d{2})(?P<by>/)(?P<year>\d{4})",
+        r"(?P<year>\d{4})(?P<by>\. )(?P<a>\d{1,2})\. (?P<b>\d{1,2})\.?",
+        r"(?P<year>\d{4})(?P<by>年)(?P<a>\d{1,2})月(?P<b>\d{1,2})日",
+        r"(?P<a>\d{1,2})(?P<by>\.) (?P<b>\d{1,2})\. (?P<year>\d{4})",
     )
 ]
-_COMPACT = re.compile(r"(?:19|20|21)\d{6}(?:[T ]\d{4}.*)?")
+_ISO = re.compile(
+    r"(?:\d{4}-(?:\d\d-\d\d|W\d\d(?:-\d)?)|(?:19|20|21)\d{6})(?:[Tt _]\d\d(?::?\d\d.*)?)?",
+    re.ASCII,
+)
+#: Dates of logs, and what they are rewritten to.
+_OF_LOGS = [
+    (
+        re.compile(rf"(?:\w{{3}} )?([A-Z]\w\w +\d\d?) ([\d:]{{8}})({_ZONE})? (\d{{4}})"),
+        r"\1, \5 \2\3",
+    ),
+    (re.compile(r"(\d\d/[A-Z]\w\w/\d{4}):(\d\d:\d\d:\d\d.*)"), r"\1 \2"),
+]
 _VERSION = re.compile(r"[1-9]\d\.[1-9]\d\.[1-9]\d")
 #: Times of day, months, and what looks like them: scores, durations, seasons.
 LIKE_A_TIME = re.compile(r"\d{1,4}:\d{1,2}(?::\d{2})?|\d{4}[/\-]\d{2}|\d{2}/\d{4}", re.ASCII)
@@ -99,7 +113,7 @@ def readings(text: str) -> Readings | None:
     """
     if len(text) > _MOST_CHARACTERS:
         return None
-    if len(text) >= 8 and text[:4].isdigit() and (text[4] == "-" or _COMPACT.fullmatch(text)):
+    if text[:4].isdigit() and _ISO.fullmatch(text) is not None:
         moment = _iso(text)
         if moment is not None:
             return Readings(moment, moment)
@@ -109,6 +123,10 @@ def readings(text: str) -> Readings | None:
     for form in _FORMS:
         if (parts := form.fullmatch(text)) is not None:
             return _readings_of(parts)
+    if text.count(":") >= 2:
+        for log, rewritten in _OF_LOGS:
+            if (parts := log.fullmatch(text)) is not None:
+                return readings(parts.expand(rewritten))
     return None
 
 
