@@ -53,6 +53,8 @@ def test_ids_are_not_said_to_hold_numbers(form):
         ([f"1{i % 3}.1{i % 2}.{11 + i}" for i in range(60)], "could be dates (set datetime if"),
         (["13:05", "9:00"] * 80 + ["26:00"] * 4, "98 % are dates or times: '26:00' is not (set"),
         (["4:03", "16:09", "3:02"] * 20, "3 different (set categorical if they are ratios or"),
+        ([*map(str, range(50)), *"abcdefghi"], "though 85 % are numbers: 'a' is not"),
+        (["1", "2", "3"] * 30 + ["4+"] * 9, "4 categories, though 91 % are numbers: '4+' is not"),
         ([f"{i}.5" for i in range(200)] * 9 + ["1.2.3"] * 30, "98 % are numbers: '1.2.3' is not"),
     ],
 )

@@ -55,8 +55,6 @@ SHUFFLED = np.random.default_rng(0).permutation(N)
         ("x", [*NUMBERS[:94], *["k.A."] * 6], "numeric", "('k.A.' treated as missing), 6 missing"),
         ("x", [*NUMBERS[:94], *["tba"] * 6], "numeric", "missing in 6 rows), 6 missing"),
         ("x", [*NUMBERS, "<5", ">100", "ca. 3", "~7"], "numeric", "('<5', '>100', 'ca. 3', '~7' t"),
-        ("x", [*NUMBERS[:50], *[f"{i}a" for i in range(9)]], "left out", "though 85 % are numbers"),
-        ("x", ["1", "2", "3"] * 30 + ["4+"] * 9, "categorical", "though 91 % are numbers: '4+'"),
         (
             "when",
             [*DAYS, "later", "soon", "today", "?!"],
