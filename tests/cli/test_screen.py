@@ -129,3 +129,47 @@ def test_closed_streams_are_empty(run, model, tmp_path):
     done = shell("PELLUCID predict m.pellucid - --out people.csv <&-", tmp_path)
     assert done.stderr.startswith("Error: people.csv exists")
     assert shell("PELLUCID --version >&-", tmp_path).returncode == 0
+
+
+def with_terminal(folder, *arguments, columns=100):
+    """Run the command with standard error on a terminal; return what both streams got."""
+    pty = pytest.importorskip("pty", reason="needs a system with terminals")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pellucid", *map(str, arguments)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+        stdout = process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0, shown
+    return stdout.decode(), shown.decode()
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Nobody writes to it any more.
+        return b""
+
+
+def test_progress_is_shown_on_a_terminal_beside_json(people):
+    facts, shown = with_terminal(people.parent, *COMMANDS["train"], "--json")
+    assert json.loads(facts)["epochs"] == 2
+    assert "epoch   2/2" in shown or "epoch 2/2" in shown
+    assert with_terminal(people.parent, *COMMANDS["train"], "--json", "--quiet")[1] == ""
+    facts, shown = with_terminal(people.parent, *COMMANDS["tune"], "--json")
+    assert len(json.loads(facts)["trials"]) == 2
+    assert "trial 2/2" in shown
+
+
+def test_numbers_are_never_cut_on_a_narrow_screen(run, model, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    for command in ("evaluate", "describe", "train", "tune"):
+        tables = [line for line in run(*COMMANDS[command]).output.splitlines() if "│" in line]
+        assert tables
+        assert not any("…" in line for line in tables)

@@ -28,8 +28,8 @@ def _report(epoch, score=None, seconds=0.5):
     return EpochReport(epoch, 1 / epoch, score, 1e-3, 1000, seconds)
 
 
-def _console(**kwargs):
-    return Console(file=io.StringIO(), width=100, **kwargs)
+def _console(width=100, **kwargs):
+    return Console(file=io.StringIO(), width=width, **kwargs)
 
 
 def _run(bar, clock, reports, seconds, start=START):
@@ -106,6 +106,13 @@ def test_on_a_terminal_the_lines_are_rewritten():
     assert _epochs(shown) == [150]
     assert "━" in shown
     assert "validation accuracy 0.5000" in shown
+
+
+@pytest.mark.parametrize("width", [30, 40, 80])
+def test_the_number_of_the_epoch_is_never_cut(width, clock):
+    console = _console(force_terminal=True, width=width)
+    _run(ProgressBar(console), clock, [_report(1), _report(2)], seconds=1)
+    assert "epoch   2/200" in Text.from_ansi(console.file.getvalue()).plain
 
 
 def test_a_second_bar_on_the_terminal_writes_plain_lines(clock):

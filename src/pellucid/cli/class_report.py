@@ -85,7 +85,7 @@ def class_tables(report: ClassReport) -> list[ScreenTable]:
     n_rows = report.confusions.sum(axis=1)
     is_beside = len(report.classes) <= MOST_BESIDE
     table = ScreenTable(title="By class", title_justify="left", title_style="bold")
-    table.add_column("class", overflow="fold")
+    table.add_column("class")
     for name in ("rows", "recall", "precision", "F1"):
         table.add_column(name, justify="right")
     if is_beside:
@@ -105,7 +105,7 @@ def class_tables(report: ClassReport) -> list[ScreenTable]:
 
 def _matrix_table(report: ClassReport) -> ScreenTable:
     table = ScreenTable(title="Confusion matrix", title_justify="left", title_style="bold")
-    table.add_column("class", overflow="fold")
+    table.add_column("class")
     _add_predicted(table, report)
     for name, row in zip(report.classes, report.confusions, strict=True):
         table.add_row(name, *(f"{n:,}" for n in row))
@@ -115,7 +115,7 @@ def _matrix_table(report: ClassReport) -> ScreenTable:
 def _add_predicted(table: ScreenTable, report: ClassReport) -> None:
     """Add a column for each predicted class."""
     for name in report.classes:
-        table.add_column(f"as {name}", justify="right", overflow="fold")
+        table.add_column(f"as {name}", justify="right")
 
 
 def confusions_line(report: ClassReport) -> str | None:

@@ -165,9 +165,9 @@ def show_columns(
 def columns_table(columns: Sequence[RecognizedColumn | ColumnDescription]) -> ScreenTable:
     """Return a table of the columns: recognized kind, reason and, if known, number of inputs."""
     table = ScreenTable(title="Columns", title_justify="left", title_style="bold")
-    table.add_column("column", overflow="fold")
+    table.add_column("column")
     table.add_column("kind")
-    table.add_column("because", overflow="fold")
+    table.add_column("because")
     if isinstance(columns[0], ColumnDescription):
         table.add_column("inputs", justify="right")
     for column in columns:

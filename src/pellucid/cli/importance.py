@@ -54,7 +54,7 @@ def importance_table(facts: Mapping[str, Any], most: int | None) -> ScreenTable:
     """Return the importance of the most important columns as a table for the screen."""
     table = ScreenTable(title="Importance", title_justify="left", title_style="bold")
     columns = list(facts["columns"].items())
-    table.add_column("column", overflow="fold")
+    table.add_column("column")
     for name in columns[0][1]:
         verb = "falls" if name in _SCORES else "rises"
         table.add_column(f"{name} {verb} by", justify="right")
@@ -66,7 +66,7 @@ def importance_table(facts: Mapping[str, Any], most: int | None) -> ScreenTable:
 def _shown(name: str, rise: Mapping[str, float]) -> str:
     unit = _UNITS.get(name, "plain")
     mean, deviation = (shown(rise[part], unit) for part in ("mean", "deviation"))
-    return f"{mean.removesuffix(' %')} ± {deviation}"
+    return f"{mean} ({deviation.removesuffix(' %')})"
 
 
 def show_importance(
@@ -78,6 +78,6 @@ def show_importance(
     if n_more := len(facts["columns"]) - table.row_count:
         out.say(f"and {n_more:,} more columns; {way_to_all} shows them.")
     out.say(
-        f"Importance: of the {facts['rows']:,} {facts['of']} rows with one column shuffled, "
-        f"{facts['repeats']} times."
+        f"Importance: of the {facts['rows']:,} {facts['of']} rows with one column shuffled, mean "
+        f"(standard deviation) of {facts['repeats']} times."
     )

@@ -94,12 +94,31 @@ class Output:
         """The console for results, which shows nothing with `json` or `quiet`."""
         return _console(sys.stdout, self.failures, quiet=self.json or self.quiet)
 
+    @property
+    def progress(self) -> Console:
+        """The console for progress: with `json` standard error, if that is a terminal."""
+        if self.json:
+            return _console(sys.stderr, [], quiet=self.quiet or not sys.stderr.isatty())
+        return self.console
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show on a terminal what the command is doing, for as long as it does it."""
+        console = self.progress
+        if console.quiet or not console.is_terminal or console.is_dumb_terminal:
+            yield
+            return
+        with console.status(f"{text} …", spinner="line"):
+            yield
+
     def say(self, text: str, style: str | None = None) -> None:
         """Print a line of a result without wrapping it."""
         self.console.print(text, soft_wrap=True, style=style)
 
     def table(self, table: ScreenTable) -> None:
-        """Print a table as a result."""
+        """Print a table as a result; on a narrow screen its cells are folded, never cut."""
+        for column in table.columns:
+            column.overflow = "fold"
         self.console.print(table)
 
     def note(self, text: str) -> None:

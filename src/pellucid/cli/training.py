@@ -65,7 +65,7 @@ def train(
     """Fit or resume a model with live progress; print warnings as remarks below it."""
     rows_val = {} if validation is None else {"X_val": validation.X, "y_val": validation.y}
     fit = model.resume if resumes else model.fit
-    model.set_params(callbacks=[ProgressBar(out.console)])
+    model.set_params(callbacks=[ProgressBar(out.progress)])
     started = time.perf_counter()
     try:
         with warnings_as_remarks(out):
@@ -215,7 +215,8 @@ def _cross_validated(
     assert request.rows.folds is not None
     folds = make_folds(training.y, request.rows.folds, labels, request.seed)
     options = {**options, "checkpoint_path": None}
-    scores = cross_validated(model_class, options, training, material.targets, folds)
+    with out.waiting("cross-validation"):
+        scores = cross_validated(model_class, options, training, material.targets, folds)
     of_numbers = "quantile" if options.get("loss") == "quantile" else "mean"
     out.table(folds_table(scores, folds, "most frequent class" if labels else of_numbers))
     facts = folds_facts(scores, folds)
@@ -241,7 +242,9 @@ def _test(
         show_reports(reports, f"{len(testing):,} test rows", out)
     importance, rows = None, testing or material.validation
     if request.rows.importance and rows is not None:
-        importance = measured_importance(model, rows, "validation" if testing is None else "test")
+        which = "validation" if testing is None else "test"
+        with out.waiting("importance of the columns"):
+            importance = measured_importance(model, rows, which)
     if importance is not None:
         out.add(importance=importance)
         show_importance(importance, out, MOST_IMPORTANT, f"pellucid describe {path}")

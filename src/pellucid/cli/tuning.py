@@ -109,12 +109,14 @@ def tune(
                 n = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
                 out.say(f"Stopped after {search.seconds / 60:g} minutes: {n}.")
                 break
-            trial = _tried(number, model_class, settings, examples, search, started)
+            with out.waiting(f"trial {number}/{search.n_trials}"):
+                trial = _tried(number, model_class, settings, examples, search, started)
             trials.append(trial)
             best = min(trial.error for trial in trials)
             line = f"trial {number}/{search.n_trials}: {trial.error:.5g} (best {best:.5g})"
             line += ", cut short" if trial.is_cut_short else ""
-            out.say(line + _left(trials, search, time.monotonic() - started))
+            line += _left(trials, search, time.monotonic() - started)
+            out.progress.print(line, soft_wrap=True)
     except KeyboardInterrupt:
         if not trials:
             raise
@@ -160,7 +162,9 @@ def _left(trials: Sequence[Trial], search: Search, elapsed: float) -> str:
 
 def trials_table(trials: list[Trial], error_name: str, most_rows: int = 10) -> ScreenTable:
     """Return the best trials as a table for the screen."""
-    table = ScreenTable(title=f"Best of {len(trials)} trials")
+    table = ScreenTable(
+        title=f"Best of {len(trials)} trials", title_justify="left", title_style="bold"
+    )
     table.add_column(error_name, justify="right")
     table.add_column("parameters")
     for trial in trials[:most_rows]:

@@ -145,11 +145,16 @@ class _Progress:
 
         *numbers, rate, left = self.columns() or ["", ""]
         epoch = 0 if self.report is None else self.report.epoch
+
+        def line(*parts: str) -> Text:
+            return Text("  ".join(parts), no_wrap=True, overflow="ellipsis")
+
         first = Table.grid(padding=(0, 2))
-        first.add_row(self.epoch, Bar(self.max_epochs, epoch, width=_BAR_WIDTH), left, rate)
+        first.add_column(no_wrap=True)  # What is cut on a narrow terminal are the others.
+        first.add_row(self.epoch, Bar(self.max_epochs, epoch, width=_BAR_WIDTH), line(left, rate))
         both = Table.grid()
         both.add_row(first)
-        both.add_row(Text("  ".join(numbers), no_wrap=True, overflow="ellipsis"))
+        both.add_row(line(*numbers))
         return both
 
     @property
