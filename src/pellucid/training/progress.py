@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # Importing rich would slow down `import pellucid`.
     from rich.console import Console
     from rich.table import Table
 
-_BAR_WIDTH = 20
+_BAR_WIDTH, _SMALLEST_BAR = 20, 4
 _REFRESHES_PER_SECOND = 10
 _SHORTEST_PAUSE = 1.0
 """Seconds between two plain lines."""
@@ -137,8 +137,8 @@ class _Progress:
         columns.append(f"{timedelta(seconds=round(left))} left at most")
         return columns
 
-    def picture(self) -> Table:
-        """Return the same in two lines, the first with a bar."""
+    def picture(self, width: int = 80) -> Table:
+        """Return the same in two lines of at most `width` characters, the first with a bar."""
         from rich.progress_bar import ProgressBar as Bar
         from rich.table import Table
         from rich.text import Text
@@ -149,9 +149,12 @@ class _Progress:
         def line(*parts: str) -> Text:
             return Text("  ".join(parts), no_wrap=True, overflow="ellipsis")
 
+        speed = f"{left}  {rate}"
+        room = width - len(self.epoch) - len(speed) - 4
+        bar = Bar(self.max_epochs, epoch, width=min(_BAR_WIDTH, max(_SMALLEST_BAR, room)))
         first = Table.grid(padding=(0, 2))
-        first.add_column(no_wrap=True)  # What is cut on a narrow terminal are the others.
-        first.add_row(self.epoch, Bar(self.max_epochs, epoch, width=_BAR_WIDTH), line(left, rate))
+        first.add_column(no_wrap=True)  # What is cut on a narrow terminal is the speed.
+        first.add_row(self.epoch, bar, line(speed))
         both = Table.grid()
         both.add_row(first)
         both.add_row(line(*numbers))
@@ -191,7 +194,7 @@ class _OnTerminal:
 
         self._live = Live(
             console=console,
-            get_renderable=progress.picture,
+            get_renderable=lambda: progress.picture(console.width),
             refresh_per_second=_REFRESHES_PER_SECOND,
         )
         try:
