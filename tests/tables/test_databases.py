@@ -1,4 +1,5 @@
 import gzip
+import io
 import sqlite3
 import sys
 from pathlib import Path
@@ -46,8 +47,17 @@ def test_a_table_after_the_path(address):
 def test_a_compressed_database(address, tmp_path):
     packed = tmp_path / "data.db.gz"
     packed.write_bytes(gzip.compress(parse_address(address).path.read_bytes()))
-    with pytest.raises(TableError, match=r"database that is compressed .* Unpack it"):
-        read_table(packed)
+    kind = address.partition(":")[0]
+    for path in (packed, f"{packed}#people", f"{kind}:///{packed}#people"):
+        with pytest.raises(TableError, match=rf"{kind} database that is compressed .* Unpack it"):
+            read_table(path)
+
+
+def test_a_database_on_standard_input(address, monkeypatch):
+    data = parse_address(address).path.read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    with pytest.raises(TableError, match=r"Standard input is a .* database that .* Unpack it"):
+        read_table("-")
 
 
 def test_which_table(address):

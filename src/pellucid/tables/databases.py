@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pellucid.tables.files import check_exists
+from pellucid.tables.files import check_exists, is_compressed
 from pellucid.tables.other_formats import table_of_cells
 from pellucid.tables.table import Table, TableError
 
@@ -60,6 +60,8 @@ def parse_address(address: str) -> DatabaseTable | None:
 def read_database(source: DatabaseTable) -> Table:
     """Read all rows of a table."""
     check_exists(source.path)
+    if is_compressed(source.path):
+        raise packed_database_error(str(source.path), source.kind)
     try:
         connection = _connect(source)
         try:
@@ -70,6 +72,14 @@ def read_database(source: DatabaseTable) -> Table:
         raise
     except Exception as error:  # sqlite3.Error, duckdb.Error
         raise TableError(f"{source.path}: cannot be read as {source.kind}: {error}") from error
+
+
+def packed_database_error(name: str, kind: str) -> TableError:
+    """Return an error for a database that cannot be opened as a file."""
+    return TableError(
+        f"{name} is a {kind} database that is compressed or comes from standard input. Unpack it "
+        "into a file and pass the path of this file."
+    )
 
 
 def _connect(source: DatabaseTable) -> Any:

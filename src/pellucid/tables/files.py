@@ -26,6 +26,7 @@ _COMPRESSIONS = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
 }
+_START_OF_COMPRESSED = max(map(len, _COMPRESSIONS))
 #: What the content of a format begins with, and what it ends with if it is complete.
 _FORMATS = {
     b"PAR1": ("parquet", b"PAR1"),
@@ -101,6 +102,14 @@ def check_exists(path: Path) -> None:
         beside = path.parent
         where = "" if beside.is_dir() else f" (the folder {beside} does not exist either)"
         raise TableError(f"{path}: there is no such file{where}. Check the path.")
+
+
+def is_compressed(path: Path) -> bool:
+    """Return whether a file begins as compressed ones do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _starting_with(file.read(_START_OF_COMPRESSED), _COMPRESSIONS) is not None
 
 
 def is_excel(data: bytes) -> bool:

@@ -10,7 +10,12 @@ from pathlib import Path
 from pellucid.tables import other_formats
 from pellucid.tables.conventions import Conventions
 from pellucid.tables.csv_file import NumberedRows, TextTable, column_names, read_csv
-from pellucid.tables.databases import DatabaseTable, parse_address, read_database
+from pellucid.tables.databases import (
+    DatabaseTable,
+    packed_database_error,
+    parse_address,
+    read_database,
+)
 from pellucid.tables.dialect import CsvOptions, recognize_dialect
 from pellucid.tables.encodings import as_utf8
 from pellucid.tables.files import STANDARD_INPUT, Content, read_content
@@ -229,10 +234,7 @@ def _read(source: str | Path, options: CsvOptions) -> TextTable | Table:
         return other_formats.read_excel(content, sheet, options)
     if content.kind in {"sqlite", "duckdb"}:
         if not file.is_file() or file.stat().st_size != len(content.data):
-            raise TableError(
-                f"{content.name} is a {content.kind} database that is compressed or comes from "
-                "standard input. Unpack it into a file and pass the path of this file."
-            )
+            raise packed_database_error(content.name, content.kind)
         return read_database(DatabaseTable(content.kind, file, sheet))
     if sheet is not None:
         raise TableError(
