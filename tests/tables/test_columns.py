@@ -188,3 +188,13 @@ def test_a_column_of_a_series_of_any_library():
         assert column_from_values("y", values).values.tolist() == [1, 2]
     with pytest.raises(ValueError, match="y must have one dimension"):
         column_from_values("y", [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("frame", [pa.table, pl.DataFrame, pd.DataFrame])
+@pytest.mark.parametrize("more", [[], [None]])
+def test_dates_too_far_for_exact_microseconds(frame, more):
+    times = [dt.datetime(9999, 12, 31), dt.datetime(2020, 1, 1, 0, 0, 0, 500_000), *more]
+    if frame is pd.DataFrame:
+        times = pd.Series(times, dtype="datetime64[us]")
+    values = as_table(frame({"d": times}))["d"].values
+    np.testing.assert_array_equal(values, [253402214400.0, 1577836800.5, *[np.nan] * len(more)])

@@ -134,3 +134,7 @@ def test_names_after_a_mark_over_blanks(write):
 def test_a_line_with_fewer_cells_between_blanks(write):
     with pytest.raises(TableError, match="line 4: 1 cell, but the first line has 2"):
         read_table(write("a b\n1 2\n3 4\n5\n"), delimiter=" ")
+
+
+def test_a_table_of_nothing_but_tabs(write):
+    assert read_table(write("\t\n\t\n"), header=False)["column_1"].missing().all()

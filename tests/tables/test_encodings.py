@@ -66,3 +66,8 @@ def test_utf16_without_mark(write):
     with pytest.raises(TableError, match=r"NUL bytes.*--encoding utf-16-le"):
         read_table(path)
     assert read_table(path, encoding="utf-16-le").names == ("Ort", "Höhe")
+
+
+def test_a_codec_that_does_not_say_what_is_wrong(write):
+    with pytest.raises(TableError, match=r"table.csv: not PUNYCODE text .*--encoding"):
+        read_table(write("a b-\x7f \n1,2\n"), encoding="punycode")

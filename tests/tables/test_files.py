@@ -9,7 +9,7 @@ import zipfile
 import pyarrow as pa
 import pytest
 
-from pellucid.tables import TableError, read_table
+from pellucid.tables import TableError, files, read_table
 from pellucid.tables.files import read_content
 
 TEXT = b"a,b\n1,x\n2,y\n"
@@ -60,6 +60,27 @@ def test_gzip_of_several_members_and_files_compressed_twice(write):
     data = gzip.compress(b"a,b\n1,x\n") + gzip.compress(b"2,y\n")
     assert read_content(write(data)).data == TEXT
     assert read_content(write(bz2.compress(COMPRESSED["zip"]))).data == TEXT
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_files_that_would_fill_the_memory(write, monkeypatch, kind):
+    monkeypatch.setattr(files, "MOST_BYTES", 10)
+    path = write(COMPRESSED[kind], "t.csv")
+    assert read_content(path).data == TEXT
+    monkeypatch.setattr(files, "MOST_TIMES_LARGER", 0)
+    with pytest.raises(TableError, match=r"t.csv: its content is more than .* unpack it"):
+        read_content(path)
+
+
+def test_workbooks_that_would_fill_the_memory(write, monkeypatch):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", b" " * 100_000)
+    path = write(file.getvalue(), "t.xlsx")
+    assert read_content(path).kind == "excel"
+    monkeypatch.setattr(files, "MOST_BYTES", 10)
+    with pytest.raises(TableError, match=r"t.xlsx: its content is more than 200 times"):
+        read_content(path)
 
 
 @pytest.mark.parametrize("kind", COMPRESSED)

@@ -4,6 +4,8 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
 import pytest
 from real_data import real_data
 
@@ -216,3 +218,20 @@ def test_german_credit():
     table = read_table(real_data("german_credit/credit.g.arff.gz"))
     assert table.shape == (1000, 21)
     assert set(table["class"].values) == {"good", "bad"}
+
+
+def test_arff_without_rows(write):
+    with pytest.raises(TableError, match=r"t.arff has a header \(1 columns\) but no rows"):
+        read_table(write("@relation r\n@attribute n real\n@data\n", "t.arff"))
+    with pytest.raises(TableError, match=r"t.arff is broken ARFF: it has no @attribute"):
+        read_table(write("a,b\n1,2\n@data\n3,4\n", "t.arff"))
+
+
+def test_an_arrow_file_of_damaged_text(tmp_path):
+    path = tmp_path / "t.feather"
+    pa.feather.write_feather(pa.table({"a": ["Orléans"] * 3}), path, compression="uncompressed")
+    data = path.read_bytes()
+    assert data.count("é".encode()) == 3
+    path.write_bytes(data.replace("é".encode(), b"\xff\xfe"))
+    with pytest.raises(TableError, match=r"t.feather is not an Arrow file or is damaged"):
+        read_table(path)

@@ -201,9 +201,9 @@ def _text_column(name: str, cells: list[Any], *, is_category: bool = False) -> C
 
 
 def _seconds(microseconds: Any) -> npt.NDArray[np.float64]:
-    import narwhals as nw
-
-    return np.asarray(microseconds.cast(nw.Float64).to_numpy() / 1e6, dtype=np.float64)
+    # pyarrow casts only whole numbers that float64 holds exactly, unlike those of the year 9999.
+    seconds: npt.NDArray[np.float64] = microseconds.to_numpy().astype(np.float64) / 1e6
+    return seconds
 
 
 def _from_vector(name: str, values: npt.NDArray[Any]) -> Column:

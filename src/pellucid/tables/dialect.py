@@ -149,7 +149,7 @@ def recognize_delimiter(lines: list[str]) -> str:
     of numbers is one column, whatever its decimal mark. Blanks are the delimiter if they do and no
     other does, or if there are several between numbers of every line.
     """
-    name, *cells = [line.strip() for line in lines if line.strip()]
+    name, *cells = [line.strip() for line in lines if line.strip()] or [""]
     is_one_name = written_number(name) is None and not set(name).intersection(DELIMITERS)
     if cells and is_one_name and all(map(written_number, cells)):
         return ";"
@@ -170,7 +170,7 @@ def _are_cut_by_blanks(lines: list[str]) -> bool:
     """Return whether blanks cut lines into the same number of cells, of which some are numbers."""
     rows = rows_of(lines, BLANKS)
     rows = rows[:-1] if len(rows) > 2 else rows  # The last may have been cut.
-    if len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
+    if not rows or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
         return False
     has_numbers = all(any(plain_number(cell) is not None for cell in row) for row in rows[1:])
     return has_numbers and not all(_is_one_number(" ".join(row)) for row in rows[1:])

@@ -110,3 +110,8 @@ def _decoded(data: bytes, name: str, encoding: str) -> str:
             f"{data[error.start]:#04x}). Correct this line, or give the right encoding "
             "(--encoding, such as latin-1)."
         ) from error
+    except UnicodeError as error:  # Some codecs do not say where.
+        raise TableError(
+            f"{name}: not {encoding.upper()} text ({error}). Give the right encoding (--encoding, "
+            "such as latin-1)."
+        ) from error

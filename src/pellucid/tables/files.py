@@ -10,6 +10,7 @@ import re
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,9 @@ _UNREADABLE = {
 _START_OF_MODEL = 40
 #: A compressed file in a compressed file is read, but not endlessly.
 _MOST_LAYERS = 4
+#: A file is unpacked up to this size, or to so many times its own, if that is more.
+MOST_BYTES, MOST_TIMES_LARGER = 500_000_000, 200
+_BYTES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def read_content(path: str | Path) -> Content:
         if not content.data:
             raise TableError(f"{content.name} is empty (0 bytes). Export the table again.")
         compression = _starting_with(content.data, _COMPRESSIONS)
-        if compression is None or (compression == "zip" and is_excel(content.data)):
+        if compression is None or (compression == "zip" and _is_excel(content)):
             break
         content = _decompressed(content, compression)
     return replace(content, kind=_kind(content))
@@ -112,10 +116,15 @@ def is_compressed(path: Path) -> bool:
         return _starting_with(file.read(_START_OF_COMPRESSED), _COMPRESSIONS) is not None
 
 
-def is_excel(data: bytes) -> bool:
+def _is_excel(content: Content) -> bool:
     """Return whether a zip file is an Excel workbook."""
     try:
-        return "xl/workbook.xml" in zipfile.ZipFile(io.BytesIO(data)).namelist()
+        with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
+            if "xl/workbook.xml" not in archive.namelist():
+                return False
+            if sum(part.file_size for part in archive.infolist()) > _most_bytes(content.data):
+                raise _too_large(content)
+            return True
     except zipfile.BadZipFile:
         return False
 
@@ -153,7 +162,8 @@ def _decompressed(content: Content, compression: str) -> Content:
         if compression == "zip":
             inner, data = _only_member(content)
         else:
-            data = _DECOMPRESS[compression](content.data)
+            with _DECOMPRESS[compression](io.BytesIO(content.data)) as stream:
+                data = _unpacked(stream, content)
     except TableError:
         raise
     except ImportError:
@@ -185,20 +195,43 @@ def _only_member(content: Content) -> tuple[Path, bytes]:
                 f"{content.name} holds {len(names)} files ({shown}), not one table. "
                 "Unpack it and pass the files that are wanted."
             )
-        return Path(names[0]), archive.read(names[0])
+        with archive.open(names[0]) as stream:
+            return Path(names[0]), _unpacked(stream, content)
 
 
-def _unzstd(data: bytes) -> bytes:
+def _unpacked(stream: Any, content: Content) -> bytes:
+    """Read a decompressed file to its end, in pieces, so that little is read of too large ones."""
+    left = _most_bytes(content.data)
+    pieces = []
+    while piece := stream.read(_BYTES_AT_ONCE):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            raise _too_large(content)
+    return b"".join(pieces)
+
+
+def _most_bytes(data: bytes) -> int:
+    return max(MOST_BYTES, MOST_TIMES_LARGER * len(data))
+
+
+def _too_large(content: Content) -> TableError:
+    times = f"{MOST_TIMES_LARGER} times as large as it is packed"
+    return TableError(
+        f"{content.name}: its content is more than {times}, as if it were meant to fill the "
+        "memory. If it is a table, unpack it and pass the file."
+    )
+
+
+def _open_zstd(file: io.BytesIO) -> Any:
     import pyarrow
 
-    with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
-        unpacked: bytes = stream.read()
-    return unpacked
+    return pyarrow.CompressedInputStream(file, "zstd")
 
 
-_DECOMPRESS: dict[str, Any] = {
-    "gzip": gzip.decompress,
-    "bzip2": bz2.decompress,
-    "xz": lzma.decompress,
-    "zstd": _unzstd,
+_DECOMPRESS: dict[str, Callable[[io.BytesIO], Any]] = {
+    "gzip": gzip.open,
+    "bzip2": bz2.open,
+    "xz": lzma.open,
+    "zstd": _open_zstd,
 }

@@ -27,7 +27,7 @@ def read_parquet(content: Content) -> Table:
     def with_pyarrow() -> Any:
         import pyarrow.parquet
 
-        return pyarrow.parquet.read_table(pyarrow.BufferReader(content.data))
+        return _valid(pyarrow.parquet.read_table(pyarrow.BufferReader(content.data)))
 
     def with_polars() -> Any:
         import polars
@@ -43,7 +43,7 @@ def read_arrow(content: Content) -> Table:
     def with_pyarrow() -> Any:
         import pyarrow.feather
 
-        return pyarrow.feather.read_table(pyarrow.BufferReader(content.data))
+        return _valid(pyarrow.feather.read_table(pyarrow.BufferReader(content.data)))
 
     def with_polars() -> Any:
         import polars
@@ -51,6 +51,12 @@ def read_arrow(content: Content) -> Table:
         return polars.read_ipc(io.BytesIO(content.data))
 
     return _read_frame(content, "an Arrow file", (with_pyarrow, with_polars))
+
+
+def _valid(table: Any) -> Any:
+    """Return a table of pyarrow, whose offsets and texts may be damaged, after checking them."""
+    table.validate(full=True)
+    return table
 
 
 def _read_frame(content: Content, kind: str, readers: Iterable[Callable[[], Any]]) -> Table:
@@ -153,7 +159,8 @@ def read_excel(content: Content, sheet: str | None, options: CsvOptions) -> Tabl
                 raise TableError(
                     f"{content.name} has no sheet {sheet!r}. Its sheets are: {', '.join(names)}."
                 )
-            rows = [list(row) for row in book[sheet or names[0]].iter_rows(values_only=True)]
+            sheet_rows = book[sheet or names[0]].iter_rows(values_only=True)
+            rows = [list(row) for row in sheet_rows if any(cell is not None for cell in row)]
     except TableError:
         raise
     except Exception as error:  # openpyxl raises different exceptions for a broken file.
@@ -219,6 +226,10 @@ def read_arff(text: str, name: str) -> Table:
         raise TableError(f"{name}: {error}. Save the table as CSV.") from error
     except Exception as error:  # SciPy raises different exceptions for a broken file.
         raise TableError(f"{name} is broken ARFF: {error}. Save the table as CSV.") from error
+    if not attributes.names():
+        raise TableError(f"{name} is broken ARFF: it has no @attribute. Save the table as CSV.")
+    if not len(rows):
+        raise TableError(f"{name} has a header ({len(attributes.names())} columns) but no rows.")
     columns = {}
     for column in attributes.names():
         values = rows[column]
