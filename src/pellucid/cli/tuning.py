@@ -162,9 +162,8 @@ def _left(trials: Sequence[Trial], search: Search, elapsed: float) -> str:
 
 def trials_table(trials: list[Trial], error_name: str, most_rows: int = 10) -> ScreenTable:
     """Return the best trials as a table for the screen."""
-    table = ScreenTable(
-        title=f"Best of {len(trials)} trials", title_justify="left", title_style="bold"
-    )
+    title = "One trial" if len(trials) == 1 else f"Best of {len(trials)} trials"
+    table = ScreenTable(title=title, title_justify="left", title_style="bold")
     table.add_column(error_name, justify="right")
     table.add_column("parameters")
     for trial in trials[:most_rows]:

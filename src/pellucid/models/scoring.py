@@ -118,8 +118,14 @@ def scorer_on(estimator: Any, scoring: Any, X: Any, y: Any, sample_weight: Any) 
     TypeError
         The callable takes no weights, and the rows have some; or, later, returns no number.
     """
-    from sklearn.metrics import check_scoring  # importing it would slow down `import pellucid`
+    # Importing it would slow down `import pellucid`.
+    from sklearn.metrics import check_scoring, get_scorer_names
 
+    if isinstance(scoring, str) and scoring not in get_scorer_names():
+        raise ValueError(
+            f"scoring={scoring!r} is unknown. Use 'loss', 'rmse', 'mae', or a scorer of "
+            "scikit-learn such as 'accuracy' or 'r2'."
+        )
     scorer = check_scoring(estimator, scoring=scoring)
     weight = {} if sample_weight is None else {"sample_weight": sample_weight}
     if weight and not _takes_weights(scorer):
