@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.metrics import (
     accuracy_score,
@@ -15,6 +16,7 @@ from sklearn.metrics import (
 
 from pellucid import TabularClassifier, TabularRegressor
 from pellucid.models.tabular import importance
+from pellucid.tables import as_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 20, "random_state": 0}
@@ -110,4 +112,13 @@ def test_many_rows_are_drawn_from_and_wide_tables_take_fewer(table, price, monke
     model.column_importance(table, price, max_rows=50)
     monkeypatch.setattr(importance, "_MOST_PRODUCTS", 1)
     model.column_importance(table, price)
-    assert measured == [600, 50, importance.FEWEST_ROWS]
+    for kind in (as_table, pl.from_pandas):
+        model.column_importance(kind(table), price)
+    assert measured == [600, 50, *[importance.FEWEST_ROWS] * 3]
+
+
+@pytest.mark.parametrize("name", ["n_repeats", "max_rows"])
+def test_there_is_something_to_measure(table, price, name):
+    model = TabularRegressor(**QUICK).fit(table, price)
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        model.column_importance(table, price, **{name: 0})

@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from pellucid.inspection.importance import ColumnImportance, permutation_importance
+from pellucid.models.reading import part_of
 from pellucid.models.targets import Targets
 from pellucid.nn import Chain
 from pellucid.nn.parameters import Parameters
@@ -87,19 +88,21 @@ class MeasuresImportance:
             An input is wrong.
         """
         check_is_fitted(self)
+        for name, value in (("n_repeats", n_repeats), ("max_rows", max_rows)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         y = self._checked_y(y, "y")
         check_consistent_length(X, y)
         self._check_validation(y, self._known_targets())
-        inputs = self._table(X)
         columns = self.encoder_._inputs_of_columns()
         cost = n_repeats * len(columns) * self.parameters_.flat.size
         n_rows = min(len(y), max_rows, max(FEWEST_ROWS, int(_MOST_PRODUCTS / cost)))
         if n_rows < len(y):
             rng = np.random.default_rng(random_state)
             rows = np.sort(rng.choice(len(y), n_rows, replace=False))
-            inputs, y = inputs[rows], y[rows]
+            X, y = part_of(X, rows), y[rows]
         return permutation_importance(
-            *(self._predictions_from, inputs, columns, self._errors_on(y)),
+            *(self._predictions_from, self._table(X), columns, self._errors_on(y)),
             n_repeats=n_repeats,
             random_state=random_state,
         )
