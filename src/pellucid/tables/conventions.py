@@ -142,7 +142,8 @@ def recognize_number_format(
 ) -> NumberFormat:
     """Recognize how a table writes numbers, from the cells of its text columns.
 
-    Each column of numbers in which a cell decides it, such as "12,5" or "1.234.567", has one vote.
+    Each column of numbers in which a cell decides it, such as "12,5" or "1.234.567", has one vote;
+    columns such as "1", "1,2", "2,3" have none, as they may hold lists of the same few numbers.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def recognize_number_format(
     NumberFormat(decimal=',', thousands='.')
     """
     found = [numbers for cells in columns if (numbers := _numbers_in(cells))]
-    marks = [decimal_mark(numbers) for numbers in found]
+    marks = [None if _may_be_lists(numbers) else decimal_mark(numbers) for numbers in found]
     lead = marks.count(",") - marks.count(".")
     decimal = otherwise.decimal if lead == 0 else "," if lead > 0 else "."
     if lead == 0 and otherwise == _PLAIN and usual_mark(delimiter) == ",":
@@ -195,6 +196,16 @@ def mark_of_column(cells: Cells, usual: str = "") -> str | None:
 def usual_mark(delimiter: str) -> str:
     """Return the usual decimal mark beside a delimiter; empty if there is none."""
     return {";": ",", ",": "."}.get(delimiter, "")
+
+
+def _may_be_lists(numbers: list[tuple[WrittenNumber, float]]) -> bool:
+    """Return whether all numbers with a comma are ascending pairs of others, as 1,2 is."""
+    digits = [number.digits.split(",") for number, _ in numbers]
+    parts = [[int(d) for d in part if d.isdigit() and d[0] != "0"] for part in digits]
+    pairs = [part for part in parts if len(part) == 2]
+    ends = {part[-1] for part in pairs}
+    others = {part[0] for part in parts if part}
+    return len(ends) > 1 and all(a < b for a, b in pairs) and ends <= others
 
 
 def _contain(numbers: list[tuple[WrittenNumber, float]], mark: str) -> bool:
