@@ -143,3 +143,9 @@ def test_missing_file_and_folder(tmp_path):
         read_table(tmp_path / "absent.csv")
     with pytest.raises(TableError, match="does not exist either"):
         read_table(tmp_path / "nowhere" / "absent.csv")
+
+
+def test_a_zip_file_of_a_later_version(write):
+    data = zipped({"t.csv": TEXT}).replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03\xc1")
+    with pytest.raises(TableError, match=r"t.zip cannot be unpacked: zip file version 19.3"):
+        read_content(write(data, "t.zip"))

@@ -235,3 +235,19 @@ def test_an_arrow_file_of_damaged_text(tmp_path):
     path.write_bytes(data.replace("é".encode(), b"\xff\xfe"))
     with pytest.raises(TableError, match=r"t.feather is not an Arrow file or is damaged"):
         read_table(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
+def test_json_that_is_too_deep(write, text):
+    with pytest.raises(TableError, match=r"t.json.* broken JSON"):
+        read_table(write(text, "t.json"))
+
+
+def test_a_cell_far_from_the_table_of_excel(tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for place, value in {"A1": "a", "A2": 1, "XFD20000": 5}.items():
+        book.active[place] = value
+    book.save(tmp_path / "t.xlsx")
+    assert read_table(tmp_path / "t.xlsx").shape == (2, 2)

@@ -125,7 +125,7 @@ def _is_excel(content: Content) -> bool:
             if sum(part.file_size for part in archive.infolist()) > _most_bytes(content.data):
                 raise _too_large(content)
             return True
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError):
         return False
 
 

@@ -116,7 +116,7 @@ def _json_rows(text: str, name: str) -> Iterable[tuple[str, Any]]:
     if text.lstrip().startswith("["):
         try:
             rows = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TableError(f"{name} is broken JSON: {error}. Export it again.") from None
         yield from ((f"row {i + 1}", row) for i, row in enumerate(rows))
         return
@@ -127,7 +127,7 @@ def _json_rows(text: str, name: str) -> Iterable[tuple[str, Any]]:
         if line.strip():
             try:
                 yield f"line {i + 1}", json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise TableError(
                     f"{name}, line {i + 1}: broken JSON ({error}). Write one object in each line."
                 ) from None
@@ -137,7 +137,7 @@ def _only_object(text: str) -> Any:
     """Return the only object in a text, which may be over several lines; None if it is broken."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -159,8 +159,10 @@ def read_excel(content: Content, sheet: str | None, options: CsvOptions) -> Tabl
                 raise TableError(
                     f"{content.name} has no sheet {sheet!r}. Its sheets are: {', '.join(names)}."
                 )
-            sheet_rows = book[sheet or names[0]].iter_rows(values_only=True)
-            rows = [list(row) for row in sheet_rows if any(cell is not None for cell in row)]
+            page = book[sheet or names[0]]
+            page.reset_dimensions()  # else all rows are as wide as the widest
+            cells = page.iter_rows(values_only=True)
+            rows = [list(row) for row in cells if any(cell is not None for cell in row)]
     except TableError:
         raise
     except Exception as error:  # openpyxl raises different exceptions for a broken file.
