@@ -1,7 +1,9 @@
 // The engine's Python interface. All sizes are checked here, once.
+//
+// Functions take text and lists as they are and convert them in their bodies: nanobind's own
+// conversions end the process where memory runs out.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <atomic>
@@ -67,6 +69,23 @@ Clip find_clip(const std::string& name) {
   fail("unknown clipping " + name);
 }
 
+// Marks a trainer as busy. Two Python threads may not use it at the same time.
+class Occupied {
+ public:
+  explicit Occupied(std::atomic<bool>& busy) : busy_(busy) {
+    if (busy_.exchange(true))
+      throw std::runtime_error(
+          "this trainer is in use, by another thread or by the call that called this loss. Wait "
+          "until it returns, or make a trainer for each thread");
+  }
+  Occupied(const Occupied&) = delete;
+  Occupied& operator=(const Occupied&) = delete;
+  ~Occupied() { busy_ = false; }
+
+ private:
+  std::atomic<bool>& busy_;
+};
+
 template <class T>
 class Engine {
  public:
@@ -77,14 +96,17 @@ class Engine {
         rows_(batch_size) {}
 
   void load_parameters(nb::handle flat) {
+    const Occupied occupied(busy_);
     const Array array(flat);
     trainer_.load_parameters(vector_of(array, "parameters"));
   }
-  void store_parameters(nb::handle flat) const {
+  void store_parameters(nb::handle flat) {
+    const Occupied occupied(busy_);
     const Array array(flat, true);
     trainer_.store_parameters(vector_of(array, "parameters"));
   }
-  bool store_if_finite(nb::handle flat) const {
+  bool store_if_finite(nb::handle flat) {
+    const Occupied occupied(busy_);
     const Array array(flat, true);
     T* destination = vector_of(array, "parameters");
     if (!trainer_.parameters_finite()) return false;
@@ -92,10 +114,12 @@ class Engine {
     return true;
   }
   void load_moments(nb::handle first, nb::handle second) {
+    const Occupied occupied(busy_);
     const Array one(first), two(second);
     trainer_.load_moments(optional_of(one, "first"), optional_of(two, "second"));
   }
-  void store_moments(nb::handle first, nb::handle second) const {
+  void store_moments(nb::handle first, nb::handle second) {
+    const Occupied occupied(busy_);
     const Array one(first, true), two(second, true);
     trainer_.store_moments(vector_of(one, "first"), optional_of(two, "second"));
   }
@@ -107,6 +131,7 @@ class Engine {
   nb::tuple run(nb::handle X, nb::handle targets, nb::handle weights, nb::handle order,
                 Index n_epochs, const Plan& plan, nb::handle rates, nb::handle decays,
                 nb::handle drop_factors, Index steps_done, std::uint32_t epoch, nb::handle loss) {
+    const Occupied occupied(busy_);
     HeldExamples<T> held = hold(X, targets, weights);
     const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
     if (held_loss) held.examples.loss = &held_loss->outside;
@@ -151,6 +176,7 @@ class Engine {
   // Returns the mean loss and writes its gradient.
   double gradient(nb::handle X, nb::handle targets, nb::handle weights, nb::handle flat,
                   nb::handle loss) {
+    const Occupied occupied(busy_);
     HeldExamples<T> held = hold(X, targets, weights);
     const std::optional<HeldLoss<T>> held_loss = hold_loss(loss);
     if (held_loss) held.examples.loss = &held_loss->outside;
@@ -206,6 +232,7 @@ class Engine {
   Trainer<T> trainer_;
   Index rows_;  // the most in a batch
   std::atomic<bool> stop_{false};
+  std::atomic<bool> busy_{false};
 };
 
 // A predictor and the parameters that it reads.
@@ -282,10 +309,18 @@ void bind_type(nb::module_& module, const std::string& suffix) {
           },
           "fan_out"_a, "weight_offset"_a, "bias_offset"_a, "weight_rate"_a = 1.0,
           "bias_rate"_a = 1.0, "weight_scale"_a = 1.0)
-      .def("add_activation", &ProgramT::add_activation, "name"_a, "parameter"_a, "blend"_a,
-           "may_fuse"_a = true)
-      .def("add_parametric_activation", &ProgramT::add_parametric_activation, "name"_a,
-           "parameter"_a, "offset"_a, "rate"_a = 1.0)
+      .def(
+          "add_activation",
+          [](ProgramT& self, const char* name, T parameter, T blend, bool may_fuse) {
+            return self.add_activation(name, parameter, blend, may_fuse);
+          },
+          "name"_a, "parameter"_a, "blend"_a, "may_fuse"_a = true)
+      .def(
+          "add_parametric_activation",
+          [](ProgramT& self, const char* name, T parameter, Index offset, double rate) {
+            return self.add_parametric_activation(name, parameter, offset, rate);
+          },
+          "name"_a, "parameter"_a, "offset"_a, "rate"_a = 1.0)
       .def("add_scale", &ProgramT::add_scale, "offset"_a, "rate"_a = 1.0)
       .def("add_row_norm", &ProgramT::add_row_norm, "centered"_a, "epsilon"_a, "gamma_offset"_a,
            "gamma_rate"_a, "beta_offset"_a, "beta_rate"_a)
@@ -307,19 +342,34 @@ void bind_type(nb::module_& module, const std::string& suffix) {
           "dim"_a, "n_frequencies"_a, "frequencies"_a, "phases"_a, "weights"_a, "biases"_a)
       .def(
           "add_piecewise_linear_embedding",
-          [](ProgramT& self, const std::vector<std::vector<double>>& edges, Index dim,
-             const Place& weights, const Place& biases) {
-            return self.add_piecewise_linear_embedding({edges, dim, weights, biases});
+          [](ProgramT& self, nb::handle edges, Index dim, const Place& weights,
+             const Place& biases) {
+            std::vector<std::vector<double>> of_columns;
+            for (nb::handle column : edges) {
+              std::vector<double>& its = of_columns.emplace_back();
+              for (nb::handle edge : column) its.push_back(nb::cast<double>(edge));
+            }
+            return self.add_piecewise_linear_embedding({of_columns, dim, weights, biases});
           },
           "edges"_a, "dim"_a, "weights"_a, "biases"_a)
       .def("add_dropout", &ProgramT::add_dropout, "share"_a, "scales_in_training"_a,
            "layer_number"_a)
       .def("add_embedding", &ProgramT::add_embedding, "n_rows"_a, "dim"_a, "offset"_a,
            "rate"_a = 1.0)
-      .def("add_columns", &ProgramT::add_columns, "parts"_a)
+      .def(
+          "add_columns",
+          [](ProgramT& self, nb::handle parts) {
+            std::vector<ProgramT> programs;
+            for (nb::handle part : parts) programs.push_back(nb::cast<const ProgramT&>(part));
+            return self.add_columns(std::move(programs));
+          },
+          "parts"_a)
       .def("add_sum", &ProgramT::add_sum, "skipped"_a)
       .def("takes_sparse", &ProgramT::takes_sparse, "stored"_a, "rows"_a)
-      .def("set_loss", &ProgramT::set_loss, "name"_a, "parameter"_a);
+      .def(
+          "set_loss",
+          [](ProgramT& self, const char* name, T parameter) { self.set_loss(name, parameter); },
+          "name"_a, "parameter"_a);
   using EngineT = Engine<T>;
   nb::class_<EngineT>(module, ("Trainer" + suffix).c_str())
       .def(
@@ -373,11 +423,10 @@ void bind(nb::module_& module) {
   nb::class_<Plan>(module, "Plan")
       .def(
           "__init__",
-          [](Plan* self, Index batch_size, const std::string& rule, double first_decay,
-             double first_gain, double second_decay, double second_gain, double epsilon,
-             bool bias_correction, bool epsilon_corrected, bool epsilon_inside, double l2_penalty,
-             const std::string& clip, double clip_limit, std::uint64_t seed,
-             Index statistics_every) {
+          [](Plan* self, Index batch_size, const char* rule, double first_decay, double first_gain,
+             double second_decay, double second_gain, double epsilon, bool bias_correction,
+             bool epsilon_corrected, bool epsilon_inside, double l2_penalty, const char* clip,
+             double clip_limit, std::uint64_t seed, Index statistics_every) {
             new (self) Plan{{find_rule(rule), first_decay, first_gain, second_decay, second_gain,
                              epsilon, bias_correction, epsilon_corrected, epsilon_inside},
                             batch_size,

@@ -140,6 +140,8 @@ Index Program<T>::add_columns(std::vector<Program<T>> parts) {
   for (const Program<T>& part : parts) {
     columns += part.fan_in();
     outputs += part.fan_out();
+    if (part.n_parameters() > n_parameters())
+      throw std::invalid_argument("the parameters of a part lie outside the flat buffer");
     in_tables_ += part.in_tables();
     for (const Step& step : part.steps()) has_parameters |= step.has_parameters;
   }

@@ -69,7 +69,7 @@ class Program {
   // Each of these returns the slot that holds the result.
   Index add_linear(const LinearSpec& spec) {
     if (spec.fan_out < 1) throw std::invalid_argument("a linear layer needs at least one output");
-    check_range(spec.weight_offset, fan_out() * spec.fan_out);
+    check_range(spec.weight_offset, product(fan_out(), spec.fan_out));
     if (spec.bias_offset >= 0) check_range(spec.bias_offset, spec.fan_out);
     const auto activation = std::make_shared<Activation<T>>();
     const auto make = [spec, activation, bfloat16 = bfloat16_](
@@ -159,12 +159,12 @@ class Program {
   Index add_periodic_embedding(const PeriodicSpec& spec) {
     if (spec.dim < 2 || spec.n_frequencies < 1)
       throw std::invalid_argument("a periodic embedding needs a dim of 2 and a frequency");
-    const Index waves = fan_out() * spec.n_frequencies;
+    const Index waves = product(fan_out(), spec.n_frequencies);
     check_range(spec.frequencies.first, waves);
     check_range(spec.phases.first, waves);
-    check_range(spec.weights.first, waves * (spec.dim - 1));
-    check_range(spec.biases.first, fan_out() * (spec.dim - 1));
-    return add(fan_out() * spec.dim, true, [spec](const Surroundings<T>& s) {
+    check_range(spec.weights.first, product(waves, spec.dim - 1));
+    check_range(spec.biases.first, product(fan_out(), spec.dim - 1));
+    return add(product(fan_out(), spec.dim), true, [spec](const Surroundings<T>& s) {
       return std::make_unique<PeriodicLayer<T>>(spec, s.input, s.output, s.use == Use::kTraining,
                                                 s.propagate, s.accumulate);
     });
@@ -176,10 +176,10 @@ class Program {
     for (const auto& edges : spec.edges)
       if (edges.size() < 2) throw std::invalid_argument("a column needs at least two edges");
     if (spec.dim > 0) {
-      check_range(spec.weights.first, spec.n_components() * spec.dim);
-      check_range(spec.biases.first, fan_out() * spec.dim);
+      check_range(spec.weights.first, product(spec.n_components(), spec.dim));
+      check_range(spec.biases.first, product(fan_out(), spec.dim));
     }
-    const Index width = spec.dim > 0 ? fan_out() * spec.dim : spec.n_components();
+    const Index width = spec.dim > 0 ? product(fan_out(), spec.dim) : spec.n_components();
     return add(width, spec.dim > 0, [spec](const Surroundings<T>& s) {
       return std::make_unique<PiecewiseLinearLayer<T>>(
           spec, s.input, s.output, s.use == Use::kTraining, s.propagate, s.accumulate);
@@ -188,13 +188,14 @@ class Program {
 
   // Each id of the input is replaced by its row of a table (n_rows, dim).
   Index add_embedding(Index n_rows, Index dim, Index offset, double rate) {
-    check_range(offset, n_rows * dim);
+    check_range(offset, product(n_rows, dim));
+    if (dim < 1 || n_rows < 1) throw std::invalid_argument("an embedding needs a row and a dim");
     if (n_rows > Index{1} << std::numeric_limits<T>::digits)
       throw std::invalid_argument("float32 cannot tell the ids of a table of " +
                                   std::to_string(n_rows) +
                                   " rows apart (from 2**24 on); use float64 parameters");
     in_tables_ += n_rows * dim;
-    return add(fan_out() * dim, true, [=](const Surroundings<T>& s) {
+    return add(product(fan_out(), dim), true, [=](const Surroundings<T>& s) {
       return std::make_unique<EmbeddingLayer<T>>(n_rows, dim, offset, rate, s.input, s.output,
                                                  s.use, s.n_threads, s.propagate, s.accumulate);
     });
@@ -267,8 +268,16 @@ class Program {
     throw std::invalid_argument("unknown activation " + name);
   }
 
+  // The product of two sizes, neither of which may be negative.
+  static Index product(Index a, Index b) {
+    Index result = 0;
+    if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &result))
+      throw std::invalid_argument("a layer of " + std::to_string(a) + " x " + std::to_string(b) +
+                                  " numbers is too large, or negative");
+    return result;
+  }
   void check_range(Index offset, Index count) const {
-    if (offset < 0 || offset + count > n_parameters_)
+    if (offset < 0 || count < 0 || offset > n_parameters_ || count > n_parameters_ - offset)
       throw std::invalid_argument("a layer's parameters lie outside the flat buffer");
   }
 

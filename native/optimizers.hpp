@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "simd.hpp"
 
@@ -134,6 +135,17 @@ T sum_of_squares(const T* values, Index count) {
     sum += v * v;
   }
   return horizontal_sum<T>(sum);
+}
+
+// The same where squares can be too large for a float, but not for a double.
+template <class T>
+double sum_of_large_squares(const T* values, Index count) {
+  const auto sum = static_cast<double>(sum_of_squares(values, count));
+  if (std::isfinite(sum)) return sum;
+  double exact = 0;
+  for (Index i = 0; i < count; ++i)
+    exact += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  return exact;
 }
 
 }  // namespace pellucid::inline PELLUCID_ISA

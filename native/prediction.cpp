@@ -35,7 +35,7 @@ struct Job {
   T* scores;
   Shares shares;
   const Sampling* sampling;
-  Barrier barrier{shares.team};
+  Barrier& barrier;
   std::atomic<Index> next_item{0};
 
   // Each thread packs its part of the weights into panels. Then the threads take chunk after chunk.
@@ -112,7 +112,8 @@ struct Job {
   void gather(const Pass<T>& pass, Index first) {
     for (Index i = pass.first; i < pass.last; ++i) {
       const Index row = first + i - pass.first;
-      workspace.order[static_cast<std::size_t>(i)] = rows.order == nullptr ? row : rows.order[row];
+      workspace.order[static_cast<std::size_t>(i)] =
+          rows.order == nullptr ? row : checked_row(rows.order[row], rows.table.rows);
     }
     Examples<T> examples;
     examples.table = rows.table;
@@ -173,7 +174,7 @@ void Predictor<T>::run(const T* flat, const Rows<T>& rows, T* scores, const Samp
   network.reserve(rows.table, rows.order, n, shares.chunk);
   network.input().elsewhere = network.reads_table() && is_plain(rows);
   std::fill(workspace->wrong_ids.begin(), workspace->wrong_ids.end(), WrongId{});
-  Job<T> job{*workspace, rows, flat, scores, shares, sampling};
+  Job<T> job{*workspace, rows, flat, scores, shares, sampling, team.barrier()};
   if (use == Use::kFewRows) {
     job.load(0, 1);
     network.refresh(flat);

@@ -20,7 +20,7 @@ double product_rate(int n_threads, int n_rounds) {
   Team team(n_threads);
   double best = 0;
   for (int round = 0; round < n_rounds; ++round) {
-    Barrier barrier(team.size());
+    Barrier& barrier = team.barrier();
     double seconds = 0;
     team.run([&](int thread) {
       const Buffer<E> a(rows * terms), b(terms * width);

@@ -29,7 +29,12 @@ class Array {
     const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
     if (PyObject_GetBuffer(source.ptr(), &view_, flags) != 0) throw nb::python_error();
   }
-  Array(Array&& other) noexcept : view_(other.view_) { other.view_.obj = nullptr; }
+  Array(Array&& other) noexcept : view_(other.view_) {
+    // Python lets the shape and the strides of a vector point to numbers in the view itself.
+    if (other.view_.shape == &other.view_.len) view_.shape = &view_.len;
+    if (other.view_.strides == &other.view_.itemsize) view_.strides = &view_.itemsize;
+    other.view_.obj = nullptr;
+  }
   Array(const Array&) = delete;
   Array& operator=(const Array&) = delete;
   ~Array() {
@@ -145,6 +150,7 @@ HeldTable<T> hold_sparse(const nb::tuple& source, Index columns) {
   if (index_type != "i4" && index_type != "i8") fail("indptr must hold signed integers");
   if (values.dimensions() != 1 || (values.size(0) > 1 && values.stride(0) != values.item_size()))
     fail("data must be a contiguous vector");
+  if (offsets.dimensions() != 1) fail("indptr must be a vector");
   const bool wide = index_type == "i8";
   const Index n_rows = offsets.size(0) - 1;
   const auto hold_vectors = [&]<class Offset>(Offset) {

@@ -83,7 +83,7 @@ class Scorer {
                              weight_of);
     } else {
       for (Index row = first; row < last; ++row) {
-        const Index label = examples.labels != nullptr ? examples.labels[order[row]] : -1;
+        const Index label = examples.labels != nullptr ? label_of(examples, order[row]) : -1;
         const double weight = weight_of(row);
         row_losses_[row] = weight * score_row(row, label, T(weight * scale), scratch);
         total += row_losses_[row];
@@ -127,6 +127,13 @@ class Scorer {
   }
 
  private:
+  Index label_of(const Examples<T>& examples, std::int64_t row) const {
+    const std::int64_t label = examples.labels[row];
+    if (label < 0 || label >= scores_.panels.columns()) [[unlikely]]
+      fail_as_changed("y");
+    return label;
+  }
+
   // The same for rows `first` to `first + count`, at most kLanes. Lanes beyond them repeat the last
   // row, and their results are dropped.
   template <class WeightOf>
@@ -151,8 +158,9 @@ class Scorer {
       weights[i] = weight_of(row);
       block.scale[i] = T(weights[i] * scale);
       block.labels[i] =
-          block.has_labels ? static_cast<decltype(block.labels[0] + 0)>(examples.labels[order[row]])
-                           : 0;
+          block.has_labels
+              ? static_cast<decltype(block.labels[0] + 0)>(label_of(examples, order[row]))
+              : 0;
     }
     loss_.block(block);
     for (Index c = block.columns; c < lanes; ++c) block.scores[c] = Vector<T>{};

@@ -60,10 +60,11 @@ class SparseRows {
               Index last, int thread, int n_threads) {
     if (thread == 0) n_parts_ = n_threads;
     SparseEntry<T>* const start = part(thread).by_row.data();
+    const SparseEntry<T>* const end = start + part(thread).by_row.size();
     SparseEntry<T>* next = start;
     for (Index row = first; row < last; ++row) {
       begins_[row] = next - start;
-      next = list(table, order[row], next);
+      next = list(table, order[row], next, end - next);
       ends_[row] = next - start;
     }
     part(thread).first_row = first;

@@ -68,24 +68,62 @@ inline Index most_entries(const TableView& table, const std::int64_t* order, Ind
   return most;
 }
 
+// The user's arrays are checked before the engine reads them, but another thread can write to them
+// meanwhile. What is read there is therefore checked again before memory is addressed by it.
+[[noreturn]] inline void fail_as_changed(const char* what) {
+  throw std::invalid_argument(std::string(what) +
+                              " changed while the engine read it. Do not write to the data, nor "
+                              "sum duplicates of a sparse matrix, before training has ended");
+}
+
+inline std::int64_t checked_row(std::int64_t row, Index rows) {
+  if (row < 0 || row >= rows) [[unlikely]]
+    fail_as_changed("the order of the rows");
+  return row;
+}
+
+// Where the entries of a sparse row lie.
+struct EntryPlaces {
+  Index first, last;
+};
+
+template <class Offset>
+EntryPlaces places_of(const TableView& table, Index row) {
+  const auto* offsets = reinterpret_cast<const Offset*>(table.offsets);
+  const EntryPlaces places{static_cast<Index>(offsets[row]), static_cast<Index>(offsets[row + 1])};
+  if (places.first < 0 || places.last > table.stored) [[unlikely]]
+    fail_as_changed("indptr");
+  return places;
+}
+
+template <class Offset>
+Index column_of(const TableView& table, Index place) {
+  const auto* indices = reinterpret_cast<const Offset*>(table.indices);
+  const auto column = static_cast<Index>(indices[place]);
+  if (column < 0 || column >= table.columns) [[unlikely]]
+    fail_as_changed("indices");
+  return column;
+}
+
 template <class T>
 struct SparseEntry {
   Index column;
   T value;
 };
 
-// Writes a sparse row's entries from `next` on and returns their end.
+// Writes a sparse row's entries from `next` on, of at most `room` entries, and returns their end.
 template <class T>
-using ListFunction = SparseEntry<T>* (*)(const TableView& table, Index row, SparseEntry<T>* next);
+using ListFunction = SparseEntry<T>* (*)(const TableView& table, Index row, SparseEntry<T>* next,
+                                         Index room);
 
 template <class T, class Source, class Offset>
-SparseEntry<T>* list_entries(const TableView& table, Index row, SparseEntry<T>* next) {
-  const auto* offsets = reinterpret_cast<const Offset*>(table.offsets);
-  const auto* indices = reinterpret_cast<const Offset*>(table.indices);
+SparseEntry<T>* list_entries(const TableView& table, Index row, SparseEntry<T>* next, Index room) {
   const auto* values = reinterpret_cast<const Source*>(table.data);
-  const auto end = static_cast<Index>(offsets[row + 1]);
-  for (auto i = static_cast<Index>(offsets[row]); i < end; ++i)
-    *next++ = {static_cast<Index>(indices[i]), static_cast<T>(values[i])};
+  const EntryPlaces places = places_of<Offset>(table, row);
+  if (places.last - places.first > room) [[unlikely]]
+    fail_as_changed("indptr");
+  for (Index i = places.first; i < places.last; ++i)
+    *next++ = {column_of<Offset>(table, i), static_cast<T>(values[i])};
   return next;
 }
 
@@ -126,14 +164,13 @@ void gather_dense(const TableView& table, Index row, const Panels<T>& panels, In
 template <class T, class Source, class Offset>
 void gather_sparse(const TableView& table, Index row, const Panels<T>& panels, Index stored_rows,
                    Index row_in_batch, T* batch) {
-  const auto* offsets = reinterpret_cast<const Offset*>(table.offsets);
-  const auto* indices = reinterpret_cast<const Offset*>(table.indices);
   const auto* values = reinterpret_cast<const Source*>(table.data);
+  const EntryPlaces places = places_of<Offset>(table, row);
   for (const Panel& panel : panels)
     std::fill_n(batch + stored_rows * panel.first + row_in_batch * panel.width, panel.width, T(0));
   Index p = 0;
-  for (Index i = static_cast<Index>(offsets[row]); i < static_cast<Index>(offsets[row + 1]); ++i) {
-    const Index column = static_cast<Index>(indices[i]);
+  for (Index i = places.first; i < places.last; ++i) {
+    const Index column = column_of<Offset>(table, i);
     // Indices are usually sorted, so the column is nearly always in this panel or a later one.
     if (column < panels[p].first) p = 0;
     while (column >= panels[p].first + panels[p].width) ++p;

@@ -5,6 +5,7 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -152,14 +153,30 @@ Team::~Team() {
 }
 
 void Team::run(const std::function<void(int)>& task) {
+  barrier_.reset(size_);
+  failed_ = false;
+  failure_ = nullptr;
+  const std::function<void(int)> guarded = [this, &task](int index) { run_guarded(task, index); };
   int index = 1;
   for (Worker* worker = workers_; worker != nullptr; worker = worker->next)
-    worker->start(&task, index++);
+    worker->start(&guarded, index++);
   {
     const DenormalsAreZero mode;
-    task(0);
+    guarded(0);
   }
   for (Worker* worker = workers_; worker != nullptr; worker = worker->next) worker->finish();
+  if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void Team::run_guarded(const std::function<void(int)>& task, int index) noexcept {
+  try {
+    task(index);
+  } catch (const Barrier::Abandoned&) {
+    // Another task has failed.
+  } catch (...) {
+    if (!failed_.exchange(true)) failure_ = std::current_exception();
+    barrier_.abandon();
+  }
 }
 
 std::optional<Shortage> take_shortage() {
@@ -169,20 +186,26 @@ std::optional<Shortage> take_shortage() {
   return first_shortage;
 }
 
-void Barrier::wait() {
+void Barrier::wait(Expected expected) {
   if (n_threads_ == 1) return;
   const int phase = phase_.load(std::memory_order_acquire);
+  if (phase == kAbandoned) throw Abandoned{};
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == n_threads_) {
+    // Nobody abandons a barrier at which all have arrived.
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
+    if (expected == Expected::kLong) phase_.notify_all();
     return;
   }
   for (int spin = 0; phase_.load(std::memory_order_acquire) == phase; ++spin) {
     if (spin < kSpins)
       pause_briefly();
+    else if (expected == Expected::kLong)
+      phase_.wait(phase, std::memory_order_acquire);
     else
       std::this_thread::yield();  // more threads than processors
   }
+  if (phase_.load(std::memory_order_acquire) == kAbandoned) throw Abandoned{};
 }
 
 }  // namespace pellucid

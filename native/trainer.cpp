@@ -82,7 +82,7 @@ ParameterRange<T> active_range(ParameterBlock<T>& block, const ActiveRows<T>& ac
 
 template <class T>
 double squares_of(const ActiveRows<T>& active) {
-  return static_cast<double>(sum_of_squares(active.gradients, active.count * active.stride));
+  return sum_of_large_squares(active.gradients, active.count * active.stride);
 }
 
 template <class T>
@@ -106,6 +106,7 @@ Trainer<T>::Trainer(const Program<T>& program, Index batch_size, int n_threads, 
       scorer_(program.loss, program.loss_parameter, network_.output()),
       scratch_(static_cast<std::size_t>(n_threads)),
       blocks_(network_.blocks()),
+      order_(static_cast<std::size_t>(batch_size)),
       team_size_(n_threads, adapts) {
   for (ThreadScratch& scratch : scratch_) {
     scratch.segments.reserve(static_cast<std::size_t>(network_.most_panels()));
@@ -220,7 +221,11 @@ Pass<T> Trainer<T>::make_pass(int thread, int n_threads, Index rows, Barrier& ba
 // `scale` is 1 / the number of rows in the average of the loss.
 template <class T>
 void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
-                             const std::int64_t* order, double scale, Stop& stop) {
+                             const std::int64_t* given, double scale, Stop& stop) {
+  // Each thread checks its own rows and then reads the checked copy.
+  std::int64_t* const order = order_.data();
+  for (Index row = pass.first; row < pass.last; ++row)
+    order[row] = checked_row(given[row], examples.table.rows);
   network_.gather(examples, order, pass);
   network_.forward(pass);
   if (pass.observer != nullptr) pass.observer->look_at_values(pass.thread, pass.first, pass.last);
@@ -232,9 +237,9 @@ void Trainer<T>::first_phase(const Pass<T>& pass, const Examples<T>& examples,
     pass.barrier->wait();
     const T share = T(scale * static_cast<double>(pass.rows));
     if (pass.thread == 0 && !stop.now() &&
-        !scorer_.score_outside(*examples.loss, order, pass.rows, share, total))
+        !scorer_.score_outside(*examples.loss, given, pass.rows, share, total))
       stop.asked = true;
-    pass.barrier->wait();
+    pass.barrier->wait(Barrier::Expected::kLong);
     if (stop.asked) return;
   }
   network_.backward(pass);
@@ -372,9 +377,11 @@ void Trainer<T>::prepare_to_measure() {
 
 // Computes the factor of each unit's gradient that keeps norms within the limit.
 template <class T>
-void Trainer<T>::find_clip_factors(const Plan& plan) {
-  const auto factor = [&plan](double squares) {
+void Trainer<T>::find_clip_factors(const Plan& plan, Stop& stop) {
+  const auto factor = [&](double squares) {
     const double norm = std::sqrt(squares);
+    // Scaled to the limit, such a gradient would be zero, or not a number.
+    if (!std::isfinite(norm)) stop.non_finite = true;
     return T(norm > plan.clip_limit ? plan.clip_limit / norm : 1.0);
   };
   if (plan.clip == Clip::kGlobalNorm) {
@@ -396,7 +403,7 @@ void Trainer<T>::run_window(int most_threads, const Window& window, Report& repo
   Team team(most_threads);
   const int n_threads = team.size();
   const std::vector<std::size_t>& unit_shares = shares(n_threads);
-  Barrier barrier(n_threads);
+  Barrier& barrier = team.barrier();
   Stop stop;
   const bool clips_norms = plan.clip == Clip::kNorm || plan.clip == Clip::kGlobalNorm;
   team.run([&](int thread) {
@@ -434,8 +441,9 @@ void Trainer<T>::run_window(int most_threads, const Window& window, Report& repo
       if (clips_norms) {
         for (std::size_t u = first_unit; u < last_unit; ++u) keep_unit_gradient(u, step);
         barrier.wait();
-        if (thread == 0) find_clip_factors(plan);
+        if (thread == 0) find_clip_factors(plan, stop);
         barrier.wait();
+        if (stop.now()) return;
         step.coefficients.penalty = 0;
         for (std::size_t u = first_unit; u < last_unit; ++u) {
           const ActiveRows<T>& active = kept_[u];
@@ -510,7 +518,7 @@ double Trainer<T>::gradient(const Examples<T>& examples, Index n, T* gradient,
     Team team(n_threads_);
     const int n_threads = team.size();
     const std::vector<std::size_t>& unit_shares = shares(n_threads);
-    Barrier barrier(n_threads);
+    Barrier& barrier = team.barrier();
     Stop stop;
     team.run([&](int thread) {
       const auto mine = static_cast<std::size_t>(thread);

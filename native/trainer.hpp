@@ -158,13 +158,13 @@ class Trainer {
   void keep_gradients(bool keep);
   void prepare_to_measure();
   Pass<T> make_pass(int thread, int n_threads, Index rows, Barrier& barrier);
-  void first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* order,
+  void first_phase(const Pass<T>& pass, const Examples<T>& examples, const std::int64_t* given,
                    double scale, Stop& stop);
   ActiveRows<T> unit_gradient(std::size_t unit, Index rows, T* into);
   void penalize_unit(std::size_t unit, const Step& step, T* gradient);
   void unit_step(std::size_t unit, const Step& step, ThreadScratch& scratch);
   void keep_unit_gradient(std::size_t unit, const Step& step);
-  void find_clip_factors(const Plan& plan);
+  void find_clip_factors(const Plan& plan, Stop& stop);
   void update_unit(std::size_t unit, const Step& step, const ActiveRows<T>& active,
                    ThreadScratch& scratch);
   void update_measured(std::size_t unit, const Step& step, const ActiveRows<T>& active,
@@ -188,6 +188,7 @@ class Trainer {
   std::vector<T> clip_factors_;      // by unit
   std::optional<Observer<T>> observer_;
   std::vector<UnitSquares> measured_;  // by unit
+  std::vector<std::int64_t> order_;    // of the batch's rows in the table, checked
   TeamSize team_size_;
 };
 

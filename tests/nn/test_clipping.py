@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pellucid.engine.native import NativeTrainer
 from pellucid.engine.plan import TrainingData, TrainingPlan
 from pellucid.engine.reference import ReferenceTrainer
 from pellucid.nn import SGD, Chain, ClipByGlobalNorm, ClipByNorm, ClipByValue, Linear
@@ -51,6 +52,26 @@ def test_m21_clipping_keeps_zero_and_the_precision(clip):
     assert not clip.apply(zero, LAYOUT).any()
     single = GRADIENT.astype(np.float32)
     assert clip.apply(single, LAYOUT).dtype == np.float32
+
+
+@pytest.mark.parametrize("clip", [ClipByNorm(1.0), ClipByGlobalNorm(1.0)])
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_m21_norms_whose_squares_are_no_float32_are_right(clip, size):
+    gradient = (size * GRADIENT).astype(np.float32)
+    expected = clip.apply(size * GRADIENT, LAYOUT)
+    np.testing.assert_allclose(clip.apply(gradient, LAYOUT), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("trainer", [NativeTrainer, ReferenceTrainer])
+@pytest.mark.parametrize("clip", [ClipByNorm(1.0), ClipByGlobalNorm(1.0)])
+def test_m21_a_huge_gradient_is_clipped_to_a_step(trainer, clip):
+    chain = Chain([Linear(1, weights="zeros", bias=False)], "half_squared_error")
+    params = chain.initialize(2, seed=0, dtype=np.float32)
+    X = np.array([[3e10, 4e10]], dtype=np.float32)
+    data = TrainingData(X, np.array([[-1e12]], dtype=np.float32))
+    plan = TrainingPlan(SGD(0.5), batch_size=1, clipping=clip)
+    trainer(chain, params, data, plan).run_epoch()
+    np.testing.assert_allclose(params.flat, [-0.3, -0.4], rtol=1e-6)
 
 
 def test_m21_the_trainer_clips_every_step():

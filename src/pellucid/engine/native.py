@@ -309,18 +309,22 @@ class NativeTrainer:
         epoch_rows = len(order) // n_epochs
         self._make_room_for(epoch_rows)
         self._core.load_parameters(self.parameters.flat)
-        objectives, n_steps, non_finite, error, statistics = self._core.run(
-            self._table,
-            self._targets,
-            self._sample_weight,
-            order,
-            n_epochs,
-            self._core_plan,
-            *self._step_numbers(epoch_rows, n_epochs, learning_rate),
-            self._step,
-            self._epoch,
-            self._loss,
-        )
+        try:
+            objectives, n_steps, non_finite, error, statistics = self._core.run(
+                self._table,
+                self._targets,
+                self._sample_weight,
+                order,
+                n_epochs,
+                self._core_plan,
+                *self._step_numbers(epoch_rows, n_epochs, learning_rate),
+                self._step,
+                self._epoch,
+                self._loss,
+            )
+        except (MemoryError, ValueError):
+            self._failed = True  # Some steps may have been taken.
+            raise
         before, epoch_steps = self._step, -(-epoch_rows // self._batch_size)
         self._step += n_steps
         n_done = n_steps // epoch_steps if epoch_steps > 0 else n_epochs

@@ -22,7 +22,9 @@ def clip_by_value(gradient: Array, limit: float) -> Array:
 def clip_by_norm(gradient: Array, limit: float) -> Array:
     """Return g·min(1, limit/‖g‖): the same direction with a norm of at most `limit`; any shape."""
     xp = namespace(gradient)
-    norm = xp.sqrt(xp.sum(gradient * gradient))
+    largest = xp.max(xp.abs(gradient), initial=0.0)
+    scaled = gradient / xp.where(largest > 0, largest, 1.0)  # Its squares do not overflow.
+    norm = largest * xp.sqrt(xp.sum(scaled * scaled))
     return gradient * xp.where(norm > limit, limit / xp.where(norm > 0, norm, 1.0), 1.0)
 
 
