@@ -119,13 +119,13 @@ def error_compared(model, X, y, y_fit):
 
 #: Constructor parameters of each setting.
 SETTINGS = {
-    "alpha 0.1": {"alpha": 0.1},
-    "alpha 0.0001, the default": {},
+    "alpha 0.1, the default": {},
+    "alpha 0.0001": {"alpha": 1e-4},
     "alpha 0.01": {"alpha": 0.01},
     "alpha 1": {"alpha": 1.0},
     "decay 1": {"alpha": 1e-4, "weight_decay": 1.0},
-    "alpha 0.1, validation 0.2": {"alpha": 0.1, "validation_fraction": 0.2},
-    "alpha 0.1, stop on accuracy": {"alpha": 0.1, "scoring": "accuracy"},
+    "validation 0.2": {"validation_fraction": 0.2},
+    "stop on accuracy": {"scoring": "accuracy"},
     "stop on accuracy, alpha 0.0001": {"scoring": "accuracy", "alpha": 1e-4},
 }
 

@@ -32,7 +32,7 @@ SPACE: dict[str, tuple[str, Any]] = {
     "normalization": ("one of", [None, None, "rms", "batch"]),
     "activation": ("one of", ["relu", "silu", "selu"]),
     "weight_decay": ("one of", [0.0, 1e-3, 1e-2, 1e-1]),
-    "alpha": ("log-uniform", (1e-6, 1e-2)),
+    "alpha": ("log-uniform", (1e-4, 1.0)),
 }
 
 

@@ -47,8 +47,9 @@ class TabularClassifier(Classification, TabularPerceptron):
         Units of each hidden layer.
     learning_rate_init : float, default=0.001
         Learning rate of Adam.
-    alpha : float, default=0.0001
-        L2 penalty on the weights.
+    alpha : float, default=0.1
+        L2 penalty on the weights; it is divided by the rows of a step, so that it matters most for
+        small tables.
     batch_size : int or 'auto', default='auto'
         Rows of a step; 'auto' means a twentieth of the rows, but at least 8 and at most 256.
     max_iter : int, default=200
@@ -127,7 +128,7 @@ class TabularClassifier(Classification, TabularPerceptron):
         hidden_layer_sizes: Any = (128, 64),
         *,
         learning_rate_init: float = 1e-3,
-        alpha: float = 1e-4,
+        alpha: float = 0.1,
         batch_size: int | str = "auto",
         max_iter: int = 200,
         validation_fraction: float = 0.1,
