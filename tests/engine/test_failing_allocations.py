@@ -26,6 +26,7 @@ def library(tmp_path):
     return path
 
 
+@pytest.mark.skipif("PELLUCID_SANITIZER" in os.environ, reason="sanitizers allocate themselves")
 def test_each_allocation_may_fail(library):
     done = subprocess.run(
         [sys.executable, HERE / "failing_allocations.py"],
