@@ -57,23 +57,74 @@ def test_many_columns_are_shortened(run, tmp_path):
     table = pd.DataFrame(rng.normal(size=(120, 45))).add_prefix("x")
     table.assign(y=table["x3"] > 0).to_csv("t.csv", index=False)
     done = run("train", "t.csv", "--target", "y", "--out", "m.pellucid", *FEW)
-    assert "and 35 more columns; pellucid describe m.pellucid shows them." in done.output
+    assert "and 35 more columns; pellucid describe m.pellucid --all shows them." in done.output
     assert "and 5 more columns; --all shows them." in run("describe", "m.pellucid").output
     output = run("describe", "m.pellucid", "--all").output
     assert "more columns" not in output
     assert output.count("│ x44 ") == 2
 
 
-def test_labels_that_are_spelled_otherwise_count(run, parts):
-    parts[320:].assign(kind=parts["kind"].str.upper() + ".").to_csv("test.csv", index=False)
+def test_a_file_keeps_the_most_important_columns(run, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 103))).add_prefix("x")
+    table.assign(y=table["x3"] * 2).to_csv("t.csv", index=False)
+    call = ("train", "t.csv", "--target", "y", "--out", "m.pellucid", *FEW)
+    done = run(*call)
+    way = "pellucid describe m.pellucid --all shows the first 100."
+    assert f"and 93 more columns; {way}" in done.output
+    facts = json.loads(run(*call, "--force", "--json").stdout)["importance"]
+    assert len(facts["columns"]) == facts["n_columns"] == 103
+    kept = load("m.pellucid").training_facts_["importance"]
+    assert list(kept["columns"].items()) == list(facts["columns"].items())[:100]
+    assert "and 63 more columns; --all shows the first 100." in run("describe", "m.pellucid").output
+    assert "and 3 more columns." in run("describe", "m.pellucid", "--all").output
+
+
+def test_a_model_of_thousands_of_columns_is_saved(run, tmp_path):
+    """Characters beyond ASCII, such as those of R², must not count for the whole file."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(40, 5_000)).round(2)).add_prefix("größe ")
+    table["y"] = table["größe 3"] * 2
+    table.to_csv("t.csv", index=False)
+    few = ("--epochs", 1, "--hidden", 4, "--test", 10)
+    run("train", "t.csv", "--target", "y", "--out", "m.pellucid", *few)
+    assert load("m.pellucid").training_facts_["importance"]["n_columns"] == 5_000
+
+
+def test_a_model_that_cannot_be_saved_is_not_trained(run, parts, monkeypatch):
+    monkeypatch.setattr("pellucid.cli.training.MANY_COLUMNS", 1)
+    monkeypatch.setattr("pellucid.persistence.file.MOST_HEADER_MEMORY", 1_000)
+    output = run(*TRAIN, *FEW, code=1).output
+    assert "m.pellucid is not written" in output
+    assert "fewer categories, labels or columns" in output
+    assert "epoch" not in output
+
+
+def test_importance_stays_within_seconds(run, parts, monkeypatch):
     facts = json.loads(run(*TRAIN, *FEW, "--json").stdout)
-    assert facts["importance"]["rows"] == 80
+    assert facts["importance"]["repeats"] == 5
+    n_products = 80 * 3 * load("m.pellucid").parameters_.flat.size
+    name = "pellucid.models.tabular.importance._MOST_PRODUCTS_OF_ALL"
+    monkeypatch.setattr(name, 2 * n_products)
+    assert "of 2 times." in run(*TRAIN, *FEW, "--force").output
+    monkeypatch.setattr(name, n_products - 1)
+    done = run(*TRAIN, *FEW, "--force")
+    assert "importance of the columns is not measured" in done.output
+    assert load("m.pellucid").training_facts_["importance"] is None
+
+
+def test_labels_that_are_spelled_otherwise_count(run, parts):
+    plain = json.loads(run(*TRAIN, *FEW, "--json").stdout)["importance"]
+    parts[320:].assign(kind=parts["kind"].str.upper()).to_csv("test.csv", index=False)
+    facts = json.loads(run(*TRAIN, *FEW, "--force", "--json").stdout)
+    assert facts["importance"] == plain
 
 
 def test_a_damaged_importance_is_an_error(run, parts):
     run(*TRAIN, *FEW)
     model = load("m.pellucid")
-    for damaged in ({"columns": 3}, {"columns": {"a": {"log loss": 3}}}, [], {"columns": {}}):
+    more = model.training_facts_["importance"] | {"n_columns": "many"}
+    for damaged in ({"columns": 3}, {"columns": {"a": {"log loss": 3}}}, [], {"columns": {}}, more):
         model.training_facts_["importance"] = damaged
         model.save("d.pellucid")
         assert "damaged" in run("describe", "d.pellucid", code=1).output

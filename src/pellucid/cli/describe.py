@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table as ScreenTable
 
-from pellucid.cli.importance import importance_table, show_importance
+from pellucid.cli.importance import importance_table, n_not_kept, show_importance
 from pellucid.cli.screen import Output
 from pellucid.inspection.description import NetworkDescription
 from pellucid.inspection.model_card import ColumnDescription, ModelDescription
@@ -34,6 +34,7 @@ def describe_file(path: Path, out: Output, *, shows_all: bool = False) -> None:
         lines = training_lines(trained)
         if importance is not None:
             importance_table(importance, None)
+            n_not_kept(importance)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path} is damaged: it tells nothing of its training.") from error
     out.add(model=path, **description_facts(model, description))

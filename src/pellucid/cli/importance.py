@@ -13,6 +13,8 @@ from pellucid.cli.metrics import FEWEST_ROWS_TO_JUDGE, Unit, match_labels, shown
 from pellucid.cli.screen import Output
 
 N_REPEATS = 5
+MOST_KEPT = 100
+"""Columns whose importance is kept in the model file."""
 _UNITS: Mapping[str, Unit] = {
     "accuracy": "percent",
     "RMSE": "target",
@@ -23,8 +25,12 @@ _UNITS: Mapping[str, Unit] = {
 _SCORES = ("accuracy", "R²")
 
 
-def measured_importance(model: Any, rows: Examples, which: str) -> dict[str, Any] | None:
-    """Return the importance of each column as JSON has it; None if there are too few rows.
+def measured_importance(
+    model: Any, rows: Examples, which: str, out: Output
+) -> dict[str, Any] | None:
+    """Return the importance of each column as JSON has it.
+
+    It is None if there are too few rows, or if it would take minutes, which is told.
 
     Parameters
     ----------
@@ -33,21 +39,43 @@ def measured_importance(model: Any, rows: Examples, which: str) -> dict[str, Any
         Rows that it was not trained on.
     which : {"test", "validation"}
         What these rows are for.
+    out : Output
     """
     if len(rows) < FEWEST_ROWS_TO_JUDGE:
         return None
+    n_repeats = model._affordable_repeats(len(rows), N_REPEATS)
+    if not n_repeats:
+        out.note(
+            "The importance of the columns is not measured: with so many columns it would take "
+            "minutes. In Python, column_importance of the model measures it."
+        )
+        return None
     y = match_labels(rows.y, model.classes_)[0] if hasattr(model, "classes_") else rows.y
     with warnings.catch_warnings(action="ignore"):  # The test has told of drift.
-        found = model.column_importance(rows.X, y, n_repeats=N_REPEATS)
+        found = model.column_importance(rows.X, y, n_repeats=n_repeats)
     return {
         "rows": found[0].n_rows,
         "of": which,
-        "repeats": N_REPEATS,
+        "repeats": n_repeats,
+        "n_columns": len(found),
         "columns": {
             each.column: {name: rise._asdict() for name, rise in each.rises.items()}
             for each in found
         },
     }
+
+
+def kept_importance(facts: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the part that is kept in the model file: the most important columns."""
+    if facts is None:
+        return None
+    return facts | {"columns": dict(list(facts["columns"].items())[:MOST_KEPT])}
+
+
+def n_not_kept(facts: Mapping[str, Any]) -> int:
+    """Return the number of columns that were measured and are not in these facts."""
+    n_kept = len(facts["columns"])
+    return max(0, int(facts.get("n_columns", n_kept)) - n_kept)
 
 
 def importance_table(facts: Mapping[str, Any], most: int | None) -> ScreenTable:
@@ -75,9 +103,14 @@ def show_importance(
     """Show a table of at most so many columns, what shows the others, and how it came about."""
     table = importance_table(facts, most)
     out.table(table)
-    if n_more := len(facts["columns"]) - table.row_count:
-        out.say(f"and {n_more:,} more columns; {way_to_all} shows them.")
+    n_shown, n_known = table.row_count, len(facts["columns"])
+    if n_more := n_known - n_shown + n_not_kept(facts):
+        shows = "them" if n_known <= MOST_KEPT else f"the first {MOST_KEPT}"
+        if n_not_kept(facts):
+            shows = f"the first {n_known:,}"
+        way = f"; {way_to_all} shows {shows}" if n_shown < n_known else ""
+        out.say(f"and {n_more:,} more columns{way}.")
     out.say(
         f"Importance: of the {facts['rows']:,} {facts['of']} rows with one column shuffled, mean "
-        f"(standard deviation) of {facts['repeats']} times."
+        f"(standard deviation) of {facts['repeats']} time{'s' if facts['repeats'] > 1 else ''}."
     )

@@ -6,6 +6,7 @@ import math
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pellucid.cli.describe import network_table, show_columns
 from pellucid.cli.evaluation import show_reports
 from pellucid.cli.facts import sha256_of, training_facts, warn_of_training_rows
 from pellucid.cli.folds import cross_validated, folds_facts, folds_table, make_folds
-from pellucid.cli.importance import measured_importance, show_importance
+from pellucid.cli.importance import kept_importance, measured_importance, show_importance
 from pellucid.cli.interrupt import INTERRUPTED
 from pellucid.cli.material import Material
 from pellucid.cli.measurement import measure, quantile_of
@@ -33,11 +34,14 @@ from pellucid.models.saving import save
 from pellucid.models.tabular.tabular_classifier import TabularClassifier
 from pellucid.models.tabular.tabular_regressor import TabularRegressor
 from pellucid.persistence import ModelFileError
+from pellucid.persistence.file import check_header
 from pellucid.tables import TableEncoder
 from pellucid.training import Outcome, ProgressBar
 
 MOST_IMPORTANT = 10
 """Columns whose importance is shown after training."""
+MANY_COLUMNS = 2_000
+"""From so many columns on, a model file could be too large to be read."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def train_and_save(
     )
     show_columns(table.recognized, out, verbose, "--verbose")
     training = Examples(table, material.training.y)
+    _check_can_be_saved(training, options["columns"], path)
     tested = None
     if search is not None:
         options = _tuned(model_class, options, training, material, request, search, out)
@@ -140,6 +145,15 @@ def train_and_save(
     _save_somewhere(model, path, out)
     if done.interrupted or stops_refit:
         raise typer.Exit(INTERRUPTED)
+
+
+def _check_can_be_saved(training: Examples, kinds: dict[str, str] | None, path: Path) -> None:
+    """Raise ModelFileError before the training if what is told of the columns is too much."""
+    if len(training.X.recognized) < MANY_COLUMNS:
+        return
+    with warnings.catch_warnings(action="ignore"):  # The training tells them.
+        encoder = TableEncoder(columns=kinds).fit(training.X, training.y)
+    check_header(path, encoder._to_state())
 
 
 def _length_of(model: Any, done: Training) -> str:
@@ -244,16 +258,16 @@ def _test(
     if request.rows.importance and rows is not None:
         which = "validation" if testing is None else "test"
         with out.waiting("importance of the columns"):
-            importance = measured_importance(model, rows, which)
+            importance = measured_importance(model, rows, which, out)
     if importance is not None:
         out.add(importance=importance)
-        show_importance(importance, out, MOST_IMPORTANT, f"pellucid describe {path}")
+        show_importance(importance, out, MOST_IMPORTANT, f"pellucid describe {path} --all")
     model.training_facts_ = training_facts(
         *(model, training, request.path),
         seed=request.seed,
         test=reports,
         folds=tested,
-        importance=importance,
+        importance=kept_importance(importance),
         with_hashes=request.rows.row_hashes,
     )
     if request.rows.test_table is not None and testing is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Mapping
@@ -25,9 +26,9 @@ import numpy.typing as npt
 
 #: Version of the layout written here; files of a higher one are refused.
 FORMAT_VERSION = 1
-#: What reading a header may take, as `_memory_of` estimates it: about 13 MB of plain text, or half
-#: a million values. A text can stand for twenty times its own size.
-MOST_HEADER_MEMORY = 64 * 2**20
+#: What reading a header may take, as `_memory_of` estimates it: about 50 MB of plain text, or two
+#: million values. A text can stand for twenty times its own size.
+MOST_HEADER_MEMORY = 256 * 2**20
 #: NumPy's own limit.
 MOST_DIMENSIONS = 64
 #: What an array of a model file can hold, by safetensors' names: BOOL, I8, …, U64, …, F64.
@@ -43,6 +44,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 #: Flags of `os.open`: a pipe without a writer is not waited for, a terminal not taken over.
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _NO_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
+#: A string of JSON, which may not be closed.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFCHR: "a device",
@@ -110,16 +113,25 @@ def write_model_file(
     from safetensors.numpy import save
 
     text = json.dumps({**header, "format_version": FORMAT_VERSION}, separators=(",", ":"))
+    _check_can_be_read(text, path)
+    plain = {name: _storable(name, array) for name, array in arrays.items()}
+    # One entry, because safetensors writes several in no fixed order.
+    metadata = {"pellucid": f"{_checksum(text, plain)} {text}"}
+    replace_file(Path(path), save(plain, metadata), follow_links=follow_links)
+
+
+def check_header(path: str | Path, header: Mapping[str, Any]) -> None:
+    """Raise ModelFileError where a file with at least this header could not be read again."""
+    _check_can_be_read(json.dumps(header, separators=(",", ":")), path)
+
+
+def _check_can_be_read(text: str, path: str | Path) -> None:
     if _memory_of(text) > MOST_HEADER_MEMORY:
         raise ModelFileError(
             f"{path} is not written: the names, labels and curves of this model take {len(text):,} "
             "characters in a model file, which is too many to be read again. Fit with fewer "
             "categories, labels or columns."
         )
-    plain = {name: _storable(name, array) for name, array in arrays.items()}
-    # One entry, because safetensors writes several in no fixed order.
-    metadata = {"pellucid": f"{_checksum(text, plain)} {text}"}
-    replace_file(Path(path), save(plain, metadata), follow_links=follow_links)
 
 
 def read_model_file(
@@ -145,7 +157,7 @@ def read_model_file(
     ------
     ModelFileError
         When there is no such file, or it is truncated, damaged, not a Pellucid model, or written
-        by a newer version. Never is more memory taken than the file's size and 64 MiB.
+        by a newer version. Never is more memory taken than the file's size and 256 MiB.
     """
     path = Path(path)
     try:
@@ -285,12 +297,17 @@ def _memory_of(text: str) -> int:
     """Return about how many bytes it takes at most to parse JSON and make a model of it.
 
     Each value takes up to 64 bytes beside its characters and exists twice in the end, as JSON and
-    in the model; the text itself exists up to 5 times. One character beyond ASCII can make all
-    others 4 bytes wide.
+    in the model; the text itself exists up to 5 times. One character beyond ASCII makes all others
+    of the same string up to 4 bytes wide; it may be written as an escape.
     """
     n_values = sum(map(text.count, ",:[{"))
-    width = 1 if text.isascii() and "\\u" not in text else 4
-    return 128 * n_values + 5 * width * len(text)
+    if not text.isascii():
+        return 128 * n_values + 20 * len(text)
+    n_wide = 0
+    if "\\u" in text:
+        strings = (found[0] for found in _STRING.finditer(text) if "\\u" in found[0])
+        n_wide = sum(len(one) for one in strings if "\\u" in one.replace("\\\\", ""))
+    return 128 * n_values + 5 * len(text) + 15 * n_wide
 
 
 def _parse_json(text: str, path: Path) -> dict[str, Any]:

@@ -23,7 +23,9 @@ Errors: TypeAlias = dict[str, Callable[[NDArray[Any]], float]]
 MOST_ROWS, FEWEST_ROWS = 2_000, 200
 """Rows that importance is measured on."""
 _MOST_PRODUCTS = 3e10
-"""Multiplications, beyond the fewest rows: some seconds."""
+"""Multiplications, beyond the fewest rows: about a second."""
+_MOST_PRODUCTS_OF_ALL = 2e11
+"""Multiplications that a repetition more or less is worth: some seconds."""
 
 
 class MeasuresImportance:
@@ -72,7 +74,7 @@ class MeasuresImportance:
             Permutations of each column.
         max_rows : int, default=2000
             Of more rows, so many are drawn. Of tables with very many columns it is fewer rows, but
-            at least 200, so that it takes seconds.
+            at least 200; with several thousand columns it takes minutes.
         random_state : int, default=0
 
         Returns
@@ -95,8 +97,7 @@ class MeasuresImportance:
         check_consistent_length(X, y)
         self._check_validation(y, self._known_targets())
         columns = self.encoder_._inputs_of_columns()
-        cost = n_repeats * len(columns) * self.parameters_.flat.size
-        n_rows = min(len(y), max_rows, max(FEWEST_ROWS, int(_MOST_PRODUCTS / cost)))
+        n_rows = self._affordable_rows(min(len(y), max_rows), n_repeats)
         if n_rows < len(y):
             rng = np.random.default_rng(random_state)
             rows = np.sort(rng.choice(len(y), n_rows, replace=False))
@@ -106,3 +107,21 @@ class MeasuresImportance:
             n_repeats=n_repeats,
             random_state=random_state,
         )
+
+    def _products(self, n_repeats: int) -> int:
+        """Return how many multiplications each row takes."""
+        n_columns = len(self.encoder_._inputs_of_columns())
+        return n_repeats * n_columns * int(self.parameters_.flat.size)
+
+    def _affordable_rows(self, n_rows: int, n_repeats: int) -> int:
+        """Return how many of so many rows are worth their time."""
+        fitting = int(_MOST_PRODUCTS / self._products(n_repeats))
+        return min(n_rows, max(FEWEST_ROWS, fitting))
+
+    def _affordable_repeats(self, n_rows: int, most: int) -> int:
+        """Return how many repetitions take seconds; 0 if not even one does."""
+        for n_repeats in range(most, 0, -1):
+            rows = self._affordable_rows(min(n_rows, MOST_ROWS), n_repeats)
+            if rows * self._products(n_repeats) <= _MOST_PRODUCTS_OF_ALL:
+                return n_repeats
+        return 0
