@@ -142,6 +142,8 @@ def test_columns_are_carried_through_as_they_are(run, model, people):
         "no column 'Code'. Did you mean 'code'?"
         in run("predict", "m.pellucid", "more.csv", "--keep", "Code", code=1).output
     )
+    together = run("predict", "m.pellucid", "more.csv", "--keep", "code,job", code=1).output
+    assert "Repeat --keep: --keep 'code' --keep 'job'." in together
 
 
 def test_a_kept_column_may_not_have_the_name_of_a_prediction(run, model, people):

@@ -57,6 +57,27 @@ def test_metrics_are_those_of_each_target(run, table, trained):
     assert "RMSE of product" in run("describe", "m.pellucid").stdout
 
 
+def test_targets_are_evaluated_by_name(run, table, trained, tmp_path):
+    plain = json.loads(run("evaluate", "m.pellucid", "table.csv", "--json").stdout)
+    swapped = ("--target", "product", "--target", "sum")
+    facts = json.loads(run("evaluate", "m.pellucid", "table.csv", *swapped, "--json").stdout)
+    assert facts["targets"] == plain["targets"]
+    table.assign(s=table["sum"], p=table["product"]).to_csv("others.csv", index=False)
+    others = ("--target", "s", "--target", "p")
+    facts = json.loads(run("evaluate", "m.pellucid", "others.csv", *others, "--json").stdout)
+    assert facts["targets"]["s"]["metrics"] == plain["targets"]["sum"]["metrics"]
+    for mixed in (("--target", "product", "--target", "s"), ("--target", "s", "--target", "sum")):
+        error = run("evaluate", "m.pellucid", "others.csv", *mixed, code=1).stderr
+        assert "the targets of the model are 'sum', 'product'. Name all of them" in error
+
+
+def test_errors_in_different_units_are_not_averaged(run, table):
+    command = ("train", "table.csv", *TARGETS, "--drop", "big", "--out", "m.pellucid")
+    error = run(*command, "--epochs", 1, "--set", "scoring=rmse", code=1).stderr
+    assert "--set scoring=rmse would average errors of 2 targets" in error
+    assert "Use --set scoring=r2" in error
+
+
 def test_quantiles_have_a_baseline_each(run, table, trained, tmp_path):
     run(
         *("train", "table.csv", *TARGETS, "--drop", "big", "--out", "q.pellucid", "--force"),
@@ -121,3 +142,11 @@ def test_targets_that_do_not_go_together(run, table, targets, code, message):
     options = [part for target in targets for part in ("--target", target)]
     done = run("train", "table.csv", *options, "--out", "m.pellucid", code=code)
     assert message in done.stderr
+
+
+def test_text_targets_are_not_told_to_be_numbers(run, table):
+    command = ("train", "table.csv", "--target", "big", "--out", "m.pellucid", "--target")
+    assert "--task regression" not in run(*command, "sum", code=1).stderr
+    table.assign(few=table["a"].round(), many=table["b"].round()).to_csv("table.csv", index=False)
+    command = ("train", "table.csv", "--target", "few", "--out", "m.pellucid", "--target")
+    assert "or pass --task regression" in run(*command, "many", code=1).stderr

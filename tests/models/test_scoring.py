@@ -146,3 +146,17 @@ def test_a_score_is_a_number(value):
 def test_a_name_that_nobody_knows():
     with pytest.raises(ValueError, match=r"'f1_of_nothing' is unknown.* 'rmse'"):
         scorer_on(MODEL, "f1_of_nothing", X, Y, None)
+
+
+def test_the_words_of_scikit_learn_come_with_a_way_out():
+    score = scorer_on(MODEL, "accuracy", X, Y + 0.5, None)
+    with pytest.raises(ValueError, match=r"scoring='accuracy' does not fit .* Use 'loss', '.*'\.$"):
+        score(SCORES, 0.0)
+
+
+def test_an_error_of_a_callable_is_the_user_s():
+    def fails(*_):
+        raise ValueError("my own")
+
+    with pytest.raises(ValueError, match=r"^my own$"):
+        scorer_on(MODEL, fails, X, Y, None)(SCORES, 0.0)

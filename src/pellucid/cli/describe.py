@@ -14,7 +14,7 @@ from pellucid.cli.screen import Output
 from pellucid.inspection.description import NetworkDescription
 from pellucid.inspection.model_card import ColumnDescription, ModelDescription
 from pellucid.models.loading import load
-from pellucid.models.scoring import ERRORS
+from pellucid.models.scoring import ERRORS, error_of
 from pellucid.persistence import ModelFileError
 from pellucid.tables import RecognizedColumn
 
@@ -190,7 +190,8 @@ def training_table(model: Any) -> ScreenTable | str:
     scores = getattr(model, "validation_scores_", None)
     sign, name = _score_of(model)
     names = [] if scores is None else [name]
-    table = _training_table(f"{len(losses):,} epochs", "epoch", "loss", *names)
+    plural = "" if len(losses) == 1 else "s"
+    table = _training_table(f"{len(losses):,} epoch{plural}", "epoch", "loss", *names)
     shown = set(np.unique(np.linspace(0, len(losses) - 1, 8).round().astype(int)).tolist())
     best = int(np.nanargmax(scores)) if scores and not np.all(np.isnan(scores)) else -1
     for i in sorted(shown | ({best} if best >= 0 else set())):
@@ -220,9 +221,8 @@ def _score_of(model: Any) -> tuple[int, str]:
     )
     if scores and losses and np.array_equal(scores, -np.array(losses), equal_nan=True):
         return -1, "validation loss"
-    scoring = getattr(model, "scoring", None)
-    if isinstance(scoring, str) and scoring in ERRORS:
-        return -1, f"validation {ERRORS[scoring][0]}"
+    if (error := error_of(getattr(model, "scoring", None))) is not None:
+        return -1, f"validation {ERRORS[error][0]}"
     return 1, "validation score"
 
 

@@ -62,7 +62,10 @@ def evaluate_file(
 
 
 def _target_names(model: Any, given: Sequence[str]) -> list[str]:
-    """Return the names of the columns with the true values: those given, or those of training."""
+    """Return the names of the columns with the true values, in the order of training.
+
+    Those given may have the names of the targets, in any order, or all have others.
+    """
     names = list(given or target_names_of(model))
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise TableError(
@@ -77,6 +80,16 @@ def _target_names(model: Any, given: Sequence[str]) -> list[str]:
             f"The model predicts {n} {'target' if n == 1 else 'targets'}, but {len(names)} "
             f"{'was' if len(names) == 1 else 'were'} given: {', '.join(map(repr, names))}. Repeat "
             "--target for each of them, in the order of training."
+        )
+    known = target_names_of(model)
+    names = [f"column_{name}" if f"column_{name}" in known else name for name in names]
+    if set(names) == set(known):
+        return list(known)
+    if common := [name for name in names if name in known]:
+        raise TableError(
+            f"--target names {', '.join(map(repr, names))}, but the targets of the model are "
+            f"{', '.join(map(repr, known))}. Name all of them, or, as {common[0]!r} is one of "
+            "them, rename the columns of the table."
         )
     return names
 

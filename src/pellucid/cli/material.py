@@ -21,6 +21,7 @@ from pellucid.cli.request import Request, TaskChoice
 from pellucid.cli.screen import Output
 from pellucid.tables import Column, Table, TableError
 from pellucid.tables.conventions import Conventions
+from pellucid.tables.target import converted_target
 
 IntVector = npt.NDArray[np.intp]
 
@@ -107,12 +108,21 @@ def _task_of(truths: Sequence[Column], choice: TaskChoice) -> tuple[str, str]:
     for truth in truths:
         task, reason = task_of(truth, choice)
         if task == "classification":
+            is_text = any(_is_text(one) for one in truths)
+            way = "" if is_text else ", or pass --task regression to predict their numbers"
             raise TableError(
                 f"{_called(truths).capitalize()} must be numbers to be predicted together, but "
-                f"{truth.name!r} holds classes ({reason}). Train a model for each of them, or pass "
-                "--task regression if all are numbers."
+                f"{truth.name!r} holds classes ({reason}). Train a model for each of them{way}."
             )
     return "regression", reason
+
+
+def _is_text(truth: Column) -> bool:
+    """Return whether a target cannot be read as numbers."""
+    try:
+        return converted_target(truth, task="regression").storage == "text"
+    except TableError:  # Units are mixed.
+        return True
 
 
 def _examples(table: Table, truths: Sequence[Column], task: str) -> Examples:

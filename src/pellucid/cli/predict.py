@@ -16,7 +16,7 @@ from pellucid.cli.remarks import add_drift, warnings_as_remarks
 from pellucid.cli.screen import Output
 from pellucid.models.loading import load
 from pellucid.persistence.file import replace_file
-from pellucid.tables import Table
+from pellucid.tables import Table, TableError
 
 
 def predict_file(
@@ -55,6 +55,7 @@ def predict_file(
         check_format(target_file)
     model = load(path)
     rows = read_model_table(table, model, reading, out, keep)
+    _check_are_single(keep, rows)
     kept = kept_columns([column_in(rows, name) for name in keep])
     with warnings_as_remarks(out):
         X = inputs_for(model, rows, _not_for(model, rows, list(kept)))
@@ -70,6 +71,15 @@ def predict_file(
     else:
         _write_to_standard_output(written(columns, ".csv"))
     add_drift(model, X, out)
+
+
+def _check_are_single(keep: Sequence[str], rows: Table) -> None:
+    """Raise TableError where one --keep names several columns."""
+    for name in keep:
+        parts = [part.strip() for part in name.split(",")]
+        if name not in rows.names and len(parts) > 1 and {*parts} <= {*rows.names}:
+            repeated = " ".join(f"--keep {part!r}" for part in parts)
+            raise TableError(f"There is no column {name!r}. Repeat --keep: {repeated}.")
 
 
 def _not_for(model: Any, rows: Table, kept: Sequence[str]) -> Sequence[str]:

@@ -26,6 +26,12 @@ ERRORS = {
 """Errors of numbers by their name in `scoring`: what they are called, and in scikit-learn."""
 
 
+def error_of(scoring: Any) -> str | None:
+    """Return the name in `ERRORS` that `scoring` is, in whatever case; None for all else."""
+    name = scoring.casefold() if isinstance(scoring, str) else None
+    return name if name in ERRORS else None
+
+
 def validation_of(
     rows: ValidationRows,
     targets: Targets,
@@ -46,7 +52,7 @@ def validation_of(
     chain : Chain
     scoring : str, callable or None
         None is the score of the targets, "loss" minus the loss, a name in `ERRORS` minus that
-        error in the unit of the targets; all else goes to `scorer`.
+        error in the unit of the target; all else goes to `scorer`.
     scorer : callable
         `() -> Score`; makes the score of a scorer of scikit-learn.
     chosen_by : {"X_val", "rows_val", "validation_fraction"}
@@ -57,7 +63,8 @@ def validation_of(
     Raises
     ------
     ValueError
-        The weights have no sum to divide by, or labels are to be scored by an error of numbers.
+        The weights have no sum to divide by, or labels or several targets are to be scored by an
+        error of numbers.
     """
     weight = rows.sample_weight
     if weight is not None:
@@ -65,12 +72,12 @@ def validation_of(
         rows = ValidationRows(rows.X, rows.targets, weight / weight.mean(), rows.rows)
     if isinstance(scoring, str) and scoring == "loss":
         return Validation(rows, lambda scores, loss: -loss, None, compares)
-    if isinstance(scoring, str) and scoring in ERRORS:
-        error = _error_of_numbers(scoring, rows.targets, weight, targets, chain)
-        return Validation(rows, error, ERRORS[scoring][0], compares, is_error=True)
+    if (name := error_of(scoring)) is not None:
+        error = _error_of_numbers(name, rows.targets, weight, targets, chain)
+        return Validation(rows, error, ERRORS[name][0], compares, is_error=True)
     if scoring is not None:
-        name = "score" if callable(scoring) else str(scoring)
-        return Validation(rows, scorer(), name, compares)
+        what = "score" if callable(scoring) else str(scoring)
+        return Validation(rows, scorer(), what, compares)
     link, known, given = chain.loss.link, rows.targets, weight
 
     def score(scores: NDArray[Any], loss: float) -> float:
@@ -89,6 +96,11 @@ def _error_of_numbers(
         raise ValueError(
             f"scoring={name!r} is an error of numbers, but the targets are {targets.answer}. Use "
             "scoring='loss', or a score such as 'accuracy'."
+        )
+    if targets.n_outputs > 1:
+        raise ValueError(
+            f"scoring={name!r} would average errors of {targets.n_outputs} targets, whose units "
+            "may differ. Use scoring='r2' for the mean R², or scoring='loss'."
         )
     error, link, truth = getattr(metrics, ERRORS[name][1]), chain.loss.link, targets.decode(known)
 
@@ -119,6 +131,7 @@ def scorer_on(estimator: Any, scoring: Any, X: Any, y: Any, sample_weight: Any) 
         The callable takes no weights, and the rows have some; or, later, returns no number.
     """
     # Importing it would slow down `import pellucid`.
+    from sklearn.base import is_classifier
     from sklearn.metrics import check_scoring, get_scorer_names
 
     if isinstance(scoring, str) and scoring not in get_scorer_names():
@@ -136,7 +149,16 @@ def scorer_on(estimator: Any, scoring: Any, X: Any, y: Any, sample_weight: Any) 
         )
 
     def score(scores: NDArray[Any], loss: float) -> float:
-        value = scorer(estimator, X, y, **weight)
+        try:
+            value = scorer(estimator, X, y, **weight)
+        except ValueError as error:
+            if callable(scoring):
+                raise
+            others = "'accuracy' or 'f1_macro'" if is_classifier(estimator) else "'r2' or 'rmse'"
+            raise ValueError(
+                f"scoring={scoring!r} does not fit these targets ({str(error).rstrip('.')}). Use "
+                f"'loss', {others}."
+            ) from error
         if not isinstance(value, Real):
             raise TypeError(f"scoring={scoring!r} must return a number, got {value!r:.80}")
         return float(value)

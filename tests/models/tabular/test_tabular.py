@@ -190,6 +190,9 @@ def test_errors_in_the_unit_of_the_target_choose_and_are_shown(scoring, loss, ca
     shown = capsys.readouterr().out
     assert f"Validation {scoring.upper()}: {-model.validation_scores_[0]:f}" in shown
     assert f"validation {scoring.upper()} {-model.validation_scores_[0]:.4g} (best" in shown
+    capital = TabularRegressor(**FEW, scoring=scoring.upper(), loss=loss)
+    capital.fit(TABLE[~HELD], PRICE[~HELD], **VALIDATION)
+    assert capital.validation_scores_ == model.validation_scores_
     twin = TabularRegressor(**FEW, scoring=f"neg_{of.__name__}", loss=loss)
     twin.fit(TABLE[~HELD], PRICE[~HELD], **VALIDATION)
     np.testing.assert_allclose(model.validation_scores_, twin.validation_scores_, rtol=1e-5)
