@@ -120,4 +120,4 @@ def test_an_error_that_stopped_training_is_shown_by_its_name(run):
 
 def test_one_epoch_is_singular(run):
     MLPRegressor(hidden_layer_sizes=(4,), max_iter=1).fit(X, X[:, 0]).save("m.pellucid")
-    assert "Training: 1 epoch\n" in run("describe", "m.pellucid").output
+    assert "Training: 1 epoch " in run("describe", "m.pellucid").output
