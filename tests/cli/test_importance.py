@@ -80,17 +80,6 @@ def test_a_file_keeps_the_most_important_columns(run, tmp_path):
     assert "and 3 more columns." in run("describe", "m.pellucid", "--all").output
 
 
-def test_a_model_of_thousands_of_columns_is_saved(run, tmp_path):
-    """Characters beyond ASCII, such as those of R², must not count for the whole file."""
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(40, 5_000)).round(2)).add_prefix("größe ")
-    table["y"] = table["größe 3"] * 2
-    table.to_csv("t.csv", index=False)
-    few = ("--epochs", 1, "--hidden", 4, "--test", 10)
-    run("train", "t.csv", "--target", "y", "--out", "m.pellucid", *few)
-    assert load("m.pellucid").training_facts_["importance"]["n_columns"] == 5_000
-
-
 def test_a_model_that_cannot_be_saved_is_not_trained(run, parts, monkeypatch):
     monkeypatch.setattr("pellucid.cli.training.MANY_COLUMNS", 1)
     monkeypatch.setattr("pellucid.persistence.file.MOST_HEADER_MEMORY", 1_000)

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from peak_memory import peak_raised_by
 
 from pellucid.persistence import ModelFileError, read_model_file, write_model_file
-from pellucid.persistence.file import MOST_HEADER_MEMORY
+from pellucid.persistence.file import MOST_HEADER_MEMORY, _memory_of
 
 HEADER = {"estimator": "Some", "params": {"alpha": 0.1, "sizes": [3, 4]}, "state": {"π": "ü"}}
 
@@ -482,6 +482,20 @@ def test_a_file_larger_than_memory_is_refused(tmp_path):
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
     )
     assert "cannot be read: Unable to allocate 1.00 GiB" in done.stdout
+
+
+def test_a_header_of_thousands_of_columns_is_read_again(tmp_path):
+    """A character beyond ASCII must not count as if it made all others wide."""
+    header = {"columns": [[1.234] * 40] * 6_500, "R²": "größe \\\\u"}
+    write_model_file(tmp_path / "m", header, {})
+    assert read_model_file(tmp_path / "m")[0] == header | {"format_version": 1}
+
+
+def test_characters_beyond_ascii_count_where_they_are():
+    plain, wide = json.dumps(["a" * 1_000, "é"]), json.dumps(["a" * 1_000 + "é"])
+    assert _memory_of(wide) > _memory_of(plain) + 10_000
+    assert _memory_of(json.dumps(["a" * 1_000 + "\\u"])) < _memory_of(plain) + 1_000
+    assert _memory_of(wide.removesuffix('"]')) > _memory_of(plain) + 10_000  # not closed
 
 
 @pytest.mark.parametrize("length", [MOST_HEADER_MEMORY, 99_999_999])

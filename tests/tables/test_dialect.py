@@ -36,6 +36,9 @@ def recognized(text, **options):
         (",", "first last\nJohn Smith\nMary Jones\n"),
         (";", "no price\n1 234\n5 678\n"),
         (",", "a b c\n1 2 x\n3 4\n5 6 y\n"),
+        (",", "full name\nJohn 07\nMary 12\n"),
+        (" ", "city people\nRome 7\nOslo 12\n"),
+        (" ", '"a" "b"\n"1" 1 "x"\n"2" 3 "y z"\n"3" 4 "y"\n'),
     ],
 )
 def test_delimiter(delimiter, text):
@@ -138,3 +141,31 @@ def test_a_line_with_fewer_cells_between_blanks(write):
 
 def test_a_table_of_nothing_but_tabs(write):
     assert read_table(write("\t\n\t\n"), header=False)["column_1"].missing().all()
+
+
+@pytest.mark.parametrize("delimiter", [" ", ",", ";", "\t"])
+def test_row_names_as_r_writes_them(write, delimiter):
+    lines = ['"x" "y"', '"a" 1.5 "p"', '"b" 2.5 "q"', '"c" 3.5 "p"', ""]
+    table = read_table(write("\n".join(lines).replace(" ", delimiter)))
+    assert table.names == ("", "x", "y")
+    assert [column.values.tolist() for column in table] == [
+        ["a", "b", "c"],
+        [1.5, 2.5, 3.5],
+        ["p", "q", "p"],
+    ]
+    assert any("names of rows" in remark for remark in table.remarks)
+
+
+def test_row_names_of_a_large_file(write):
+    rows = "".join(f'"{i}",{i}.5,"{"x" * 40}{i}"\n' for i in range(20_000))
+    table = read_table(write('"a","b"\n' + rows))
+    assert table.names == ("", "a", "b")
+    assert table["a"].values.tolist() == [i + 0.5 for i in range(20_000)]
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,2,\n3,4,\n", "a,b\n1,2,3\n1,2,4\n", "a,b\n1,2,3\n", "1,2\n1,2,3\n2,2,4\n"]
+)
+def test_a_name_that_is_missing_is_an_error(write, text):
+    with pytest.raises(TableError, match=r"3 cells, but the first line has 2|looks like data"):
+        read_table(write(text))

@@ -74,6 +74,8 @@ def read_csv(data: bytes, name: str, options: CsvOptions) -> TextTable:
         raise TableError(f"{name} has a header ({len(names)} columns) but no rows.")
     if dialect.delimiter == BLANKS != options.delimiter:
         remarks = (*remarks, "blanks separate the cells")
+    if dialect.has_row_names:
+        remarks = (*remarks, "the first column has no name in the first line: names of rows")
     n_comments = dialect.n_comments + rows.n_comments
     if n_comments:
         lines = "comment line" if n_comments == 1 else "comment lines"
@@ -172,6 +174,8 @@ class NumberedRows:
         try:
             for row in self._reader:
                 self._between_rows = True
+                if self.dialect.has_row_names and not self._width:
+                    row.insert(0, "")
                 if len(row) != self._width:
                     if self._is_blank(row):
                         continue

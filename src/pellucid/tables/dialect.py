@@ -85,6 +85,8 @@ class Dialect:
         What comment lines in the table begin with; None if there are none.
     n_comments : int
         Number of comment lines before the table.
+    has_row_names : bool
+        Whether the first line has no name for the first column, which holds names of rows.
     """
 
     delimiter: str
@@ -94,6 +96,7 @@ class Dialect:
     names_line: int = 0
     comment: str | None = None
     n_comments: int = 0
+    has_row_names: bool = False
 
 
 def recognize_dialect(data: bytes, name: str, options: CsvOptions) -> Dialect:
@@ -136,9 +139,23 @@ def recognize_dialect(data: bytes, name: str, options: CsvOptions) -> Dialect:
     if comments and options.comment is None and options.header is not False:
         names = _names_after_mark(comments[-1], rows_of(lines, delimiter), delimiter)
     n_comments = len(comments) - (names is not None)
+    may_have = names is None and options.header is not False
     return Dialect(
-        delimiter, start, number, names, comment_line if names else 0, options.comment, n_comments
+        *(delimiter, start, number, names, comment_line if names else 0),
+        *(options.comment, n_comments, may_have and _have_row_names(rows_of(lines, delimiter))),
     )
+
+
+def _have_row_names(rows: list[list[str]]) -> bool:
+    """Return whether the first row is one cell shorter than all others, as R writes tables.
+
+    Cells are also more than names where every line ends with a delimiter.
+    """
+    first, *others = rows[:-1] if len(rows) > 3 else rows or [[]]  # The last may have been cut.
+    if len(first) < 2 or len(others) < 2 or any(len(row) != len(first) + 1 for row in others):
+        return False
+    is_named = not any(map(looks_like_number, first)) and any(row[-1] for row in others)
+    return is_named and len({row[0] for row in others}) == len(others)
 
 
 def recognize_delimiter(lines: list[str]) -> str:
@@ -169,11 +186,21 @@ def recognize_delimiter(lines: list[str]) -> str:
 def _are_cut_by_blanks(lines: list[str]) -> bool:
     """Return whether blanks cut lines into the same number of cells, of which some are numbers."""
     rows = rows_of(lines, BLANKS)
+    if _have_row_names(rows):
+        rows[0].insert(0, "")
     rows = rows[:-1] if len(rows) > 2 else rows  # The last may have been cut.
     if not rows or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
         return False
+    if len(rows[0]) == 2 and not any(map(_are_plain_numbers, zip(*rows[1:], strict=True))):
+        return False  # Words and numbers of one text, such as "John 07".
     has_numbers = all(any(plain_number(cell) is not None for cell in row) for row in rows[1:])
     return has_numbers and not all(_is_one_number(" ".join(row)) for row in rows[1:])
+
+
+def _are_plain_numbers(cells: tuple[str, ...]) -> bool:
+    """Return whether all cells are numbers and no codes, such as 07."""
+    is_code = any(re.match(r"0\d", cell) for cell in cells)
+    return not is_code and all(plain_number(cell) is not None for cell in cells)
 
 
 def _is_one_number(text: str) -> bool:

@@ -122,3 +122,9 @@ def test_there_is_something_to_measure(table, price, name):
     model = TabularRegressor(**QUICK).fit(table, price)
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         model.column_importance(table, price, **{name: 0})
+
+
+def test_targets_that_are_constant_have_the_r2_of_scikit_learn(table, price):
+    model = TabularRegressor(**QUICK).fit(table, price)
+    constant = np.full(len(table), 90.0)
+    assert all(each.rises["R²"] == (0.0, 0.0) for each in model.column_importance(table, constant))
