@@ -172,6 +172,8 @@ def main():
     warnings.simplefilter("error")
     # Right for a table encoder that did not get to know them.
     warnings.filterwarnings("ignore", message="X has feature names")
+    # A damaged file may know other ranges of the columns.
+    warnings.filterwarnings("ignore", message="The table differs from that of training")
     if sys.argv[1] == "--case":
         with tempfile.TemporaryDirectory() as folder:
             fuzzer, case = Fuzzer(folder), int(sys.argv[2])
