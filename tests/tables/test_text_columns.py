@@ -174,3 +174,45 @@ def test_columns_that_are_known_as_text_stay_as_written(write):
     path = write("tags;x\n1,5;1.5\n1,7;2.5\n")
     table = read_table(path, conventions=Conventions(text=frozenset(["tags"])))
     assert table.conventions.numbers == NumberFormat()
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_points_that_separate_thousands(write, delimiter):
+    lines = ["4.716 a", "360 b", "72 a", "14.905 b", "1.200 a"]
+    text = "\n".join(["n name", *lines]).replace(" ", delimiter)
+    table = read_table(write(f"{text}\n"))
+    assert table["n"].values.tolist() == [4716, 360, 72, 14905, 1200]
+    assert table.remarks == ("numbers have a decimal comma, thousands are separated by points",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "delimiter", "is_told"),
+    [
+        (["4.716", "360", "72", "14.905", "1.200"], ",", True),
+        (["4.716", "8.125", "14.905", "1.200"], ";", True),
+        (["4.716", "8.125", "", "14.905", "1.200"], ";", True),
+        (["4.716", "360", "72", "14.905", "1.25"], ";", False),
+        (["4.716", "360", "72", "14.905", "0.250"], ";", False),
+        (["4.716", "3600", "72", "14.905", "1.250"], ";", False),
+    ],
+)
+def test_points_that_may_separate_thousands_are_told(write, cells, delimiter, is_told):
+    lines = "".join(f"{cell}{delimiter}{i % 2}\n" for i, cell in enumerate(cells))
+    table = read_table(write(f"n{delimiter}k\n{lines}"))
+    assert table["n"].values[0] == 4.716
+    note = ", '4.716' read as 4.716 (decimal mark ',' if it is 4716)"
+    assert (note in recognize_table(table, {}).recognized[0].reason) is is_told
+
+
+def test_grades_with_a_minus_stay_text(write):
+    table = read_table(write("grade,n\n1,1\n1-,2\n2,3\n2-,4\n3,5\n"))
+    assert table["grade"].values.tolist() == ["1", "1-", "2", "2-", "3"]
+    assert recognize_table(table, {}).recognized[0].reason == "5 categories"
+
+
+@pytest.mark.parametrize("cells", [["12,50-", "3,20", "1,40"], ["12-", "3-", "140"]])
+def test_a_minus_behind_amounts_is_told(write, cells):
+    table = read_table(write("paid;n\n" + "".join(f"{cell};1\n" for cell in cells)))
+    found = recognize_table(table, {})
+    assert found.converted[0].values[0] in (-12.5, -12)
+    assert "'-' behind numbers read as minus" in found.recognized[0].reason

@@ -17,6 +17,7 @@ from pellucid.tables.number_notation import (
     WrittenNumber,
     are_addresses,
     decimal_mark,
+    may_be_thousands,
     written_number,
 )
 from pellucid.tables.strays import show_another_kind
@@ -27,6 +28,9 @@ Cells = Sequence[str | None] | npt.NDArray[np.object_]
 CELLS_LOOKED_AT = 500
 #: At least this share of them must be numbers, or the column is not asked.
 SHARE_OF_NUMBERS = 0.8
+#: Where these delimit cells, points in 4.716 beside 360 and 72 separate thousands: this many
+#: smaller numbers show it.
+DELIMITERS_BESIDE_THOUSANDS, FEWEST_SMALLER = (";", "\t"), 2
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,8 @@ def recognize_number_format(
         What is taken for granted without a majority.
     delimiter : str
         What separates the cells of the file. Where it is a semicolon, and `otherwise` tells
-        nothing, commas that may be decimal marks are.
+        nothing, commas that may be decimal marks are. Where it is a semicolon or tab, points in
+        4.716 beside 360 and 72 separate thousands.
 
     Examples
     --------
@@ -167,6 +172,9 @@ def recognize_number_format(
     decimal = otherwise.decimal if lead == 0 else "," if lead > 0 else "."
     if lead == 0 and otherwise == _PLAIN and usual_mark(delimiter) == ",":
         decimal = "," if any(_contain(numbers, ",") for numbers in found) else "."
+    if lead == 0 and otherwise == _PLAIN and delimiter in DELIMITERS_BESIDE_THOUSANDS:
+        texts = ([number.digits for number, _ in numbers] for numbers in found)
+        decimal = "," if any(may_be_thousands(t, FEWEST_SMALLER) for t in texts) else decimal
     separators: dict[str, float] = {}
     for numbers, mark in zip(found, marks, strict=True):
         if mark in (decimal, None):

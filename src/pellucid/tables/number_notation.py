@@ -39,6 +39,11 @@ _SIMPLE = re.compile(r"(\d+)([.,])(\d+)")
 _CODE = re.compile(r"0\d+|\+\d{9,}")
 _EXPONENT = re.compile(r"[eE]")
 _CODE_WITH_E = re.compile(r"\d+E\d+")
+#: Whole numbers, if a point separates thousands.
+THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(?:\.\d{3})+")
+_LESS_THAN_A_THOUSAND = re.compile(r"-?\d{1,3}")
+#: In fewer different numbers, three digits behind each point may be chance.
+_FEWEST_THOUSANDS = 3
 #: Lists and versions.
 LIKE_A_NUMBER = re.compile(r"\d+([.,])\d+(?:\1\d+)+")
 _MOST_CHARACTERS = 60
@@ -65,6 +70,8 @@ class WrittenNumber:
         Whether a percent sign, or the parentheses of a negative amount, were taken off.
     exact : float or None
         The number if the cell was one, not text.
+    minus_behind : bool
+        Whether the minus stands behind the number.
     """
 
     digits: str
@@ -73,6 +80,7 @@ class WrittenNumber:
     percent: bool = False
     parentheses: bool = False
     exact: float | None = None
+    minus_behind: bool = False
 
     def value(self, decimal: str) -> float | None:
         """Return the number if `decimal` is the decimal mark; None if it cannot be.
@@ -162,6 +170,7 @@ def written_number(text: str) -> WrittenNumber | None:
         parts["before"] or parts["after"] or "",
         parts["percent"] is not None,
         in_parentheses,
+        minus_behind=parts["trailing"] is not None,
     )
 
 
@@ -240,6 +249,62 @@ def decimal_mark(numbers: Iterable[tuple[WrittenNumber, float]]) -> str | None:
     return None if surplus == 0 else "." if surplus > 0 else ","
 
 
+def are_grades(numbers: Iterable[WrittenNumber]) -> bool:
+    """Return whether a minus stands behind numbers, and all of these have a single digit: 1, 1-, 2.
+
+    Amounts with the minus behind have more digits.
+    """
+    with_minus = [number for number in numbers if number.minus_behind]
+    return bool(with_minus) and all(len(number.digits) == 1 for number in with_minus)
+
+
+def may_be_thousands(texts: Iterable[str], n_smaller: int = 0) -> bool:
+    """Return whether the points in some numbers may separate thousands, as in 4.716 beside 360.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Plain numbers.
+    n_smaller : int
+        The least number of different whole numbers below 1000 beside them. Of decimals with three
+        digits behind the point, few are whole, and others have fewer digits.
+
+    Examples
+    --------
+    >>> from pellucid.tables.number_notation import may_be_thousands
+    >>> may_be_thousands(["4.716", "360", "14.905", "1.000"], n_smaller=1)
+    True
+    >>> may_be_thousands(["4.716", "360", "14.905", "1.5"])
+    False
+    """
+    different = dict.fromkeys(texts)
+    thousands = [text for text in different if "." in text]
+    smaller = [text for text in different if "." not in text]
+    return (
+        len(thousands) >= _FEWEST_THOUSANDS
+        and len(smaller) >= n_smaller
+        and all(map(THOUSANDS.fullmatch, thousands))
+        and all(map(_LESS_THAN_A_THOUSAND.fullmatch, smaller))
+    )
+
+
+def note_on_thousands(texts: Iterable[str]) -> tuple[str, ...]:
+    """Tell of a point that was read as a decimal mark, and may separate thousands.
+
+    Examples
+    --------
+    >>> from pellucid.tables.number_notation import note_on_thousands
+    >>> note_on_thousands(["360", "4.716", "14.905", "1.000"])
+    ("'4.716' read as 4.716 (decimal mark ',' if it is 4716)",)
+    """
+    texts = list(texts)
+    if not may_be_thousands(texts):
+        return ()
+    first = next(text for text in texts if "." in text)
+    whole = first.replace(".", "")
+    return (f"{first!r} read as {float(first):.15g} (decimal mark ',' if it is {whole})",)
+
+
 def are_addresses(numbers: Iterable[WrittenNumber]) -> bool:
     """Return whether all of some numbers are four numbers of a byte each, such as 192.168.0.1."""
     return all(_is_address(number.digits) for number in numbers)
@@ -282,6 +347,8 @@ def notes_on(
         notes.append(f"{' and '.join(map(repr, taken_off))} taken off")
     if any(number.parentheses for number in numbers):
         notes.append("parentheses read as minus")
+    if any(number.minus_behind for number in numbers):
+        notes.append("'-' behind numbers read as minus")
     return tuple(notes)
 
 

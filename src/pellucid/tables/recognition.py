@@ -238,7 +238,7 @@ def _judge_number(
 ) -> RecognizedColumn:
     name, n = column.name, n_rows(weights, len(finite))
     if not bool(np.all(finite == np.floor(finite))) or len(finite) == 0:
-        return RecognizedColumn(name, "numeric", "numbers")
+        return RecognizedColumn(name, "numeric", ", ".join(("numbers", *column.notes)))
     if len(finite) < len(values):
         return RecognizedColumn(name, "numeric", f"numbers{hint_at_codes(finite, n)}")
     if n >= FEWEST_ROWS_TO_JUDGE and _are_row_numbers(column, finite, n):

@@ -36,12 +36,15 @@ class Column:
     is_category : bool
         Whether the type of the column says that its text are categories, even if it reads as
         numbers.
+    notes : tuple of str
+        What is to be told of how its numbers were read from text.
     """
 
     name: str
     storage: Storage
     values: npt.NDArray[Any]
     is_category: bool = False
+    notes: tuple[str, ...] = ()
 
     def as_float(self) -> npt.NDArray[np.float64]:
         """Return the values of a number, boolean or datetime column as float64, NaN if missing."""

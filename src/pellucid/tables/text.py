@@ -15,8 +15,10 @@ from pellucid.tables.missing_words import MISSING_TEXT, missing_words
 from pellucid.tables.number_notation import (
     LIKE_A_NUMBER,
     NumberAsText,
+    are_grades,
     decimal_mark,
     mixture_of_units,
+    note_on_thousands,
     notes_on,
 )
 from pellucid.tables.number_shapes import NumberShape, hold_addresses, hold_codes, shapes_of
@@ -164,6 +166,7 @@ def numbers_from_text(
     Codes stay text: digits with a leading zero ("01234"), phone numbers ("+4930123456"), and 10E3
     in more than a few cells of a column without other exponents, such as 1E+05, 1.0E5 or 1e5. So
     do lists and versions: 1.2 and 1,2 are none if more than 1 % of the cells are as 1.2.3 or 1,2,3.
+    So do grades such as 1, 1- and 2: a minus behind numbers of a single digit only.
 
     Parameters
     ----------
@@ -242,16 +245,18 @@ def _are_lists(
 def _numbers_of(
     shapes: list[NumberShape], counts: dict[str, float], format: NumberFormat, certain: bool
 ) -> tuple[dict[str, float], NumberFormat, tuple[str, ...], str] | None:
-    """Return the number in each text, their format, notes and mixture; None for addresses."""
+    """Return the number in each text, their format, notes and mixture; None for codes."""
     plain = [shape for shape in shapes if shape.is_plain]
     numbers = {t: v for s in plain for t, v in zip(s.texts, s.plain_values(), strict=True)}
     if all(shape.is_plain or shape.written is None for shape in shapes) and format.decimal == ".":
-        return numbers, format, (), ""
+        return numbers, format, note_on_thousands(numbers), ""
     written = [
         (shape, shape.written, sum(map(counts.__getitem__, shape.texts)))
         for shape in sorted(shapes, key=lambda shape: shape.is_plain)
         if shape.written is not None
     ]
+    if not certain and are_grades(number for _, number, _ in written):
+        return None
     if not certain and hold_addresses([shape for shape, _, _ in written]):
         return None
     mark = decimal_mark((number, n) for _, number, n in written)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pellucid.tables.columns import LARGEST_EXACT
 from pellucid.tables.conventions import (
+    DELIMITERS_BESIDE_THOUSANDS,
     Conventions,
     NumberFormat,
     recognize_number_format,
@@ -21,7 +22,12 @@ from pellucid.tables.conventions import (
 from pellucid.tables.csv_file import TextTable
 from pellucid.tables.missing_words import MISSING_TEXT, is_missing_word
 from pellucid.tables.notation import difference, notation_of
-from pellucid.tables.number_notation import number_in, plain_number
+from pellucid.tables.number_notation import (
+    THOUSANDS,
+    note_on_thousands,
+    number_in,
+    plain_number,
+)
 from pellucid.tables.strays import MOST_STRAY_TEXTS
 from pellucid.tables.table import Column, Table
 from pellucid.tables.text import clean_text, numbers_from_text
@@ -95,7 +101,9 @@ def _format_told_or_seen(
         return NumberFormat(decimal, thousands)
     is_told = decimal is not None or thousands is not None or known != NOTHING_KNOWN
     if not is_told and all(map(_seems_plain, text.columns)):
-        return None
+        beside_thousands = text.delimiter in DELIMITERS_BESIDE_THOUSANDS
+        if not (beside_thousands and any(map(_note_on_thousands, text.columns))):
+            return None
     return _number_format(text, decimal, thousands, known)
 
 
@@ -123,6 +131,14 @@ def _seems_plain(cells: Any) -> bool:
     """Return whether a few cells are all plain numbers or missing."""
     some = _sample(cells, CELLS_TO_TRY)
     return all(plain_number(cell) is not None or cell in MISSING_TEXT for cell in some)
+
+
+def _note_on_thousands(cells: Any) -> tuple[str, ...]:
+    """Tell of a point that may separate thousands, by a few cells of plain numbers."""
+    few = [cell for cell in _sample(cells, CELLS_TO_TRY) if "." in cell]
+    if not few or not all(map(THOUSANDS.fullmatch, few)):
+        return ()
+    return note_on_thousands(c for c in _sample(cells, CELLS_TO_JUDGE) if c not in MISSING_TEXT)
 
 
 def are_written_alike(tables: Sequence[TextTable], known: Conventions = NOTHING_KNOWN) -> bool:
@@ -172,13 +188,13 @@ def typed_column(name: str, cells: Any, format: NumberFormat | None) -> Typed:
             return Column(name, "text", clean_text(cells)), None
         numbers = _all_numbers(cells, format)
         if numbers is not None:
-            return Column(name, "number", numbers), None
+            return _numbers(name, numbers, cells, format), None
         return _typed(name, clean_text(cells), None, format)
     from pellucid.tables import arrow_cells
 
     numbers = None if format is None else arrow_cells.numbers(cells, format)
     if numbers is not None:
-        return Column(name, "number", numbers), None
+        return _numbers(name, numbers, cells, format), None
     text, codes = arrow_cells.texts(cells)
     counts = None if codes is None else np.bincount(codes, minlength=len(text)).astype(float)
     if format is None:
@@ -217,7 +233,7 @@ def _typed(
     present = [cell for cell in text.tolist() if cell is not None]
     numbers = _all_numbers(present, format, len(present) == len(text)) if present else None
     if numbers is not None:
-        return Column(name, "number", _with_missing(numbers, text)), None
+        return _numbers(name, _with_missing(numbers, text), present, format), None
     read = numbers_from_text(text, counts, format)
     if read is None:
         return as_text, None
@@ -231,6 +247,14 @@ def _typed(
     return Column(name, "number", read.values), None
 
 
+def _numbers(
+    name: str, values: npt.NDArray[Any], cells: Any, format: NumberFormat | None
+) -> Column:
+    """Return a column of numbers, with a note where they may be read otherwise."""
+    may_be_whole = format == PLAIN and values.dtype.kind == "f"
+    return Column(name, "number", values, notes=_note_on_thousands(cells) if may_be_whole else ())
+
+
 def _is_surely_text(text: npt.NDArray[np.object_], format: NumberFormat) -> bool:
     """Return whether some cells show already that the column does not hold numbers."""
     some = set(text[:: 1 + len(text) // CELLS_TO_TRY].tolist()) - {None}
@@ -239,7 +263,10 @@ def _is_surely_text(text: npt.NDArray[np.object_], format: NumberFormat) -> bool
 
 
 def _is_plain(text: npt.NDArray[np.object_], format: NumberFormat) -> bool:
-    used = set("".join({cell for cell in text.tolist() if cell is not None}))
+    cells = {cell for cell in text.tolist() if cell is not None}
+    if any(cell.endswith("-") for cell in cells):
+        return False
+    used = set("".join(cells))
     return used <= set("0123456789+-eE. infatyINFATY" + format.decimal + format.thousands)
 
 
