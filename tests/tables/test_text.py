@@ -90,7 +90,7 @@ def test_cells_that_were_numbers_are_read_in_no_other_way():
         (["12 %", "3"], POINT, [12, 3], "'%' taken off"),
         (["$3", "€4"], POINT, [3, 4], "'$' and '€' taken off"),
         (["(12)", "3"], POINT, [-12, 3], "parentheses read as minus"),
-        (["12-", "3"], POINT, [-12, 3], None),
+        (["12-", "3"], POINT, [-12, 3], "'-' behind numbers read as minus"),
     ],
 )
 def test_ambiguous_cells_follow_the_column_then_the_table(cells, format, values, note):

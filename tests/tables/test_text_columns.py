@@ -216,3 +216,14 @@ def test_a_minus_behind_amounts_is_told(write, cells):
     found = recognize_table(table, {})
     assert found.converted[0].values[0] in (-12.5, -12)
     assert "'-' behind numbers read as minus" in found.recognized[0].reason
+
+
+def test_lists_of_a_few_numbers_stay_text(write):
+    answers = ["1", "3,5", "4,5", "3", "4", "1,4", "5"]
+    commas = "".join(f'"{answer}",{i % 2}\n' for i, answer in enumerate(answers))
+    table = read_table(write(f"answers,n\n{commas}"))
+    reason = "7 categories, though all could be decimals such as '3,5' (set numeric if they are)"
+    assert recognize_table(table, {}).recognized[0].reason == reason
+    assert recognize_table(table, {"answers": "numeric"}).converted[0].values[1] == 3.5
+    semicolons = "".join(f"{answer};{i % 2}\n" for i, answer in enumerate(answers))
+    assert read_table(write(f"answers;n\n{semicolons}"))["answers"].values[1] == 3.5

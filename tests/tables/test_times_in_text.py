@@ -67,3 +67,31 @@ def test_what_looks_like_times_but_is_none(cells, are_times):
 )
 def test_tables_tell_the_order_of_day_and_month(columns, day_first):
     assert recognize_day_first(columns) is day_first
+
+
+@pytest.mark.parametrize(
+    ("cells", "notes"),
+    [
+        (
+            ["23-06-22", "23-06-29", "22-01-05"],
+            "'23-06-22' read as 2022-06-23 (write years with four",
+        ),
+        (["17/10/20", "18/11/20", "19/11/20"], None),
+        (
+            ["01.10.99", "18.11.67"],
+            "'18.11.67' read as 2067-11-18 (write years with four digits if",
+        ),
+        (["17.10.2067", "18.11.98"], None),
+    ],
+)
+def test_years_of_two_digits_are_told(cells, notes):
+    result = times_from_text(clean_text(cells), None, day_first=True)
+    told = [note for note in result.notes if "four digits" in note]
+    assert (told == []) if notes is None else told[0].startswith(notes)
+
+
+def test_months_with_years_of_two_digits():
+    result = times_from_text(clean_text(["Dec-20", "Jan-21", "Mai '21"]))
+    expected = np.array(["2020-12-01", "2021-01-01", "2021-05-01"], "M8[s]").astype(float)
+    np.testing.assert_array_equal(result.values, expected)
+    assert times_from_text(clean_text(["Dec 20", "Jan 21"])) is None, "days"

@@ -167,7 +167,10 @@ def recognize_number_format(
     NumberFormat(decimal=',', thousands='.')
     """
     found = [numbers for cells in columns if (numbers := _numbers_in(cells))]
-    marks = [None if _may_be_lists(numbers) else decimal_mark(numbers) for numbers in found]
+    marks = [
+        None if may_be_lists(number for number, _ in numbers) else decimal_mark(numbers)
+        for numbers in found
+    ]
     lead = marks.count(",") - marks.count(".")
     decimal = otherwise.decimal if lead == 0 else "," if lead > 0 else "."
     if lead == 0 and otherwise == _PLAIN and usual_mark(delimiter) == ",":
@@ -187,6 +190,26 @@ def recognize_number_format(
     return NumberFormat(decimal, max(separators, key=separators.__getitem__, default=usual))
 
 
+def may_be_lists(numbers: Iterable[WrittenNumber]) -> bool:
+    """Return whether all numbers with a comma are ascending pairs of others, as 1,2 is.
+
+    Examples
+    --------
+    >>> from pellucid.tables.conventions import may_be_lists
+    >>> from pellucid.tables.number_notation import WrittenNumber
+    >>> may_be_lists(map(WrittenNumber, ["1", "3", "1,3", "3,4", "4"]))
+    True
+    >>> may_be_lists(map(WrittenNumber, ["1", "3", "1,3", "3,1"]))
+    False
+    """
+    digits = [number.digits.split(",") for number in numbers]
+    parts = [[int(d) for d in part if d.isdigit() and d[0] != "0"] for part in digits]
+    pairs = [part for part in parts if len(part) == 2]
+    ends = {part[-1] for part in pairs}
+    others = {part[0] for part in parts if part}
+    return len(ends) > 1 and all(a < b for a, b in pairs) and ends <= others
+
+
 def mark_of_column(cells: Cells, usual: str = "") -> str | None:
     """Return the decimal mark of a column; None if it holds other text or leaves it open.
 
@@ -204,16 +227,6 @@ def mark_of_column(cells: Cells, usual: str = "") -> str | None:
 def usual_mark(delimiter: str) -> str:
     """Return the usual decimal mark beside a delimiter; empty if there is none."""
     return {";": ",", ",": "."}.get(delimiter, "")
-
-
-def _may_be_lists(numbers: list[tuple[WrittenNumber, float]]) -> bool:
-    """Return whether all numbers with a comma are ascending pairs of others, as 1,2 is."""
-    digits = [number.digits.split(",") for number, _ in numbers]
-    parts = [[int(d) for d in part if d.isdigit() and d[0] != "0"] for part in digits]
-    pairs = [part for part in parts if len(part) == 2]
-    ends = {part[-1] for part in pairs}
-    others = {part[0] for part in parts if part}
-    return len(ends) > 1 and all(a < b for a, b in pairs) and ends <= others
 
 
 def _contain(numbers: list[tuple[WrittenNumber, float]], mark: str) -> bool:

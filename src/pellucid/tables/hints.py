@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from pellucid.tables.conventions import may_be_lists
 from pellucid.tables.missing_words import is_missing_word
+from pellucid.tables.number_notation import written_number
 from pellucid.tables.number_shapes import numbers_in
 from pellucid.tables.row_weights import FloatVector
 from pellucid.tables.time_notation import readings
@@ -77,6 +79,9 @@ def hint_at_numbers(counts: Mapping[str, float], *, is_left_out: bool) -> str:
     some = {text: counts[text] for text in texts}
     numbers = numbers_in(texts, ".").keys() | numbers_in(texts, ",").keys()
     if texts and len(numbers) == len(texts):
+        if may_be_lists(n for text in texts if (n := written_number(text)) is not None):
+            pair = next(text for text in texts if "," in text)
+            return f", though all could be decimals such as {pair!r} (set numeric if they are)"
         return ", though all could be numbers (set numeric if they are)" if is_left_out else ""
     if hint := _hint_at_others(some, numbers, "numbers", "numeric"):
         return hint

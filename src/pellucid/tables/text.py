@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.conventions import NumberFormat
+from pellucid.tables.conventions import NumberFormat, may_be_lists
 from pellucid.tables.missing_words import MISSING_TEXT, missing_words
 from pellucid.tables.number_notation import (
     LIKE_A_NUMBER,
     NumberAsText,
+    WrittenNumber,
     are_grades,
     decimal_mark,
     mixture_of_units,
     note_on_thousands,
     notes_on,
+    written_number,
 )
 from pellucid.tables.number_shapes import NumberShape, hold_addresses, hold_codes, shapes_of
 from pellucid.tables.row_weights import Weights, counts_of
@@ -166,7 +169,8 @@ def numbers_from_text(
     Codes stay text: digits with a leading zero ("01234"), phone numbers ("+4930123456"), and 10E3
     in more than a few cells of a column without other exponents, such as 1E+05, 1.0E5 or 1e5. So
     do lists and versions: 1.2 and 1,2 are none if more than 1 % of the cells are as 1.2.3 or 1,2,3.
-    So do grades such as 1, 1- and 2: a minus behind numbers of a single digit only.
+    So do grades such as 1, 1- and 2: a minus behind numbers of a single digit only. And 1, 3 and
+    1,3 if `format` has a decimal point, and all numbers with a comma are such pairs of others.
 
     Parameters
     ----------
@@ -260,6 +264,8 @@ def _numbers_of(
     if not certain and hold_addresses([shape for shape, _, _ in written]):
         return None
     mark = decimal_mark((number, n) for _, number, n in written)
+    if not certain and mark == "," != format.decimal and may_be_lists(_numbers_in(shapes)):
+        return None
     decimal = mark or format.decimal
     used = []
     for shape, number, n in written:
@@ -278,3 +284,10 @@ def _numbers_of(
     mixture = mixture_of_units(used)
     notes += (f"units are mixed: {mixture}",) if mixture else ()
     return numbers, format, notes, mixture
+
+
+def _numbers_in(shapes: Iterable[NumberShape]) -> Iterator[WrittenNumber]:
+    for text in chain.from_iterable(shape.texts for shape in shapes):
+        number = written_number(text)
+        if number is not None:
+            yield number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ _FORMS = [
         rf"{_WEEKDAY}{_MONTH}{_BETWEEN}(?P<day>\d{{1,2}}){_ORDINAL},?\s+(?P<year>\d{{4}})",
         rf"(?P<year>\d{{4}}){_BETWEEN}{_MONTH}{_BETWEEN}(?P<day>\d{{1,2}})",
         rf"{_MONTH}{_BETWEEN}(?P<year>\d{{4}})",
+        rf"{_MONTH}(?:-|\s?')(?P<year>\d{{2}})",
         r"(?P<year>\d{4})(?P<by>[/\-])(?P<number>\d{2})",
         r"(?P<number>\d{2})(?P<by>/)(?P<year>\d{4})",
         r"(?P<year>\d{4})(?P<by>\. )(?P<a>\d{1,2})\. (?P<b>\d{1,2})\.?",
@@ -50,6 +51,8 @@ _VERSION = re.compile(r"[1-9]\d\.[1-9]\d\.[1-9]\d")
 #: Times of day, months, and what looks like them: scores, durations, seasons.
 LIKE_A_TIME = re.compile(r"\d{1,4}:\d{1,2}(?::\d{2})?|\d{4}[/\-]\d{2}|\d{2}/\d{4}", re.ASCII)
 _MOST_CHARACTERS = 50
+_THREE_DIGITS = re.compile(r"\d{3}")
+_MAY_BEGIN_WITH_YEAR = re.compile(r"(\d\d)[/.\-](\d\d)[/.\-](\d\d)(?!\d)", re.ASCII)
 _FIRST_YEAR_OF_TWO_DIGITS = 1969
 _LIKELY_YEARS = range(1500, 2201)
 _LIKELY_YEARS_OF_MONTHS = range(1900, 2101)
@@ -136,6 +139,44 @@ def may_be_version(text: str) -> bool:
     Versions have no leading zeros, which few columns of dates are without.
     """
     return _VERSION.fullmatch(text) is not None
+
+
+def notes_on_short_years(moments: Mapping[str, float]) -> tuple[str, ...]:
+    """Tell how years of two digits were read, if they may come first or are beyond the present.
+
+    They may come first if all dates can be read so, and the last numbers differ more than the
+    first, as days do.
+
+    Parameters
+    ----------
+    moments : mapping of str to float
+        Different dates, and the seconds since 1970 that they were read as.
+
+    Examples
+    --------
+    >>> from pellucid.tables.time_notation import notes_on_short_years, readings
+    >>> dates = ["20-10-17", "20-11-05"]
+    >>> notes_on_short_years({text: readings(text).day_first for text in dates})
+    ("'20-10-17' read as 2017-10-20 (write years with four digits if they come first)",)
+    """
+    short = [text for text in moments if _THREE_DIGITS.search(text) is None]
+    if not short:
+        return ()
+    parts = [found.groups() for text in short if (found := _MAY_BEGIN_WITH_YEAR.match(text))]
+    if len(parts) == len(short) and len({p[0] for p in parts}) < len({p[2] for p in parts}):
+        dates = (_date(_full_year(year), int(month), int(day), 0.0) for year, month, day in parts)
+        if all(date is not None for date in dates):
+            way_out = "write years with four digits if they come first"
+            return (f"{short[0]!r} read as {_day_of(moments[short[0]])} ({way_out})",)
+    latest = max(short, key=moments.__getitem__)
+    if moments[latest] <= datetime.now(UTC).timestamp():
+        return ()
+    way_out = "write years with four digits if it is earlier"
+    return (f"{latest!r} read as {_day_of(moments[latest])} ({way_out})",)
+
+
+def _day_of(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
 def order_of_day_and_month(times: Iterable[tuple[Readings, float]]) -> bool | None:

@@ -22,6 +22,7 @@ from pellucid.tables.time_notation import (
     LIKE_A_TIME,
     Readings,
     may_be_version,
+    notes_on_short_years,
     order_of_day_and_month,
     readings,
 )
@@ -42,7 +43,7 @@ class TimesInText:
     day_first : bool or None
         Whether the day comes before the month; None if no cell leaves a choice.
     notes : tuple of str
-        Which order of day and month was taken, and why.
+        Which order of day and month was taken, and why, and how years of two digits were read.
     """
 
     values: npt.NDArray[np.float64]
@@ -110,11 +111,13 @@ def times_from_text(
     stray = tuple(text for text in counts if text not in seconds)
     if len(stray) == len(counts) or not (certain or _are_times(found, stray, counts)):
         return None
+    moments = {text: seconds[text] for text in found if text in seconds}
     seconds |= dict.fromkeys(stray, np.nan)
     result = np.fromiter(map(seconds.__getitem__, values), np.float64, len(values))
     open_ones = [text for text, time in found.items() if time.is_ambiguous]
     matters = decided is not None or bool(open_ones)
     notes = _notes_on_order(found, open_ones, decided, day_first) if matters else ()
+    notes += () if clock else notes_on_short_years(moments)
     return TimesInText(result, clock, stray, words, bool(known) if matters else None, notes)
 
 
