@@ -202,6 +202,8 @@ def test_numbers_outside_of_those_of_training_are_counted(encoder):
 FAR_OUT = {
     "metres for kilometres": (RNG.exponential(20.0, N) + 1, lambda x: 1000 * x),
     "euros for cents": (RNG.integers(5_000, 9_000, N), lambda x: x / 100),
+    "percent for shares": (RNG.uniform(0.1, 1.0, N), lambda x: x / 100),
+    "negative and too small": (-RNG.uniform(0.1, 1.0, N), lambda x: x / 100),
     "Fahrenheit for Celsius": (RNG.uniform(10, 20, N), lambda x: 32 + 1.8 * x),
     "negative": (-RNG.uniform(10, 20, N), lambda x: 100 * x),
     "most of them": (RNG.uniform(1, 9, N), lambda x: np.where(np.arange(N) % 10 < 7, 100 * x, x)),
@@ -229,6 +231,8 @@ NOT_FAR_OUT = {
     "later years": (YEAR, YEAR + 20),
     "later months": (100 * YEAR + 1, 100 * YEAR + 301),
     "later moments": (1.6e9 + np.arange(N), 1.7e9 + np.arange(N)),
+    "slightly less": (RNG.uniform(1, 9, N), [0.6]),
+    "zeros and other signs": (RNG.integers(1, 9, N), [0.0, -1.0] * 50),
     "slightly more": (RNG.random(N), [1.5]),
     "half of them": (RNG.random(N), [0.5, 900.0] * 50),
     "few of a small table": (RNG.random(200), [900.0]),

@@ -15,7 +15,7 @@ from scipy.special import betainc
 from pellucid.outside_warning import warn_outside
 from pellucid.tables.categorical import CategoricalEncoding
 from pellucid.tables.missing_words import is_missing_word
-from pellucid.tables.numeric import DatetimeEncoding, NumericEncoding
+from pellucid.tables.numeric import FAR_FACTOR, DatetimeEncoding, NumericEncoding
 from pellucid.tables.row_weights import Weights
 from pellucid.tables.table import Column, Storage, Table, TableError
 from pellucid.tables.text import text_of_number
@@ -52,9 +52,6 @@ ALARMS = {
 #: A share that would be as large with more than this probability, if rows were as in training, is
 #: not told of.
 CHANCE = 0.001
-#: Numbers are far out if they are beyond the range of training by more than its width, and by more
-#: than this factor: years and months go on, and 0.5 km are not far from 1 km.
-FAR_FACTOR = 2.0
 
 _MOST_EXAMPLES = 3
 _MOST_COLUMNS_TOLD = 5
@@ -95,8 +92,9 @@ class CellShares:
         training, not counting its outliers.
     far_out : float
         Share of the cells that are not missing and are so far out of range that other units are to
-        be suspected: by more than the width of the range, and by more than a factor of two. Dates
-        never are.
+        be suspected: by more than the width of the range, and by more than a factor of two; or
+        positive where training had positive numbers only, and below half of the smallest (likewise
+        for negative ones). Dates never are.
     """
 
     missing: float = 0.0
@@ -384,15 +382,17 @@ def _numbers(encoding: NumericEncoding | DatetimeEncoding) -> NumericEncoding:
     return encoding.seconds if isinstance(encoding, DatetimeEncoding) else encoding
 
 
-def _far_limits(encoding: NumericEncoding | DatetimeEncoding) -> tuple[float, float]:
-    """Return the numbers beyond which cells are far out; dates go on for ever."""
+def _far_out(values: npt.NDArray[np.float64], encoding: NumericEncoding | DatetimeEncoding) -> Mask:
+    """Return which numbers are far out; dates go on for ever."""
     if isinstance(encoding, DatetimeEncoding):
-        return -np.inf, np.inf
+        return np.zeros(len(values), np.bool_)
     low, high = _range(encoding)
-    return (
+    far = _beyond(
+        values,
         min(encoding.lower, low / FAR_FACTOR, low * FAR_FACTOR),
         max(encoding.upper, high / FAR_FACTOR, high * FAR_FACTOR),
     )
+    return far | encoding.too_small(values)
 
 
 def _missing(column: Column, encoding: Encoding) -> Mask:
@@ -413,7 +413,7 @@ def _kinds_of(read: Column, encoding: Encoding, filled: Mask) -> dict[str, Mask]
         "unparseable": filled & np.isnan(values),
         "infinite": infinite,
         "out_of_range": _beyond(values, *_range(encoding)) & ~infinite,
-        "far_out": _beyond(values, *_far_limits(encoding)) & ~infinite,
+        "far_out": _far_out(values, encoding) & ~infinite,
     }
 
 

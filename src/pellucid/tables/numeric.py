@@ -18,6 +18,11 @@ LARGEST = 1e150
 #: placeholder such as 1e30 for "unknown" would squeeze all other values together.
 FENCE = 1000.0
 
+#: Numbers are far out if they are beyond the range of training by more than its width, and by more
+#: than this factor: years and months go on, and 0.5 km are not far from 1 km. Positive numbers are
+#: far out as well if they are less than the smallest of positive ones divided by this factor.
+FAR_FACTOR = 2.0
+
 #: Maximum number of values, drawn at random, from which quantiles are computed.
 MOST_VALUES_SORTED = 100_000
 #: Number of rows for which pieces are computed at once; they fit in the cache.
@@ -103,6 +108,17 @@ class NumericEncoding:
         width = (self.upper - self.lower) / 3.0
         return self.lower + width, self.upper - width
 
+    def too_small(self, values: FloatVector) -> npt.NDArray[np.bool_]:
+        """Return which positive values are much smaller than all of training, if it had no others.
+
+        Likewise for negative ones. Such values are in other units, as 0.01 for 1 %.
+        """
+        low, high = self.range
+        sign, smallest = (1.0, low) if low > 0 else (-1.0, -high)
+        sizes = sign * values if smallest > 0 else np.zeros(len(values))
+        mask: npt.NDArray[np.bool_] = (sizes > 0) & (sizes < smallest / FAR_FACTOR)
+        return mask
+
     @property
     def suffixes(self) -> tuple[str, ...]:
         """Suffixes that the output columns append to the input's name."""
@@ -115,8 +131,8 @@ class NumericEncoding:
         Returns
         -------
         bool
-            Whether all values are finite, and at least half are within the limits: nothing of them
-            is alarming.
+            Whether all values are finite, and at least half are within the limits and not too
+            small: nothing of them is alarming.
         """
         x = np.clip(values, self.lower, self.upper)
         n_clipped = int(np.count_nonzero(x != values))  # NaN is unlike itself.
@@ -132,7 +148,8 @@ class NumericEncoding:
         x -= self.mean
         x /= self.scale
         out[:, 0] = x
-        return is_plain and 2 * n_clipped <= len(values)
+        n_far = n_clipped + np.count_nonzero(self.too_small(values))
+        return is_plain and bool(2 * n_far <= len(values))
 
     def _write_pieces(self, x: FloatVector, out: npt.NDArray[np.floating[Any]]) -> None:
         low = np.array(self.edges[:-1])
