@@ -34,6 +34,26 @@ def test_only_plain_dates_are_dates(values, kind):
     assert kind_of(values) == kind
 
 
+@pytest.mark.parametrize("other", [0, -1, 99991231])
+@pytest.mark.parametrize("kind", [int, str])
+def test_dates_with_a_number_for_missing_ones_are_told(other, kind):
+    column = column_from_values("day", np.append(NUMBERS, [other] * 4).astype(kind))
+    recognized = recognize(column)[0]
+    hint = f"though most are dates: {other} is not (set datetime to take such numbers as missing)"
+    assert recognized.kind == "numeric"
+    assert hint in recognized.reason
+    assert np.isnan(recognize(column, "datetime")[1].values).sum() == 4
+
+
+def test_the_last_day_of_all_is_missing():
+    days = np.append(DAYS.astype(str), ["9999-12-31", "31.12.9999"]).astype(object)
+    encoder = TableEncoder().fit(pd.DataFrame({"day": days}))
+    assert "2 missing" in encoder.recognized_[0].reason
+    for day in ("9999-12-31", "31.12.9999"):
+        found, missing = encoder.transform(pd.DataFrame({"day": [day, None]}))
+        np.testing.assert_array_equal(found, missing)
+
+
 @pytest.mark.parametrize("stored", [NUMBERS, NUMBERS.astype(str), DAYS, DAYS.astype(str)])
 def test_a_prediction_may_store_dates_otherwise(stored):
     others = [NUMBERS, NUMBERS.astype(str), DAYS, DAYS.astype(str), NUMBERS.astype(float)]

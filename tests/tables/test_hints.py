@@ -1,7 +1,10 @@
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
 
 from pellucid.tables.columns import column_from_values
+from pellucid.tables.hints import hint_at_numbers
 from pellucid.tables.recognition import recognize
 
 N = 100
@@ -65,3 +68,15 @@ def test_what_a_column_could_be_is_told(cells, hint):
 @pytest.mark.parametrize("cells", [["01067", "80331"], ["12 kg", "3 kg"], ["16:9", "4:3"]])
 def test_categories_need_no_hint(cells):
     assert reason_of(cells * 20) == "2 categories"
+
+
+@pytest.mark.parametrize(
+    "form", ["%d.%m.%Y %H.%M", "%Y-%m-%d %H:%M:%S CET", "%a %b %d %Y %H:%M:%S GMT+0100"]
+)
+def test_texts_that_begin_with_dates_are_told(form):
+    first = datetime(2020, 4, 5, 0, 2)
+    texts = [(first + i * timedelta(hours=7)).strftime(form) for i in range(30)]
+    hint = f", though they begin with dates, such as {texts[0]!r} (leave only these to use them)"
+    assert hint_at_numbers(dict.fromkeys(texts, 1.0), is_left_out=True) == hint
+    others = [*texts, "soon"]
+    assert hint_at_numbers(dict.fromkeys(others, 1.0), is_left_out=True) == ""

@@ -13,6 +13,8 @@ from pellucid.tables.table import Column
 FIRST, LAST = 1900_01_01, 2100_12_31
 #: At least so many different numbers must be dates, or it may be chance.
 FEWEST_DATES = 3
+#: Numbers are told of if at most this share of them is not a date, of so many different ones.
+SHARE_OF_OTHERS, MOST_OTHERS = 0.2, 3
 #: If one of so many numbers is no date, the others are not looked at.
 FEW = 1000
 
@@ -39,6 +41,33 @@ def are_compact_dates(values: FloatVector) -> bool:
     if np.isnan(_seconds(values[:FEW])).any() or np.isnan(_seconds(values)).any():
         return False
     return len(np.unique(values)) >= FEWEST_DATES
+
+
+def hint_at_compact_dates(values: FloatVector) -> str:
+    """Return a remark on whole numbers that are dates except for a few others, or nothing.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+        Finite numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pellucid.tables.compact_dates import hint_at_compact_dates
+    >>> hint_at_compact_dates(np.array([20200103.0, 20200229, 20201231, 20210101, 0]))
+    ', though most are dates: 0 is not (set datetime to take such numbers as missing)'
+    """
+    if np.isnan(_seconds(values[:FEW])).mean() > SHARE_OF_OTHERS:
+        return ""
+    are_others = np.isnan(_seconds(values))
+    others, dates = values[are_others], values[~are_others]
+    if not 0 < len(others) <= SHARE_OF_OTHERS * len(values):
+        return ""
+    if len(np.unique(others)) > MOST_OTHERS or len(np.unique(dates)) < FEWEST_DATES:
+        return ""
+    what = "dates: {:.0f} is not (set datetime to take such numbers as missing)"
+    return f", though most are {what.format(others[0])}"
 
 
 def as_dates(column: Column) -> Column:

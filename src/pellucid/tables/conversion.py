@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.tables.conventions import Conventions
+from pellucid.tables.missing_words import is_missing_word
 from pellucid.tables.number_shapes import numbers_in
 from pellucid.tables.numeric import DAY
 from pellucid.tables.table import Column, Storage
@@ -87,7 +88,8 @@ def as_seconds(column: Column, conventions: Conventions, are_clock_times: bool) 
     """
 
     def seconds(texts: Sequence[str]) -> dict[str, float]:
-        times = {text: time for text in texts if (time := readings(text)) is not None}
+        dated = (text for text in texts if not is_missing_word(text))
+        times = {text: time for text in dated if (time := readings(text)) is not None}
         day_first = bool(conventions.day_first)
         read = {
             text: time.seconds(day_first)

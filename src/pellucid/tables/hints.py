@@ -24,6 +24,10 @@ FEW_TEXTS = 5
 #: Numbers with units are written in at most so many ways, such as "12 MB" and "12 KB".
 MOST_UNITS = 5
 
+_BEGINNING = re.compile(
+    r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-/.])\d{1,2}\2\d{4}(?!\d)"
+    r"|[^\W\d_]{3} [^\W\d_]{3} \d{1,2} \d{4}(?!\d)"
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*", re.ASCII)
 _WITH_UNIT = re.compile(
     r"[^\w#]{0,3}(?:PT?)?#\s?[^\W\d_]+(?:\s.*|.*[^\W\d_])?"  # 3.4 MB, 2h 30m, PT2H30M
@@ -91,7 +95,15 @@ def hint_at_numbers(counts: Mapping[str, float], *, is_left_out: bool) -> str:
             return ", though all could be dates (set datetime if they are)"
         if hint := _hint_at_others(some, times, "dates or times", "datetime"):
             return hint
-    return _hint_at_units(texts)
+    return _hint_at_beginnings(texts) or _hint_at_units(texts)
+
+
+def _hint_at_beginnings(texts: Sequence[str]) -> str:
+    """Return a remark on texts that begin with dates, such as "2020-10-28 13:27:00 CET"."""
+    dates = {text: found[0] for text in texts if (found := _BEGINNING.match(text)) is not None}
+    if len(dates) < max(FEW_TEXTS, len(texts)) or not all(map(readings, dates.values())):
+        return ""
+    return f", though they begin with dates, such as {texts[0]!r} (leave only these to use them)"
 
 
 def _hint_at_others(

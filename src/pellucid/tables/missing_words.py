@@ -32,7 +32,8 @@ MISSING_AMONG_NUMBERS = frozenset(text.lower() for text in MISSING_TEXT) | froze
         *("n.a.", "n.a", "n/d", "nd", "n.d.", "nil", "none", "(none)", "(null)", "(blank)", "\\n"),
         *("missing", "unknown", "unknown?", "not available", "not applicable", "no data", "#na"),
         *("k.a.", "k. a.", "keine angabe", "unbekannt", "n/v", "n.v."),
-        *("0000-00-00", "0000-00-00 00:00:00"),
+        *("0000-00-00", "0000-00-00 00:00:00", "9999-12-31", "9999-12-31 00:00:00"),
+        *("31.12.9999", "31/12/9999", "12/31/9999"),
         *("#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!"),
     ]
 )

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.compact_dates import are_compact_dates, as_dates
+from pellucid.tables.compact_dates import are_compact_dates, as_dates, hint_at_compact_dates
 from pellucid.tables.conventions import Conventions, recognize_number_format
 from pellucid.tables.conversion import as_numbers, as_text, as_truth
 from pellucid.tables.hints import hint_at_codes, hint_at_numbers
@@ -226,7 +226,10 @@ def _recognize_number(column: Column, weights: Weights, y: npt.NDArray[Any] | No
     if len(values) >= FEWEST_ROWS_TO_JUDGE and are_compact_dates(finite):
         reason = f"dates such as {finite[0]:.0f} (set numeric if they are numbers)"
         return _Found(RecognizedColumn(column.name, "datetime", reason), as_dates(column))
-    return _Found(_judge_number(column, values, finite, weights, y), column)
+    judged = _judge_number(column, values, finite, weights, y)
+    if len(finite) >= FEWEST_ROWS_TO_JUDGE and judged.kind == "numeric":
+        judged = replace(judged, reason=judged.reason + hint_at_compact_dates(finite))
+    return _Found(judged, column)
 
 
 def _judge_number(
