@@ -244,8 +244,7 @@ def test_json_that_is_too_deep(write, text):
 
 
 def test_a_cell_far_from_the_table_of_excel(tmp_path):
-    import openpyxl
-
+    openpyxl = pytest.importorskip("openpyxl", reason="reads Excel: pip install 'pellucid[excel]'")
     book = openpyxl.Workbook()
     for place, value in {"A1": "a", "A2": 1, "XFD20000": 5}.items():
         book.active[place] = value
