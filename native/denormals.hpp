@@ -3,15 +3,11 @@
 
 #include <cstdint>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
 namespace pellucid {
 
 // While it lives, this thread reads and writes denormal numbers as zeros, or (with `false`) as what
-// they are. Denormals slow arithmetic down, on some processors by a factor of 100, and the moments
-// of a unit that never fires decay into them and stay. The mode of before returns at the end.
+// they are. Arithmetic with denormals is slow, and the moments of a unit that never fires decay
+// into them and stay. The mode of before returns at the end.
 class DenormalsAreZero {
  public:
   explicit DenormalsAreZero(bool zero = true) : before_(mode()) {
@@ -25,8 +21,8 @@ class DenormalsAreZero {
 #if defined(__SSE2__)
   using Mode = unsigned;
   static constexpr Mode kMask = 0x8040;  // results flushed to zero, operands taken as zero
-  static Mode mode() { return _mm_getcsr(); }
-  static void set_mode(Mode mode) { _mm_setcsr(mode); }
+  static Mode mode() { return __builtin_ia32_stmxcsr(); }
+  static void set_mode(Mode mode) { __builtin_ia32_ldmxcsr(mode); }
 #elif defined(__aarch64__)
   using Mode = std::uint64_t;
   static constexpr Mode kMask = Mode{1} << 24;

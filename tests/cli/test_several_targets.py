@@ -19,7 +19,7 @@ def table(tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 2, (N, 2)).round(3), columns=["a", "b"])
     table["sum"], table["product"] = 1000 * (table["a"] + table["b"]), table["a"] * table["b"]
-    table["big"] = np.where(table["sum"] > 3000, "yes", "no")
+    table["Big"] = np.where(table["sum"] > 3000, "yes", "no")
     table.to_csv(tmp_path / "table.csv", index=False)
     return table
 
@@ -28,7 +28,7 @@ def table(tmp_path):
 def trained(run, table, tmp_path):
     """What training said, and the model."""
     done = run(
-        *("train", "table.csv", *TARGETS, "--drop", "big", "--out", "m.pellucid"),
+        *("train", "table.csv", *TARGETS, "--drop", "Big", "--out", "m.pellucid"),
         *("--epochs", 40, "--folds", 3, "--json"),
     )
     return json.loads(done.stdout), load(tmp_path / "m.pellucid")
@@ -72,7 +72,7 @@ def test_targets_are_evaluated_by_name(run, table, trained, tmp_path):
 
 
 def test_errors_in_different_units_are_not_averaged(run, table):
-    command = ("train", "table.csv", *TARGETS, "--drop", "big", "--out", "m.pellucid")
+    command = ("train", "table.csv", *TARGETS, "--drop", "Big", "--out", "m.pellucid")
     error = run(*command, "--epochs", 1, "--set", "scoring=rmse", code=1).stderr
     assert "--set scoring=rmse would average errors of 2 targets" in error
     assert "Use --set scoring=r2" in error
@@ -80,7 +80,7 @@ def test_errors_in_different_units_are_not_averaged(run, table):
 
 def test_quantiles_have_a_baseline_each(run, table, trained, tmp_path):
     run(
-        *("train", "table.csv", *TARGETS, "--drop", "big", "--out", "q.pellucid", "--force"),
+        *("train", "table.csv", *TARGETS, "--drop", "Big", "--out", "q.pellucid", "--force"),
         *("--epochs", 3, "--set", "loss=quantile", "--test", 0),
     )
     quantiles = load(tmp_path / "q.pellucid").training_facts_["target_quantile"]
@@ -93,13 +93,13 @@ def test_quantiles_have_a_baseline_each(run, table, trained, tmp_path):
 
 def test_tune_weighs_targets_of_different_units_alike(run, table):
     done = run(
-        *("tune", "table.csv", *TARGETS, "--drop", "big", "--out", "t.pellucid"),
+        *("tune", "table.csv", *TARGETS, "--drop", "Big", "--out", "t.pellucid"),
         *("--trials", 2, "--epochs", 3),
     )
     assert "compared by RMSE over standard deviation" in done.stdout
     facts = json.loads(
         run(
-            *("tune", "table.csv", *TARGETS, "--drop", "big", "--out", "t.pellucid", "--json"),
+            *("tune", "table.csv", *TARGETS, "--drop", "Big", "--out", "t.pellucid", "--json"),
             *("--trials", 1, "--epochs", 30),
         ).stdout
     )
@@ -133,9 +133,14 @@ def test_rows_without_one_of_the_targets_are_left_out(run, table, tmp_path):
     ("targets", "code", "message"),
     [
         (["sum", "sum"], 2, "--target: 'sum' is named twice"),
-        (["sum", "big"], 1, "'big' holds classes (text with 2 different values)"),
+        (
+            ["sum", "Big"],
+            1,
+            "'Big' holds classes (text with 2 different values), but to be "
+            "predicted together, all of the targets 'sum', 'Big' must be numbers",
+        ),
         (["sum", "none"], 1, "There is no column 'none'"),
-        (["a", "b", "sum", "product", "big"], 1, "no column but the targets"),
+        (["a", "b", "sum", "product", "Big"], 1, "no column but the targets"),
     ],
 )
 def test_targets_that_do_not_go_together(run, table, targets, code, message):
@@ -145,7 +150,7 @@ def test_targets_that_do_not_go_together(run, table, targets, code, message):
 
 
 def test_text_targets_are_not_told_to_be_numbers(run, table):
-    command = ("train", "table.csv", "--target", "big", "--out", "m.pellucid", "--target")
+    command = ("train", "table.csv", "--target", "Big", "--out", "m.pellucid", "--target")
     assert "--task regression" not in run(*command, "sum", code=1).stderr
     table.assign(few=table["a"].round(), many=table["b"].round()).to_csv("table.csv", index=False)
     command = ("train", "table.csv", "--target", "few", "--out", "m.pellucid", "--target")

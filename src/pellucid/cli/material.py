@@ -53,6 +53,11 @@ class Material:
     all_rows: Examples
     dropped: tuple[str, ...] = ()
 
+    @property
+    def target(self) -> str | tuple[str, ...]:
+        """The name of the target, or the names of several."""
+        return self.targets[0] if len(self.targets) == 1 else self.targets
+
 
 def read_material(request: Request, out: Output) -> Material:
     """Read the tables, recognize the task and split the rows."""
@@ -111,8 +116,8 @@ def _task_of(truths: Sequence[Column], choice: TaskChoice) -> tuple[str, str]:
             is_text = any(_is_text(one) for one in truths)
             way = "" if is_text else ", or pass --task regression to predict their numbers"
             raise TableError(
-                f"{_called(truths).capitalize()} must be numbers to be predicted together, but "
-                f"{truth.name!r} holds classes ({reason}). Train a model for each of them{way}."
+                f"{truth.name!r} holds classes ({reason}), but to be predicted together, all of "
+                f"{_called(truths)} must be numbers. Train a model for each of them{way}."
             )
     return "regression", reason
 

@@ -43,7 +43,7 @@ class _Stream(TextIOBase):
     def __init__(self, stream: Any, failures: list[OSError]) -> None:
         self._stream, self._failures = stream, failures
 
-    @property
+    @property  # Typeshed declares an attribute that can be written to.
     def encoding(self) -> str:  # type: ignore[override]
         return getattr(self._stream, "encoding", None) or "utf-8"
 
@@ -147,7 +147,7 @@ class Output:
 def open_closed_streams() -> None:
     """Let standard streams that are closed be empty, so that no other file takes their place."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
+        if getattr(sys, name) is None:  # The new one stays open until the process ends.
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 

@@ -167,7 +167,7 @@ def _show_material(material: Material, request: Request, out: Output) -> None:
     out.say(f"{shown_name(request.path)}: {len(training):,} rows for training{tested}.")
     out.add(
         table=request.path,
-        target=material.targets[0] if len(material.targets) == 1 else material.targets,
+        target=material.target,
         task=material.task,
         training_rows=len(training),
         test_rows=0 if testing is None else len(testing),
@@ -201,7 +201,7 @@ def _tuned(
     if search.save_trials is not None:
         identity = {
             "table": sha256_of(request.path),
-            "target": ", ".join(material.targets),
+            "target": material.target,
             "rows": len(training),
             "compared on": compared_on,
             "seed": request.seed,

@@ -125,7 +125,7 @@ def _is_excel(content: Content) -> bool:
             if sum(part.file_size for part in archive.infolist()) > _most_bytes(content.data):
                 raise _too_large(content)
             return True
-    except (zipfile.BadZipFile, NotImplementedError):
+    except (zipfile.BadZipFile, NotImplementedError):  # The latter if it needs a newer zip.
         return False
 
 
@@ -177,7 +177,7 @@ def _decompressed(content: Content, compression: str) -> Content:
             f"{content.name} is not a complete {compression} file: {error}. Download or copy it "
             "again."
         ) from error
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:  # Also if a part of zipfile is not implemented.
         raise TableError(f"{content.name} cannot be unpacked: {error}.") from error
     return Content(content.name, inner.suffix.lower(), data)
 
